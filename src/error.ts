@@ -1,0 +1,35 @@
+/**
+ * The one error type for operating trouble: a missing interface, a bad option, a file that cannot be read.
+ * It names the cause and place in `message`, and what to do about it in `hint`. Bad wire input is never an
+ * error (it is counted and refused), and a broken invariant is an assertion, not a `CliError`.
+ */
+export const ExitCode = {
+  ok: 0,
+  failure: 1,
+  usage: 2,
+  /** sysexits.h EX_UNAVAILABLE: the network interface is missing. */
+  unavailable: 69,
+  /** sysexits.h EX_NOPERM. */
+  noPermission: 77,
+  /** sysexits.h EX_CONFIG. */
+  config: 78,
+} as const;
+export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
+
+export class CliError extends Error {
+  override readonly name = "CliError";
+  readonly exitCode: ExitCode;
+  /** One line that tells the user what to do. */
+  readonly hint: string | undefined;
+
+  constructor(message: string, options: { exitCode?: ExitCode; hint?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.exitCode = options.exitCode ?? ExitCode.failure;
+    this.hint = options.hint;
+  }
+}
+
+/** Stops the process when an invariant does not hold: a bug of ours, never of the input. */
+export function assert(condition: boolean, what: string): asserts condition {
+  if (!condition) throw new Error(`invariant broken: ${what}`);
+}

@@ -1,0 +1,89 @@
+/**
+ * A link carries frames: raw Ethernet, UDP, or memory (tests, simulator). It knows addresses and bytes, and nothing
+ * of Paxos. One call, `step`, sends the turn's frames and returns the received ones.
+ *
+ * All frames of a link live in one `Area`, allocated once. Each slot is described by a descriptor of
+ * `DESCRIPTOR_WORDS` 32-bit words (host order, little-endian):
+ *
+ * | word | rx (written by the link) | tx (written by the wire) |
+ * |---|---|---|
+ * | 0 `OFFSET` | byte offset of the payload in the area | the same, fixed; read only for the wire |
+ * | 1 `LENGTH` | payload bytes (Ethernet: may include padding) | payload bytes, without the checksum |
+ * | 2 `PROTOCOL` | EtherType; 0 on UDP | EtherType; ignored on UDP |
+ * | 3 `PORTS` | `Port.lo` when it came in through the loopback interface | set of `Port` bits: where to send it |
+ * | 4…9 `ADDRESS` | source address, `ADDRESS_WORDS` words | destination address |
+ *
+ * Address words. Ethernet: word 0 = bytes 0–3 of the MAC, word 1 = bytes 4–5 (both as loaded from memory,
+ * little-endian), rest 0. UDP: words 0–3 = the IPv6 address as in memory (IPv4 as ::ffff:a.b.c.d), word 4 = port in
+ * host order, word 5 = scope id.
+ *
+ * Payload offsets are 4-aligned, so payloads can be read as 32-bit words.
+ */
+export const DESCRIPTOR_WORDS = 16;
+export const OFFSET = 0;
+export const LENGTH = 1;
+export const PROTOCOL = 2;
+export const PORTS = 3;
+export const ADDRESS = 4;
+export const ADDRESS_WORDS = 6;
+
+export const Port = {
+  /** The network interface (Ethernet), or the socket (UDP). */
+  wire: 1,
+  /** The loopback interface, for peers on this host: a NIC never gives back its own frames. */
+  lo: 2,
+  /** Back to this very process: handled by `node/turn.ts`, never seen by the kernel. */
+  self: 4,
+} as const;
+
+export interface Area {
+  readonly bytes: Uint8Array;
+  /** The same memory as 32-bit words. */
+  readonly words: Uint32Array;
+}
+
+export interface LinkCounters {
+  rxFrames: number;
+  rxBytes: number;
+  txFrames: number;
+  txBytes: number;
+  /** Frames the kernel refused to send (queue full, interface down). */
+  txDropped: number;
+  /** Frames the kernel dropped because the receive queue was full. */
+  rxDropped: number;
+  /** Frames longer than a slot. */
+  rxTruncated: number;
+  /** Frames whose checksum was wrong (native wire); they never reach the decoder. */
+  rxBadChecksum: number;
+  steps: number;
+}
+
+/**
+ * Where a link finds the length of what a frame's checksum covers: a little-endian u16 at byte `lengthOffset` of the
+ * payload, counting from the payload's first byte. A CRC-32C of that many bytes follows them (4 bytes, little-endian).
+ * The link appends it on send, and on receive drops and counts frames in which it is wrong.
+ */
+export interface ChecksumOptions {
+  readonly lengthOffset: number;
+}
+
+export interface Link {
+  readonly kind: "ethernet" | "udp" | "memory";
+  readonly area: Area;
+  /** Word index of the first rx (tx) descriptor. */
+  readonly rxBase: number;
+  readonly txBase: number;
+  readonly rxSlots: number;
+  readonly txSlots: number;
+  /** Largest payload in bytes that a frame may have, checksum included. */
+  readonly maxPayload: number;
+  /** This node's own address (ADDRESS_WORDS words). */
+  readonly address: Uint32Array;
+  /**
+   * Sends tx slots 0…ntx − 1, then waits at most `waitUs` microseconds (0: not at all) for frames and returns how
+   * many lie in rx slots 0…n − 1. They stay valid until the next call.
+   */
+  step(ntx: number, waitUs: number): number;
+  counters(): LinkCounters;
+  close(): void;
+}
