@@ -1,0 +1,86 @@
+/**
+ * What a `paxos.conf` says once it is read, checked and completed with defaults. Pure data.
+ */
+import type { Address } from "../net/address.ts";
+
+export type Verbosity = "quiet" | "error" | "info" | "debug";
+export type WireName = "native" | "kernel-paxos";
+
+/** One role line: which process it is and where it is reached. */
+export interface Member {
+  readonly id: number;
+  readonly address: Address;
+  /** Line and column (both from 1) of the id in the file. */
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface Settings {
+  verbosity: Verbosity;
+  wire: WireName;
+  /** Name of the network interface; "" when it is to be found by address. */
+  interface: string;
+  /** Name of the cluster: with the acceptor ids it makes the cluster id of the native wire. */
+  cluster: string;
+  learnerCatchUp: boolean;
+  /** Silence after which phases are retried at the latest and a passive proposer takes over, in milliseconds. */
+  proposerTimeoutMs: number;
+  /** Instances that may be prepared or in flight at once. */
+  proposerPreexecWindow: number;
+  /** Pack several client values into one instance under load (native wire). */
+  batching: boolean;
+  /** Client values a proposer queues before it answers `busy`, in bytes. */
+  proposerQueueBytes: number;
+  acceptorTrashFiles: boolean;
+  storageBackend: "memory";
+  acceptorWindowBytes: number;
+  acceptorWindowInstances: number;
+  learnerWindowInstances: number;
+  learnerWindowBytes: number;
+  /** A learner that may trim does so every so many delivered instances. */
+  trimEvery: number;
+  /** How long a learner counts for the trim rule after it was last heard, in milliseconds (native wire). */
+  learnerTimeoutMs: number;
+  /** A client sends a value again after this time without delivery, in milliseconds. */
+  clientTimeoutMs: number;
+  receiveMode: "recvmmsg" | "ring";
+  busyPoll: boolean;
+  promiscuous: boolean;
+  /** Kernel receive buffer asked for, in bytes. */
+  receiveBufferBytes: number;
+  /** Directory of the learners' local delivery devices. */
+  deviceDirectory: string;
+  /** Directory in which a proposer of the Kernel_Paxos wire keeps its round; "" for none. */
+  stateDirectory: string;
+}
+
+/** Where an effective value came from. */
+export type Origin =
+  | { readonly from: "default" }
+  | { readonly from: "file"; readonly line: number }
+  | { readonly from: "environment"; readonly variable: string }
+  | { readonly from: "flag"; readonly flag: string };
+
+export interface Diagnostic {
+  readonly severity: "error" | "warning";
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly message: string;
+  readonly hint: string | undefined;
+}
+
+export interface Config {
+  readonly file: string;
+  /** Every acceptor (proposer, learner), sorted by id, those of replica lines included. */
+  readonly acceptors: readonly Member[];
+  readonly proposers: readonly Member[];
+  readonly learners: readonly Member[];
+  /** The replica lines alone. */
+  readonly replicas: readonly Member[];
+  /** Kind of all addresses. */
+  readonly link: "ethernet" | "udp";
+  readonly settings: Readonly<Settings>;
+  readonly origins: Readonly<Record<keyof Settings, Origin>>;
+  readonly warnings: readonly Diagnostic[];
+}
