@@ -18,7 +18,14 @@ export interface Outbox {
   /** To one acceptor: a retry, or the continuation of a promise that came in parts. */
   prepareTo(aid: number, iid: number, ballot: Ballot): void;
   /** To every acceptor (and, where `accept` is multicast, every learner). */
-  accept(iid: number, promiseIid: number, ballot: Ballot, bytes: Uint8Array, offset: number, length: number): void;
+  accept(
+    iid: number,
+    promiseIid: number,
+    ballot: Ballot,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void;
 
   // acceptor → proposer
   promise(

@@ -1,0 +1,126 @@
+/**
+ * The node's table of peers: everyone a frame came from or may go to, by role, id and address. A `Peer` is an index
+ * into it. In the Kernel_Paxos wire, where an address is all there is, role and id are 0.
+ *
+ * Bounded: when full, the unpinned peer that was silent longest makes room; with none, the newcomer is refused (−1)
+ * and counted. Members of the configuration are pinned.
+ */
+import { assert } from "../error.ts";
+import type { Life, Peer } from "../protocol/types.ts";
+import { ADDRESS_WORDS } from "./link.ts";
+
+export const DEFAULT_PEERS = 4096;
+
+export class Peers {
+  readonly capacity: number;
+  count = 0;
+  /** Newcomers turned away because every place was pinned. */
+  refused = 0;
+  readonly role: Uint8Array;
+  readonly id: Uint16Array;
+  readonly life: Float64Array;
+  readonly lastHeardUs: Float64Array;
+  /** `Port` bits by which the peer is reached: learned from where its frames arrive. */
+  readonly ports: Uint8Array;
+  readonly pinned: Uint8Array;
+  readonly addresses: Uint32Array;
+  readonly #next: Int32Array;
+  readonly #buckets: Int32Array;
+
+  constructor(capacity: number = DEFAULT_PEERS) {
+    this.capacity = capacity;
+    this.role = new Uint8Array(capacity);
+    this.id = new Uint16Array(capacity);
+    this.life = new Float64Array(capacity);
+    this.lastHeardUs = new Float64Array(capacity);
+    this.ports = new Uint8Array(capacity);
+    this.pinned = new Uint8Array(capacity);
+    this.addresses = new Uint32Array(capacity * ADDRESS_WORDS);
+    this.#next = new Int32Array(capacity).fill(-1);
+    let buckets = 16;
+    while (buckets < capacity) buckets *= 2;
+    this.#buckets = new Int32Array(buckets).fill(-1);
+  }
+
+  /** The peer of this role, id and address (6 words at `at`), or −1. */
+  find(role: number, id: number, words: Uint32Array, at: number): Peer {
+    let peer = this.#buckets[this.#bucket(role, id, words, at)]!;
+    while (peer >= 0 && !this.#is(peer, role, id, words, at)) peer = this.#next[peer]!;
+    return peer as Peer;
+  }
+
+  /** Finds or adds; `ports` are added to the peer's. −1: the table is full of pinned peers. */
+  intern(role: number, id: number, words: Uint32Array, at: number, ports: number, nowUs: number): Peer {
+    let peer: number = this.find(role, id, words, at);
+    if (peer < 0) {
+      peer = this.#place();
+      if (peer < 0) return peer as Peer;
+      this.role[peer] = role;
+      this.id[peer] = id;
+      this.life[peer] = 0;
+      this.ports[peer] = 0;
+      for (let i = 0; i < ADDRESS_WORDS; i++) this.addresses[peer * ADDRESS_WORDS + i] = words[at + i]!;
+      const bucket = this.#bucket(role, id, words, at);
+      this.#next[peer] = this.#buckets[bucket]!;
+      this.#buckets[bucket] = peer;
+    }
+    this.ports[peer] = this.ports[peer]! | ports;
+    this.lastHeardUs[peer] = nowUs;
+    return peer as Peer;
+  }
+
+  /** Adds a member of the configuration, which is never evicted and has not been heard yet. */
+  pin(role: number, id: number, words: Uint32Array, ports: number): Peer {
+    const peer = this.intern(role, id, words, 0, ports, Number.NEGATIVE_INFINITY);
+    assert(peer >= 0, "the peer table has room for the configuration");
+    this.pinned[peer] = 1;
+    return peer;
+  }
+
+  copyAddress(peer: Peer, into: Uint32Array, at: number): void {
+    const from = peer * ADDRESS_WORDS;
+    for (let i = 0; i < ADDRESS_WORDS; i++) into[at + i] = this.addresses[from + i]!;
+  }
+
+  heard(peer: Peer): boolean {
+    return this.lastHeardUs[peer]! > Number.NEGATIVE_INFINITY;
+  }
+
+  #place(): number {
+    if (this.count < this.capacity) return this.count++;
+    let oldest = -1;
+    for (let i = 0; i < this.capacity; i++) {
+      if (this.pinned[i] === 1) continue;
+      if (oldest < 0 || this.lastHeardUs[i]! < this.lastHeardUs[oldest]!) oldest = i;
+    }
+    if (oldest < 0) this.refused++;
+    else this.#unlink(oldest);
+    return oldest;
+  }
+
+  #unlink(peer: number): void {
+    const bucket = this.#bucket(this.role[peer]!, this.id[peer]!, this.addresses, peer * ADDRESS_WORDS);
+    const next = this.#next[peer]!;
+    if (this.#buckets[bucket] === peer) {
+      this.#buckets[bucket] = next;
+      return;
+    }
+    let before = this.#buckets[bucket]!;
+    while (this.#next[before] !== peer) before = this.#next[before]!;
+    this.#next[before] = next;
+  }
+
+  #is(peer: number, role: number, id: number, words: Uint32Array, at: number): boolean {
+    if (this.role[peer] !== role || this.id[peer] !== id) return false;
+    const from = peer * ADDRESS_WORDS;
+    for (let i = 0; i < ADDRESS_WORDS; i++) if (this.addresses[from + i] !== words[at + i]) return false;
+    return true;
+  }
+
+  #bucket(role: number, id: number, words: Uint32Array, at: number): number {
+    let hash = Math.imul(role * 65599 + id + 1, 0x9e3779b1);
+    for (let i = 0; i < ADDRESS_WORDS; i++)
+      hash = Math.imul(hash ^ words[at + i]!, 0x85ebca6b) ^ (hash >>> 13);
+    return (hash ^ (hash >>> 16)) & (this.#buckets.length - 1);
+  }
+}
