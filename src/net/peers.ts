@@ -5,8 +5,8 @@
  * Bounded: when full, the unpinned peer that was silent longest makes room; with none, the newcomer is refused (−1)
  * and counted. Members of the configuration are pinned.
  */
-import { assert } from "../error.ts";
-import type { Life, Peer } from "../protocol/types.ts";
+import { assert } from "../protocol/assert.ts";
+import type { Peer } from "../protocol/types.ts";
 import { ADDRESS_WORDS } from "./link.ts";
 
 export const DEFAULT_PEERS = 4096;
