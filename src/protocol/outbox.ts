@@ -11,6 +11,8 @@ import type { Ballot, Busy, Life, Peer } from "./types.ts";
 export interface Outbox {
   /** Largest value, in bytes, that one `accept` can carry. */
   readonly maxValue: number;
+  /** Frames that may still be sent in this turn. */
+  room(): number;
 
   // proposer → acceptors
   /** To every acceptor. */
@@ -27,6 +29,12 @@ export interface Outbox {
     length: number,
   ): void;
 
+  /**
+   * Every instance ≤ `iid` is chosen: goes with each following `accept`; `now` also sends it by itself, as the leader's
+   * sign of life. Nothing in the Kernel_Paxos wire.
+   */
+  chosen(iid: number, ballot: Ballot, now: boolean): void;
+
   // acceptor → proposer
   promise(
     to: Peer,
@@ -37,8 +45,11 @@ export interface Outbox {
     offset: number,
     length: number,
   ): void;
-  /** Begins one frame of a range promise; `record` returns false when the frame has no room for it. */
-  promiseBegin(to: Peer, ballot: Ballot, life: Life, first: number, trimIid: number): void;
+  /**
+   * Begins one frame of a range promise (native wire; see `Receiver.onPromiseBegin`); false: no frame left this turn.
+   * `promiseRecord` returns false when the frame has no room for the record.
+   */
+  promiseBegin(to: Peer, ballot: Ballot, life: Life, asked: number, first: number, trimIid: number): boolean;
   promiseRecord(
     iid: number,
     valueBallot: Ballot,

@@ -20,12 +20,17 @@ export interface Receiver {
     offset: number,
     length: number,
   ): void;
-  /** Phase 1b of a range (native wire): one frame of it. Records follow as `onPromiseRecord`, then `onPromiseEnd`. */
+  /**
+   * Phase 1b of a range (native wire): one frame of it, the answer to a prepare from `asked`. The acceptor vouches that
+   * asked…first − 1 are chosen (or trimmed); its records of first…last follow as `onPromiseRecord`, then `onPromiseEnd`.
+   * An instance without a record was not accepted there. `last` = `MAX_IID`: nothing more follows.
+   */
   onPromiseBegin(
     from: Peer,
     aid: number,
     ballot: Ballot,
     life: Life,
+    asked: number,
     first: number,
     last: number,
     trimIid: number,
@@ -66,6 +71,8 @@ export interface Receiver {
   ): void;
   /** Phase 2b of instances first…last, all accepted at exactly `ballot`, without values (native wire). */
   onAcceptedRange(from: Peer, aid: number, first: number, last: number, ballot: Ballot, life: Life): void;
+  /** The leader of `ballot` knows that every instance ≤ `iid` is chosen (native wire). */
+  onChosen(from: Peer, iid: number, ballot: Ballot, life: Life): void;
   onPreempted(from: Peer, aid: number, iid: number, ballot: Ballot): void;
   /** A learner asks for what was accepted in first…last (inclusive). */
   onRepeat(from: Peer, first: number, last: number): void;
