@@ -1,0 +1,224 @@
+/**
+ * A laboratory: hosts that are network namespaces, each with one Ethernet interface, on one bridge in a namespace
+ * of its own. Nothing of it is visible from outside, and nothing outside is changed.
+ *
+ * Invariants: every process started in it and every namespace of it is gone after `close`; `close` also runs at
+ * exit and on a fatal signal; what a killed owner could not remove is swept by the next laboratory.
+ */
+import type { Subprocess } from "bun";
+import { CliError, ExitCode } from "../error.ts";
+import { canMakeNamespaces } from "./lab_capability.ts";
+import {
+  type Host,
+  hostScript,
+  hubScript,
+  labPrefix,
+  MAX_HOSTS,
+  makeHosts,
+  portName,
+  sysctlScript,
+} from "./lab_names.ts";
+import { removeNamespaces, sweepLeftovers } from "./lab_sweep.ts";
+
+export {
+  canMakeNamespaces,
+  insideUserNamespace,
+  type NamespaceAbility,
+  reenter,
+  selfCommand,
+} from "./lab_capability.ts";
+export type { Host } from "./lab_names.ts";
+
+export interface LabOptions {
+  readonly hosts: number;
+  readonly mtu?: number;
+  /** Gives the hosts IPv4 and IPv6 addresses. */
+  readonly ip?: boolean;
+  /** false: the cables end in the hub's namespace as `p0`, `p1`, … for a program that forwards frames itself. */
+  readonly bridge?: boolean;
+  /** false: the owner ends the laboratory itself when SIGINT, SIGTERM or SIGHUP arrives. */
+  readonly handleSignals?: boolean;
+}
+
+export interface SpawnOptions {
+  readonly stdin?: "pipe" | "ignore";
+  readonly stdout?: "pipe" | "ignore" | "inherit";
+  readonly stderr?: "pipe" | "ignore" | "inherit";
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly cwd?: string;
+}
+
+export interface ExecResult {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export type LabChild = Subprocess<
+  "pipe" | "ignore",
+  "pipe" | "ignore" | "inherit",
+  "pipe" | "ignore" | "inherit"
+>;
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+const open = new Set<Lab>();
+let created = 0;
+let hooked = false;
+
+function closeAll(): void {
+  for (const lab of [...open]) lab.close();
+}
+
+function onSignal(signal: (typeof SIGNALS)[number]): void {
+  closeAll();
+  for (const name of SIGNALS) process.off(name, onSignal);
+  // Now that the hook is gone, the signal does what it would have done without us.
+  process.kill(process.pid, signal);
+}
+
+function hook(signals: boolean): void {
+  if (!hooked) process.on("exit", closeAll);
+  hooked = true;
+  if (!signals) return;
+  for (const signal of SIGNALS) {
+    process.off(signal, onSignal);
+    process.on(signal, onSignal);
+  }
+}
+
+function run(argv: string[], input: string): void {
+  const result = Bun.spawnSync(argv, { stdin: Buffer.from(input), stdout: "ignore", stderr: "pipe" });
+  if (result.exitCode === 0) return;
+  const why = result.stderr.toString().trim();
+  throw new CliError(
+    `the laboratory could not be built: ${argv.join(" ")}: ${why || `exit ${result.exitCode}`}`,
+    {
+      exitCode: ExitCode.failure,
+      hint: "the kernel needs veth and bridge devices (modules veth, bridge)",
+    },
+  );
+}
+
+/**
+ * Wraps a command so that the kernel ends it when this process dies, even by SIGKILL; where `setpriv` is missing the
+ * next laboratory's sweep does it.
+ */
+export function diesWithUs(argv: readonly string[]): string[] {
+  return Bun.which("setpriv") === null ? [...argv] : ["setpriv", "--pdeathsig", "KILL", "--", ...argv];
+}
+
+export class Lab {
+  readonly hosts: readonly Host[];
+  readonly mtu: number;
+  /** Name of the namespace that holds the bridge and the hosts' other cable ends. */
+  readonly hub: string;
+  /** Interfaces of the hub's namespace, one per host. */
+  readonly ports: readonly string[];
+  readonly #children = new Set<LabChild>();
+
+  private constructor(prefix: string, options: LabOptions) {
+    this.hosts = makeHosts(prefix, options.hosts, options.ip ?? false);
+    this.mtu = options.mtu ?? 1500;
+    this.hub = `${prefix}hub`;
+    this.ports = this.hosts.map((_, index) => portName(index));
+  }
+
+  static create(options: LabOptions): Lab {
+    if (!Number.isInteger(options.hosts) || options.hosts < 1 || options.hosts > MAX_HOSTS) {
+      throw new CliError(`a laboratory has 1 to ${MAX_HOSTS} hosts, not ${options.hosts}`, {
+        exitCode: ExitCode.usage,
+      });
+    }
+    const ability = canMakeNamespaces();
+    if (!ability.ok || ability.reenter) {
+      const reason = ability.ok ? "no permission to make network namespaces" : ability.reason;
+      const hint = ability.ok ? "run it inside `unshare --user --map-root-user --net --mount`" : ability.hint;
+      throw new CliError(reason, { exitCode: ExitCode.noPermission, hint });
+    }
+    sweepLeftovers();
+    const lab = new Lab(labPrefix(process.pid, created++), options);
+    open.add(lab);
+    hook(options.handleSignals ?? true);
+    try {
+      lab.#build(options);
+    } catch (error) {
+      lab.close();
+      throw error;
+    }
+    return lab;
+  }
+
+  #build(options: LabOptions): void {
+    const names = [this.hub, ...this.hosts.map((host) => host.name)];
+    run(["ip", "-batch", "-"], names.map((name) => `netns add ${name}\n`).join(""));
+    for (const name of names) {
+      run(["ip", "netns", "exec", name, "sh"], sysctlScript(name !== this.hub && (options.ip ?? false)));
+    }
+    run(["ip", "-netns", this.hub, "-batch", "-"], hubScript(this.hosts, this.mtu, options.bridge ?? true));
+    for (const host of this.hosts) run(["ip", "-netns", host.name, "-batch", "-"], hostScript(host));
+  }
+
+  /** Starts a program on host `index`. */
+  spawn(index: number, argv: readonly string[], options: SpawnOptions = {}): LabChild {
+    return this.#spawnIn(this.#host(index).name, argv, options);
+  }
+
+  /** Starts a program where the cables come together. */
+  spawnInHub(argv: readonly string[], options: SpawnOptions = {}): LabChild {
+    return this.#spawnIn(this.hub, argv, options);
+  }
+
+  /** Runs a program on host `index` to its end. */
+  exec(index: number, argv: readonly string[]): ExecResult {
+    return this.#execIn(this.#host(index).name, argv);
+  }
+
+  execInHub(argv: readonly string[]): ExecResult {
+    return this.#execIn(this.hub, argv);
+  }
+
+  /** The command line that runs `argv` on host `index`, for whoever wants to type it. */
+  commandOn(index: number, argv: readonly string[]): string[] {
+    return ["ip", "netns", "exec", this.#host(index).name, ...argv];
+  }
+
+  /** Ends every process and removes every namespace. May be called again. */
+  close(): void {
+    if (!open.has(this)) return;
+    for (const child of this.#children) child.kill("SIGKILL");
+    this.#children.clear();
+    const left = removeNamespaces([...this.hosts.map((host) => host.name), this.hub]);
+    open.delete(this);
+    if (left.length > 0) throw new CliError(`network namespaces could not be removed: ${left.join(", ")}`);
+  }
+
+  #host(index: number): Host {
+    const host = this.hosts[index];
+    if (host === undefined) throw new CliError(`the laboratory has no host ${index}`);
+    return host;
+  }
+
+  #spawnIn(name: string, argv: readonly string[], options: SpawnOptions): LabChild {
+    if (!open.has(this)) throw new CliError("the laboratory is closed");
+    const child = Bun.spawn(diesWithUs(["ip", "netns", "exec", name, ...argv]), {
+      stdin: options.stdin ?? "ignore",
+      stdout: options.stdout ?? "pipe",
+      stderr: options.stderr ?? "pipe",
+      env: { ...process.env, ...options.env },
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    });
+    this.#children.add(child);
+    child.exited.then(() => this.#children.delete(child));
+    return child;
+  }
+
+  #execIn(name: string, argv: readonly string[]): ExecResult {
+    if (!open.has(this)) throw new CliError("the laboratory is closed");
+    const result = Bun.spawnSync(["ip", "netns", "exec", name, ...argv], { stdin: "ignore" });
+    return {
+      exitCode: result.exitCode,
+      stdout: result.stdout.toString(),
+      stderr: result.stderr.toString(),
+    };
+  }
+}
