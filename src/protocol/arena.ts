@@ -1,0 +1,146 @@
+/**
+ * A bounded store for values: one buffer, cut into pages, each page cut into blocks of one size class. `alloc` and
+ * `free` are O(1) and allocate nothing. When nothing fits `alloc` answers −1, and the caller refuses or waits.
+ * A value of length 0 takes no space.
+ */
+import { assert } from "./assert.ts";
+
+export const PAGE_BYTES = 65536;
+/** Block sizes; steps of at most half keep the waste per value under a third. */
+const CLASSES = [
+  32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 32768,
+  65536,
+];
+export const MAX_BLOCK_BYTES = PAGE_BYTES;
+const NONE = -1;
+
+export class Arena {
+  readonly bytes: Uint8Array;
+  /** Bytes in blocks that are taken. */
+  used = 0;
+  readonly #words: Int32Array;
+  readonly #pages: number;
+  readonly #classOf: Uint8Array;
+  /** First free block of a page (byte offset), its untouched rest, and how many blocks are taken. */
+  readonly #free: Int32Array;
+  readonly #fresh: Int32Array;
+  readonly #taken: Int32Array;
+  /** Doubly linked list of a class's pages with room; of empty pages under index `CLASSES.length`. */
+  readonly #next: Int32Array;
+  readonly #previous: Int32Array;
+  readonly #heads: Int32Array;
+  /** Size class by length in units of 32 bytes. */
+  readonly #classByUnits: Uint8Array;
+
+  /** `capacity` in bytes, rounded up to whole pages. */
+  constructor(capacity: number) {
+    this.#pages = Math.max(1, Math.ceil(capacity / PAGE_BYTES));
+    const buffer = new ArrayBuffer(this.#pages * PAGE_BYTES);
+    this.bytes = new Uint8Array(buffer);
+    this.#words = new Int32Array(buffer);
+    this.#classOf = new Uint8Array(this.#pages);
+    this.#free = new Int32Array(this.#pages).fill(NONE);
+    this.#fresh = new Int32Array(this.#pages);
+    this.#taken = new Int32Array(this.#pages);
+    this.#next = new Int32Array(this.#pages).fill(NONE);
+    this.#previous = new Int32Array(this.#pages).fill(NONE);
+    this.#heads = new Int32Array(CLASSES.length + 1).fill(NONE);
+    this.#classByUnits = new Uint8Array(MAX_BLOCK_BYTES / 32 + 1);
+    for (let units = 1, c = 0; units < this.#classByUnits.length; units++) {
+      if (units * 32 > CLASSES[c]!) c++;
+      this.#classByUnits[units] = c;
+    }
+    for (let page = this.#pages - 1; page >= 0; page--) this.#link(CLASSES.length, page);
+  }
+
+  get capacity(): number {
+    return this.bytes.length;
+  }
+
+  /** Byte offset of a block of at least `length` bytes, or −1. */
+  alloc(length: number): number {
+    if (length === 0) return 0;
+    if (length > MAX_BLOCK_BYTES) return NONE;
+    const c = this.#classByUnits[(length + 31) >>> 5]!;
+    let page = this.#heads[c]!;
+    if (page === NONE) {
+      page = this.#heads[CLASSES.length]!;
+      if (page === NONE) return NONE;
+      this.#unlink(CLASSES.length, page);
+      this.#classOf[page] = c;
+      this.#free[page] = NONE;
+      this.#fresh[page] = page * PAGE_BYTES;
+      this.#link(c, page);
+    }
+    const size = CLASSES[c]!;
+    let block = this.#free[page]!;
+    if (block !== NONE) {
+      this.#free[page] = this.#words[block >>> 2]!;
+    } else {
+      block = this.#fresh[page]!;
+      this.#fresh[page] = block + size;
+    }
+    this.#taken[page] = this.#taken[page]! + 1;
+    if (this.#free[page] === NONE && this.#fresh[page]! + size > (page + 1) * PAGE_BYTES)
+      this.#unlink(c, page);
+    this.used += size;
+    return block;
+  }
+
+  /** Copies a value in; byte offset, or −1 when there is no room. */
+  store(bytes: Uint8Array, offset: number, length: number): number {
+    const block = this.alloc(length);
+    if (block >= 0) copyBytes(bytes, offset, this.bytes, block, length);
+    return block;
+  }
+
+  /** Gives back the block at `offset` that was taken for `length` bytes. */
+  free(offset: number, length: number): void {
+    if (length === 0) return;
+    const page = Math.floor(offset / PAGE_BYTES);
+    const c = this.#classOf[page]!;
+    const size = CLASSES[c]!;
+    assert(this.#taken[page]! > 0 && length <= size, "a freed block was taken");
+    const wasFull = this.#free[page] === NONE && this.#fresh[page]! + size > (page + 1) * PAGE_BYTES;
+    this.#words[offset >>> 2] = this.#free[page]!;
+    this.#free[page] = offset;
+    this.#taken[page] = this.#taken[page]! - 1;
+    this.used -= size;
+    if (this.#taken[page] === 0) {
+      if (!wasFull) this.#unlink(c, page);
+      this.#link(CLASSES.length, page);
+    } else if (wasFull) {
+      this.#link(c, page);
+    }
+  }
+
+  #link(list: number, page: number): void {
+    const head = this.#heads[list]!;
+    this.#next[page] = head;
+    this.#previous[page] = NONE;
+    if (head !== NONE) this.#previous[head] = page;
+    this.#heads[list] = page;
+  }
+
+  #unlink(list: number, page: number): void {
+    const next = this.#next[page]!;
+    const previous = this.#previous[page]!;
+    if (previous === NONE) this.#heads[list] = next;
+    else this.#next[previous] = next;
+    if (next !== NONE) this.#previous[next] = previous;
+  }
+}
+
+/**
+ * Copies a value. Short ones in a loop; from 48 bytes on one short-lived view costs less than the loop (measured: 64 B
+ * 46 against 42 ns, 1400 B 960 against 50 ns; `bench/micro.ts`).
+ */
+export function copyBytes(from: Uint8Array, at: number, to: Uint8Array, toAt: number, length: number): void {
+  if (length > 48) to.set(from.subarray(at, at + length), toAt);
+  else for (let i = 0; i < length; i++) to[toAt + i] = from[at + i]!;
+}
+
+export function sameBytes(a: Uint8Array, at: number, b: Uint8Array, bAt: number, length: number): boolean {
+  for (let i = 0; i < length; i++) if (a[at + i] !== b[bAt + i]) return false;
+  return true;
+}

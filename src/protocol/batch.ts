@@ -1,0 +1,97 @@
+/**
+ * The value of one instance in the native wire: a batch, which is nothing but entries one after the other. The
+ * same bytes are on the wire, in memory, on disk and at delivery. A batch of length 0 is a no-op.
+ *
+ * Entry (little-endian, 4-aligned):
+ *
+ * | bytes | content |
+ * |---|---|
+ * | 0–3 | session, low word |
+ * | 4–7 | session, high 21 bits; above them the sequence's high 11 bits |
+ * | 8–11 | sequence, low word |
+ * | 12–15 | length of the value in bytes (24 bits); above it the flags (8 bits) |
+ * | 16… | the value, padded with zeros to a multiple of 4 |
+ *
+ * Flags: bit 0 `more`: the value goes on in the session's next entry.
+ */
+export const ENTRY_HEADER_BYTES = 16;
+export const EntryFlag = { more: 1 } as const;
+/** Largest sequence number an entry can carry: 43 bits. */
+export const MAX_SEQUENCE = 2 ** 43 - 1;
+const HIGH_BITS = 2 ** 32;
+
+/** Bytes of the entry that holds a value of `length` bytes. */
+export function entryBytes(length: number): number {
+  return ENTRY_HEADER_BYTES + ((length + 3) & ~3);
+}
+
+/** Writes an entry's header; the value goes to `at + ENTRY_HEADER_BYTES`, and its padding is zeroed here. */
+export function writeEntryHeader(
+  view: DataView,
+  at: number,
+  session: number,
+  sequence: number,
+  length: number,
+  flags: number,
+): void {
+  const high = Math.floor(session / HIGH_BITS) | (Math.floor(sequence / HIGH_BITS) << 21);
+  view.setUint32(at, session >>> 0, true);
+  view.setUint32(at + 4, high >>> 0, true);
+  view.setUint32(at + 8, sequence >>> 0, true);
+  view.setUint32(at + 12, ((flags << 24) | length) >>> 0, true);
+  const end = at + entryBytes(length);
+  for (let i = at + ENTRY_HEADER_BYTES + length; i < end; i++) view.setUint8(i, 0);
+}
+
+/** Walks the entries of a batch. One reader serves many batches. */
+export class BatchReader {
+  session = 0;
+  sequence = 0;
+  flags = 0;
+  /** Position of the entry in its batch, from 0. */
+  index = -1;
+  /** Where the value lies in the buffer given to `open`. */
+  valueOffset = 0;
+  valueLength = 0;
+  #bytes: Uint8Array = new Uint8Array(0);
+  #at = 0;
+  #end = 0;
+
+  open(bytes: Uint8Array, offset: number, length: number): void {
+    this.#bytes = bytes;
+    this.#at = offset;
+    this.#end = offset + length;
+    this.index = -1;
+  }
+
+  /** Moves to the next entry; false at the end. Check a batch from outside with `isBatch` before. */
+  next(): boolean {
+    const at = this.#at;
+    if (this.#end - at < ENTRY_HEADER_BYTES) return false;
+    const high = word(this.#bytes, at + 4);
+    this.session = (high & 0x1fffff) * HIGH_BITS + word(this.#bytes, at);
+    this.sequence = (high >>> 21) * HIGH_BITS + word(this.#bytes, at + 8);
+    const last = word(this.#bytes, at + 12);
+    this.valueLength = last & 0xffffff;
+    this.flags = last >>> 24;
+    this.valueOffset = at + ENTRY_HEADER_BYTES;
+    this.#at = at + entryBytes(this.valueLength);
+    this.index++;
+    return true;
+  }
+}
+
+/** Whether the bytes are exactly a sequence of whole entries. */
+export function isBatch(bytes: Uint8Array, offset: number, length: number): boolean {
+  const end = offset + length;
+  let at = offset;
+  while (at < end) {
+    if (end - at < ENTRY_HEADER_BYTES) return false;
+    at += entryBytes(word(bytes, at + 12) & 0xffffff);
+  }
+  return at === end;
+}
+
+function word(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
+}
