@@ -1,0 +1,290 @@
+/**
+ * The acceptor. Promises ballots, accepts values, answers repeats, trims. Pure: it journals before it answers, and the
+ * node lets nothing out before the journal is durable.
+ *
+ * Invariants: a promised ballot never falls, neither for all instances nor for one; nothing is accepted below the
+ * effective promise (the higher of the two); an equal ballot of another life counts as lower (PROTOCOL: a proposer that
+ * restarts cannot speak for its former self); accepted records change only by accepting at a higher ballot or by trim.
+ */
+import { AcceptorLog, type AcceptorLogOptions } from "./acceptor_log.ts";
+import { Audience } from "./audience.ts";
+import type { Journal } from "./journal.ts";
+import type { Outbox } from "./outbox.ts";
+import type { TrimRule } from "./trim_rule.ts";
+import { type Ballot, type Life, MAX_IID, NO_BALLOT, type Peer, Role, StateFlag } from "./types.ts";
+
+/** Instances answered per repeat, and frames per range promise: the asker comes back for the rest. */
+export const REPEAT_LIMIT = 64;
+const PROMISE_FRAMES = 8;
+const STATE_INTERVAL_US = 1_000_000;
+/** Under pressure the state is told more often, so that learners trim and proposers wait in time. */
+const PRESSURE_INTERVAL_US = 100_000;
+/** A learner that has not said hi for so long is taken out of the audience. */
+const LEARNER_SILENCE_US = 10_000_000;
+const EMPTY = new Uint8Array(0);
+
+export interface AcceptorOptions extends AcceptorLogOptions {
+  readonly aid: number;
+  /** Kernel_Paxos wire: a prepare is for one instance. */
+  readonly perInstance: boolean;
+  /** Whom to believe in trims; null: anyone (Kernel_Paxos wire). */
+  readonly trimRule: TrimRule | null;
+}
+
+export class Acceptor {
+  readonly log: AcceptorLog;
+  readonly audience = new Audience();
+  /** The promise for all instances (native wire). */
+  promised: Ballot = NO_BALLOT;
+  promisedLife: Life = 0;
+  /** A leader said that every instance ≤ this is chosen. */
+  chosenIid = 0;
+  readonly counters = { refusedFull: 0, refusedLow: 0, preempted: 0, trims: 0, trimsIgnored: 0 };
+  readonly #options: AcceptorOptions;
+  readonly #journal: Journal;
+  readonly #outbox: Outbox;
+  #nowUs = 0;
+  #stateDueUs = 0;
+  #wasFull = false;
+
+  constructor(options: AcceptorOptions, journal: Journal, outbox: Outbox) {
+    this.#options = options;
+    this.#journal = journal;
+    this.#outbox = outbox;
+    this.log = new AcceptorLog(options);
+  }
+
+  get aid(): number {
+    return this.#options.aid;
+  }
+
+  onPrepare(from: Peer, iid: number, ballot: Ballot, life: Life): void {
+    this.audience.add(from, Role.proposer, this.#nowUs);
+    if (this.#options.perInstance) this.#prepareOne(from, iid, ballot);
+    else this.#prepareRange(from, iid, ballot, life);
+  }
+
+  onAccept(
+    from: Peer,
+    iid: number,
+    promiseIid: number,
+    ballot: Ballot,
+    life: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    const log = this.log;
+    if (iid <= log.trimIid) {
+      this.counters.refusedLow++;
+      return;
+    }
+    const winner = this.#above(iid, ballot, life);
+    if (winner !== NO_BALLOT) {
+      this.counters.preempted++;
+      this.#outbox.preempted(from, iid, winner);
+      return;
+    }
+    if (!this.#store(iid, ballot, life, bytes, offset, length)) {
+      this.#refuseFull(from);
+      return;
+    }
+    const at = log.offsetAt(iid);
+    const riding = promiseIid === 0 ? 0 : this.#ridingPromise(from, promiseIid, ballot);
+    this.#outbox.accepted(iid, riding, ballot, life, log.arena.bytes, at, length);
+  }
+
+  onRepeat(from: Peer, first: number, last: number): void {
+    const log = this.log;
+    if (first <= log.trimIid) this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags());
+    let answers = 0;
+    const end = Math.min(last, log.highestIid);
+    for (let iid = Math.max(first, log.trimIid + 1); iid <= end && answers < REPEAT_LIMIT; iid++) {
+      const ballot = log.ballotAt(iid);
+      if (ballot === NO_BALLOT) continue;
+      answers++;
+      this.#outbox.repeated(
+        from,
+        iid,
+        ballot,
+        log.lifeAt(iid),
+        log.arena.bytes,
+        log.offsetAt(iid),
+        log.lengthAt(iid),
+      );
+    }
+  }
+
+  onTrim(from: Peer, iid: number): void {
+    const rule = this.#options.trimRule;
+    const allowed = rule === null ? iid : rule.report(from, iid, this.#nowUs);
+    if (allowed <= this.log.trimIid) {
+      this.counters.trimsIgnored++;
+      return;
+    }
+    this.counters.trims++;
+    this.log.trim(allowed);
+    this.#journal.trimmed(allowed);
+    if (this.#wasFull) this.#stateDueUs = 0;
+  }
+
+  onChosen(iid: number, ballot: Ballot, life: Life): void {
+    // Only the leader we follow may say so: a stale one's word would be true too, but is not needed.
+    if (ballot === this.promised && life === this.promisedLife && iid > this.chosenIid) this.chosenIid = iid;
+  }
+
+  onLearnerHi(from: Peer): void {
+    if (this.audience.add(from, Role.learner, this.#nowUs)) this.#outbox.acceptorOk(from);
+  }
+
+  onLearnerDel(from: Peer): void {
+    this.audience.remove(from, Role.learner);
+    this.#options.trimRule?.forget(from);
+  }
+
+  /** Time passes; to be called before the turn's messages. */
+  tick(nowUs: number): void {
+    this.#nowUs = nowUs;
+    if (nowUs < this.#stateDueUs) return;
+    const flags = this.#flags();
+    this.#wasFull = (flags & StateFlag.full) !== 0;
+    this.#stateDueUs = nowUs + (flags === 0 ? STATE_INTERVAL_US : PRESSURE_INTERVAL_US);
+    this.audience.expireLearners(nowUs - LEARNER_SILENCE_US);
+    this.#outbox.acceptorState(this.log.trimIid, this.log.highestIid, flags);
+  }
+
+  nextTickUs(): number {
+    return this.#stateDueUs;
+  }
+
+  #prepareOne(from: Peer, iid: number, ballot: Ballot): void {
+    const log = this.log;
+    if (iid <= log.trimIid) {
+      this.counters.refusedLow++;
+      this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags());
+      return;
+    }
+    if (!log.covers(iid)) {
+      this.#refuseFull(from);
+      return;
+    }
+    if (ballot > log.promisedAt(iid)) {
+      log.promise(iid, ballot);
+      this.#journal.promisedAt(iid, ballot);
+    }
+    this.#promiseOne(from, iid);
+  }
+
+  #promiseOne(to: Peer, iid: number): void {
+    const log = this.log;
+    const accepted = log.ballotAt(iid);
+    const promised = log.promisedAt(iid);
+    if (accepted === NO_BALLOT) this.#outbox.promise(to, iid, promised, NO_BALLOT, EMPTY, 0, 0);
+    else
+      this.#outbox.promise(
+        to,
+        iid,
+        promised,
+        accepted,
+        log.arena.bytes,
+        log.offsetAt(iid),
+        log.lengthAt(iid),
+      );
+  }
+
+  /**
+   * The promise that rode on an accept: 0 when it must be told separately, because it was refused or carries a value
+   * (reference: evacceptor). Nothing is told when the instance is out of the window.
+   */
+  #ridingPromise(from: Peer, iid: number, ballot: Ballot): number {
+    const log = this.log;
+    if (!log.covers(iid)) {
+      if (iid > log.trimIid) this.#refuseFull(from);
+      return 0;
+    }
+    if (ballot > log.promisedAt(iid)) {
+      log.promise(iid, ballot);
+      this.#journal.promisedAt(iid, ballot);
+    }
+    if (log.promisedAt(iid) === ballot && log.ballotAt(iid) === NO_BALLOT) return iid;
+    this.#promiseOne(from, iid);
+    return 0;
+  }
+
+  #prepareRange(from: Peer, first: number, ballot: Ballot, life: Life): void {
+    if (ballot < this.promised || (ballot === this.promised && life !== this.promisedLife)) {
+      this.counters.preempted++;
+      this.#outbox.preempted(from, first, this.promised);
+      return;
+    }
+    if (ballot > this.promised) {
+      this.promised = ballot;
+      this.promisedLife = life;
+      this.#journal.promised(first, ballot, life);
+    }
+    this.#promiseRange(from, first);
+  }
+
+  #promiseRange(to: Peer, asked: number): void {
+    const log = this.log;
+    const outbox = this.#outbox;
+    let next = asked;
+    for (let frame = 0; frame < PROMISE_FRAMES; frame++) {
+      let iid = Math.max(next, this.chosenIid + 1, log.trimIid + 1);
+      if (!outbox.promiseBegin(to, this.promised, this.promisedLife, next, iid, log.trimIid)) return;
+      let fits = true;
+      for (; iid <= log.highestIid; iid++) {
+        const ballot = log.ballotAt(iid);
+        if (ballot === NO_BALLOT) continue;
+        const life = log.lifeAt(iid);
+        fits = outbox.promiseRecord(iid, ballot, life, log.arena.bytes, log.offsetAt(iid), log.lengthAt(iid));
+        if (!fits) break;
+      }
+      outbox.promiseEnd(fits ? MAX_IID : iid - 1);
+      if (fits) return;
+      next = iid;
+    }
+  }
+
+  /** The ballot that forbids to accept this one at `iid`; `NO_BALLOT` when it may be accepted. */
+  #above(iid: number, ballot: Ballot, life: Life): Ballot {
+    const log = this.log;
+    const accepted = log.ballotAt(iid);
+    if (accepted === ballot && log.lifeAt(iid) !== life) return accepted;
+    const own = log.promisedAt(iid);
+    if (own > ballot && own >= this.promised) return own;
+    if (this.promised > ballot) return this.promised;
+    return this.promised === ballot && this.promisedLife !== life ? this.promised : NO_BALLOT;
+  }
+
+  /** Accepts; repeats of the very same accept change nothing. False: no room. */
+  #store(
+    iid: number,
+    ballot: Ballot,
+    life: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): boolean {
+    const log = this.log;
+    if (!log.covers(iid)) return false;
+    if (log.ballotAt(iid) === ballot) return true;
+    if (!log.accept(iid, ballot, life, bytes, offset, length)) return false;
+    this.#journal.accepted(iid, ballot, life, bytes, offset, length);
+    return true;
+  }
+
+  /** Full: says so to the proposer at once, and to everyone at the next state. */
+  #refuseFull(from: Peer): void {
+    this.counters.refusedFull++;
+    const log = this.log;
+    if (!this.#wasFull) this.#stateDueUs = 0;
+    this.#wasFull = true;
+    this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags() | StateFlag.full);
+  }
+
+  #flags(): number {
+    const fill = this.log.fill();
+    return (fill >= 0.5 ? StateFlag.halfFull : 0) | (fill >= 0.9 ? StateFlag.full : 0);
+  }
+}
