@@ -11,7 +11,7 @@ import { Audience } from "./audience.ts";
 import type { Journal } from "./journal.ts";
 import type { Outbox } from "./outbox.ts";
 import type { TrimRule } from "./trim_rule.ts";
-import { type Ballot, type Life, MAX_IID, NO_BALLOT, type Peer, Role, StateFlag } from "./types.ts";
+import { type Ballot, type Life, MAX_IID, NO_BALLOT, NO_PEER, type Peer, Role, StateFlag } from "./types.ts";
 
 /** Instances answered per repeat, and frames per range promise: the asker comes back for the rest. */
 export const REPEAT_LIMIT = 64;
@@ -46,6 +46,7 @@ export class Acceptor {
   #nowUs = 0;
   #stateDueUs = 0;
   #wasFull = false;
+  #lastProposer: Peer = NO_PEER;
 
   constructor(options: AcceptorOptions, journal: Journal, outbox: Outbox) {
     this.#options = options;
@@ -75,8 +76,13 @@ export class Acceptor {
     length: number,
   ): void {
     const log = this.log;
+    if (from !== this.#lastProposer && this.audience.add(from, Role.proposer, this.#nowUs)) {
+      // A restarted acceptor learns of the proposer that goes on using its old promise.
+      this.#lastProposer = from;
+    }
     if (iid <= log.trimIid) {
       this.counters.refusedLow++;
+      this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags());
       return;
     }
     const winner = this.#above(iid, ballot, life);
@@ -128,13 +134,15 @@ export class Acceptor {
     if (this.#wasFull) this.#stateDueUs = 0;
   }
 
-  onChosen(iid: number, ballot: Ballot, life: Life): void {
-    // Only the leader we follow may say so: a stale one's word would be true too, but is not needed.
-    if (ballot === this.promised && life === this.promisedLife && iid > this.chosenIid) this.chosenIid = iid;
+  /** That all instances ≤ `iid` are chosen stays true whoever says it, and however late. */
+  onChosen(iid: number): void {
+    if (iid > this.chosenIid) this.chosenIid = iid;
   }
 
   onLearnerHi(from: Peer): void {
-    if (this.audience.add(from, Role.learner, this.#nowUs)) this.#outbox.acceptorOk(from);
+    if (!this.audience.add(from, Role.learner, this.#nowUs)) return;
+    this.#outbox.acceptorOk(from);
+    this.#outbox.acceptorStateTo(from, this.log.trimIid, this.log.highestIid, this.#flags());
   }
 
   onLearnerDel(from: Peer): void {

@@ -1,0 +1,146 @@
+/**
+ * What a learner knows of the instances it has not delivered yet: each acceptor's latest accepted ballot and life, one
+ * candidate value, and the ballot at which a quorum has accepted. A window bounded in instances and bytes.
+ *
+ * Invariant: an instance is chosen at (ballot, life) only when a quorum of distinct acceptors has reported exactly
+ * that accepted ballot and life; it is ready when its candidate is the value of that very ballot and life.
+ */
+import { Arena } from "./arena.ts";
+import { quorumOf } from "./quorum.ts";
+import { type Ballot, type Life, NO_BALLOT } from "./types.ts";
+
+const NO_VALUE = -1;
+
+export class LearnerWindow {
+  readonly instances: number;
+  readonly arena: Arena;
+  /** Values that found no room; they are asked for again. */
+  refusedFull = 0;
+  readonly #mask: number;
+  readonly #acceptors: number;
+  readonly #quorum: number;
+  readonly #iid: Float64Array;
+  readonly #chosenBallot: Float64Array;
+  readonly #chosenLife: Float64Array;
+  readonly #valueBallot: Float64Array;
+  readonly #valueLife: Float64Array;
+  readonly #offset: Uint32Array;
+  readonly #length: Int32Array;
+  readonly #voteBallot: Float64Array;
+  readonly #voteLife: Float64Array;
+
+  constructor(instances: number, bytes: number, acceptors: number) {
+    let size = 1;
+    while (size < instances) size *= 2;
+    this.instances = size;
+    this.arena = new Arena(bytes);
+    this.#mask = size - 1;
+    this.#acceptors = acceptors;
+    this.#quorum = quorumOf(acceptors);
+    this.#iid = new Float64Array(size);
+    this.#chosenBallot = new Float64Array(size);
+    this.#chosenLife = new Float64Array(size);
+    this.#valueBallot = new Float64Array(size);
+    this.#valueLife = new Float64Array(size);
+    this.#offset = new Uint32Array(size);
+    this.#length = new Int32Array(size).fill(NO_VALUE);
+    this.#voteBallot = new Float64Array(size * acceptors);
+    this.#voteLife = new Float64Array(size * acceptors);
+  }
+
+  isChosen(iid: number): boolean {
+    const slot = iid & this.#mask;
+    return this.#iid[slot] === iid && this.#chosenBallot[slot] !== NO_BALLOT;
+  }
+
+  /** Chosen, and the chosen value is here. */
+  isReady(iid: number): boolean {
+    const slot = iid & this.#mask;
+    return (
+      this.#iid[slot] === iid &&
+      this.#chosenBallot[slot] !== NO_BALLOT &&
+      this.#length[slot] !== NO_VALUE &&
+      this.#valueBallot[slot] === this.#chosenBallot[slot] &&
+      this.#valueLife[slot] === this.#chosenLife[slot]
+    );
+  }
+
+  chosenBallot(iid: number): Ballot {
+    return this.#chosenBallot[iid & this.#mask]! as Ballot;
+  }
+  chosenLife(iid: number): Life {
+    return this.#chosenLife[iid & this.#mask]!;
+  }
+  offset(iid: number): number {
+    return this.#offset[iid & this.#mask]!;
+  }
+  length(iid: number): number {
+    return this.#length[iid & this.#mask]!;
+  }
+
+  /** Notes what an acceptor has accepted; true when this vote makes the instance chosen. */
+  vote(iid: number, aid: number, ballot: Ballot, life: Life): boolean {
+    const slot = this.#take(iid);
+    const first = slot * this.#acceptors;
+    // An acceptor's accepted ballot only rises; an older report is late news.
+    if (this.#voteBallot[first + aid]! > ballot) return false;
+    this.#voteBallot[first + aid] = ballot;
+    this.#voteLife[first + aid] = life;
+    if (this.#chosenBallot[slot] !== NO_BALLOT) return false;
+    let votes = 0;
+    for (let i = first; i < first + this.#acceptors; i++) {
+      if (this.#voteBallot[i] === ballot && this.#voteLife[i] === life) votes++;
+    }
+    if (votes < this.#quorum) return false;
+    this.#chosenBallot[slot] = ballot;
+    this.#chosenLife[slot] = life;
+    return true;
+  }
+
+  /**
+   * Keeps the value of a proposal. Before anything is chosen the highest ballot's is kept; then only the chosen
+   * ballot's.
+   */
+  offer(iid: number, ballot: Ballot, life: Life, bytes: Uint8Array, offset: number, length: number): void {
+    const slot = this.#take(iid);
+    const has = this.#length[slot] !== NO_VALUE;
+    if (has && this.#valueBallot[slot] === ballot && this.#valueLife[slot] === life) return;
+    if (this.#chosenBallot[slot] !== NO_BALLOT) {
+      if (this.#chosenBallot[slot] !== ballot || this.#chosenLife[slot] !== life) return;
+    } else if (has && this.#valueBallot[slot]! > ballot) return;
+    const stored = this.arena.store(bytes, offset, length);
+    if (stored < 0) {
+      this.refusedFull++;
+      return;
+    }
+    if (has) this.arena.free(this.#offset[slot]!, this.#length[slot]!);
+    this.#valueBallot[slot] = ballot;
+    this.#valueLife[slot] = life;
+    this.#offset[slot] = stored;
+    this.#length[slot] = length;
+  }
+
+  /** Forgets the instance: it is delivered, or skipped. */
+  release(iid: number): void {
+    const slot = iid & this.#mask;
+    if (this.#iid[slot] === iid) this.#clear(slot);
+  }
+
+  #take(iid: number): number {
+    const slot = iid & this.#mask;
+    if (this.#iid[slot] !== iid) {
+      this.#clear(slot);
+      this.#iid[slot] = iid;
+    }
+    return slot;
+  }
+
+  #clear(slot: number): void {
+    if (this.#length[slot] !== NO_VALUE) this.arena.free(this.#offset[slot]!, this.#length[slot]!);
+    this.#iid[slot] = 0;
+    this.#length[slot] = NO_VALUE;
+    this.#chosenBallot[slot] = NO_BALLOT;
+    const first = slot * this.#acceptors;
+    for (let i = first; i < first + this.#acceptors; i++) this.#voteBallot[i] = NO_BALLOT;
+  }
+}
