@@ -1,0 +1,282 @@
+/**
+ * The words of a command line, checked against the command's own definition: what citty would swallow in silence
+ * (unknown flags, missing values, surplus words, bad numbers) is refused here, naming the flag and the form it
+ * takes. What passes is handed to citty in one plain form, `--name=value … -- positionals`, and its answer is
+ * converted to the types that `run` expects. Never prints, never exits.
+ */
+import { type ArgsDef as CittyArgsDef, parseArgs } from "citty";
+import { CliError, ExitCode } from "../error.ts";
+import { nearest } from "../text/nearest.ts";
+import { type ArgDef, type ArgsDef, type ArgValue, aliasesOf, type FlagArg, type Range } from "./command.ts";
+
+const TRUE_WORDS: readonly string[] = ["yes", "true", "1", "on"];
+const FALSE_WORDS: readonly string[] = ["no", "false", "0", "off"];
+const NUMBER = /^-?(\d+(\.\d*)?|\.\d+)$/;
+
+export function kebab(name: string): string {
+  return name.replace(/([a-z0-9])([A-Z])/g, "$1-$2").toLowerCase();
+}
+
+export function usageError(message: string, hint?: string): CliError {
+  return new CliError(
+    message,
+    hint === undefined ? { exitCode: ExitCode.usage } : { exitCode: ExitCode.usage, hint },
+  );
+}
+
+interface Flag {
+  readonly key: string;
+  readonly arg: FlagArg;
+}
+
+/** Every way of writing a flag: `--trim-every`, `--trimEvery`, `-t`, and `--no-x` (value false) of booleans. */
+function spellings(args: ArgsDef): Map<string, Flag & { readonly negated: boolean }> {
+  const table = new Map<string, Flag & { readonly negated: boolean }>();
+  for (const [key, arg] of Object.entries(args)) {
+    if (arg.type === "positional") continue;
+    for (const name of [key, kebab(key), camel(key), ...aliasesOf(arg)]) {
+      table.set(dashed(name), { key, arg, negated: false });
+      if (arg.type === "boolean" && name.length > 1) table.set(`--no-${name}`, { key, arg, negated: true });
+    }
+  }
+  return table;
+}
+
+function camel(name: string): string {
+  return name.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+export function dashed(name: string): string {
+  return name.length === 1 ? `-${name}` : `--${name}`;
+}
+
+/** What a flag takes, as it is said in errors. */
+export function form(arg: ArgDef): string {
+  switch (arg.type) {
+    case "boolean":
+      return "yes or no";
+    case "enum":
+      return `one of ${arg.options.join(", ")}`;
+    case "integer":
+      return `a whole number${bounds(arg)}`;
+    case "number":
+      return `a number${bounds(arg)}`;
+    case "range":
+      return `a whole number N or a range A-B${bounds(arg)}`;
+    case "positional":
+      return arg.options === undefined ? "a value" : `one of ${arg.options.join(", ")}`;
+    default:
+      return "a value";
+  }
+}
+
+function bounds(arg: { readonly min?: number; readonly max?: number }): string {
+  if (arg.min !== undefined && arg.max !== undefined) return ` from ${arg.min} to ${arg.max}`;
+  if (arg.min !== undefined) return ` of at least ${arg.min}`;
+  return arg.max === undefined ? "" : ` of at most ${arg.max}`;
+}
+
+/** The word that stands for a flag's value in help and errors. */
+export function placeholder(key: string, arg: ArgDef): string {
+  if (arg.valueHint !== undefined) return arg.valueHint;
+  if (arg.type === "enum") return arg.options.join("|");
+  if (arg.type === "positional" || arg.type === "string") return kebab(key).toUpperCase();
+  return arg.type === "range" ? "N|A-B" : "N";
+}
+
+/** Words sorted into flags and positionals; values are still text. */
+interface Sorted {
+  readonly flags: Map<string, string | boolean>;
+  readonly positionals: readonly string[];
+}
+
+function sort(words: readonly string[], args: ArgsDef, path: string): Sorted {
+  const table = spellings(args);
+  const flags = new Map<string, string | boolean>();
+  const positionals: string[] = [];
+  const give = (flag: Flag, typed: string, value: string | boolean): void => {
+    const before = flags.get(flag.key);
+    if (before !== undefined && before !== value) {
+      throw usageError(`${typed} is given twice, with different values`, "give it once");
+    }
+    flags.set(flag.key, value);
+  };
+  let at = 0;
+  const next = (typed: string, flag: Flag): string => {
+    const value = words[at + 1];
+    if (value === undefined || looksLikeFlag(value, table)) {
+      throw usageError(`${typed} needs a value`, expects(typed, flag));
+    }
+    at++;
+    return value;
+  };
+  for (; at < words.length; at++) {
+    const word = words[at]!;
+    if (word === "--") {
+      positionals.push(...words.slice(at + 1));
+      break;
+    }
+    if (word === "-" || !word.startsWith("-") || (NUMBER.test(word) && !table.has(word.slice(0, 2)))) {
+      positionals.push(word);
+      continue;
+    }
+    const equals = word.indexOf("=");
+    const typed = equals < 0 ? word : word.slice(0, equals);
+    const attached = equals < 0 ? undefined : word.slice(equals + 1);
+    const flag = table.get(typed);
+    if (flag !== undefined) {
+      if (flag.arg.type !== "boolean") give(flag, typed, attached ?? next(typed, flag));
+      else give(flag, typed, switchOf(typed, attached, flag.negated));
+      continue;
+    }
+    if (word.startsWith("--") || !table.has(word.slice(0, 2))) throw unknownFlag(typed, table, path);
+    // -abc: switches one after the other; the first flag that takes a value takes the rest (-n5).
+    for (let letter = 1; letter < word.length; letter++) {
+      const short = `-${word[letter]}`;
+      const one = table.get(short);
+      if (one === undefined) throw unknownFlag(typed, table, path);
+      if (one.arg.type === "boolean") {
+        give(one, short, true);
+        continue;
+      }
+      const rest = word.slice(letter + 1).replace(/^=/, "");
+      give(one, short, rest === "" ? next(short, one) : rest);
+      break;
+    }
+  }
+  return { flags, positionals };
+}
+
+/** A word that starts with a dash is a value only when it is "-" or a number. */
+function looksLikeFlag(word: string, table: ReadonlyMap<string, unknown>): boolean {
+  if (!word.startsWith("-") || word === "-") return false;
+  return !NUMBER.test(word) || table.has(word);
+}
+
+function expects(typed: string, flag: Flag): string {
+  if (flag.arg.type === "string") return `write ${typed} ${placeholder(flag.key, flag.arg)}`;
+  return `${typed} takes ${form(flag.arg)}`;
+}
+
+function switchOf(typed: string, attached: string | undefined, negated: boolean): boolean {
+  if (attached === undefined) return !negated;
+  const word = attached.toLowerCase();
+  if (!negated && TRUE_WORDS.includes(word)) return true;
+  if (!negated && FALSE_WORDS.includes(word)) return false;
+  const hint = negated ? `write ${typed} alone` : `write ${typed} or ${typed.replace(/^--?/, "--no-")}`;
+  throw usageError(`${typed} is a switch and takes no value, got "${attached}"`, hint);
+}
+
+function unknownFlag(typed: string, table: ReadonlyMap<string, unknown>, path: string): CliError {
+  const flags = [...table.keys(), "--help"];
+  // `-id 3` is a long flag with a dash forgotten.
+  const doubled = `-${typed}`;
+  const near = table.has(doubled)
+    ? doubled
+    : nearest(
+        typed,
+        flags.filter((f) => f.length > 2),
+      );
+  return usageError(
+    `unknown flag ${typed} for "${path}"`,
+    near === undefined ? `${path} --help lists its flags` : `did you mean ${near}?`,
+  );
+}
+
+function checkNumber(typed: string, text: string, arg: FlagArg & { type: "integer" | "number" }): number {
+  const value = Number(text);
+  const well =
+    arg.type === "integer" ? /^-?\d+$/.test(text) && Number.isSafeInteger(value) : NUMBER.test(text);
+  if (!well || value < (arg.min ?? -Infinity) || value > (arg.max ?? Infinity))
+    throw badValue(typed, text, arg);
+  return value;
+}
+
+function checkRange(typed: string, text: string, arg: FlagArg & { type: "range" }): Range {
+  const match = /^(\d+)(?:-(\d+))?$/.exec(text);
+  if (match === null) throw badValue(typed, text, arg);
+  const first = Number(match[1]);
+  const last = Number(match[2] ?? match[1]);
+  if (first > last || first < (arg.min ?? 0) || last > (arg.max ?? Number.MAX_SAFE_INTEGER)) {
+    throw badValue(typed, text, arg);
+  }
+  return { first, last };
+}
+
+function badValue(typed: string, text: string, arg: ArgDef): CliError {
+  const options = arg.type === "enum" || arg.type === "positional" ? arg.options : undefined;
+  const near = options === undefined ? undefined : nearest(text, options);
+  return usageError(
+    `${typed} expects ${form(arg)}, got "${text}"`,
+    near === undefined ? undefined : `did you mean ${near}?`,
+  );
+}
+
+function convert(typed: string, value: string | boolean, arg: FlagArg): ArgValue {
+  if (typeof value === "boolean") return value;
+  if (arg.type === "integer" || arg.type === "number") return checkNumber(typed, value, arg);
+  if (arg.type === "range") return checkRange(typed, value, arg);
+  if (arg.type === "enum" && !arg.options.includes(value)) throw badValue(typed, value, arg);
+  return value;
+}
+
+/** The positionals by name, checked for number and options. */
+function assign(words: readonly string[], args: ArgsDef, path: string): Map<string, ArgValue> {
+  const named = new Map<string, ArgValue>();
+  let used = 0;
+  for (const [key, arg] of Object.entries(args)) {
+    if (arg.type !== "positional") continue;
+    const name = placeholder(key, arg);
+    const taken = arg.repeat === true ? words.slice(used) : words.slice(used, used + 1);
+    used += taken.length;
+    if (taken.length === 0 && arg.required !== false && arg.default === undefined) {
+      throw usageError(`${path} needs ${name}: ${arg.description}`, `${path} --help shows how it is used`);
+    }
+    for (const word of taken) {
+      if (arg.options !== undefined && !arg.options.includes(word)) throw badValue(name, word, arg);
+    }
+    named.set(key, arg.repeat === true ? taken : (taken[0] ?? arg.default));
+  }
+  if (used < words.length) {
+    const what =
+      used === 0 ? "takes no words besides flags" : `takes ${used === 1 ? "one word" : `${used} words`}`;
+    throw usageError(`unexpected "${words[used]}": ${path} ${what}`, `${path} --help shows how it is used`);
+  }
+  return named;
+}
+
+function cittyArgs(args: ArgsDef): CittyArgsDef {
+  const out: CittyArgsDef = {};
+  for (const [key, arg] of Object.entries(args)) {
+    if (arg.type !== "positional") out[key] = { type: arg.type === "boolean" ? "boolean" : "string" };
+  }
+  return out;
+}
+
+/** Checks and converts; `path` is the command as typed, for errors ("kpaxos run learner"). */
+export function readArgs(words: readonly string[], args: ArgsDef, path: string): Record<string, ArgValue> {
+  const sorted = sort(words, args, path);
+  const plain: string[] = [];
+  for (const [key, value] of sorted.flags) {
+    plain.push(value === true ? `--${key}` : value === false ? `--no-${key}` : `--${key}=${value}`);
+  }
+  const parsed = parseArgs([...plain, "--", ...sorted.positionals], cittyArgs(args));
+  const values: Record<string, ArgValue> = {};
+  for (const [key, arg] of Object.entries(args)) {
+    if (arg.type === "positional") continue;
+    if (!sorted.flags.has(key)) {
+      if (arg.required === true && arg.default === undefined) {
+        throw usageError(
+          `${path} needs --${kebab(key)}`,
+          `--${kebab(key)} takes ${form(arg)}: ${arg.description}`,
+        );
+      }
+      values[key] = arg.default;
+      continue;
+    }
+    const value = parsed[key];
+    values[key] = convert(`--${kebab(key)}`, typeof value === "boolean" ? value : String(value), arg);
+  }
+  for (const [key, value] of assign(parsed._, args, path)) values[key] = value;
+  return values;
+}

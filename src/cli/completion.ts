@@ -1,0 +1,214 @@
+/**
+ * `kpaxos completion bash|zsh|fish`: a completion script made from the definitions of all commands, so that it
+ * cannot say less or more than they do. The script is static: completing never starts kpaxos.
+ */
+import { dashed, kebab } from "./args.ts";
+import {
+  type ArgDef,
+  aliasesOf,
+  defineKpaxosCommand,
+  type KpaxosCommand,
+  resolveCommand,
+} from "./command.ts";
+
+export const completionCommand: KpaxosCommand = defineKpaxosCommand({
+  meta: {
+    name: "completion",
+    description: "print a completion script for a shell",
+    examples: [
+      { command: "source <(kpaxos completion bash)", what: "for this shell" },
+      { command: "kpaxos completion zsh > ~/.zfunc/_kpaxos", what: "for good, with ~/.zfunc in fpath" },
+      { command: "kpaxos completion fish > ~/.config/fish/completions/kpaxos.fish", what: "for good" },
+    ],
+  },
+  args: {
+    shell: {
+      type: "positional",
+      options: ["bash", "zsh", "fish"],
+      description: "the shell that will read it",
+    },
+  },
+  run: async ({ args }) => {
+    const { rootCommand } = await import("./root.ts");
+    const nodes = await flatten(rootCommand);
+    const script = { bash: bashScript, zsh: zshScript, fish: fishScript }[args.shell];
+    process.stdout.write(script(nodes));
+  },
+});
+
+interface Word {
+  readonly text: string;
+  readonly about: string;
+}
+/** A command of the tree and all that can follow it. */
+export interface Node {
+  /** "kpaxos run learner". */
+  readonly path: string;
+  readonly commands: readonly Word[];
+  readonly flags: readonly Word[];
+  /** Flags that take a value → what the value may be: words to choose from, or a file. */
+  readonly values: ReadonlyMap<string, readonly string[] | "file" | "any">;
+  readonly positional: readonly string[] | "file";
+}
+
+export async function flatten(root: KpaxosCommand, path: string = root.meta.name): Promise<readonly Node[]> {
+  const commands: Word[] = [];
+  const below: Node[] = [];
+  for (const [name, sub] of Object.entries(root.subCommands)) {
+    const command = await resolveCommand(sub);
+    commands.push({ text: name, about: command.meta.description });
+    below.push(...(await flatten(command, `${path} ${name}`)));
+  }
+  const flags: Word[] = [{ text: "--help", about: "show help" }];
+  const values = new Map<string, readonly string[] | "file" | "any">();
+  let positional: readonly string[] | "file" = "file";
+  for (const [key, arg] of Object.entries(root.args)) {
+    if (arg.type === "positional") {
+      if (arg.options !== undefined) positional = arg.options;
+      continue;
+    }
+    for (const name of [kebab(key), ...aliasesOf(arg)]) {
+      flags.push({ text: dashed(name), about: arg.description });
+      if (arg.type !== "boolean") values.set(dashed(name), valuesOf(arg));
+    }
+    if (arg.type === "boolean" && arg.default === true) {
+      flags.push({ text: `--no-${kebab(key)}`, about: `not: ${arg.description}` });
+    }
+  }
+  return [{ path, commands, flags, values, positional }, ...below];
+}
+
+function valuesOf(arg: ArgDef): readonly string[] | "file" | "any" {
+  if (arg.type === "enum") return arg.options;
+  return arg.type === "string" && /FILE|PATH|DIR/i.test(arg.valueHint ?? "") ? "file" : "any";
+}
+
+const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+
+/** The part all three scripts share: which command do the words typed so far name? */
+function casesOf(nodes: readonly Node[], body: (node: Node) => readonly string[]): string {
+  return nodes
+    .flatMap((n) => [`    ${quote(n.path)})`, ...body(n).map((l) => `      ${l}`), "      ;;"])
+    .join("\n");
+}
+
+function walkCases(nodes: readonly Node[]): string {
+  const edges = nodes.flatMap((n) => n.commands.map((c) => quote(`${n.path} ${c.text}`)));
+  return edges.join("|");
+}
+
+function bashScript(nodes: readonly Node[]): string {
+  const body = (node: Node): string[] => {
+    const out: string[] = [];
+    for (const [flag, values] of node.values) {
+      if (values === "any") out.push(`[[ $prev == ${flag} ]] && return`);
+      else if (values === "file") out.push(`[[ $prev == ${flag} ]] && { compopt -o default; return; }`);
+      else
+        out.push(
+          `[[ $prev == ${flag} ]] && { COMPREPLY=($(compgen -W ${quote(values.join(" "))} -- "$cur")); return; }`,
+        );
+    }
+    const words = [
+      ...node.commands.map((c) => c.text),
+      ...(node.positional === "file" ? [] : node.positional),
+    ];
+    out.push(`words=${quote(words.join(" "))} flags=${quote(node.flags.map((f) => f.text).join(" "))}`);
+    return out;
+  };
+  return `# bash completion for kpaxos; made by: kpaxos completion bash
+_kpaxos() {
+  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} path=kpaxos i words flags
+  COMPREPLY=()
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    case "$path \${COMP_WORDS[i]}" in
+      ${walkCases(nodes)}) path="$path \${COMP_WORDS[i]}" ;;
+    esac
+  done
+  case "$path" in
+${casesOf(nodes, body)}
+  esac
+  if [[ $cur == -* ]]; then
+    COMPREPLY=($(compgen -W "$flags" -- "$cur"))
+  elif [[ -n $words ]]; then
+    COMPREPLY=($(compgen -W "$words" -- "$cur"))
+  else
+    compopt -o default
+  fi
+}
+complete -F _kpaxos kpaxos
+`;
+}
+
+function zshScript(nodes: readonly Node[]): string {
+  const item = (w: Word): string => quote(`${w.text.replaceAll(":", "\\:")}:${w.about}`);
+  const body = (node: Node): string[] => {
+    const out: string[] = [];
+    for (const [flag, values] of node.values) {
+      if (values === "any") out.push(`[[ $prev == ${flag} ]] && return`);
+      else if (values === "file") out.push(`[[ $prev == ${flag} ]] && { _files; return }`);
+      else out.push(`[[ $prev == ${flag} ]] && { compadd -- ${values.map(quote).join(" ")}; return }`);
+    }
+    out.push(`list=(${node.commands.map(item).join(" ")})`, `flags=(${node.flags.map(item).join(" ")})`);
+    if (node.positional !== "file") out.push(`list+=(${node.positional.map(quote).join(" ")})`);
+    return out;
+  };
+  return `#compdef kpaxos
+# zsh completion for kpaxos; made by: kpaxos completion zsh
+_kpaxos() {
+  local cur=\${words[CURRENT]} prev=\${words[CURRENT-1]} at=kpaxos i
+  local -a list flags
+  for ((i = 2; i < CURRENT; i++)); do
+    case "$at \${words[i]}" in
+      ${walkCases(nodes)}) at="$at \${words[i]}" ;;
+    esac
+  done
+  case "$at" in
+${casesOf(nodes, body)}
+  esac
+  if [[ $cur == -* ]]; then
+    _describe flag flags
+  elif (( \${#list} )); then
+    _describe command list
+  else
+    _files
+  fi
+}
+if [[ \${funcstack[1]} == _kpaxos ]]; then _kpaxos "$@"; else compdef _kpaxos kpaxos; fi
+`;
+}
+
+function fishScript(nodes: readonly Node[]): string {
+  const lines = nodes.flatMap((node) => {
+    const when = `-n ${quote(`__kpaxos_at ${node.path}`)}`;
+    const out = node.commands.map((c) => `complete -c kpaxos -f ${when} -a ${c.text} -d ${quote(c.about)}`);
+    if (node.positional !== "file")
+      out.push(`complete -c kpaxos -f ${when} -a ${quote(node.positional.join(" "))}`);
+    for (const flag of node.flags) {
+      const name = flag.text.startsWith("--") ? `-l ${flag.text.slice(2)}` : `-s ${flag.text.slice(1)}`;
+      const values = node.values.get(flag.text);
+      const takes =
+        values === undefined
+          ? ""
+          : values === "file"
+            ? " -r -F"
+            : values === "any"
+              ? " -x"
+              : ` -x -a ${quote(values.join(" "))}`;
+      out.push(`complete -c kpaxos ${when} ${name}${takes} -d ${quote(flag.about)}`);
+    }
+    return out;
+  });
+  return `# fish completion for kpaxos; made by: kpaxos completion fish
+function __kpaxos_at
+  set -l at kpaxos
+  for word in (commandline -opc)[2..-1]
+    switch "$at $word"
+      case ${nodes.flatMap((n) => n.commands.map((c) => quote(`${n.path} ${c.text}`))).join(" ")}
+        set at "$at $word"
+    end
+  end
+  test "$at" = "$argv"
+end
+${lines.join("\n")}
+`;
+}

@@ -1,0 +1,50 @@
+/**
+ * The command tree. Every subcommand is a module of its own, loaded only when it is used: start-up is paid for by
+ * the command that needs it.
+ */
+import { defineKpaxosCommand, type KpaxosCommand } from "./command.ts";
+
+export const rootCommand: KpaxosCommand = defineKpaxosCommand({
+  meta: {
+    name: "kpaxos",
+    description: "a replicated log with Paxos, over raw Ethernet frames or UDP",
+    examples: [
+      { command: "kpaxos demo", what: "a whole cluster on this machine, under load" },
+      { command: "kpaxos run learner --id 0 -f paxos.conf", what: "one role of a cluster" },
+      { command: "kpaxos config check -f paxos.conf", what: "is the configuration right?" },
+      { command: "kpaxos frame decode 0000000100000005", what: "what does this frame say?" },
+    ],
+  },
+  args: {
+    version: { type: "boolean", alias: "V", description: "print version, runtime and platform" },
+    json: { type: "boolean", description: "with --version: as JSON" },
+  },
+  subCommands: {
+    run: {
+      description: "run one role of a cluster, or a client",
+      load: async () => (await import("./run.ts")).runCommand,
+    },
+    config: {
+      description: "check a paxos.conf, show the effective configuration",
+      load: async () => (await import("./config.ts")).configCommand,
+    },
+    frame: {
+      description: "decode and encode frames",
+      load: async () => (await import("./frame.ts")).frameCommand,
+    },
+    demo: {
+      description: "a local cluster under load, from start to end",
+      load: async () => (await import("./demo.ts")).demoCommand,
+    },
+    completion: {
+      description: "print a completion script for bash, zsh or fish",
+      load: async () => (await import("./completion.ts")).completionCommand,
+    },
+  },
+  run: async ({ args }) => {
+    const { usageError } = await import("./args.ts");
+    if (args.version !== true) throw usageError("no command given", "kpaxos --help lists the commands");
+    const { printVersion } = await import("./version.ts");
+    printVersion(args.json === true);
+  },
+});
