@@ -1,0 +1,81 @@
+/**
+ * Settings that contradict each other, or that have no effect beside the others. Pure; warnings only: every such
+ * configuration runs, but not as its author expects.
+ */
+import type { Config, Origin, Settings } from "./config.ts";
+import type { Place, Report } from "./report.ts";
+import { type Field, SCHEMA } from "./schema.ts";
+import { formatValue } from "./values.ts";
+
+export interface Given {
+  readonly settings: Readonly<Settings>;
+  readonly link: Config["link"];
+  readonly origins: Readonly<Record<Field, Origin>>;
+  /** Where a setting was given; of a default, the end of the file. */
+  readonly placeOf: (field: Field) => Place;
+}
+
+export function checkCoherence(given: Given, report: Report): void {
+  checkWindows(given, report);
+  for (const { fields, isIdle, why } of idleRules(given)) {
+    if (!isIdle) continue;
+    for (const field of fields) {
+      if (isDefault(given, field)) continue;
+      const { key } = SCHEMA[field];
+      const value = formatValue(SCHEMA[field], given.settings[field]);
+      report.warning(given.placeOf(field), `${key} ${value} has no effect: ${why}`, `remove ${key}`);
+    }
+  }
+}
+
+function isDefault(given: Given, field: Field): boolean {
+  return given.origins[field].from === "default" || given.settings[field] === SCHEMA[field].default;
+}
+
+function idleRules(given: Given) {
+  const { settings, link } = given;
+  return [
+    {
+      fields: ["batching", "learnerTimeoutMs"],
+      isIdle: settings.wire === "kernel-paxos",
+      why: "the kernel-paxos wire has no such thing",
+    },
+    {
+      fields: ["stateDirectory"],
+      isIdle: settings.wire === "native",
+      why: "in the native wire a restarted proposer needs nothing from before",
+    },
+    {
+      fields: ["interface", "promiscuous", "receiveMode"],
+      isIdle: link === "udp",
+      why: "the members have IP addresses, so frames travel over UDP",
+    },
+    {
+      fields: ["acceptorTrashFiles"],
+      isIdle: settings.storageBackend === "memory",
+      why: "with storage-backend memory an acceptor starts empty anyway",
+    },
+  ] satisfies { fields: Field[]; isIdle: boolean; why: string }[];
+}
+
+function checkWindows(given: Given, report: Report): void {
+  const { settings, placeOf } = given;
+  const inFlight = settings.proposerPreexecWindow;
+  for (const field of ["acceptorWindowInstances", "learnerWindowInstances"] as const) {
+    if (settings[field] >= inFlight) continue;
+    const culprit = isDefault(given, field) ? "proposerPreexecWindow" : field;
+    report.warning(
+      placeOf(culprit),
+      `proposer-preexec-window ${inFlight} is larger than ${SCHEMA[field].key} ${settings[field]}: the instances in flight do not fit`,
+      `raise ${SCHEMA[field].key}, or lower proposer-preexec-window`,
+    );
+  }
+  if (settings.trimEvery > settings.acceptorWindowInstances) {
+    const culprit = isDefault(given, "trimEvery") ? "acceptorWindowInstances" : "trimEvery";
+    report.warning(
+      placeOf(culprit),
+      `trim-every ${settings.trimEvery} is more than the ${settings.acceptorWindowInstances} instances an acceptor holds (acceptor-window-instances)`,
+      "lower trim-every to a quarter of the window or less",
+    );
+  }
+}

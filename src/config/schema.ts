@@ -1,0 +1,293 @@
+/**
+ * Every setting as data: its key in the file, kind, default, range and meaning. Parsing, defaults, `config show`,
+ * environment variables, flags and the reference in docs/configuration.md (checked by a test) all come from here.
+ */
+import type { Settings } from "./config.ts";
+
+interface Common<T> {
+  /** As written in the file; the flag is `--key`, the variable `KPAXOS_KEY`. */
+  readonly key: string;
+  readonly default: T;
+  /** One line for help and documentation. */
+  readonly summary: string;
+}
+
+export interface BooleanSpec extends Common<boolean> {
+  readonly kind: "boolean";
+}
+
+/** `integer`: a plain number. `duration`: milliseconds. `size`: bytes. All whole, `min` and `max` inclusive. */
+export interface NumberSpec extends Common<number> {
+  readonly kind: "integer" | "duration" | "size";
+  readonly min: number;
+  readonly max: number;
+  /** Rounded up to a power of two: such a window is indexed by `iid & mask`. */
+  readonly isPowerOfTwo?: true;
+}
+
+export interface ChoiceSpec<T extends string = string> extends Common<T> {
+  readonly kind: "choice";
+  readonly choices: readonly T[];
+  /** Other spellings, and values of other systems; `warning` says what happens instead. */
+  readonly accepted?: Readonly<
+    Record<string, { readonly as: T; readonly warning?: string; readonly hint?: string }>
+  >;
+}
+
+export interface TextSpec extends Common<string> {
+  readonly kind: "text";
+  /** What the text must look like, and how that is said. */
+  readonly pattern: RegExp;
+  readonly form: string;
+}
+
+export type Spec = BooleanSpec | NumberSpec | ChoiceSpec | TextSpec;
+export type Value = boolean | number | string;
+export type Field = keyof Settings;
+
+type SpecOf<T> = [T] extends [boolean]
+  ? BooleanSpec
+  : [T] extends [number]
+    ? NumberSpec
+    : string extends T
+      ? TextSpec
+      : [T] extends [string]
+        ? ChoiceSpec<T>
+        : never;
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+const HOUR_MS = 3_600_000;
+
+export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
+  verbosity: {
+    key: "verbosity",
+    kind: "choice",
+    choices: ["quiet", "error", "info", "debug"],
+    default: "error",
+    summary: "how much a process says on standard error",
+  },
+  wire: {
+    key: "wire",
+    kind: "choice",
+    choices: ["native", "kernel-paxos"],
+    accepted: { kernel_paxos: { as: "kernel-paxos" } },
+    default: "native",
+    summary: "message format; kernel-paxos mixes with nodes of Kernel_Paxos",
+  },
+  interface: {
+    key: "interface",
+    kind: "text",
+    pattern: /^[^\s/]{1,15}$/,
+    form: "the name of a network interface, at most 15 characters (ip link lists them)",
+    default: "",
+    summary: "network interface for raw Ethernet; without it, found by the member's MAC",
+  },
+  cluster: {
+    key: "cluster",
+    kind: "text",
+    pattern: /^[\w.-]{1,64}$/,
+    form: "1 to 64 letters, digits, dots, dashes or underscores",
+    default: "kpaxos",
+    summary: "name of the cluster; nodes of another name are ignored (native wire)",
+  },
+  learnerCatchUp: {
+    key: "learner-catch-up",
+    kind: "boolean",
+    default: false,
+    summary: "a learner that starts late fetches everything from instance 1",
+  },
+  proposerTimeoutMs: {
+    key: "proposer-timeout",
+    kind: "duration",
+    min: 1,
+    max: HOUR_MS,
+    default: 1000,
+    summary: "silence after which a phase is retried and a passive proposer takes over",
+  },
+  proposerPreexecWindow: {
+    key: "proposer-preexec-window",
+    kind: "integer",
+    min: 1,
+    max: 65536,
+    default: 128,
+    summary: "instances that may be prepared or in flight at once",
+  },
+  batching: {
+    key: "batching",
+    kind: "boolean",
+    default: true,
+    summary: "pack several client values into one instance under load (native wire)",
+  },
+  proposerQueueBytes: {
+    key: "proposer-queue-bytes",
+    kind: "size",
+    min: 64 * KIB,
+    max: GIB,
+    default: 4 * MIB,
+    summary: "client values a proposer queues before it answers busy",
+  },
+  acceptorTrashFiles: {
+    key: "acceptor-trash-files",
+    kind: "boolean",
+    default: false,
+    summary: "an acceptor forgets what it stored before and starts empty",
+  },
+  storageBackend: {
+    key: "storage-backend",
+    kind: "choice",
+    choices: ["memory"],
+    accepted: {
+      lmdb: {
+        as: "memory",
+        warning: "this version keeps accepted values in memory: nothing survives a restart of a majority",
+        hint: "write storage-backend memory to say that this is known",
+      },
+    },
+    default: "memory",
+    summary: "where an acceptor keeps what it has promised and accepted",
+  },
+  acceptorWindowBytes: {
+    key: "acceptor-window-bytes",
+    kind: "size",
+    min: 64 * KIB,
+    max: 2 * GIB,
+    default: 64 * MIB,
+    summary: "bytes of accepted values an acceptor holds until they are trimmed",
+  },
+  acceptorWindowInstances: {
+    key: "acceptor-window-instances",
+    kind: "integer",
+    min: 16,
+    max: 2 ** 24,
+    isPowerOfTwo: true,
+    default: 2 ** 19,
+    summary: "instances an acceptor holds until they are trimmed, rounded up to a power of two",
+  },
+  learnerWindowInstances: {
+    key: "learner-window-instances",
+    kind: "integer",
+    min: 16,
+    max: 2 ** 22,
+    isPowerOfTwo: true,
+    default: 8192,
+    summary: "instances a learner collects beyond the last delivered one, rounded up to a power of two",
+  },
+  learnerWindowBytes: {
+    key: "learner-window-bytes",
+    kind: "size",
+    min: 64 * KIB,
+    max: 2 * GIB,
+    default: 16 * MIB,
+    summary: "bytes of values a learner collects beyond the last delivered instance",
+  },
+  trimEvery: {
+    key: "trim-every",
+    kind: "integer",
+    min: 1,
+    max: 1_000_000_000,
+    default: 100_000,
+    summary: "a learner that may trim does so every so many delivered instances",
+  },
+  learnerTimeoutMs: {
+    key: "learner-timeout",
+    kind: "duration",
+    min: 100,
+    max: 24 * HOUR_MS,
+    default: 10_000,
+    summary: "how long a learner that fell silent still holds back trimming (native wire)",
+  },
+  clientTimeoutMs: {
+    key: "client-timeout",
+    kind: "duration",
+    min: 1,
+    max: HOUR_MS,
+    default: 1000,
+    summary: "a client sends a value again after this time without delivery",
+  },
+  receiveMode: {
+    key: "receive-mode",
+    kind: "choice",
+    choices: ["recvmmsg", "ring"],
+    default: "recvmmsg",
+    summary: "how frames are read: recvmmsg, or a ring shared with the kernel (raw Ethernet)",
+  },
+  busyPoll: {
+    key: "busy-poll",
+    kind: "boolean",
+    default: false,
+    summary: "spin for frames instead of sleeping: lower latency for a whole core per process",
+  },
+  promiscuous: {
+    key: "promiscuous",
+    kind: "boolean",
+    default: false,
+    summary: "receive frames for any MAC address (raw Ethernet)",
+  },
+  receiveBufferBytes: {
+    key: "receive-buffer",
+    kind: "size",
+    min: 4 * KIB,
+    max: GIB,
+    default: 4 * MIB,
+    summary: "kernel receive buffer asked for; without CAP_NET_ADMIN the kernel's own limit holds",
+  },
+  deviceDirectory: {
+    key: "device-directory",
+    kind: "text",
+    pattern: /^\/.{0,89}$/,
+    form: "an absolute path of at most 90 characters",
+    default: "/dev/shm/kpaxos",
+    summary: "directory of the sockets and rings through which learners deliver to local programs",
+  },
+  stateDirectory: {
+    key: "state-directory",
+    kind: "text",
+    pattern: /^\/.{0,4000}$/,
+    form: "an absolute path",
+    default: "",
+    summary: "directory in which a proposer keeps its round over restarts (kernel-paxos wire)",
+  },
+};
+
+export const FIELDS = Object.keys(SCHEMA) as readonly Field[];
+
+/** Keys of libpaxos that are read and have no effect. */
+export interface RetiredKey {
+  readonly kind: "boolean" | "size" | "text";
+  readonly instead: string;
+}
+
+export const RETIRED_KEYS: Readonly<Record<string, RetiredKey>> = {
+  "tcp-nodelay": {
+    kind: "boolean",
+    instead: "there is no TCP here; batching no trades throughput for the latency of single values",
+  },
+  "lmdb-sync": {
+    kind: "boolean",
+    instead: "there is no LMDB here; choose where values live with storage-backend",
+  },
+  "lmdb-env-path": {
+    kind: "text",
+    instead: "there is no LMDB here; choose where values live with storage-backend",
+  },
+  "lmdb-mapsize": {
+    kind: "size",
+    instead: "there is no LMDB here; bound what an acceptor keeps with acceptor-window-bytes",
+  },
+};
+
+export function variableOf(key: string): string {
+  return `KPAXOS_${key.toUpperCase().replaceAll("-", "_")}`;
+}
+
+export const DEFAULT_SETTINGS: Readonly<Settings> = settingsFrom((field) => SCHEMA[field].default);
+
+export function settingsFrom(valueFor: (field: Field) => Value): Settings {
+  return byField(valueFor) as unknown as Settings;
+}
+
+export function byField<T>(make: (field: Field) => T): Record<Field, T> {
+  return Object.fromEntries(FIELDS.map((field) => [field, make(field)])) as Record<Field, T>;
+}
