@@ -19,6 +19,8 @@ const HI_FIRST_US = 100_000;
 const HI_AGAIN_US = 1_000_000;
 const OK_SILENCE_US = 3_500_000;
 const PROBE_US = 1_000_000;
+/** A probe that brought nothing for so long has found the end of the log. */
+const PROBE_ANSWER_US = 50_000;
 const REPORT_US = 1_000_000;
 
 /** Where a learner's values go. */
@@ -54,6 +56,8 @@ export class Learner {
   readonly window: LearnerWindow;
   /** Next instance to deliver; 0: not known yet where to start. */
   next: number;
+  /** Reading the log from its beginning, and not yet at its end (Kernel_Paxos wire, where only probing finds it). */
+  catchingUp: boolean;
   /** Highest instance known to have been accepted or chosen somewhere. */
   highestIid = 0;
   readonly counters = { delivered: 0, skipped: 0, repeatsSent: 0, outOfWindow: 0, trimsSent: 0, stalled: 0 };
@@ -78,6 +82,8 @@ export class Learner {
   #askedTo = 0;
   #turnAcceptor = 0;
   #probeDueUs = 0;
+  #probedTo = 0;
+  #probedUs = Number.NEGATIVE_INFINITY;
   #reportDueUs = 0;
   #reported = 0;
   #pressure = false;
@@ -88,6 +94,7 @@ export class Learner {
     this.#application = application;
     this.window = new LearnerWindow(options.windowInstances, options.windowBytes, options.acceptors);
     this.next = options.catchUp ? 1 : 0;
+    this.catchingUp = options.catchUp && !options.statesTellHighest;
     this.heardUs = new Float64Array(options.acceptors).fill(Number.NEGATIVE_INFINITY);
     this.#okUs = new Float64Array(options.acceptors).fill(Number.NEGATIVE_INFINITY);
     this.#hiDueUs = new Float64Array(options.acceptors);
@@ -113,7 +120,7 @@ export class Learner {
 
   /** The value that a proposer has sent for an instance (native wire: `accept` is multicast). */
   onAccept(iid: number, ballot: Ballot, life: Life, bytes: Uint8Array, offset: number, length: number): void {
-    if (!this.#inWindow(iid)) return;
+    if (!this.#inWindow(iid) || this.window.isReady(iid)) return;
     this.window.offer(iid, ballot, life, bytes, offset, length);
     if (this.window.isReady(iid)) this.#learned(iid);
   }
@@ -186,7 +193,7 @@ export class Learner {
 
   /** Wants to hear the clock again at this time. */
   nextTickUs(): number {
-    let due = this.#isBlocked() ? Math.max(this.#askDueUs, this.#nowUs) : this.#probeDueUs;
+    let due = this.#isBlocked() ? Math.max(this.#askDueUs, this.#nowUs) : this.#nextProbeUs();
     for (let aid = 0; aid < this.#hiDueUs.length; aid++) due = Math.min(due, this.#hiDueUs[aid]!);
     return this.#options.canTrim ? Math.min(due, this.#reportDueUs) : due;
   }
@@ -275,9 +282,22 @@ export class Learner {
    * the highest instance. So an idle learner asks once a second for what may follow.
    */
   #probe(): void {
-    if (this.#options.statesTellHighest || this.next === 0 || this.#nowUs < this.#probeDueUs) return;
+    if (this.#options.statesTellHighest || this.next === 0) return;
+    if (this.catchingUp && this.#probedTo > 0) {
+      if (this.next > this.#probedTo) this.#probeDueUs = this.#nowUs;
+      else if (this.#nowUs - this.#probedUs > PROBE_ANSWER_US) this.catchingUp = false;
+    }
+    if (this.#nowUs < this.#probeDueUs) return;
+    this.#probedTo = this.next + REPEAT_SPAN - 1;
+    this.#probedUs = this.#nowUs;
     this.#probeDueUs = this.#nowUs + PROBE_US;
-    this.#askAll(this.next, this.next + REPEAT_SPAN - 1);
+    this.#askAll(this.next, this.#probedTo);
+  }
+
+  #nextProbeUs(): number {
+    if (this.#options.statesTellHighest || this.next === 0) return Number.POSITIVE_INFINITY;
+    if (!this.catchingUp || this.#probedTo === 0) return this.#probeDueUs;
+    return this.next > this.#probedTo ? this.#nowUs : this.#probedUs + PROBE_ANSWER_US;
   }
 
   /** Asks for the runs of instances that cannot be delivered yet, lowest first. */
@@ -338,12 +358,11 @@ export class Learner {
   /** Tells the acceptors up to where this learner needs nothing any more. */
   #report(): void {
     const acknowledged = Math.min(this.#application.acknowledged(), this.next - 1);
-    const due = this.#nowUs >= this.#reportDueUs;
-    const step = this.#pressure ? 1 : this.#options.trimEvery;
-    const grown = acknowledged - this.#reported >= step;
-    if (grown) this.#reported = acknowledged;
-    else if (!due) return;
-    if (!grown && !this.#options.statesTellHighest && !this.#trimLags()) {
+    const grown = acknowledged - this.#reported >= this.#options.trimEvery;
+    if (!grown && this.#nowUs < this.#reportDueUs) return;
+    const news = grown || (this.#pressure && acknowledged > this.#reported);
+    if (news) this.#reported = acknowledged;
+    if (!news && !this.#options.statesTellHighest && !this.#trimLags()) {
       // Kernel_Paxos wire: a trim is an order, not a report; it is repeated only where it was lost.
       this.#reportDueUs = this.#nowUs + REPORT_US;
       return;
