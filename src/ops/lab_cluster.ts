@@ -1,0 +1,140 @@
+/**
+ * A local cluster: a topology gets addresses on a network, a `paxos.conf` in a directory of its own, and processes
+ * of this very program.
+ *
+ * Invariants: `close` ends every process, closes the network and removes the directory, whatever happened before;
+ * the order in which roles start is the caller's.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { CliError } from "../error.ts";
+import type { Network } from "./lab_network.ts";
+import { type Ending, LabProcess, type ProcessOptions } from "./lab_process.ts";
+
+export type MemberRole = "acceptor" | "proposer" | "learner" | "replica";
+
+/** A line of the configuration and the process that goes with it. */
+export interface Seat {
+  readonly role: MemberRole;
+  readonly id: number;
+  readonly host: number;
+  /** Flags beyond `--id` and `-f`. */
+  readonly args?: readonly string[];
+  /** false: no line in `paxos.conf`, the process is a stranger to the configuration. */
+  readonly listed?: boolean;
+}
+
+export interface ClusterOptions {
+  readonly network: Network;
+  readonly seats: readonly Seat[];
+  /** Lines of `paxos.conf` by key. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** The command that starts the program. */
+  readonly command: readonly string[];
+}
+
+export interface StartOptions extends ProcessOptions {
+  readonly args?: readonly string[];
+}
+
+export function configText(
+  network: Network,
+  seats: readonly Seat[],
+  settings: Readonly<Record<string, string>>,
+): string {
+  const lines = Object.entries(settings).map(([key, value]) => `${key} ${value}`);
+  for (const seat of seats) {
+    if (seat.listed === false) continue;
+    lines.push(`${seat.role} ${seat.id} ${network.takeAddress(seat.host)}`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+export class LabCluster {
+  readonly network: Network;
+  readonly seats: readonly Seat[];
+  readonly directory: string;
+  readonly configPath: string;
+  readonly config: string;
+  /** Every process ever started, in order. */
+  readonly processes: LabProcess[] = [];
+  readonly #command: readonly string[];
+  readonly #bySeat = new Map<string, LabProcess>();
+
+  constructor(options: ClusterOptions) {
+    this.network = options.network;
+    this.seats = options.seats;
+    this.#command = options.command;
+    this.config = configText(options.network, options.seats, { verbosity: "info", ...options.settings });
+    this.directory = mkdtempSync(join(tmpdir(), "kpaxos-cluster-"));
+    this.configPath = join(this.directory, "paxos.conf");
+    writeFileSync(this.configPath, this.config);
+  }
+
+  /** Starts any subcommand on a host. */
+  launch(name: string, host: number, args: readonly string[], options: ProcessOptions = {}): LabProcess {
+    const argv = [...this.#command, ...args];
+    const child = this.network.spawn(host, argv, { cwd: this.directory });
+    const started = new LabProcess(name, argv, child, options);
+    this.processes.push(started);
+    return started;
+  }
+
+  /** Starts one seat, or starts it again; does not wait until it is ready. */
+  start(role: MemberRole, id: number, options: StartOptions = {}): LabProcess {
+    const seat = this.seats.find((candidate) => candidate.role === role && candidate.id === id);
+    if (seat === undefined) throw new CliError(`the cluster has no ${role} ${id}`);
+    const args = [
+      "run",
+      role,
+      "-f",
+      this.configPath,
+      "--id",
+      `${id}`,
+      ...(seat.args ?? []),
+      ...(options.args ?? []),
+    ];
+    const started = this.launch(`${role} ${id}`, seat.host, args, options);
+    this.#bySeat.set(`${role} ${id}`, started);
+    return started;
+  }
+
+  /** Starts every seat that does not run, in the order of the seats, and waits until all are ready. */
+  async startAll(timeoutMs = 15_000): Promise<void> {
+    const started = this.seats
+      .filter((seat) => !(this.#bySeat.get(`${seat.role} ${seat.id}`)?.isRunning ?? false))
+      .map((seat) => this.start(seat.role, seat.id));
+    await Promise.all(started.map((one) => one.ready(timeoutMs)));
+  }
+
+  /** The newest process of a seat. */
+  member(role: MemberRole, id: number): LabProcess {
+    const found = this.#bySeat.get(`${role} ${id}`);
+    if (found === undefined) throw new CliError(`${role} ${id} was not started`);
+    return found;
+  }
+
+  /** Starts a client. Its figures come as JSON lines on standard output. */
+  client(host: number, args: readonly string[], options: ProcessOptions = {}): LabProcess {
+    return this.launch("client", host, ["run", "client", "-f", this.configPath, ...args], options);
+  }
+
+  /** Asks everything that runs to end, newest first, and waits for it. */
+  async stopAll(timeoutMs = 3000): Promise<{ readonly process: LabProcess; readonly ending: Ending }[]> {
+    const running = this.processes.filter((one) => one.isRunning).reverse();
+    return await Promise.all(
+      running.map(async (one) => ({ process: one, ending: await one.stop(timeoutMs) })),
+    );
+  }
+
+  /** Kills what is left and cleans up. May be called again. */
+  close(): void {
+    for (const one of this.processes) one.kill("SIGKILL");
+    try {
+      this.network.close();
+    } finally {
+      rmSync(this.directory, { recursive: true, force: true });
+    }
+  }
+}
