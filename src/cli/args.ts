@@ -129,7 +129,9 @@ function sort(words: readonly string[], args: ArgsDef, path: string): Sorted {
       else give(flag, typed, switchOf(typed, attached, flag.negated));
       continue;
     }
-    if (word.startsWith("--") || !table.has(word.slice(0, 2))) throw unknownFlag(typed, table, path);
+    // -file is --file with a dash forgotten, not -f with the value "ile".
+    if (table.has(`-${typed}`) || word.startsWith("--") || !table.has(word.slice(0, 2)))
+      throw unknownFlag(typed, table, path);
     // -abc: switches one after the other; the first flag that takes a value takes the rest (-n5).
     for (let letter = 1; letter < word.length; letter++) {
       const short = `-${word[letter]}`;
@@ -168,15 +170,9 @@ function switchOf(typed: string, attached: string | undefined, negated: boolean)
 }
 
 function unknownFlag(typed: string, table: ReadonlyMap<string, unknown>, path: string): CliError {
-  const flags = [...table.keys(), "--help"];
-  // `-id 3` is a long flag with a dash forgotten.
+  const flags = [...table.keys(), "--help"].filter((f) => f.length > 2 && f === f.toLowerCase());
   const doubled = `-${typed}`;
-  const near = table.has(doubled)
-    ? doubled
-    : nearest(
-        typed,
-        flags.filter((f) => f.length > 2),
-      );
+  const near = table.has(doubled) ? doubled : nearest(typed, flags);
   return usageError(
     `unknown flag ${typed} for "${path}"`,
     near === undefined ? `${path} --help lists its flags` : `did you mean ${near}?`,
