@@ -49,6 +49,38 @@ export class ValueQueue {
     return this.#head + 4;
   }
 
+  /**
+   * Bytes of the oldest values that go together into `limit` bytes: at least one, and only values whose length is a multiple
+   * of 4 share (batch entries are).
+   */
+  batchLength(limit: number): number {
+    let at = this.#head;
+    let total = this.#lengths[at >>> 2]!;
+    if ((total & 3) !== 0) return total;
+    for (let i = 1; i < this.count; i++) {
+      at += 4 + this.#lengths[at >>> 2]!;
+      if (at === this.bytes.length || this.#lengths[at >>> 2] === SKIP) at = 0;
+      const next = this.#lengths[at >>> 2]!;
+      if (total + next > limit || (next & 3) !== 0) break;
+      total += next;
+    }
+    return total;
+  }
+
+  /** Moves the oldest values, `length` bytes of them as `batchLength` said, to another buffer; returns how many. */
+  takeBatch(into: Uint8Array, offset: number, length: number): number {
+    let values = 0;
+    let at = offset;
+    do {
+      const next = this.peekLength();
+      copyBytes(this.bytes, this.#head + 4, into, at, next);
+      at += next;
+      values++;
+      this.pop();
+    } while (at < offset + length);
+    return values;
+  }
+
   /** Drops the oldest value. */
   pop(): void {
     this.#head += 4 + ((this.#lengths[this.#head >>> 2]! + 3) & ~3);
