@@ -1,0 +1,142 @@
+/*
+ * The C side of kpaxos: packet links. Raw Ethernet (AF_PACKET) and UDP behind one call per turn, `kpx_link_step`.
+ *
+ * Never here: anything of Paxos, callbacks, 64-bit integers in a signature, pointers kept to the caller's memory.
+ * Every function returns a result >= 0 or a negative errno. A link is named by a handle that is checked at each
+ * call (a closed or invented one gives -EBADF); every word read from memory the caller can write is read once and
+ * checked before use, so a wrong number costs a frame, never memory.
+ *
+ * One thread at a time may use a link (a second one gets -EBUSY); `kpx_link_wake` and `kpx_link_close` may be called
+ * from any thread at any time.
+ */
+#ifndef KPAXOS_H
+#define KPAXOS_H
+
+#include <stdint.h>
+
+#ifndef KPX_API
+#define KPX_API __attribute__((visibility("default")))
+#endif
+
+/* Words of the options of kpx_link_open. Words from KPX_OPTION_WORDS on are the filter: two per instruction, laid
+ * out as struct sock_filter is on a little-endian machine. */
+enum {
+  KPX_OPTION_KIND,
+  KPX_OPTION_RX_SLOTS,
+  KPX_OPTION_TX_SLOTS,
+  KPX_OPTION_MAX_PAYLOAD, /* bytes, checksum included */
+  KPX_OPTION_RECEIVE_BUFFER, /* bytes wanted, 0: the system's default */
+  KPX_OPTION_SEND_BUFFER,
+  KPX_OPTION_BUSY_POLL_US, /* SO_BUSY_POLL, 0: untouched */
+  KPX_OPTION_CHECKSUM_OFFSET, /* see src/net/link.ts; KPX_NONE: no checksum */
+  KPX_OPTION_MAIN_ETHERTYPE, /* frames of other EtherTypes carry no checksum; 0: all carry one */
+  KPX_OPTION_FLAGS,
+  KPX_OPTION_IFINDEX,
+  KPX_OPTION_BIND_ETHERTYPE, /* 0: all */
+  KPX_OPTION_MULTICAST, /* two words: a MAC */
+  KPX_OPTION_FAMILY = KPX_OPTION_MULTICAST + 2, /* 4 or 6 */
+  KPX_OPTION_ADDRESS, /* six words: where to bind, as src/net/link.ts lays out a UDP address */
+  KPX_OPTION_FILTER_COUNT = KPX_OPTION_ADDRESS + 6,
+  KPX_OPTION_WORDS,
+};
+
+#define KPX_NONE 0xFFFFFFFFu
+enum { KPX_ETHERNET = 1, KPX_UDP = 2 };
+enum {
+  KPX_FLAG_RING = 1, /* receive through a TPACKET_V2 ring */
+  KPX_FLAG_PROMISCUOUS = 2,
+  KPX_FLAG_ALSO_LO = 4, /* hear and reach the loopback interface too */
+  KPX_FLAG_MULTICAST = 8, /* KPX_OPTION_MULTICAST is to be joined */
+  KPX_FLAG_DUAL_STACK = 16, /* an IPv6 socket that takes IPv4 as well */
+};
+
+/* Limits of kpx_link_open; what exceeds them is -EINVAL. */
+#define KPX_MAX_LINKS 64u
+#define KPX_MAX_SLOTS 16384u
+#define KPX_MIN_PAYLOAD 46u
+#define KPX_MAX_PAYLOAD 131072u
+#define KPX_MAX_AREA (1u << 30)
+#define KPX_MAX_FILTER 4096u
+#define KPX_MAX_WATCHED 8u
+
+/* A frame's descriptor, KPX_DESCRIPTOR_WORDS words; the meaning is told in src/net/link.ts. */
+#define KPX_DESCRIPTOR_WORDS 16u
+enum { KPX_OFFSET, KPX_LENGTH, KPX_PROTOCOL, KPX_PORTS, KPX_ADDRESS };
+#define KPX_ADDRESS_WORDS 6u
+enum { KPX_PORT_WIRE = 1, KPX_PORT_LO = 2, KPX_PORT_SELF = 4 };
+
+/* Numbers of kpx_link_info. */
+enum {
+  KPX_INFO_AREA_BYTES,
+  KPX_INFO_RX_BASE, /* word index of the first rx descriptor */
+  KPX_INFO_TX_BASE,
+  KPX_INFO_RX_SLOTS,
+  KPX_INFO_TX_SLOTS,
+  KPX_INFO_MAX_PAYLOAD,
+  KPX_INFO_RECEIVE_BUFFER, /* bytes granted; of the ring, in ring mode */
+  KPX_INFO_IFINDEX,
+  KPX_INFO_ADDRESS, /* six words */
+  KPX_INFO_COUNT = KPX_INFO_ADDRESS + 6,
+};
+
+/* Numbers of kpx_link_counters, as in LinkCounters of src/net/link.ts. */
+enum {
+  KPX_RX_FRAMES,
+  KPX_RX_BYTES,
+  KPX_TX_FRAMES,
+  KPX_TX_BYTES,
+  KPX_TX_DROPPED,
+  KPX_RX_DROPPED,
+  KPX_RX_TRUNCATED,
+  KPX_RX_BAD_CHECKSUM,
+  KPX_STEPS,
+  KPX_COUNTERS,
+};
+
+/* Opens a link; returns its handle (> 0). */
+KPX_API int32_t kpx_link_open(const uint32_t *options, uint32_t count);
+
+/* Closes it. The area stays addressable (as zeros), so that a late look at it is harmless. */
+KPX_API int32_t kpx_link_close(int32_t handle);
+
+/* Start of the link's area, KPX_INFO_AREA_BYTES long; NULL for a bad handle. */
+KPX_API void *kpx_link_area(int32_t handle);
+
+/* Fills at most `count` numbers; returns how many there are. */
+KPX_API int32_t kpx_link_info(int32_t handle, double *out, uint32_t count);
+KPX_API int32_t kpx_link_counters(int32_t handle, double *out, uint32_t count);
+
+/*
+ * One turn: sends tx slots 0 ... ntx - 1, then returns how many frames (at most `max`) lie in the rx slots. With
+ * none there it spins for `spin_us`, then sleeps, `wait_us` in all, until a frame, a wake, a watched descriptor or
+ * a signal comes. A frame that cannot be sent is counted and forgotten.
+ */
+KPX_API int32_t kpx_link_step(int32_t handle, uint32_t ntx, uint32_t max, uint32_t spin_us, uint32_t wait_us);
+
+/* Ends the sleep of a step, now or the next one. */
+KPX_API int32_t kpx_link_wake(int32_t handle);
+
+/* Sleeping steps return when `fd` is readable too; it is forgotten when it is found closed. */
+KPX_API int32_t kpx_link_watch(int32_t handle, int32_t fd);
+
+/*
+ * Describes the network interfaces, KPX_INTERFACE_WORDS words each, as many as fit into `words`; returns how many
+ * there are. Words: index, KPX_INTERFACE_ flags, MTU, MAC (2), reserved, then the name (16 bytes, NUL-padded).
+ */
+#define KPX_INTERFACE_WORDS 10u
+enum { KPX_INTERFACE_UP = 1, KPX_INTERFACE_RUNNING = 2, KPX_INTERFACE_LOOPBACK = 4, KPX_INTERFACE_ETHERNET = 8 };
+KPX_API int32_t kpx_interfaces(uint32_t *out, uint32_t words);
+
+/* Brings an interface up; the name is `length` bytes, not terminated. */
+KPX_API int32_t kpx_interface_up(const char *name, uint32_t length);
+
+/*
+ * The lowest epoll descriptor of this process: its event loop's own, as runtimes create that one first. -ENOENT
+ * when there is none.
+ */
+KPX_API int32_t kpx_event_loop_fd(void);
+
+/* CRC-32C (Castagnoli). */
+KPX_API uint32_t kpx_crc32c(const uint8_t *bytes, uint32_t length);
+
+#endif

@@ -1,0 +1,157 @@
+/* The calls of a link (kpaxos.h) in terms of its parts. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <linux/sock_diag.h>
+
+#include "link.h"
+
+static int open_socket(struct kpx_link *link, const uint32_t *options) {
+  if (link->kind == KPX_ETHERNET) return kpx_ethernet_socket(link, options);
+  return kpx_udp_socket(link, options);
+}
+
+static int build(struct kpx_link *link, const uint32_t *options) {
+  link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (link->wake_fd < 0) return -errno;
+  int result = open_socket(link, options);
+  if (result < 0) return result;
+  if ((link->flags & KPX_FLAG_RING) != 0) result = kpx_rxring_configure(link);
+  if (result == 0) result = kpx_link_make_area(link);
+  if (result == 0 && link->ring.frames != 0) result = kpx_rxring_map(link);
+  if (result == 0) result = kpx_link_make_messages(link);
+  /* Frames may come only once there is a place for them. */
+  if (result == 0 && link->kind == KPX_ETHERNET) result = kpx_ethernet_bind(link, options);
+  return result;
+}
+
+void kpx_link_destroy(struct kpx_link *link) {
+  /* The ring's mapping goes before its socket: the kernel keeps a mapped ring alive. */
+  kpx_link_drop_area(link);
+  if (link->fd >= 0) close(link->fd);
+  if (link->wake_fd >= 0) close(link->wake_fd);
+  kpx_link_drop_messages(link);
+  free(link);
+}
+
+int32_t kpx_link_open(const uint32_t *options, uint32_t count) {
+  if (options == NULL || count < KPX_OPTION_WORDS || count > KPX_OPTION_WORDS + 2 * KPX_MAX_FILTER) return -EINVAL;
+  /* A private copy: what was checked is what is used. */
+  uint32_t *own = malloc(count * sizeof *own);
+  struct kpx_link *link = calloc(1, sizeof *link);
+  int32_t result = own == NULL || link == NULL ? -ENOMEM : 0;
+  if (result == 0) {
+    memcpy(own, options, count * sizeof *own);
+    link->fd = -1;
+    link->wake_fd = -1;
+    result = kpx_link_configure(link, own, count);
+    if (result == 0) result = build(link, own);
+    if (result == 0) result = kpx_table_add(link);
+    if (result < 0) {
+      kpx_link_destroy(link);
+      link = NULL;
+    }
+  }
+  free(own);
+  if (result < 0 && link != NULL) free(link);
+  return result;
+}
+
+int32_t kpx_link_close(int32_t handle) {
+  return kpx_table_close(handle);
+}
+
+int32_t kpx_link_wake(int32_t handle) {
+  return kpx_table_wake(handle);
+}
+
+void *kpx_link_area(int32_t handle) {
+  struct kpx_link *link;
+  if (kpx_table_enter(handle, &link) < 0) return NULL;
+  void *area = link->area;
+  kpx_table_leave(handle);
+  return area;
+}
+
+static int32_t give(const double *numbers, uint32_t available, double *out, uint32_t count) {
+  if (out == NULL && count > 0) return -EINVAL;
+  if (count > available) count = available;
+  if (count > 0) memcpy(out, numbers, count * sizeof *out);
+  return (int32_t)available;
+}
+
+int32_t kpx_link_info(int32_t handle, double *out, uint32_t count) {
+  struct kpx_link *link;
+  int result = kpx_table_enter(handle, &link);
+  if (result < 0) return result;
+  double numbers[KPX_INFO_COUNT] = {
+      [KPX_INFO_AREA_BYTES] = (double)link->area_bytes,
+      [KPX_INFO_RX_BASE] = 0,
+      [KPX_INFO_TX_BASE] = (double)(link->rx_slots * KPX_DESCRIPTOR_WORDS),
+      [KPX_INFO_RX_SLOTS] = (double)link->rx_slots,
+      [KPX_INFO_TX_SLOTS] = (double)link->tx_slots,
+      [KPX_INFO_MAX_PAYLOAD] = (double)link->max_payload,
+      [KPX_INFO_RECEIVE_BUFFER] = (double)link->receive_buffer,
+      [KPX_INFO_IFINDEX] = (double)link->ifindex,
+  };
+  for (uint32_t i = 0; i < KPX_ADDRESS_WORDS; i++) numbers[KPX_INFO_ADDRESS + i] = (double)link->address[i];
+  kpx_table_leave(handle);
+  return give(numbers, KPX_INFO_COUNT, out, count);
+}
+
+static void count_kernel_drops(struct kpx_link *link) {
+  if (link->kind == KPX_ETHERNET) {
+    /* Reading resets them. */
+    struct tpacket_stats stats;
+    socklen_t length = sizeof stats;
+    if (getsockopt(link->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &length) == 0)
+      link->counters[KPX_RX_DROPPED] += stats.tp_drops;
+    return;
+  }
+  uint32_t memory[SK_MEMINFO_VARS] = {0};
+  socklen_t length = sizeof memory;
+  if (getsockopt(link->fd, SOL_SOCKET, SO_MEMINFO, memory, &length) == 0)
+    link->counters[KPX_RX_DROPPED] = memory[SK_MEMINFO_DROPS];
+}
+
+int32_t kpx_link_counters(int32_t handle, double *out, uint32_t count) {
+  struct kpx_link *link;
+  int result = kpx_table_enter(handle, &link);
+  if (result < 0) return result;
+  count_kernel_drops(link);
+  double numbers[KPX_COUNTERS];
+  for (uint32_t i = 0; i < KPX_COUNTERS; i++) numbers[i] = (double)link->counters[i];
+  kpx_table_leave(handle);
+  return give(numbers, KPX_COUNTERS, out, count);
+}
+
+int32_t kpx_link_watch(int32_t handle, int32_t fd) {
+  struct kpx_link *link;
+  if (fd < 0) return -EBADF;
+  int result = kpx_table_enter(handle, &link);
+  if (result < 0) return result;
+  if (link->watched_count == KPX_MAX_WATCHED)
+    result = -ENOSPC;
+  else
+    link->watched[link->watched_count++] = fd;
+  kpx_table_leave(handle);
+  return result;
+}
+
+int32_t kpx_link_step(int32_t handle, uint32_t ntx, uint32_t max, uint32_t spin_us, uint32_t wait_us) {
+  struct kpx_link *link;
+  int result = kpx_table_enter(handle, &link);
+  if (result < 0) return result;
+  link->counters[KPX_STEPS]++;
+  if (max > link->rx_slots) max = link->rx_slots;
+  if (ntx > link->tx_slots) result = -EINVAL;
+  if (result == 0) kpx_rxring_release(link);
+  if (result == 0 && ntx > 0) result = kpx_transmit(link, ntx);
+  if (result == 0 && max > 0) result = kpx_receive(link, max);
+  if (result == 0 && wait_us > 0) result = kpx_wait(link, max, spin_us, wait_us);
+  kpx_table_leave(handle);
+  return result;
+}

@@ -1,0 +1,133 @@
+/*
+ * The inside of a link, shared by the link_*.c files. All memory the kernel is told to write to is named by private
+ * arrays made at open; the area, which the caller can write, is only ever trusted for content.
+ */
+#ifndef KPX_LINK_H
+#define KPX_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <linux/if_packet.h>
+#include <netinet/in.h>
+
+#include "kpaxos.h"
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "kpaxos describes frames in little-endian words"
+#endif
+
+#define KPX_ETHERNET_HEADER 14u
+
+union kpx_sockaddr {
+  struct sockaddr_ll ll;
+  struct sockaddr_in v4;
+  struct sockaddr_in6 v6;
+};
+
+/* A vector of messages for recvmmsg or sendmmsg, wired together once. */
+struct kpx_messages {
+  struct mmsghdr *headers;
+  struct iovec *vectors;
+  union kpx_sockaddr *names;
+};
+
+/* Receive ring of the kernel (TPACKET_V2), mapped where the rx slots would be. */
+struct kpx_rxring {
+  uint32_t frames; /* 0: no ring */
+  uint32_t frame_bytes;
+  uint32_t block_bytes;
+  uint32_t head; /* next frame to look at */
+  uint32_t held; /* frames before `head` that the caller may still be reading */
+};
+
+struct kpx_link {
+  uint32_t kind;
+  uint32_t flags;
+  int fd;
+  int wake_fd;
+  int watched[KPX_MAX_WATCHED];
+  uint32_t watched_count;
+
+  uint8_t *area;
+  size_t area_bytes;
+  uint32_t rx_slots;
+  uint32_t tx_slots;
+  uint32_t max_payload;
+  uint32_t rx_at; /* byte offset of the first rx (tx) slot */
+  uint32_t tx_at;
+  uint32_t stride;
+  uint32_t payload_at; /* of the payload in its slot */
+
+  uint32_t checksum_offset;
+  uint32_t main_ethertype;
+  uint32_t receive_buffer;
+
+  int ifindex;
+  int lo_index; /* -1: not heard, not reached */
+  uint8_t mac[6];
+  int family; /* AF_PACKET, AF_INET, AF_INET6 */
+  uint32_t address[KPX_ADDRESS_WORDS];
+
+  struct kpx_messages rx;
+  struct kpx_messages tx;
+  struct kpx_rxring ring;
+  uint64_t counters[KPX_COUNTERS];
+};
+
+static inline uint32_t kpx_load(const uint32_t *word) {
+  return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+/* link_options.c: fills a zeroed link from the options; no system call. */
+int kpx_link_configure(struct kpx_link *link, const uint32_t *options, uint32_t count);
+
+/* link_area.c */
+int kpx_link_make_area(struct kpx_link *link);
+void kpx_link_drop_area(struct kpx_link *link);
+int kpx_link_make_messages(struct kpx_link *link);
+void kpx_link_drop_messages(struct kpx_link *link);
+
+/* link_table.c: `enter` gives the caller the link for itself, until `leave`. */
+int32_t kpx_table_add(struct kpx_link *link);
+int kpx_table_enter(int32_t handle, struct kpx_link **link);
+void kpx_table_leave(int32_t handle);
+int kpx_table_close(int32_t handle);
+int kpx_table_wake(int32_t handle);
+/* link.c: frees everything; called by the table when the last user has left. */
+void kpx_link_destroy(struct kpx_link *link);
+
+/* ethernet.c, udp.c: make link->fd; the area and messages are made between the two halves of Ethernet's. */
+int kpx_ethernet_socket(struct kpx_link *link, const uint32_t *options);
+int kpx_ethernet_bind(struct kpx_link *link, const uint32_t *options);
+int kpx_udp_socket(struct kpx_link *link, const uint32_t *options);
+/* Describes a received frame that starts at byte `at` of the area; false: it is not for the caller. */
+bool kpx_ethernet_accept(struct kpx_link *link, uint32_t *descriptor, uint32_t at, uint32_t bytes, bool cut,
+                         const struct sockaddr_ll *from);
+bool kpx_udp_accept(struct kpx_link *link, uint32_t *descriptor, uint32_t at, uint32_t bytes, bool cut,
+                    const union kpx_sockaddr *from);
+/* Addresses message `at` of link->tx; false: the address cannot be reached over this link. */
+void kpx_ethernet_address(struct kpx_link *link, uint32_t at, int ifindex, uint32_t ethertype);
+bool kpx_udp_address(struct kpx_link *link, uint32_t at, const uint32_t *words);
+
+/* socket.c */
+int kpx_socket_buffers(struct kpx_link *link, const uint32_t *options);
+/* Whether a socket's error costs a frame only (true) or means that the link is unusable. */
+bool kpx_is_transient(int error);
+
+/* link_checksum.c: `seal` needs four bytes of room after `length`. */
+bool kpx_checksum_applies(const struct kpx_link *link, uint32_t ethertype);
+bool kpx_checksum_seal(const struct kpx_link *link, uint8_t *payload, uint32_t length);
+bool kpx_checksum_holds(const struct kpx_link *link, const uint8_t *payload, uint32_t length);
+
+/* link_tx.c, link_rx.c, link_ring.c, link_wait.c */
+int kpx_transmit(struct kpx_link *link, uint32_t ntx);
+int kpx_receive(struct kpx_link *link, uint32_t max);
+int kpx_rxring_configure(struct kpx_link *link);
+int kpx_rxring_map(struct kpx_link *link);
+void kpx_rxring_release(struct kpx_link *link);
+int kpx_rxring_receive(struct kpx_link *link, uint32_t max);
+int kpx_wait(struct kpx_link *link, uint32_t max, uint32_t spin_us, uint32_t wait_us);
+
+#endif

@@ -1,0 +1,57 @@
+/* Checks the options of a link and fills in what needs no system call. */
+#include <errno.h>
+#include <string.h>
+
+#include "link.h"
+
+static bool within(uint32_t value, uint32_t least, uint32_t most) {
+  return value >= least && value <= most;
+}
+
+static int configure_checksum(struct kpx_link *link, const uint32_t *options) {
+  uint32_t offset = options[KPX_OPTION_CHECKSUM_OFFSET];
+  if (offset != KPX_NONE && offset > link->max_payload - 6) return -EINVAL;
+  link->checksum_offset = offset;
+  link->main_ethertype = options[KPX_OPTION_MAIN_ETHERTYPE];
+  return 0;
+}
+
+static int configure_ethernet(struct kpx_link *link, const uint32_t *options) {
+  if (options[KPX_OPTION_IFINDEX] == 0 || options[KPX_OPTION_IFINDEX] > INT32_MAX) return -ENODEV;
+  if (options[KPX_OPTION_BIND_ETHERTYPE] > 0xFFFF || link->main_ethertype > 0xFFFF) return -EINVAL;
+  link->ifindex = (int)options[KPX_OPTION_IFINDEX];
+  link->family = AF_PACKET;
+  /* The header is written before the payload, and the payload is 4-aligned: two bytes stay unused. */
+  link->payload_at = KPX_ETHERNET_HEADER + 2;
+  return 0;
+}
+
+static int configure_udp(struct kpx_link *link, const uint32_t *options) {
+  uint32_t family = options[KPX_OPTION_FAMILY];
+  if (family != 4 && family != 6) return -EAFNOSUPPORT;
+  if ((link->flags & (KPX_FLAG_RING | KPX_FLAG_PROMISCUOUS | KPX_FLAG_MULTICAST)) != 0) return -EINVAL;
+  link->family = family == 4 ? AF_INET : AF_INET6;
+  link->main_ethertype = 0;
+  return 0;
+}
+
+int kpx_link_configure(struct kpx_link *link, const uint32_t *options, uint32_t count) {
+  if (options == NULL || count < KPX_OPTION_WORDS) return -EINVAL;
+  uint32_t filter = options[KPX_OPTION_FILTER_COUNT];
+  if (filter > KPX_MAX_FILTER || count - KPX_OPTION_WORDS < filter * 2) return -EINVAL;
+  link->kind = options[KPX_OPTION_KIND];
+  link->flags = options[KPX_OPTION_FLAGS];
+  link->rx_slots = options[KPX_OPTION_RX_SLOTS];
+  link->tx_slots = options[KPX_OPTION_TX_SLOTS];
+  link->max_payload = options[KPX_OPTION_MAX_PAYLOAD];
+  link->lo_index = -1;
+  link->fd = -1;
+  link->wake_fd = -1;
+  if (!within(link->rx_slots, 1, KPX_MAX_SLOTS) || !within(link->tx_slots, 1, KPX_MAX_SLOTS)) return -EINVAL;
+  if (!within(link->max_payload, KPX_MIN_PAYLOAD, KPX_MAX_PAYLOAD)) return -EINVAL;
+  int result = configure_checksum(link, options);
+  if (result < 0) return result;
+  if (link->kind == KPX_ETHERNET) return configure_ethernet(link, options);
+  if (link->kind == KPX_UDP) return configure_udp(link, options);
+  return -EINVAL;
+}

@@ -1,0 +1,126 @@
+/*
+ * Sending: descriptors become messages, messages go out in as few sendmmsg as the kernel allows. What cannot be
+ * sent is counted and forgotten: to the protocol that is a lost frame.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "link.h"
+
+/* How long one step may wait for room in the send buffer. */
+#define ROOM_MS 1
+
+static const uint32_t *descriptor_of(const struct kpx_link *link, uint32_t slot) {
+  const uint32_t *words = (const uint32_t *)(const void *)link->area;
+  return words + (size_t)(link->rx_slots + slot) * KPX_DESCRIPTOR_WORDS;
+}
+
+/* Adds message `count` with the slot's bytes; `header` of them come before the payload. */
+static void add(struct kpx_link *link, uint32_t count, uint8_t *payload, uint32_t header, uint32_t length) {
+  link->tx.vectors[count] = (struct iovec){.iov_base = payload - header, .iov_len = header + length};
+}
+
+static uint32_t add_ethernet(struct kpx_link *link, uint32_t count, const uint32_t *descriptor, uint32_t ports,
+                             uint8_t *payload, uint32_t length, uint32_t ethertype) {
+  uint8_t *header = payload - KPX_ETHERNET_HEADER;
+  uint32_t destination[2] = {kpx_load(descriptor + KPX_ADDRESS), kpx_load(descriptor + KPX_ADDRESS + 1)};
+  memcpy(header, destination, 6);
+  memcpy(header + 6, link->mac, 6);
+  header[12] = (uint8_t)(ethertype >> 8);
+  header[13] = (uint8_t)ethertype;
+  uint32_t added = 0;
+  /* Where the link's interface is lo itself, both ports are one. */
+  bool is_lo = link->lo_index == link->ifindex;
+  if ((ports & KPX_PORT_WIRE) != 0 || is_lo) {
+    kpx_ethernet_address(link, count, link->ifindex, ethertype);
+    add(link, count, payload, KPX_ETHERNET_HEADER, length);
+    added++;
+  }
+  if ((ports & KPX_PORT_LO) != 0 && !is_lo && link->lo_index >= 0) {
+    kpx_ethernet_address(link, count + added, link->lo_index, ethertype);
+    add(link, count + added, payload, KPX_ETHERNET_HEADER, length);
+    added++;
+  }
+  return added;
+}
+
+static uint32_t add_udp(struct kpx_link *link, uint32_t count, const uint32_t *descriptor, uint8_t *payload,
+                        uint32_t length) {
+  uint32_t words[KPX_ADDRESS_WORDS];
+  for (uint32_t i = 0; i < KPX_ADDRESS_WORDS; i++) words[i] = kpx_load(descriptor + KPX_ADDRESS + i);
+  if (!kpx_udp_address(link, count, words)) return 0;
+  add(link, count, payload, 0, length);
+  return 1;
+}
+
+/* Returns how many messages the slot became; none: it was refused. */
+static uint32_t add_slot(struct kpx_link *link, uint32_t count, uint32_t slot, const uint32_t *descriptor,
+                         uint32_t ports) {
+  uint8_t *payload = link->area + link->tx_at + (size_t)slot * link->stride + link->payload_at;
+  uint32_t length = kpx_load(descriptor + KPX_LENGTH);
+  uint32_t ethertype = link->kind == KPX_ETHERNET ? kpx_load(descriptor + KPX_PROTOCOL) & 0xFFFFu : 0;
+  bool sealed = kpx_checksum_applies(link, ethertype);
+  uint32_t most = sealed ? link->max_payload - 4 : link->max_payload;
+  if (length > most) return 0;
+  if (sealed && !kpx_checksum_seal(link, payload, length)) return 0;
+  if (sealed) length += 4;
+  if (link->kind == KPX_UDP) return add_udp(link, count, descriptor, payload, length);
+  return add_ethernet(link, count, descriptor, ports, payload, length, ethertype);
+}
+
+static void wait_for_room(const struct kpx_link *link, bool *waited) {
+  if (*waited) return;
+  *waited = true;
+  struct pollfd room = {.fd = link->fd, .events = POLLOUT};
+  (void)poll(&room, 1, ROOM_MS);
+}
+
+static void count_sent(struct kpx_link *link, uint32_t first, uint32_t sent) {
+  uint32_t header = link->kind == KPX_ETHERNET ? KPX_ETHERNET_HEADER : 0;
+  link->counters[KPX_TX_FRAMES] += sent;
+  for (uint32_t i = first; i < first + sent; i++) link->counters[KPX_TX_BYTES] += link->tx.vectors[i].iov_len - header;
+}
+
+static int flush(struct kpx_link *link, uint32_t count) {
+  bool retried = false;
+  bool waited = false;
+  uint32_t at = 0;
+  while (at < count) {
+    int sent = sendmmsg(link->fd, link->tx.headers + at, count - at, MSG_DONTWAIT);
+    if (sent > 0) {
+      count_sent(link, at, (uint32_t)sent);
+      at += (uint32_t)sent;
+      retried = false;
+      continue;
+    }
+    int error = errno;
+    if (error == EINTR) continue;
+    if (!kpx_is_transient(error)) return -error;
+    /* An error may be an earlier datagram's (ECONNREFUSED), and a full buffer may drain: each frame has one more
+     * chance. */
+    if (!retried) {
+      if (error == EAGAIN || error == ENOBUFS) wait_for_room(link, &waited);
+      retried = true;
+      continue;
+    }
+    link->counters[KPX_TX_DROPPED]++;
+    retried = false;
+    at++;
+  }
+  return 0;
+}
+
+int kpx_transmit(struct kpx_link *link, uint32_t ntx) {
+  uint32_t count = 0;
+  for (uint32_t slot = 0; slot < ntx; slot++) {
+    const uint32_t *descriptor = descriptor_of(link, slot);
+    uint32_t ports = kpx_load(descriptor + KPX_PORTS) & (KPX_PORT_WIRE | KPX_PORT_LO);
+    if (ports == 0) continue;
+    uint32_t added = add_slot(link, count, slot, descriptor, ports);
+    if (added == 0) link->counters[KPX_TX_DROPPED]++;
+    count += added;
+  }
+  return count > 0 ? flush(link, count) : 0;
+}
