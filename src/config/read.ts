@@ -23,13 +23,15 @@ export function readDiagnosed(path: string, overrides: Overrides = {}): ParseRes
   return parseConfig(readText(path), path, { env: process.env, ...overrides });
 }
 
+/** All diagnostics as one error. Errors of flags alone are errors of usage, not of the configuration. */
 export function configError(path: string, diagnostics: readonly Diagnostic[]): CliError {
   const errors = diagnostics.filter((d) => d.severity === "error");
   const inFile = errors.filter((d) => d.line > 0).length;
   const total = `${errors.length} error${errors.length === 1 ? "" : "s"}`;
   const head = inFile > 0 ? `${path} has ${total}` : `${total} in the settings given beside ${path}`;
   const body = diagnostics.map(formatDiagnostic).join("\n");
-  return new CliError(`${head}\n${body}`, { exitCode: ExitCode.config });
+  const isUsage = errors.every((d) => d.line === 0 && d.file.startsWith("--"));
+  return new CliError(`${head}\n${body}`, { exitCode: isUsage ? ExitCode.usage : ExitCode.config });
 }
 
 function readText(path: string): string {

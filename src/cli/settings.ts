@@ -1,0 +1,50 @@
+/**
+ * The settings of a `paxos.conf` as flags, from the schema: every command that reads a configuration takes them all.
+ */
+import type { Flags } from "../config/parse.ts";
+import { FIELDS, SCHEMA, type Spec } from "../config/schema.ts";
+import { formatValue } from "../config/values.ts";
+import type { ArgsDef, ArgValue, FlagArg } from "./command.ts";
+
+const VALUE_HINTS = { integer: "N", duration: "DURATION", size: "SIZE", text: "TEXT" } as const;
+const ALIASES: Readonly<Record<string, string>> = { interface: "if", "learner-catch-up": "catch-up" };
+
+/** Without defaults, so that a flag that was not given leaves the file its say. */
+export const settingArgs: Readonly<Record<string, FlagArg>> = Object.fromEntries(
+  FIELDS.map((field) => [SCHEMA[field].key, flagOf(SCHEMA[field])]),
+);
+
+function flagOf(spec: Spec): FlagArg {
+  const usual = formatValue(spec, spec.default);
+  const description = usual === "" ? spec.summary : `${spec.summary} (unless set: ${usual})`;
+  const alias = ALIASES[spec.key];
+  const common = alias === undefined ? { description } : { description, alias };
+  if (spec.kind === "boolean") return { type: "boolean", ...common };
+  if (spec.kind === "choice") {
+    const options = [...spec.choices, ...Object.keys(spec.accepted ?? {})];
+    return { type: "enum", options, valueHint: spec.choices.join("|"), ...common };
+  }
+  return { type: "string", valueHint: VALUE_HINTS[spec.kind], ...common };
+}
+
+/** The settings among a command's arguments, as `readConfig` takes them. */
+export function settingFlags(args: Readonly<Record<string, ArgValue>>): Flags {
+  const flags: Record<string, string | boolean> = {};
+  for (const key of Object.keys(settingArgs)) {
+    const value = args[key];
+    if (typeof value === "string" || typeof value === "boolean") flags[key] = value;
+    else if (typeof value === "number") flags[key] = String(value);
+  }
+  return flags;
+}
+
+/** `-f FILE`, as every command spells it. */
+export const fileArg = {
+  file: {
+    type: "string",
+    alias: "f",
+    valueHint: "FILE",
+    default: "paxos.conf",
+    description: "the configuration",
+  },
+} as const satisfies ArgsDef;
