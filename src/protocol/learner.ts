@@ -46,6 +46,8 @@ export interface LearnerOptions {
   readonly catchUp: boolean;
   /** Native wire: an acceptor's state tells its highest instance. */
   readonly statesTellHighest: boolean;
+  /** A proposer's learner is told where to start (`startAt`): what is in flight then is the proposer's business too. */
+  readonly waitsForStart: boolean;
   /** A first instance heard below this means that the log has just begun (Kernel_Paxos wire). */
   readonly beginning: number;
   readonly canTrim: boolean;
@@ -157,7 +159,8 @@ export class Learner {
       this.#pressure = true;
       this.#reportDueUs = 0;
     } else if (flags === 0) this.#pressure = false;
-    if (this.next === 0 && this.#options.statesTellHighest) this.#startFromStates();
+    if (this.next === 0 && this.#options.statesTellHighest && !this.#options.waitsForStart)
+      this.#startFromStates();
   }
 
   onAcceptorOk(aid: number): void {
@@ -205,7 +208,7 @@ export class Learner {
 
   #inWindow(iid: number): boolean {
     if (this.next === 0) {
-      if (this.#options.statesTellHighest) return false;
+      if (this.#options.statesTellHighest || this.#options.waitsForStart) return false;
       this.next = iid <= this.#options.beginning ? 1 : iid;
     }
     if (iid < this.next) return false;

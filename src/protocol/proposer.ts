@@ -36,6 +36,8 @@ export interface ProposerOptions {
   readonly preexecWindow: number;
   readonly queueBytes: number;
   readonly timeoutMs: number;
+  /** Nobody in this process needs the values themselves: a new leader may leave out what is chosen already. */
+  readonly mayJump: boolean;
   /** Client values may share an instance (native wire). */
   readonly batching: boolean;
   /** Highest ballot used by former lives, 0 when none is known. */
@@ -161,7 +163,9 @@ export class Proposer implements ChosenObserver {
 
   onPromiseBegin(aid: number, ballot: Ballot, life: Life, asked: number, first: number, last: number): void {
     this.#reading = this.stage === "preparing" && ballot === this.ballot && life === this.#options.life;
-    if (this.#reading) this.#range.onBegin(aid, asked, first, last);
+    if (!this.#reading) return;
+    this.#range.onBegin(aid, asked, first, last);
+    this.#jump();
   }
 
   onPromiseRecord(iid: number, ballot: Ballot, bytes: Uint8Array, offset: number, length: number): void {
@@ -171,8 +175,8 @@ export class Proposer implements ChosenObserver {
   onPromiseEnd(aid: number): void {
     if (!this.#reading) return;
     this.#reading = false;
-    if (this.#range.onEnd(aid)) this.#lead();
-    else if (!this.#range.hasPromised(aid)) this.#range.retry();
+    if (!this.#range.onEnd(aid)) this.#range.retry();
+    else if (this.#isInReach()) this.#lead();
   }
 
   // ── what others do ────────────────────────────────────────────────────────────────────────────────────────────
@@ -190,6 +194,7 @@ export class Proposer implements ChosenObserver {
   onLeader(iid: number, ballot: Ballot): void {
     const owner = ballotOwner(this.#options.scheme, ballot);
     if (owner === this.#options.id) return;
+    if (this.#learner.next === 0) this.#learner.startAt(iid + 1);
     this.#learner.onChosen(iid);
     if (ballot > this.#seenBallot) this.#seenBallot = ballot;
     if (ballot < this.ballot) return;
@@ -243,6 +248,7 @@ export class Proposer implements ChosenObserver {
       case "preparing":
         if (nowUs >= this.#retryDueUs) {
           this.counters.retries++;
+          if (this.#range.isComplete() && this.#isInReach()) return this.#lead();
           this.#range.retry();
           this.#retryDueUs =
             nowUs + PREPARE_RETRY_US * Math.min(8, 1 + (nowUs - this.#stageSinceUs) / 100_000);
@@ -288,6 +294,8 @@ export class Proposer implements ChosenObserver {
     if (this.#nextIid < this.window.low) this.#nextIid = this.window.low;
     if (this.#scanIid < this.window.low) this.#scanIid = this.window.low;
     this.#outbox.chosen(this.window.low - 1, this.ballot, false);
+    if (this.#options.perInstance)
+      this.#retryDueUs = Math.min(this.#retryDueUs, this.#nowUs + this.#retry.firstUs());
     const more = this.#options.perInstance
       ? this.#instances.fill(this.ballot, this.#options.preexecWindow, ROOM_RESERVE, this.#nowUs)
       : false;
@@ -335,14 +343,23 @@ export class Proposer implements ChosenObserver {
     this.#retryDueUs = this.#nowUs + PREPARE_RETRY_US;
   }
 
+  /** Whether the window reaches from what this process has learned to where the leader has to start. */
+  #isInReach(): boolean {
+    return this.#range.start <= Math.max(1, this.#learner.next) + this.window.instances / 2;
+  }
+
+  /** Leaves out what acceptors vouch is chosen, where it is too far above us to be learned first. */
+  #jump(): void {
+    if (!this.#options.mayJump || this.#isInReach()) return;
+    this.#learner.startAt(this.#range.start);
+    this.window.advance(this.#range.start);
+  }
+
   /** A quorum has promised everything from `start` on: propose again what may be chosen, fill the gaps, then serve. */
   #lead(): void {
     const window = this.window;
     const start = this.#range.start;
-    if (!window.covers(start) || start > this.#learner.next + this.#learner.window.instances / 2) {
-      this.#learner.startAt(start);
-      window.advance(start);
-    }
+    if (this.#learner.next === 0) this.#learner.startAt(start);
     let end = Math.max(this.#range.highestIid, start - 1);
     for (let iid = end + 1; iid < window.low + window.instances; iid++) if (window.hasOwn(iid)) end = iid;
     for (let iid = start; iid <= end; iid++) {
@@ -454,12 +471,13 @@ export class Proposer implements ChosenObserver {
       window.valueLength(iid),
     );
     window.sent(iid, this.#nowUs);
+    this.#retryDueUs = Math.min(this.#retryDueUs, this.#nowUs + this.#retry.firstUs());
   }
 
   #retryAll(): void {
     const window = this.window;
     const end = Math.max(this.#nextIid, this.#instances.nextIid);
-    let due = this.#nowUs + this.#retry.firstUs();
+    let due = Number.POSITIVE_INFINITY;
     for (let iid = window.low; iid < end; iid++) {
       const status = window.status(iid);
       if (status !== Status.accepting && status !== Status.preparing) continue;
@@ -468,8 +486,12 @@ export class Proposer implements ChosenObserver {
         due = Math.min(due, dueUs);
         continue;
       }
-      if (this.#outbox.room() < ROOM_RESERVE) break;
+      if (this.#outbox.room() < ROOM_RESERVE) {
+        due = this.#nowUs;
+        break;
+      }
       this.counters.retries++;
+      due = Math.min(due, this.#nowUs + this.#retry.pauseUs(window.attempts(iid) + 1));
       if (status === Status.accepting) this.#send(iid, 0);
       else this.#instances.retry(iid, this.#nowUs);
     }

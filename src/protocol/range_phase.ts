@@ -71,11 +71,11 @@ export class RangePhase {
     this.#reading = false;
     this.#coveredTo[aid] = Math.max(this.#coveredTo[aid]!, this.#last);
     if (this.#last === MAX_IID) this.#done.add(0, aid);
-    return this.#done.count(0) >= quorumOf(this.#acceptors);
+    return this.isComplete();
   }
 
-  promised(): number {
-    return this.#done.count(0);
+  isComplete(): boolean {
+    return this.#done.count(0) >= quorumOf(this.#acceptors);
   }
 
   hasPromised(aid: number): boolean {
