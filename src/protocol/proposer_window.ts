@@ -2,7 +2,8 @@
  * The instances a proposer has in hand: what was promised, what is proposed, and whose value it is. A window of slots
  * and one bounded store for values; the queue of own values that lost their instance and want another.
  */
-import { Arena, sameBytes } from "./arena.ts";
+import { Arena } from "./arena.ts";
+import { sameBytes } from "./bytes.ts";
 import { AcceptorSets } from "./quorum.ts";
 import type { Ballot } from "./types.ts";
 

@@ -5,7 +5,7 @@
  * Each value lies contiguously: [length: 4 bytes][bytes, padded to 4]; a length of −1 says that the rest of the
  * buffer is unused. Indices run freely and are reduced when the queue is empty.
  */
-import { copyBytes } from "./arena.ts";
+import { copyBytes } from "./bytes.ts";
 
 const SKIP = -1;
 

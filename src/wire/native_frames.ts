@@ -1,0 +1,220 @@
+/**
+ * The frames a process is filling in this turn: one open frame a destination, messages added until it is full. Messages to
+ * one destination stay in order. Sealing writes lengths; the link adds the checksum.
+ */
+import { ADDRESS, ADDRESS_WORDS, LENGTH, type Link, OFFSET, PORTS, Port, PROTOCOL } from "../net/link.ts";
+import type { Peers } from "../net/peers.ts";
+import { assert } from "../protocol/assert.ts";
+import { copyBytes } from "../protocol/bytes.ts";
+import type { Life, Peer } from "../protocol/types.ts";
+import { NATIVE_ETHERTYPE } from "./kernel_paxos_message.ts";
+import { CHECKSUM_BYTES, HEADER_BYTES, NATIVE_MAGIC, NATIVE_VERSION } from "./native_layout.ts";
+import type { TxFrames } from "./tx_frames.ts";
+
+const HIGH = 2 ** 32;
+/** A destination no frame is open for. */
+const NOBODY = -2;
+/** Everyone in the cluster, by multicast. */
+export const EVERYONE = -1;
+const OPEN_LIMIT = 32;
+
+export interface NativeFramesOptions {
+  readonly link: Link;
+  readonly peers: Peers;
+  readonly tx: TxFrames;
+  readonly roles: number;
+  readonly life: Life;
+  readonly clusterId: number;
+  readonly group: number;
+  /** Where multicasts go; null: the link has none (UDP). */
+  readonly multicast: Uint32Array | null;
+}
+
+export class NativeFrames {
+  /** Largest message that fits a frame. */
+  readonly maxMessage: number;
+  /** A peer on this host was seen: multicasts go out on the loopback interface too. */
+  hasLocalPeers = false;
+  messages = 0;
+  readonly #options: NativeFramesOptions;
+  readonly #words: Uint32Array;
+  readonly #bytes: Uint8Array;
+  readonly #limit: number;
+  /** Of each open frame: descriptor, bytes used, and its destination as (source, roles and id, peer). */
+  readonly #descriptor = new Int32Array(OPEN_LIMIT);
+  readonly #used = new Int32Array(OPEN_LIMIT);
+  readonly #source = new Int32Array(OPEN_LIMIT);
+  readonly #target = new Int32Array(OPEN_LIMIT);
+  readonly #peer = new Int32Array(OPEN_LIMIT).fill(NOBODY);
+  #open = 0;
+  /** Word index where the message being written goes on, and the frame it is in. */
+  #at = 0;
+  #frame = -1;
+
+  constructor(options: NativeFramesOptions) {
+    this.#options = options;
+    this.#words = options.link.area.words;
+    this.#bytes = options.link.area.bytes;
+    this.#limit = Math.min(options.link.maxPayload - CHECKSUM_BYTES, 0xfffc) & ~3;
+    this.maxMessage = this.#limit - HEADER_BYTES;
+  }
+
+  room(): number {
+    return this.#options.tx.room();
+  }
+
+  /**
+   * Begins a message of `length` bytes (a multiple of 4) to the roles of a peer, or to `EVERYONE` of those roles. False: no frame is left
+   * this turn, the message is dropped and counted. `role`, `id`: who speaks.
+   */
+  begin(
+    role: number,
+    id: number,
+    roles: number,
+    toId: number,
+    peer: number,
+    type: number,
+    flags: number,
+    length: number,
+  ): boolean {
+    assert(length <= this.maxMessage, "a message fits a frame");
+    const source = (id << 8) | role;
+    const target = (toId << 8) | roles;
+    let frame = this.#open - 1;
+    while (
+      frame >= 0 &&
+      (this.#peer[frame] !== peer || this.#source[frame] !== source || this.#target[frame] !== target)
+    )
+      frame--;
+    if (frame >= 0 && this.#used[frame]! + length > this.#limit) {
+      this.#close(frame);
+      frame = -1;
+    }
+    if (frame < 0) frame = this.#openFrame(source, target, peer);
+    this.#frame = frame;
+    if (frame < 0) return false;
+    const descriptor = this.#descriptor[frame]!;
+    const at = this.#words[descriptor + OFFSET]! + this.#used[frame]!;
+    this.#used[frame] = this.#used[frame]! + length;
+    this.#at = (at >>> 2) + 1;
+    this.#words[at >>> 2] = ((length << 16) | (flags << 8) | type) >>> 0;
+    this.messages++;
+    return true;
+  }
+
+  /** Appends one word to the message that was begun. */
+  word(value: number): void {
+    this.#words[this.#at++] = value;
+  }
+
+  /** Appends a number of up to 53 bits as two words. */
+  pair(value: number): void {
+    this.#words[this.#at] = value >>> 0;
+    this.#words[this.#at + 1] = Math.floor(value / HIGH);
+    this.#at += 2;
+  }
+
+  /** Appends a value: its length, its bytes, zeros up to a multiple of 4. */
+  value(bytes: Uint8Array, offset: number, length: number): void {
+    this.#words[this.#at++] = length;
+    if (length === 0) return;
+    const padded = (length + 3) & ~3;
+    this.#words[this.#at + (padded >>> 2) - 1] = 0;
+    copyBytes(bytes, offset, this.#bytes, this.#at << 2, length);
+    this.#at += padded >>> 2;
+  }
+
+  /** Room for more messages in the frame that the last message is in. */
+  roomInFrame(): number {
+    return this.#limit - this.#used[this.#frame]!;
+  }
+
+  /** Appends a message to the very frame of the last one, which has the room for it (`roomInFrame`). */
+  append(type: number, flags: number, length: number): void {
+    const frame = this.#frame;
+    const at = this.#words[this.#descriptor[frame]! + OFFSET]! + this.#used[frame]!;
+    this.#used[frame] = this.#used[frame]! + length;
+    this.#at = (at >>> 2) + 1;
+    this.#words[at >>> 2] = ((length << 16) | (flags << 8) | type) >>> 0;
+    this.messages++;
+  }
+
+  /** Word index at which the message begun last goes on: to be completed later with `patchPair`. */
+  position(): number {
+    return this.#at;
+  }
+
+  patchPair(position: number, value: number): void {
+    this.#words[position] = value >>> 0;
+    this.#words[position + 1] = Math.floor(value / HIGH);
+  }
+
+  pairAt(position: number): number {
+    return this.#words[position + 1]! * HIGH + this.#words[position]!;
+  }
+
+  /** Closes the frame of the last message: nothing is added to it any more. */
+  closeLast(): void {
+    if (this.#frame >= 0) this.#close(this.#frame);
+    this.#frame = -1;
+  }
+
+  /** Closes all open frames. */
+  seal(): void {
+    for (let frame = this.#open - 1; frame >= 0; frame--) this.#close(frame);
+  }
+
+  #close(frame: number): void {
+    const descriptor = this.#descriptor[frame]!;
+    const used = this.#used[frame]!;
+    const at = this.#words[descriptor + OFFSET]! >>> 2;
+    this.#words[at + 2] = ((this.#words[at + 2]! & 0xffff) | (used << 16)) >>> 0;
+    this.#words[descriptor + LENGTH] = used;
+    const last = --this.#open;
+    this.#descriptor[frame] = this.#descriptor[last]!;
+    this.#used[frame] = this.#used[last]!;
+    this.#source[frame] = this.#source[last]!;
+    this.#target[frame] = this.#target[last]!;
+    this.#peer[frame] = this.#peer[last]!;
+  }
+
+  #openFrame(source: number, target: number, peer: number): number {
+    const { tx, life, clusterId, group } = this.#options;
+    if (this.#open === OPEN_LIMIT) this.#close(0);
+    const descriptor = tx.open();
+    if (descriptor < 0) return -1;
+    const words = this.#words;
+    const at = words[descriptor + OFFSET]! >>> 2;
+    words[at] = (NATIVE_MAGIC | (NATIVE_VERSION << 8) | (group << 24)) >>> 0;
+    words[at + 1] = clusterId;
+    words[at + 2] = (source & 0xff) | ((target & 0xff) << 8);
+    words[at + 3] = ((source >>> 8) | ((target >>> 8) << 16)) >>> 0;
+    words[at + 4] = life >>> 0;
+    words[at + 5] = Math.floor(life / HIGH);
+    words[at + 6] = 0;
+    words[descriptor + PROTOCOL] = NATIVE_ETHERTYPE;
+    this.#address(descriptor, source, target, peer);
+    const frame = this.#open++;
+    this.#descriptor[frame] = descriptor;
+    this.#used[frame] = HEADER_BYTES;
+    this.#source[frame] = source;
+    this.#target[frame] = target;
+    this.#peer[frame] = peer;
+    return frame;
+  }
+
+  #address(descriptor: number, source: number, target: number, peer: number): void {
+    const { peers, multicast, roles } = this.#options;
+    const words = this.#words;
+    if (peer >= 0) {
+      peers.copyAddress(peer as Peer, words, descriptor + ADDRESS);
+      words[descriptor + PORTS] = peers.ports[peer]!;
+      return;
+    }
+    assert(multicast !== null, "only a link with multicast sends to everyone");
+    for (let i = 0; i < ADDRESS_WORDS; i++) words[descriptor + ADDRESS + i] = multicast[i]!;
+    // A role never hears itself: what an acceptor accepts is news to its process's learner only.
+    const self = (target & 0xff & roles & ~(source & 0xff)) !== 0 ? Port.self : 0;
+    words[descriptor + PORTS] = Port.wire | (this.hasLocalPeers ? Port.lo : 0) | self;
+  }
+}

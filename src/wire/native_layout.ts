@@ -1,0 +1,188 @@
+/**
+ * The native wire's layout. Little-endian, everything 4-aligned. One EtherType; a frame is a header, messages, and the
+ * checksum that the link appends (CRC-32C over `length` bytes).
+ *
+ * Header (28 bytes): magic 0x6B, version, flags, group | cluster id | source role bit, destination roles, length (u16) |
+ * source id (u16), destination id (u16, 0xFFFF all) | life (two words) | reserved word, 0.
+ *
+ * Message: type (u8), flags (u8), length in bytes with this word (u16); then its words: instance ids, ballots and lives take two, low
+ * one first; a value is its length in one word and its bytes, padded with zeros to 4.
+ */
+export const NATIVE_MAGIC = 0x6b;
+export const NATIVE_VERSION = 1;
+export const HEADER_BYTES = 28;
+export const CHECKSUM_BYTES = 4;
+/** Byte offset of the header's u16 that says how many bytes the checksum covers. */
+export const LENGTH_OFFSET = 10;
+export const ALL_IDS = 0xffff;
+
+export const NativeType = {
+  prepare: 1,
+  promise: 2,
+  promiseRecord: 3,
+  accept: 4,
+  accepted: 5,
+  acceptedValue: 6,
+  preempted: 7,
+  repeat: 8,
+  trim: 9,
+  acceptorState: 10,
+  clientValue: 11,
+  busy: 12,
+  learnerHi: 13,
+  learnerDel: 14,
+  acceptorOk: 15,
+  claim: 16,
+  chosen: 17,
+  sessionOpen: 18,
+  sessionOk: 19,
+  sessionClose: 20,
+  sessionValue: 21,
+} as const;
+export type NativeType = (typeof NativeType)[keyof typeof NativeType];
+export type NativeName = keyof typeof NativeType;
+
+interface MessageLayout {
+  /** Fields in order: name and how many words it takes. */
+  readonly fields: readonly (readonly [name: string, words: 1 | 2])[];
+  /** A value follows the fields. */
+  readonly value: boolean;
+  /** What the flags byte means, if anything. */
+  readonly flags?: string;
+}
+
+/** Every message as data: lengths are checked against it, and `kpaxos frame` shows frames with it. */
+export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
+  prepare: {
+    fields: [
+      ["iid", 2],
+      ["ballot", 2],
+    ],
+    value: false,
+  },
+  promise: {
+    fields: [
+      ["ballot", 2],
+      ["life", 2],
+      ["asked", 2],
+      ["first", 2],
+      ["last", 2],
+      ["trimIid", 2],
+    ],
+    value: false,
+  },
+  promiseRecord: {
+    fields: [
+      ["iid", 2],
+      ["valueBallot", 2],
+      ["valueLife", 2],
+    ],
+    value: true,
+  },
+  accept: {
+    fields: [
+      ["iid", 2],
+      ["ballot", 2],
+      ["chosenIid", 2],
+    ],
+    value: true,
+  },
+  accepted: {
+    fields: [
+      ["from", 2],
+      ["to", 2],
+      ["ballot", 2],
+      ["life", 2],
+    ],
+    value: false,
+  },
+  acceptedValue: {
+    fields: [
+      ["iid", 2],
+      ["ballot", 2],
+      ["life", 2],
+    ],
+    value: true,
+  },
+  preempted: {
+    fields: [
+      ["iid", 2],
+      ["ballot", 2],
+    ],
+    value: false,
+  },
+  repeat: {
+    fields: [
+      ["from", 2],
+      ["to", 2],
+    ],
+    value: false,
+  },
+  trim: { fields: [["iid", 2]], value: false },
+  acceptorState: {
+    fields: [
+      ["trimIid", 2],
+      ["highestIid", 2],
+    ],
+    value: false,
+    flags: "state",
+  },
+  clientValue: { fields: [], value: true, flags: "hops" },
+  busy: { fields: [], value: false, flags: "reason" },
+  learnerHi: { fields: [], value: false },
+  learnerDel: { fields: [], value: false },
+  acceptorOk: { fields: [], value: false },
+  claim: { fields: [["uptimeMs", 2]], value: false },
+  chosen: {
+    fields: [
+      ["iid", 2],
+      ["ballot", 2],
+    ],
+    value: false,
+  },
+  sessionOpen: {
+    fields: [
+      ["first", 2],
+      ["end", 2],
+    ],
+    value: false,
+  },
+  sessionOk: { fields: [["connection", 1]], value: false },
+  sessionClose: { fields: [["connection", 1]], value: false },
+  sessionValue: { fields: [], value: true },
+};
+
+export const NATIVE_NAMES: readonly (NativeName | undefined)[] = names();
+/** Bytes of a message of each type before its value's bytes (with its first word and the value's length). */
+export const FIXED_BYTES: Uint16Array = fixedBytes();
+/** 1 where a value follows. */
+export const HAS_VALUE: Uint8Array = hasValue();
+
+/** What a frame carries besides the value of its single accept or promise record, checksum included. */
+export const VALUE_OVERHEAD_BYTES =
+  HEADER_BYTES + CHECKSUM_BYTES + FIXED_BYTES[NativeType.promise]! + FIXED_BYTES[NativeType.promiseRecord]!;
+
+function names(): (NativeName | undefined)[] {
+  const list: (NativeName | undefined)[] = [undefined];
+  for (const name of Object.keys(NATIVE_MESSAGES) as NativeName[]) list[NativeType[name]] = name;
+  return list;
+}
+
+function fixedBytes(): Uint16Array {
+  const bytes = new Uint16Array(256);
+  for (const name of Object.keys(NATIVE_MESSAGES) as NativeName[]) {
+    const { fields, value } = NATIVE_MESSAGES[name];
+    let words = 1 + (value ? 1 : 0);
+    for (const [, size] of fields) words += size;
+    bytes[NativeType[name]] = 4 * words;
+  }
+  return bytes;
+}
+
+function hasValue(): Uint8Array {
+  const flags = new Uint8Array(256);
+  for (const name of Object.keys(NATIVE_MESSAGES) as NativeName[]) {
+    flags[NativeType[name]] = NATIVE_MESSAGES[name].value ? 1 : 0;
+  }
+  return flags;
+}
