@@ -17,6 +17,7 @@ export interface Given {
 
 export function checkCoherence(given: Given, report: Report): void {
   checkWindows(given, report);
+  checkBatching(given, report);
   for (const { fields, isIdle, why } of idleRules(given)) {
     if (!isIdle) continue;
     for (const field of fields) {
@@ -36,7 +37,7 @@ function idleRules(given: Given) {
   const { settings, link } = given;
   return [
     {
-      fields: ["batching", "learnerTimeoutMs"],
+      fields: ["learnerTimeoutMs"],
       isIdle: settings.wire === "kernel-paxos",
       why: "the kernel-paxos wire has no such thing",
     },
@@ -56,6 +57,16 @@ function idleRules(given: Given) {
       why: "with storage-backend memory an acceptor starts empty anyway",
     },
   ] satisfies { fields: Field[]; isIdle: boolean; why: string }[];
+}
+
+/** Unlike other settings it is idle when it says yes, which is its default, too. */
+function checkBatching({ settings, origins, placeOf }: Given, report: Report): void {
+  if (settings.wire !== "kernel-paxos" || !settings.batching || origins.batching.from === "default") return;
+  report.warning(
+    placeOf("batching"),
+    "batching yes has no effect: the kernel-paxos wire carries one client value in an instance",
+    "remove batching, or use wire native",
+  );
 }
 
 function checkWindows(given: Given, report: Report): void {

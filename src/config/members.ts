@@ -26,7 +26,7 @@ export function checkMembers(
   const complained = new Set<RoleLine>();
   for (const role of SIMPLE_ROLES) {
     const lines = linesOf(role, roleLines);
-    checkDuplicateIds(role, lines, complained, report);
+    checkDuplicateIds(role, lines, roleLines, complained, report);
     checkConsecutiveIds(role, lines, complained, report);
     if (wire === "kernel-paxos" && role !== "learner") checkLimit(role, lines, report);
   }
@@ -74,6 +74,7 @@ function checkPresence(roleLines: readonly RoleLine[], lastLine: number, report:
 function checkDuplicateIds(
   role: SimpleRole,
   lines: readonly RoleLine[],
+  roleLines: readonly RoleLine[],
   complained: Set<RoleLine>,
   report: Report,
 ): void {
@@ -87,13 +88,14 @@ function checkDuplicateIds(
     }
     if (complained.has(line)) continue;
     complained.add(line);
-    const free = firstFree(lines);
     const what = line.role === "replica" && before.role === "replica" ? "replica" : role;
+    // A replica takes its id in every role.
+    const free = firstFree(what === "replica" ? roleLines : lines);
     const why =
       before.role === line.role
         ? `is already used on line ${before.line}`
         : `is taken: ${before.role} ${line.id} on line ${before.line} and ${line.role} ${line.id} would share it`;
-    const hint = `the first free ${role} id is ${free}${why.startsWith("is taken") ? "; a replica is acceptor, proposer and learner at once" : ""}`;
+    const hint = `the first free ${what} id is ${free}${why.startsWith("is taken") ? "; a replica is acceptor, proposer and learner at once" : ""}`;
     report.error(idPlace(line, report), `${what} id ${line.id} ${why}`, hint);
   }
 }
@@ -229,6 +231,9 @@ function checkReach(roleLines: readonly RoleLine[], report: Report): void {
 
 function checkQuorum(acceptors: readonly RoleLine[], report: Report): void {
   const count = acceptors.length;
+  // Which of them are meant is not known yet.
+  if (new Set(acceptors.map((line) => line.id)).size < count) return;
+  if (acceptors.some((line) => line.id === undefined)) return;
   if (count === 0 || count % 2 === 1) return;
   const tolerated = count / 2 - 1;
   report.warning(

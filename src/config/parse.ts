@@ -94,11 +94,8 @@ function readLine(line: Line, roleLines: RoleLine[], given: Map<Field, Setting>,
   }
   const valuePlace = report.at(line.number, line.restColumn);
   if (/^[=:]/.test(line.rest)) {
-    report.error(
-      valuePlace,
-      `unexpected ${quote(line.rest[0]!)} after ${key}`,
-      `write ${key} and its value, separated by a blank`,
-    );
+    const hint = `write ${key} ${line.rest.slice(1).trim() || "and its value"}`;
+    report.error(valuePlace, `unexpected ${quote(line.rest[0]!)} after ${key}`, hint);
     return;
   }
   if (retired !== undefined) {
@@ -124,7 +121,7 @@ function unknownKeyHint(word: string, line: Line): string {
     return `write ${equals[1]} ${`${equals[2]} ${line.rest}`.trim()}`.trim();
   }
   const near = nearest(word, KNOWN_WORDS);
-  return near === undefined ? "kpaxos config show lists all keys" : `did you mean ${near}?`;
+  return near === undefined ? "kpaxos config check --help lists all keys" : `did you mean ${near}?`;
 }
 
 /** The value is checked as libpaxos would, so that a slip is not lost when the key matters again. */

@@ -42,7 +42,9 @@ export function formatDiagnostic(diagnostic: Diagnostic): string {
   const { file, line, column, severity, message, hint } = diagnostic;
   const place = line === 0 ? file : `${file}:${line}:${column}`;
   const head = `${place}: ${severity}: ${message}`;
-  return hint === undefined ? head : `${head}\n  hint: ${hint}`;
+  const text = hint === undefined ? [head] : [head, `  hint: ${hint}`];
+  // Words of the file stand in both: none of them may steer a terminal.
+  return text.map((line) => line.replace(/\p{Cc}/gu, "?")).join("\n");
 }
 
 export function formatOrigin(origin: Origin, file: string): string {

@@ -89,7 +89,7 @@ function readId(role: RoleWord, word: Word, line: Line, report: Report): number 
 }
 
 function looksLikeAddress(word: Word): boolean {
-  return /[.:]/.test(word.text) && word.text.length < 64;
+  return /:|\..*\./.test(word.text) && word.text.length < 64;
 }
 
 function readAddress(

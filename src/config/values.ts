@@ -108,7 +108,7 @@ function parseNumber(spec: NumberSpec, text: string): Parsed {
   if (value === undefined) {
     return refuse(
       `bad value ${quote(text)} for ${spec.key}`,
-      `it takes ${formOf(spec.kind)}, ${rangeOf(spec)}`,
+      `it takes ${formOf(spec.kind)}, from ${rangeOf(spec)}`,
     );
   }
   if (value < spec.min || value > spec.max) {
