@@ -53,12 +53,16 @@ function defaultText(value: NonNullable<ArgDef["default"]>): string {
   return value === true ? "yes" : String(value);
 }
 
+function wordUsage(key: string, arg: ArgDef): string {
+  return placeholder(key, arg) + (arg.type === "positional" && arg.repeat === true ? "…" : "");
+}
+
 /** `kpaxos frame decode [HEX] [flags]`. */
 export function usageLine(command: KpaxosCommand, path: string): string {
   const words = [path];
   for (const [key, arg] of Object.entries(command.args)) {
     if (arg.type !== "positional") continue;
-    const name = placeholder(key, arg) + (arg.repeat === true ? "…" : "");
+    const name = wordUsage(key, arg);
     words.push(arg.required === false || arg.default !== undefined ? `[${name}]` : name);
   }
   if (Object.keys(command.subCommands).length > 0)
@@ -81,7 +85,7 @@ export function helpText(command: KpaxosCommand, path: string, style: Style = PL
   section(
     "Words",
     rows(
-      positionals.map(([k, a]): Row => [placeholder(k, a), flagText(a)]),
+      positionals.map(([k, a]): Row => [wordUsage(k, a), flagText(a)]),
       style,
     ),
   );

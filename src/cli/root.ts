@@ -12,7 +12,7 @@ export const rootCommand: KpaxosCommand = defineKpaxosCommand({
       { command: "kpaxos demo", what: "a whole cluster on this machine, under load" },
       { command: "kpaxos run learner --id 0 -f paxos.conf", what: "one role of a cluster" },
       { command: "kpaxos config check -f paxos.conf", what: "is the configuration right?" },
-      { command: "kpaxos frame decode 0000000100000005", what: "what does this frame say?" },
+      { command: "kpaxos frame decode --ethertype 0xcaff 0000000100000005", what: "what does a frame say?" },
     ],
   },
   args: {

@@ -24,7 +24,7 @@ function every(
   file: SourceFile,
   text: string,
   pattern: RegExp,
-  message: (match: RegExpMatchArray) => string,
+  message: (match: RegExpExecArray) => string,
 ): string[] {
   return [...text.matchAll(pattern)].flatMap((match) => {
     const said = message(match);

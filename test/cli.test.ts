@@ -1,0 +1,339 @@
+/**
+ * The command line's manners: exit codes, what goes to which stream, help, completion, errors, pipes and signals.
+ */
+import { describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { kebab } from "../src/cli/args.ts";
+import { defineKpaxosCommand, type KpaxosCommand, resolveCommand } from "../src/cli/command.ts";
+import { flatten } from "../src/cli/completion.ts";
+import { helpText } from "../src/cli/help.ts";
+import { rootCommand } from "../src/cli/root.ts";
+import { findCommand } from "../src/cli/runner.ts";
+import { PLAIN, styleFor, wrap } from "../src/cli/style.ts";
+
+const MAIN = join(import.meta.dir, "../src/main.ts");
+const BUN = process.execPath;
+
+interface Outcome {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function finish(child: Bun.Subprocess<"ignore", "pipe", "pipe">): Promise<Outcome> {
+  const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  return { code, out, err };
+}
+
+function kpaxos(args: readonly string[], env: Record<string, string> = {}): Promise<Outcome> {
+  return finish(
+    Bun.spawn([BUN, MAIN, ...args], {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      env: { ...process.env, ...env },
+    }),
+  );
+}
+
+/** A shell line in which `$K` is kpaxos. */
+function shell(line: string): Promise<Outcome> {
+  return finish(
+    Bun.spawn(["bash", "-c", line], {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      env: { ...process.env, K: `${BUN} ${MAIN}` },
+    }),
+  );
+}
+
+describe("streams and exit codes", () => {
+  test("no command: help on standard error, 2", async () => {
+    const { code, out, err } = await kpaxos([]);
+    expect(code).toBe(2);
+    expect(out).toBe("");
+    expect(err).toStartWith("kpaxos: ");
+  });
+
+  test("--help, -h and help: the same text on standard output, 0", async () => {
+    const all = await Promise.all([["--help"], ["-h"], ["help"]].map((words) => kpaxos(words)));
+    for (const { code, out, err } of all) {
+      expect({ code, err }).toEqual({ code: 0, err: "" });
+      expect(out).toBe(all[0]!.out);
+    }
+    expect(all[0]!.out).toMatch(/Examples:[\s\S]*Usage:[\s\S]*Commands:[\s\S]*Flags:/);
+  });
+
+  test("help of a subcommand, however it is asked for", async () => {
+    const plain = await kpaxos(["config", "check", "--help"]);
+    expect(plain.out).toStartWith("kpaxos config check: ");
+    expect(await kpaxos(["help", "config", "check"])).toEqual(plain);
+    expect(await kpaxos(["config", "check", "--json", "-h"])).toEqual(plain);
+  });
+
+  test("--version, plain and as JSON", async () => {
+    const { code, out } = await kpaxos(["--version"]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^kpaxos \d+\.\d+\.\d+ \(bun \d+\.\d+\.\d+, linux-\w+, wire 1\)\n$/);
+    const json = JSON.parse((await kpaxos(["--version", "--json"])).out);
+    expect(Object.keys(json)).toEqual(["name", "version", "bun", "platform", "wire"]);
+    expect((await kpaxos(["-V"])).out).toBe(out);
+  });
+
+  const refusals: readonly [string, RegExp][] = [
+    ["frme", /^error: unknown command "frme" for "kpaxos"\nhint: did you mean kpaxos frame\?\n$/],
+    ["zzzzzz", /^error: unknown command "zzzzzz" for "kpaxos"\nhint: commands: run, config, /],
+    ["config chekc", /did you mean kpaxos config check\?/],
+    ["config", /^kpaxos config: /],
+    ["--vrsion", /unknown flag --vrsion for "kpaxos"\nhint: did you mean --version\?/],
+    ["--json", /^error: no command given/],
+    ["config check --flie x", /unknown flag --flie for "kpaxos config check"\nhint: did you mean --file\?/],
+    ["config check a b c", /unexpected "a"/],
+    ["config --json check", /unknown flag --json for "kpaxos config"\nhint: flags follow the command/],
+    ["constructor", /unknown command "constructor"/],
+  ];
+  for (const [words, message] of refusals) {
+    test(`${words}: 2, on standard error only`, async () => {
+      const { code, out, err } = await kpaxos(words.split(" "));
+      expect({ code, out }).toEqual({ code: 2, out: "" });
+      expect(err).toMatch(message);
+    });
+  }
+
+  test("operating trouble has its own code and a hint", async () => {
+    const { code, err } = await kpaxos(["config", "check", "-f", "/nonexistent/paxos.conf"]);
+    expect(code).toBe(78);
+    expect(err).toMatch(/^error: .*\/nonexistent\/paxos\.conf[\s\S]*\nhint: /);
+  });
+});
+
+describe("what nobody expected", () => {
+  const directory = mkdtempSync(join(tmpdir(), "kpaxos-cli-"));
+  const program = join(directory, "main.ts");
+  writeFileSync(
+    program,
+    `import { report } from ${JSON.stringify(join(import.meta.dir, "../src/cli/runner.ts"))};
+     process.exitCode = report(new Error("the window is negative", { cause: new Error("overflow") }));`,
+  );
+  const run = (env: Record<string, string>) =>
+    finish(
+      Bun.spawn([BUN, program], {
+        stdin: "ignore",
+        stdout: "pipe",
+        stderr: "pipe",
+        env: { ...process.env, ...env },
+      }),
+    );
+  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
+
+  test("is called a bug, with the way to its place", async () => {
+    const { code, err } = await run({ KPAXOS_DEBUG: "" });
+    expect(code).toBe(1);
+    expect(err).toMatch(
+      /^error: the window is negative\nthis is a bug in kpaxos.*\nset KPAXOS_DEBUG=1 .*\n$/,
+    );
+  });
+  test("shows its place with KPAXOS_DEBUG=1", async () => {
+    const { err } = await run({ KPAXOS_DEBUG: "1" });
+    expect(err).toContain("main.ts:2");
+    expect(err).toContain("caused by: Error: overflow");
+  });
+});
+
+describe("pipes and signals", () => {
+  test("a reader that has gone is no failure", async () => {
+    const { out, err } = await shell("(sleep 0.2; $K --help; echo $? >&2) | true");
+    expect({ out, err }).toEqual({ out: "", err: "0\n" });
+  });
+  test("long output to a slow reader is complete", async () => {
+    const { out } = await shell("$K completion bash | (sleep 0.2; tail -n 1)");
+    expect(out).toBe("complete -F _kpaxos kpaxos\n");
+  });
+  for (const [signal, code] of [
+    ["INT", 130],
+    ["TERM", 143],
+  ] as const) {
+    test(`SIG${signal} ends a one-shot command with ${code}, as the shell sees it`, async () => {
+      const line = `$K frame decode - < <(sleep 2) & kpaxos=$!; sleep 0.5; kill -${signal} $kpaxos; wait $kpaxos; echo $?`;
+      // Job control gives background jobs the signals' defaults, as at a prompt.
+      const { out } = await shell(`set -m; ${line}`);
+      expect(out).toBe(`${code}\n`);
+    });
+  }
+});
+
+describe("colour", () => {
+  test("only on a terminal, and never with NO_COLOR or TERM=dumb", () => {
+    expect(styleFor({ isTTY: true }, {}).bold("x")).toBe("\x1b[1mx\x1b[22m");
+    expect(styleFor({ isTTY: true }, { NO_COLOR: "1" }).bold("x")).toBe("x");
+    expect(styleFor({ isTTY: true }, { TERM: "dumb" }).bold("x")).toBe("x");
+    expect(styleFor({}, {}).bold("x")).toBe("x");
+  });
+  test("piped help and errors have none, whatever the environment asks", async () => {
+    const env = { FORCE_COLOR: "1", TERM: "xterm-256color" };
+    const [help, error] = await Promise.all([kpaxos(["--help"], env), kpaxos(["frme"], env)]);
+    expect(help.out + error.err).not.toContain("\x1b");
+  });
+  test("lines are wrapped", () => {
+    expect(wrap("aa bb cc", 5)).toEqual(["aa bb", "cc"]);
+    expect(wrap("aaaaaaaa b", 5)).toEqual(["aaaaaaaa", "b"]);
+  });
+});
+
+/** Every command of the tree with its path. */
+async function tree(command: KpaxosCommand, path = "kpaxos"): Promise<[string, KpaxosCommand][]> {
+  const below = Object.entries(command.subCommands).map(async ([name, sub]) =>
+    tree(await resolveCommand(sub), `${path} ${name}`),
+  );
+  return [[path, command], ...(await Promise.all(below)).flat()];
+}
+
+describe("the definitions", () => {
+  test("each has a description, an example that starts with its path, and args that can be written", async () => {
+    for (const [path, command] of await tree(rootCommand)) {
+      expect(command.meta.description, path).toMatch(/^\S.*[^.]$/);
+      expect(command.meta.examples ?? [], path).not.toBeEmpty();
+      for (const example of command.meta.examples ?? []) expect(example.command).toContain("kpaxos ");
+      const spelled = new Set<string>();
+      for (const [key, arg] of Object.entries(command.args)) {
+        const aliases = arg.type === "positional" || arg.alias === undefined ? [] : [arg.alias].flat();
+        for (const name of [key, ...aliases]) {
+          expect(name, path).toMatch(/^[a-zA-Z][a-zA-Z0-9-]*$/);
+          // --no-x is the negation of x, for citty and for us.
+          expect(kebab(name), path).not.toStartWith("no-");
+          expect(spelled.has(name), `${path} ${name} twice`).toBe(false);
+          spelled.add(name);
+        }
+        expect(arg.description, `${path} --${key}`).not.toBe("");
+      }
+    }
+  });
+
+  test("each example is accepted by the command's own definition", async () => {
+    const { readArgs } = await import("../src/cli/args.ts");
+    for (const [path, command] of await tree(rootCommand)) {
+      for (const example of command.meta.examples ?? []) {
+        const words = exampleWords(example.command);
+        if (words === undefined) continue;
+        const found = await findCommand(rootCommand, words);
+        if (found.words.includes("--help")) continue;
+        try {
+          readArgs(found.words, found.command.args, found.path);
+        } catch (error) {
+          throw new Error(`an example of ${path} is refused: ${example.command}`, { cause: error });
+        }
+      }
+    }
+  });
+});
+
+/** The words of the first `kpaxos` in a line of shell, up to a pipe or redirection; quotes are taken off. */
+function exampleWords(line: string): string[] | undefined {
+  const from = /\bkpaxos (.*)/.exec(line);
+  if (from === null) return undefined;
+  const text = from[1]!.replace(/\s*(?:[|<>&;)].*)$/, "");
+  return [...text.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map((m) => m[1] ?? m[2] ?? m[3]!);
+}
+
+describe("help", () => {
+  const command = defineKpaxosCommand({
+    meta: {
+      name: "x",
+      description: "does x",
+      examples: [{ command: "kpaxos x --id 1", what: "one x" }],
+      notes: ["A note."],
+    },
+    args: {
+      id: { type: "integer", min: 0, max: 9, alias: "i", required: true, description: "which" },
+      "value-size": {
+        type: "range",
+        min: 0,
+        max: 1460,
+        default: { first: 64, last: 100 },
+        description: "bytes",
+      },
+      batching: { type: "boolean", default: true, description: "pack" },
+      wire: { type: "enum", options: ["native", "kernel-paxos"], default: "native", description: "wire" },
+      what: { type: "positional", description: "the thing" },
+      more: { type: "positional", repeat: true, required: false, description: "more things" },
+    },
+    run: () => undefined,
+  });
+
+  test("says everything the definition says, examples first", () => {
+    expect(helpText(command, "kpaxos x", PLAIN)).toBe(`kpaxos x: does x
+
+Examples:
+  kpaxos x --id 1  # one x
+
+Usage:
+  kpaxos x WHAT [MORE…] [flags]
+
+Words:
+  WHAT   the thing
+  MORE…  more things
+
+Flags:
+  -i, --id N                  which (0 to 9; required)
+  --value-size N|A-B          bytes (0 to 1460; default 64-100)
+  --[no-]batching             pack (default yes)
+  --wire native|kernel-paxos  wire (default native)
+  -h, --help                  show this help
+
+A note.
+`);
+  });
+});
+
+describe("completion", () => {
+  test("knows every command and every flag of the definitions", async () => {
+    const nodes = await flatten(rootCommand);
+    const commands = await tree(rootCommand);
+    expect(nodes.map((n) => n.path).sort()).toEqual(commands.map(([path]) => path).sort());
+    for (const [path, command] of commands) {
+      const flags = nodes.find((n) => n.path === path)!.flags.map((f) => f.text);
+      for (const [key, arg] of Object.entries(command.args)) {
+        if (arg.type !== "positional") expect(flags).toContain(`--${kebab(key)}`);
+      }
+    }
+  });
+
+  const complete = (line: string) =>
+    shell(`eval "$($K completion bash)"
+      COMP_WORDS=(${line}); [[ '${line}' == *' ' ]] && COMP_WORDS+=("")
+      COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); compopt() { :; }
+      _kpaxos; printf '%s\\n' "\${COMPREPLY[@]}"`);
+
+  test("bash completes commands, flags and values", async () => {
+    expect((await complete("kpaxos co")).out.split("\n").sort().join(" ")).toBe(" completion config");
+    expect((await complete("kpaxos config ")).out).toBe("check\nshow\n");
+    expect((await complete("kpaxos config check --fi")).out).toBe("--file\n");
+    expect((await complete("kpaxos frame decode --wire ")).out).toBe("native\nkernel-paxos\n");
+    expect((await complete("kpaxos completion f")).out).toBe("fish\n");
+  });
+
+  for (const [name, check] of [
+    ["zsh", "zsh -n"],
+    ["fish", "fish -n"],
+  ] as const) {
+    test(`${name} reads its script`, async () => {
+      const { out } = await kpaxos(["completion", name]);
+      expect(out).toContain("made by: kpaxos completion");
+      expect(out).toContain("kernel-paxos");
+      // Where the shell is there it is the judge of its syntax.
+      const { code } = await shell(
+        `command -v ${name} >/dev/null || exit 0; $K completion ${name} | ${check} /dev/stdin`,
+      );
+      expect(code).toBe(0);
+    });
+  }
+
+  test("another shell is refused", async () => {
+    const { code, err } = await kpaxos(["completion", "fsh"]);
+    expect(code).toBe(2);
+    expect(err).toBe('error: SHELL expects one of bash, zsh, fish, got "fsh"\nhint: did you mean zsh?\n');
+  });
+});
