@@ -36,6 +36,8 @@ export class NativeFrames {
   /** A peer on this host was seen: multicasts go out on the loopback interface too. */
   hasLocalPeers = false;
   messages = 0;
+  /** How many frames were closed: a message can be completed only while this stays the same. */
+  closed = 0;
   readonly #options: NativeFramesOptions;
   readonly #words: Uint32Array;
   readonly #bytes: Uint8Array;
@@ -171,6 +173,7 @@ export class NativeFrames {
     this.#words[at + 2] = ((this.#words[at + 2]! & 0xffff) | (used << 16)) >>> 0;
     this.#words[descriptor + LENGTH] = used;
     const last = --this.#open;
+    this.closed++;
     this.#descriptor[frame] = this.#descriptor[last]!;
     this.#used[frame] = this.#used[last]!;
     this.#source[frame] = this.#source[last]!;
@@ -193,7 +196,7 @@ export class NativeFrames {
     words[at + 5] = Math.floor(life / HIGH);
     words[at + 6] = 0;
     words[descriptor + PROTOCOL] = NATIVE_ETHERTYPE;
-    this.#address(descriptor, source, target, peer);
+    this.#address(descriptor, target, peer);
     const frame = this.#open++;
     this.#descriptor[frame] = descriptor;
     this.#used[frame] = HEADER_BYTES;
@@ -203,7 +206,7 @@ export class NativeFrames {
     return frame;
   }
 
-  #address(descriptor: number, source: number, target: number, peer: number): void {
+  #address(descriptor: number, target: number, peer: number): void {
     const { peers, multicast, roles } = this.#options;
     const words = this.#words;
     if (peer >= 0) {
@@ -213,8 +216,7 @@ export class NativeFrames {
     }
     assert(multicast !== null, "only a link with multicast sends to everyone");
     for (let i = 0; i < ADDRESS_WORDS; i++) words[descriptor + ADDRESS + i] = multicast[i]!;
-    // A role never hears itself: what an acceptor accepts is news to its process's learner only.
-    const self = (target & 0xff & roles & ~(source & 0xff)) !== 0 ? Port.self : 0;
+    const self = (target & 0xff & roles) !== 0 ? Port.self : 0;
     words[descriptor + PORTS] = Port.wire | (this.hasLocalPeers ? Port.lo : 0) | self;
   }
 }

@@ -14,8 +14,10 @@ export interface WireOptions {
   readonly link: Link;
   readonly peers: Peers;
   readonly members: Members;
-  /** Bits of the roles this process runs. */
+  /** Bits of the roles this process listens for. */
   readonly roles: number;
+  /** The id that all roles of this process share. */
+  readonly id: number;
   readonly life: Life;
   readonly clusterId: number;
   readonly group: number;

@@ -1,0 +1,413 @@
+/**
+ * The native wire: decodes frames into calls of the receiver. Total: whatever the bytes are, a frame is decoded or
+ * refused with a counted reason. The link has checked the checksum; here every length and number is checked again,
+ * because a checksum proves nothing about its author.
+ */
+import { ADDRESS, ADDRESS_WORDS, LENGTH, type Link, OFFSET, Port, PROTOCOL } from "../net/link.ts";
+import type { Peers } from "../net/peers.ts";
+import type { Receiver } from "../protocol/receiver.ts";
+import { type Ballot, type Busy, type Life, MAX_IID, type Peer, Role } from "../protocol/types.ts";
+import { NATIVE_ETHERTYPE } from "./kernel_paxos_message.ts";
+import type { Members } from "./members.ts";
+import { NativeFrames } from "./native_frames.ts";
+import {
+  ALL_IDS,
+  FIXED_BYTES,
+  HAS_VALUE,
+  HEADER_BYTES,
+  NATIVE_MAGIC,
+  NATIVE_VERSION,
+  NativeType,
+  VALUE_OVERHEAD_BYTES,
+} from "./native_layout.ts";
+import { NativeOutbox } from "./native_outbox.ts";
+import { TxFrames } from "./tx_frames.ts";
+import { type Wire, WireCounters, type WireOptions } from "./wire.ts";
+
+const HIGH = 2 ** 32;
+/** Above 53 bits a pair of words is no number of ours. */
+const HIGH_LIMIT = 2 ** 21;
+const BAD = -1;
+
+/** Largest value one instance can carry over a link. */
+export function maxNativeValue(link: Link): number {
+  return Math.max(0, (Math.min(link.maxPayload, 0xfffc) - VALUE_OVERHEAD_BYTES) & ~3);
+}
+
+/** The group address of a cluster: locally administered, "kp", and 16 bits of the cluster id. */
+export function multicastAddress(clusterId: number, group: number): Uint32Array {
+  const words = new Uint32Array(ADDRESS_WORDS);
+  words[0] = (0x03 | (0x6b << 8) | (0x70 << 16) | ((clusterId & 0xff) << 24)) >>> 0;
+  words[1] = ((clusterId >>> 8) & 0xff) | (group << 8);
+  return words;
+}
+
+export class NativeWire implements Wire {
+  readonly name = "native";
+  readonly maxValue: number;
+  readonly counters = new WireCounters();
+  readonly #options: WireOptions;
+  readonly #link: Link;
+  readonly #peers: Peers;
+  readonly #members: Members;
+  readonly #tx: TxFrames;
+  readonly #frames: NativeFrames;
+  readonly #words: Uint32Array;
+  /** The interface is `lo`: every host's address is the same, so none proves who sent a frame. */
+  readonly #onLoopback: boolean;
+  #promising = false;
+
+  constructor(options: WireOptions) {
+    this.#options = options;
+    this.#link = options.link;
+    this.#peers = options.peers;
+    this.#members = options.members;
+    this.#words = options.link.area.words;
+    this.maxValue = maxNativeValue(options.link);
+    this.#onLoopback =
+      options.link.kind === "ethernet" && options.link.address[0] === 0 && options.link.address[1] === 0;
+    this.#tx = new TxFrames(options.link, this.counters);
+    this.#frames = new NativeFrames({
+      ...options,
+      tx: this.#tx,
+      multicast: options.link.kind === "udp" ? null : multicastAddress(options.clusterId, options.group),
+    });
+    for (const list of [options.members.acceptors, options.members.proposers, options.members.learners]) {
+      for (const peer of list) this.#noticePort(this.#peers.ports[peer]!);
+    }
+  }
+
+  outbox(role: Role, id: number): NativeOutbox {
+    return new NativeOutbox({
+      link: this.#link,
+      frames: this.#frames,
+      peers: this.#peers,
+      members: this.#members,
+      multicast: this.#link.kind !== "udp",
+      maxValue: this.maxValue,
+      role,
+      id,
+    });
+  }
+
+  seal(): number {
+    this.#frames.seal();
+    this.counters.messagesOut = this.#frames.messages;
+    return this.#tx.used;
+  }
+
+  room(): number {
+    return this.#tx.room();
+  }
+
+  clear(): void {
+    this.#tx.clear();
+  }
+
+  decode(descriptor: number, port: number, receiver: Receiver, nowUs: number): void {
+    const words = this.#words;
+    const counters = this.counters;
+    counters.framesIn++;
+    const offset = words[descriptor + OFFSET]!;
+    const length = words[descriptor + LENGTH]!;
+    if (this.#link.kind !== "udp" && words[descriptor + PROTOCOL] !== NATIVE_ETHERTYPE) {
+      counters.otherWire++;
+      return;
+    }
+    const at = offset >>> 2;
+    if (length < HEADER_BYTES || (words[at]! & 0xff) !== NATIVE_MAGIC) {
+      // A datagram of the other wire begins with its message's number, big-endian.
+      if (length >= 4 && (words[at]! & 0xffffff) === 0) counters.otherWire++;
+      else counters.malformed++;
+      return;
+    }
+    if (((words[at]! >>> 8) & 0xff) !== NATIVE_VERSION) {
+      counters.otherVersion++;
+      return;
+    }
+    if (words[at + 1] !== this.#options.clusterId || words[at]! >>> 24 !== this.#options.group) {
+      counters.otherCluster++;
+      return;
+    }
+    const life = words[at + 5]! * HIGH + words[at + 4]!;
+    const toId = words[at + 3]! >>> 16;
+    const isForUs =
+      ((words[at + 2]! >>> 8) & 0xff & this.#options.roles) !== 0 &&
+      (toId === ALL_IDS || toId === this.#options.id) &&
+      (port === Port.self || life !== this.#options.life);
+    if (!isForUs) {
+      counters.notForUs++;
+      return;
+    }
+    const used = words[at + 2]! >>> 16;
+    if (used < HEADER_BYTES || used > length || (used & 3) !== 0) {
+      counters.malformed++;
+      return;
+    }
+    const role = words[at + 2]! & 0xff;
+    const id = words[at + 3]! & 0xffff;
+    const from = this.#sender(descriptor, port, role, id, life, nowUs);
+    if (from >= 0) this.#messages(at, at + (used >>> 2), from, role, id, life, port, receiver);
+  }
+
+  /** Who sent the frame; −1 when it is not who it says, or there is no place for one more peer. */
+  #sender(descriptor: number, port: number, role: number, id: number, life: Life, nowUs: number): Peer {
+    const words = port === Port.self ? this.#link.address : this.#words;
+    const at = port === Port.self ? 0 : descriptor + ADDRESS;
+    const members =
+      role === Role.acceptor
+        ? this.#members.acceptors
+        : role === Role.proposer
+          ? this.#members.proposers
+          : null;
+    if (members !== null) {
+      if (id >= members.length || !(this.#onLoopback || this.#members.isAt(members[id]!, words, at))) {
+        this.counters.stranger++;
+        return BAD as Peer;
+      }
+      const member = members[id]!;
+      this.#peers.life[member] = life;
+      this.#peers.lastHeardUs[member] = nowUs;
+      return member;
+    }
+    this.#noticePort(port);
+    const peer = this.#peers.intern(role, id, words, at, port, nowUs);
+    if (peer >= 0) this.#peers.life[peer] = life;
+    return peer;
+  }
+
+  #noticePort(port: number): void {
+    if ((port & Port.lo) !== 0) this.#frames.hasLocalPeers = true;
+  }
+
+  #messages(
+    start: number,
+    end: number,
+    from: Peer,
+    role: number,
+    id: number,
+    life: Life,
+    port: number,
+    receiver: Receiver,
+  ): void {
+    const words = this.#words;
+    let at = start + (HEADER_BYTES >>> 2);
+    while (at < end) {
+      const head = words[at]!;
+      const type = head & 0xff;
+      const length = head >>> 16;
+      const fixed = FIXED_BYTES[type]!;
+      const next = at + (length >>> 2);
+      let valueLength = 0;
+      if (fixed === 0 || length < fixed || (length & 3) !== 0 || next > end)
+        return this.#malformed(receiver, from, id);
+      if (HAS_VALUE[type] === 1) {
+        valueLength = words[at + (fixed >>> 2) - 1]!;
+        if (valueLength > length - fixed || ((valueLength + 3) & ~3) !== length - fixed) {
+          return this.#malformed(receiver, from, id);
+        }
+      } else if (length !== fixed) return this.#malformed(receiver, from, id);
+      this.counters.messagesIn++;
+      if (this.#promising && type !== NativeType.promiseRecord) this.#endPromise(receiver, from, id);
+      const ok = this.#message(
+        type,
+        (head >>> 8) & 0xff,
+        at + 1,
+        valueLength,
+        from,
+        role,
+        id,
+        life,
+        port,
+        receiver,
+      );
+      if (!ok) this.counters.badField++;
+      at = next;
+    }
+    if (this.#promising) this.#endPromise(receiver, from, id);
+  }
+
+  #malformed(receiver: Receiver, from: Peer, id: number): void {
+    this.counters.malformed++;
+    if (this.#promising) this.#endPromise(receiver, from, id);
+  }
+
+  #endPromise(receiver: Receiver, from: Peer, aid: number): void {
+    this.#promising = false;
+    receiver.onPromiseEnd(from, aid);
+  }
+
+  /** One message whose fields begin at word `at`; false when a number in it is out of range. */
+  #message(
+    type: number,
+    flags: number,
+    at: number,
+    valueLength: number,
+    from: Peer,
+    role: number,
+    id: number,
+    life: Life,
+    port: number,
+    receiver: Receiver,
+  ): boolean {
+    // What only an acceptor (a proposer) may say is checked against the header, whose sender was checked.
+    if (ACCEPTORS_WORD[type] === 1)
+      return role === Role.acceptor && this.#fromAcceptor(type, flags, at, valueLength, from, id, receiver);
+    if (PROPOSERS_WORD[type] === 1)
+      return role === Role.proposer && this.#fromProposer(type, at, valueLength, from, life, receiver);
+    const bytes = this.#link.area.bytes;
+    const first = this.#pair(at);
+    switch (type) {
+      case NativeType.repeat: {
+        const last = this.#pair(at + 2);
+        if (first < 1 || last < first) return false;
+        receiver.onRepeat(from, first, last);
+        return true;
+      }
+      case NativeType.trim:
+        if (first < 0) return false;
+        receiver.onTrim(from, first);
+        return true;
+      case NativeType.clientValue:
+        receiver.onClientValue(from, bytes, (at + 1) << 2, valueLength, flags);
+        return true;
+      case NativeType.busy:
+        receiver.onBusy(from, flags as Busy);
+        return true;
+      case NativeType.learnerHi:
+        receiver.onLearnerHi(from);
+        return true;
+      case NativeType.learnerDel:
+        receiver.onLearnerDel(from);
+        return true;
+      case NativeType.claim:
+        if (first < 0) return false;
+        if (port !== Port.self) receiver.onClaim(from, first);
+        return true;
+      case NativeType.sessionOpen: {
+        const end = this.#pair(at + 2);
+        if (first < 0 || end <= first) return false;
+        receiver.onSessionOpen(from, first, end);
+        return true;
+      }
+      case NativeType.sessionOk:
+        receiver.onSessionOk(from, this.#words[at]!);
+        return true;
+      case NativeType.sessionClose:
+        receiver.onSessionClose(from, this.#words[at]!);
+        return true;
+      case NativeType.sessionValue:
+        receiver.onSessionValue(from, bytes, (at + 1) << 2, valueLength);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #fromProposer(
+    type: number,
+    at: number,
+    valueLength: number,
+    from: Peer,
+    life: Life,
+    receiver: Receiver,
+  ): boolean {
+    const iid = this.#pair(at);
+    const ballot = this.#pair(at + 2) as Ballot;
+    if (iid < 0 || ballot < 1) return false;
+    if (type === NativeType.chosen) {
+      receiver.onChosen(from, iid, ballot, life);
+      return true;
+    }
+    if (iid < 1) return false;
+    if (type === NativeType.prepare) {
+      receiver.onPrepare(from, iid, ballot, life);
+      return true;
+    }
+    const chosenIid = this.#pair(at + 4);
+    if (chosenIid < 0 || valueLength > this.maxValue) return false;
+    receiver.onChosen(from, chosenIid, ballot, life);
+    receiver.onAccept(from, iid, 0, ballot, life, this.#link.area.bytes, (at + 7) << 2, valueLength);
+    return true;
+  }
+
+  #fromAcceptor(
+    type: number,
+    flags: number,
+    at: number,
+    valueLength: number,
+    from: Peer,
+    aid: number,
+    receiver: Receiver,
+  ): boolean {
+    if (type === NativeType.acceptorOk) {
+      receiver.onAcceptorOk(from);
+      return true;
+    }
+    const first = this.#pair(at);
+    const second = this.#pair(at + 2);
+    if (first < 0 || second < 0) return false;
+    if (type === NativeType.acceptorState) {
+      receiver.onAcceptorState(from, aid, first, second, flags);
+      return true;
+    }
+    if (first < 1) return false;
+    if (type === NativeType.preempted) {
+      receiver.onPreempted(from, aid, first, second as Ballot);
+      return true;
+    }
+    if (type === NativeType.accepted) {
+      const ballot = this.#pair(at + 4) as Ballot;
+      const life = this.#pair(at + 6);
+      if (second < first || ballot < 1 || life < 0) return false;
+      receiver.onAcceptedRange(from, aid, first, second, ballot, life);
+      return true;
+    }
+    if (type === NativeType.promise) return this.#promise(at, first as Ballot, second, from, aid, receiver);
+    const life = this.#pair(at + 4);
+    if (second < 1 || life < 0 || valueLength > this.maxValue) return false;
+    const bytes = this.#link.area.bytes;
+    const offset = (at + 7) << 2;
+    if (type === NativeType.acceptedValue) {
+      receiver.onAccepted(from, aid, first, 0, second as Ballot, life, bytes, offset, valueLength);
+      return true;
+    }
+    if (!this.#promising) return false;
+    receiver.onPromiseRecord(from, aid, first, second as Ballot, life, bytes, offset, valueLength);
+    return true;
+  }
+
+  #promise(at: number, ballot: Ballot, life: Life, from: Peer, aid: number, receiver: Receiver): boolean {
+    const asked = this.#pair(at + 4);
+    const first = this.#pair(at + 6);
+    const last = this.#pair(at + 8);
+    const trimIid = this.#pair(at + 10);
+    if (asked < 1 || first < asked || last < first - 1 || last > MAX_IID || trimIid < 0) return false;
+    this.#promising = true;
+    receiver.onPromiseBegin(from, aid, ballot, life, asked, first, last, trimIid);
+    return true;
+  }
+
+  /** A number of up to 53 bits; −1 when it has more. */
+  #pair(at: number): number {
+    const high = this.#words[at + 1]!;
+    return high < HIGH_LIMIT ? high * HIGH + this.#words[at]! : BAD;
+  }
+}
+
+const ACCEPTORS_WORD = marks([
+  NativeType.promise,
+  NativeType.promiseRecord,
+  NativeType.accepted,
+  NativeType.acceptedValue,
+  NativeType.preempted,
+  NativeType.acceptorState,
+  NativeType.acceptorOk,
+]);
+const PROPOSERS_WORD = marks([NativeType.prepare, NativeType.accept, NativeType.chosen]);
+
+function marks(types: readonly NativeType[]): Uint8Array {
+  const list = new Uint8Array(256);
+  for (const type of types) list[type] = 1;
+  return list;
+}
