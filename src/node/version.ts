@@ -1,8 +1,7 @@
 /**
- * What this build calls itself: the release, and where it runs.
+ * What this build calls itself: its release, and the version of native frames it speaks.
  */
 import { version } from "../../package.json" with { type: "json" };
 
 export const VERSION: string = version;
-/** The version byte of native frames this build speaks. */
-export const NATIVE_WIRE_VERSION = 1;
+export { NATIVE_VERSION as NATIVE_WIRE_VERSION } from "../wire/native_layout.ts";
