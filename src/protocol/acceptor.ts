@@ -16,6 +16,8 @@ import { type Ballot, type Life, MAX_IID, NO_BALLOT, NO_PEER, type Peer, Role, S
 /** Instances answered per repeat, and frames per range promise: the asker comes back for the rest. */
 export const REPEAT_LIMIT = 64;
 const PROMISE_FRAMES = 8;
+/** Frames kept free for other answers while repeats are answered. */
+const ROOM_RESERVE = 32;
 const STATE_INTERVAL_US = 1_000_000;
 /** Under pressure the state is told more often, so that learners trim and proposers wait in time. */
 const PRESSURE_INTERVAL_US = 100_000;
@@ -106,6 +108,7 @@ export class Acceptor {
     let answers = 0;
     const end = Math.min(last, log.highestIid);
     for (let iid = Math.max(first, log.trimIid + 1); iid <= end && answers < REPEAT_LIMIT; iid++) {
+      if (this.#outbox.room() < ROOM_RESERVE) return;
       const ballot = log.ballotAt(iid);
       if (ballot === NO_BALLOT) continue;
       answers++;

@@ -77,7 +77,8 @@ export class Client {
     this.#firstSentUs = new Float64Array(slots);
     this.#lastSentUs = new Float64Array(slots);
     this.#size = new Uint32Array(slots);
-    this.#nextSequence = new Float64Array(options.clients).fill(1);
+    this.#nextSequence = new Float64Array(slots);
+    for (let slot = 0; slot < slots; slot++) this.#nextSequence[slot] = 1 + (slot % options.outstanding);
     this.#idle = new Int32Array(slots);
     for (let i = 0; i < slots; i++) this.#idle[i] = slots - 1 - i;
     this.#idleCount = slots;
@@ -121,9 +122,9 @@ export class Client {
     while (this.#idleCount > 0 && this.counters.submitted < this.#options.values) {
       if (this.#outbox.room() < ROOM_RESERVE) return true;
       const slot = this.#idle[--this.#idleCount]!;
-      const client = Math.floor(slot / this.#options.outstanding);
-      this.#sequence[slot] = this.#nextSequence[client]!;
-      this.#nextSequence[client] = this.#nextSequence[client]! + 1;
+      // A place's sequences are its own: place p of o takes p + 1, p + 1 + o, p + 1 + 2o, …
+      this.#sequence[slot] = this.#nextSequence[slot]!;
+      this.#nextSequence[slot] = this.#nextSequence[slot]! + this.#options.outstanding;
       this.#lastStampUs = Math.max(this.#lastStampUs + 1, wallUs);
       this.#stampUs[slot] = this.#lastStampUs;
       this.#size[slot] = this.#drawSize();

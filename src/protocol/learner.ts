@@ -13,6 +13,7 @@ import { type Ballot, type Life, StateFlag } from "./types.ts";
 /** Instances asked for in one repeat, and runs of holes asked for in one pass. */
 const REPEAT_SPAN = 64;
 const REPEAT_RUNS = 4;
+const NOTHING = new Uint8Array(0);
 const HOLE_FIRST_US = 5_000;
 const HOLE_MAX_US = 100_000;
 const HI_FIRST_US = 100_000;
@@ -143,6 +144,15 @@ export class Learner {
     this.window.vote(iid, aid, ballot, life);
     if (length >= 0) this.window.offer(iid, ballot, life, bytes, offset, length);
     if (!wasReady && this.window.isReady(iid)) this.#learned(iid);
+  }
+
+  /** Instances first…last were accepted at one ballot. However long the range says it is, only the window's part counts. */
+  onAcceptedRange(aid: number, first: number, last: number, ballot: Ballot, life: Life): void {
+    const end = this.next === 0 ? first : Math.min(last, this.next + this.window.instances - 1);
+    for (let iid = Math.max(first, this.next); iid <= end; iid++) {
+      this.onAccepted(aid, iid, ballot, life, NOTHING, 0, -1);
+    }
+    if (last > this.highestIid) this.highestIid = last;
   }
 
   /** Everything ≤ `iid` is chosen; where we stand lower, something was missed. */

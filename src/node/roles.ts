@@ -1,0 +1,234 @@
+/**
+ * The cores of one process behind one receiver: routes each message to the cores that want it, lets time pass, and
+ * lets them act once a turn. No rules of the protocol live here.
+ */
+import type { Acceptor } from "../protocol/acceptor.ts";
+import type { Client } from "../protocol/client.ts";
+import type { Learner } from "../protocol/learner.ts";
+import type { Proposer } from "../protocol/proposer.ts";
+import type { Receiver } from "../protocol/receiver.ts";
+import type { Ballot, Busy, Life, Peer } from "../protocol/types.ts";
+
+/** Anything else that lives in the turn: a learner host, a device, claims of one's place. */
+export interface Extra {
+  tick?(nowUs: number): void;
+  nextTickUs?(): number;
+  /** True: there is more to do at once. */
+  pump?(nowUs: number): boolean;
+  onSessionOpen?(from: Peer, first: number, end: number): void;
+  onSessionOk?(from: Peer, connection: number): void;
+  onSessionClose?(from: Peer, connection: number): void;
+  onSessionValue?(from: Peer, bytes: Uint8Array, offset: number, length: number): void;
+  onClaim?(from: Peer, uptimeMs: number): void;
+  onBusy?(from: Peer, reason: Busy): void;
+}
+
+export interface Cores {
+  readonly acceptor?: Acceptor;
+  readonly proposer?: Proposer;
+  readonly learner?: Learner;
+  readonly client?: Client;
+  readonly extras?: readonly Extra[];
+  /** Native wire: learners pair `accepted` with the `accept` they heard. */
+  readonly pairsAccepts: boolean;
+  /** Which acceptor a peer is, −1: none. */
+  readonly acceptorOf: (peer: Peer) => number;
+  /** Microseconds between the turn's clock and the time of day. */
+  readonly wallOffsetUs: number;
+}
+
+export class Roles implements Receiver {
+  readonly cores: Cores;
+  readonly #acceptor: Acceptor | null;
+  readonly #proposer: Proposer | null;
+  readonly #learner: Learner | null;
+  readonly #client: Client | null;
+  readonly #extras: readonly Extra[];
+
+  constructor(cores: Cores) {
+    this.cores = cores;
+    this.#acceptor = cores.acceptor ?? null;
+    this.#proposer = cores.proposer ?? null;
+    this.#learner = cores.learner ?? null;
+    this.#client = cores.client ?? null;
+    this.#extras = cores.extras ?? [];
+  }
+
+  /** Time passes: before the turn's messages. */
+  tick(nowUs: number): void {
+    this.#acceptor?.tick(nowUs);
+    this.#learner?.tick(nowUs);
+    this.#proposer?.tick(nowUs);
+    this.#client?.tick(nowUs);
+    for (let i = 0; i < this.#extras.length; i++) this.#extras[i]!.tick?.(nowUs);
+  }
+
+  /** After the turn's messages; true: there is more to do as soon as frames are free again. */
+  pump(nowUs: number): boolean {
+    let more = false;
+    if (this.#learner !== null && !this.#learner.deliver()) more = true;
+    if (this.#proposer?.pump() === true) more = true;
+    if (this.#client?.pump(nowUs + this.cores.wallOffsetUs) === true) more = true;
+    for (let i = 0; i < this.#extras.length; i++) if (this.#extras[i]!.pump?.(nowUs) === true) more = true;
+    return more;
+  }
+
+  nextTickUs(): number {
+    let due = Number.POSITIVE_INFINITY;
+    if (this.#acceptor !== null) due = Math.min(due, this.#acceptor.nextTickUs());
+    if (this.#learner !== null) due = Math.min(due, this.#learner.nextTickUs());
+    if (this.#proposer !== null) due = Math.min(due, this.#proposer.nextTickUs());
+    if (this.#client !== null) due = Math.min(due, this.#client.nextTickUs());
+    for (let i = 0; i < this.#extras.length; i++) {
+      const extra = this.#extras[i]!;
+      if (extra.nextTickUs !== undefined) due = Math.min(due, extra.nextTickUs());
+    }
+    return due;
+  }
+
+  onPrepare(from: Peer, iid: number, ballot: Ballot, life: Life): void {
+    this.#acceptor?.onPrepare(from, iid, ballot, life);
+  }
+
+  onPromise(
+    _from: Peer,
+    aid: number,
+    iid: number,
+    ballot: Ballot,
+    valueBallot: Ballot,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    this.#proposer?.onPromise(aid, iid, ballot, valueBallot, bytes, offset, length);
+  }
+
+  onPromiseBegin(
+    _from: Peer,
+    aid: number,
+    ballot: Ballot,
+    life: Life,
+    asked: number,
+    first: number,
+    last: number,
+    _trimIid: number,
+  ): void {
+    this.#proposer?.onPromiseBegin(aid, ballot, life, asked, first, last);
+  }
+
+  onPromiseRecord(
+    _from: Peer,
+    _aid: number,
+    iid: number,
+    valueBallot: Ballot,
+    _valueLife: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    this.#proposer?.onPromiseRecord(iid, valueBallot, bytes, offset, length);
+  }
+
+  onPromiseEnd(_from: Peer, aid: number): void {
+    this.#proposer?.onPromiseEnd(aid);
+  }
+
+  onAccept(
+    from: Peer,
+    iid: number,
+    promiseIid: number,
+    ballot: Ballot,
+    life: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    this.#acceptor?.onAccept(from, iid, promiseIid, ballot, life, bytes, offset, length);
+    if (this.cores.pairsAccepts) this.#learner?.onAccept(iid, ballot, life, bytes, offset, length);
+  }
+
+  onAccepted(
+    _from: Peer,
+    aid: number,
+    iid: number,
+    promiseIid: number,
+    ballot: Ballot,
+    life: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    this.#learner?.onAccepted(aid, iid, ballot, life, bytes, offset, length);
+    if (promiseIid !== 0) this.#proposer?.onRidingPromise(aid, promiseIid, ballot);
+  }
+
+  onAcceptedRange(_from: Peer, aid: number, first: number, last: number, ballot: Ballot, life: Life): void {
+    this.#learner?.onAcceptedRange(aid, first, last, ballot, life);
+  }
+
+  onChosen(_from: Peer, iid: number, ballot: Ballot, _life: Life): void {
+    this.#acceptor?.onChosen(iid);
+    this.#learner?.onChosen(iid);
+    this.#proposer?.onLeader(iid, ballot);
+  }
+
+  onPreempted(_from: Peer, _aid: number, _iid: number, ballot: Ballot): void {
+    this.#proposer?.onPreempted(ballot);
+  }
+
+  onRepeat(from: Peer, first: number, last: number): void {
+    this.#acceptor?.onRepeat(from, first, last);
+  }
+
+  onTrim(from: Peer, iid: number): void {
+    this.#acceptor?.onTrim(from, iid);
+  }
+
+  onAcceptorState(_from: Peer, aid: number, trimIid: number, highestIid: number, flags: number): void {
+    this.#learner?.onAcceptorState(aid, trimIid, highestIid, flags);
+    this.#proposer?.onAcceptorState(aid, flags);
+  }
+
+  onClientValue(from: Peer, bytes: Uint8Array, offset: number, length: number, hops: number): void {
+    this.#proposer?.onClientValue(from, bytes, offset, length, hops);
+  }
+
+  onBusy(from: Peer, reason: Busy): void {
+    for (let i = 0; i < this.#extras.length; i++) this.#extras[i]!.onBusy?.(from, reason);
+  }
+
+  onLearnerHi(from: Peer): void {
+    this.#acceptor?.onLearnerHi(from);
+  }
+
+  onLearnerDel(from: Peer): void {
+    this.#acceptor?.onLearnerDel(from);
+  }
+
+  onAcceptorOk(from: Peer): void {
+    const aid = this.cores.acceptorOf(from);
+    if (aid >= 0) this.#learner?.onAcceptorOk(aid);
+  }
+
+  onClaim(from: Peer, uptimeMs: number): void {
+    for (let i = 0; i < this.#extras.length; i++) this.#extras[i]!.onClaim?.(from, uptimeMs);
+  }
+
+  onSessionOpen(from: Peer, first: number, end: number): void {
+    for (let i = 0; i < this.#extras.length; i++) this.#extras[i]!.onSessionOpen?.(from, first, end);
+  }
+
+  onSessionOk(from: Peer, connection: number): void {
+    for (let i = 0; i < this.#extras.length; i++) this.#extras[i]!.onSessionOk?.(from, connection);
+  }
+
+  onSessionClose(from: Peer, connection: number): void {
+    for (let i = 0; i < this.#extras.length; i++) this.#extras[i]!.onSessionClose?.(from, connection);
+  }
+
+  onSessionValue(from: Peer, bytes: Uint8Array, offset: number, length: number): void {
+    for (let i = 0; i < this.#extras.length; i++) {
+      this.#extras[i]!.onSessionValue?.(from, bytes, offset, length);
+    }
+  }
+}

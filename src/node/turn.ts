@@ -1,0 +1,66 @@
+/**
+ * One turn of a node: synchronous and timeless. Received frames are decoded, the cores step, the storage commits,
+ * and only then are frames handed out (law 1: persist before send). Frames for cores of this same process never reach the
+ * kernel, but they too are decoded only after the commit, straight from their transmit slots.
+ */
+import { DESCRIPTOR_WORDS, type Link, PORTS, Port } from "../net/link.ts";
+import { assert } from "../protocol/assert.ts";
+import type { Storage } from "../storage/storage.ts";
+import type { Wire } from "../wire/wire.ts";
+import type { Roles } from "./roles.ts";
+
+export class Node {
+  readonly link: Link;
+  readonly wire: Wire;
+  readonly storage: Storage;
+  readonly roles: Roles;
+  /** The last turn could not finish for want of transmit slots, or an application did not take its values. */
+  hasMore = false;
+
+  constructor(link: Link, wire: Wire, storage: Storage, roles: Roles) {
+    this.link = link;
+    this.wire = wire;
+    this.storage = storage;
+    this.roles = roles;
+  }
+
+  /** Works on the `received` frames in the link's rx slots; returns how many tx slots to send. */
+  turn(nowUs: number, received: number): number {
+    const { link, wire, roles } = this;
+    wire.clear();
+    roles.tick(nowUs);
+    for (let i = 0; i < received; i++) {
+      const descriptor = link.rxBase + i * DESCRIPTOR_WORDS;
+      wire.decode(descriptor, link.area.words[descriptor + PORTS]!, roles, nowUs);
+    }
+    let sealed = 0;
+    for (;;) {
+      const more = roles.pump(nowUs);
+      const done = sealed;
+      sealed = this.#commit();
+      if (!this.#stepSelf(done, sealed, nowUs)) {
+        this.hasMore = more;
+        return sealed;
+      }
+    }
+  }
+
+  #commit(): number {
+    const ticket = this.storage.commit();
+    assert(this.storage.durable() >= ticket, "what a turn reveals is durable");
+    return this.wire.seal();
+  }
+
+  /** Hands the frames of slots from…to − 1 to the cores of this process; false when none was for them. */
+  #stepSelf(from: number, to: number, nowUs: number): boolean {
+    const { link, wire, roles } = this;
+    let any = false;
+    for (let i = from; i < to; i++) {
+      const descriptor = link.txBase + i * DESCRIPTOR_WORDS;
+      if ((link.area.words[descriptor + PORTS]! & Port.self) === 0) continue;
+      any = true;
+      wire.decode(descriptor, Port.self, roles, nowUs);
+    }
+    return any;
+  }
+}
