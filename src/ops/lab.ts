@@ -23,6 +23,7 @@ import { removeNamespaces, sweepLeftovers } from "./lab_sweep.ts";
 export {
   canMakeNamespaces,
   insideUserNamespace,
+  isInsideUserNamespace,
   type NamespaceAbility,
   reenter,
   selfCommand,
@@ -205,6 +206,8 @@ export class Lab {
       stdout: options.stdout ?? "pipe",
       stderr: options.stderr ?? "pipe",
       env: { ...process.env, ...options.env },
+      // A group of its own: Ctrl-C at our terminal is for us, who then end it in order.
+      detached: true,
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
     this.#children.add(child);

@@ -14,6 +14,11 @@ export type NamespaceAbility =
 const INSIDE = "KPAXOS_INSIDE_USER_NAMESPACE";
 let known: NamespaceAbility | undefined;
 
+/** Whether `reenter` brought us here. */
+export function isInsideUserNamespace(): boolean {
+  return process.env[INSIDE] !== undefined;
+}
+
 function attempt(argv: string[]): string | undefined {
   const result = Bun.spawnSync(argv, { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
   if (result.exitCode === 0) return undefined;
@@ -44,7 +49,7 @@ function ask(): NamespaceAbility {
   const hint =
     "run as root, or allow unprivileged user namespaces " +
     "(sysctl kernel.unprivileged_userns_clone=1 or kernel.apparmor_restrict_unprivileged_userns=0), or use UDP";
-  if (process.env[INSIDE] !== undefined) {
+  if (isInsideUserNamespace()) {
     return { ok: false, reason: `the user namespace may not make network namespaces: ${direct}`, hint };
   }
   if (Bun.which("unshare") === null) {
@@ -92,7 +97,7 @@ export function selfCommand(): string[] {
  * are passed on; the terminal delivers its own to both.
  */
 export async function reenter(args: readonly string[]): Promise<number> {
-  if (process.env[INSIDE] !== undefined) {
+  if (isInsideUserNamespace()) {
     throw new CliError("already inside a user namespace, and still no permission", {
       exitCode: ExitCode.noPermission,
     });

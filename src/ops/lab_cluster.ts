@@ -5,7 +5,7 @@
  * Invariants: `close` ends every process, closes the network and removes the directory, whatever happened before;
  * the order in which roles start is the caller's.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CliError } from "../error.ts";
@@ -51,6 +51,17 @@ export function configText(
   return `${lines.join("\n")}\n`;
 }
 
+/** Directories of owners that were killed. */
+function sweepDirectories(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const pid = /^kpaxos-cluster-(\d+)-/.exec(name)?.[1];
+    const path = join(tmpdir(), name);
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    const status = statSync(path, { throwIfNoEntry: false });
+    if (status?.uid === process.getuid?.()) rmSync(path, { recursive: true, force: true });
+  }
+}
+
 export class LabCluster {
   readonly network: Network;
   readonly seats: readonly Seat[];
@@ -67,7 +78,8 @@ export class LabCluster {
     this.seats = options.seats;
     this.#command = options.command;
     this.config = configText(options.network, options.seats, { verbosity: "info", ...options.settings });
-    this.directory = mkdtempSync(join(tmpdir(), "kpaxos-cluster-"));
+    sweepDirectories();
+    this.directory = mkdtempSync(join(tmpdir(), `kpaxos-cluster-${process.pid}-`));
     this.configPath = join(this.directory, "paxos.conf");
     writeFileSync(this.configPath, this.config);
   }

@@ -67,6 +67,7 @@ export async function loopbackNetwork(count: number, address = "127.0.0.1"): Pro
         stdout: options.stdout ?? "pipe",
         stderr: options.stderr ?? "pipe",
         env: { ...process.env, ...options.env },
+        detached: true,
         ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       });
       children.add(child);

@@ -16,7 +16,9 @@ export interface Endpoint {
 }
 
 export interface UdpRelayStats {
+  /** From clients and from servers together. */
   received: number;
+  fromClients: number;
   sent: number;
   lost: number;
   duplicated: number;
@@ -47,6 +49,7 @@ export class UdpRelay {
   readonly endpoints: readonly Endpoint[];
   readonly stats: UdpRelayStats = {
     received: 0,
+    fromClients: 0,
     sent: 0,
     lost: 0,
     duplicated: 0,
@@ -111,6 +114,7 @@ export class UdpRelay {
   #serve(server: Endpoint, index: number, listener: Socket): void {
     const upstreams = new Map<string, { readonly socket: Socket; readonly path: Path }>();
     listener.on("message", (message, client) => {
+      this.stats.fromClients++;
       const key = `${client.address} ${client.port}`;
       let upstream = upstreams.get(key);
       if (upstream === undefined) {

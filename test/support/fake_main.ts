@@ -1,0 +1,59 @@
+/**
+ * A program with the face of kpaxos and no Paxos behind it, to test the demo and the harness themselves: FAKE names
+ * what it does wrong (`silent`, `crash`, `differ`, `zero`, `stubborn`).
+ */
+import { defineKpaxosCommand } from "../../src/cli/command.ts";
+import { demoCommand } from "../../src/cli/demo.ts";
+import { dispatch, report } from "../../src/cli/runner.ts";
+import { ExitCode } from "../../src/error.ts";
+
+const VALUES = 500;
+const wrong = process.env.FAKE ?? "";
+const words = process.argv.slice(2);
+
+function flag(name: string): string {
+  return words[words.indexOf(name) + 1] ?? "";
+}
+
+function client(): void {
+  const values = wrong === "zero" ? 0 : VALUES;
+  const latencyUs = { mean: 10, p50: 10, p90: 11, p99: 12, p999: 13, max: 14 };
+  console.log(JSON.stringify({ values: 1 }));
+  const figures = { values, seconds: 0.5, valuesPerSecond: values * 2, latencyUs, resent: 0, duplicates: 0 };
+  console.log(JSON.stringify(figures));
+}
+
+function role(): void {
+  if (wrong === "crash" && words[1] === "proposer") {
+    console.error("cannot go on");
+    process.exit(3);
+  }
+  process.on("SIGTERM", () => {
+    if (wrong === "stubborn" && words[1] === "acceptor") return;
+    console.error("last instance 77");
+    process.exit(0);
+  });
+  setInterval(() => undefined, 1000);
+  if (wrong === "silent") return;
+  console.error(`${words[1]} ready`);
+  if (!words.includes("--print")) return;
+  const odd = wrong === "differ" ? Number(flag("--id")) : 0;
+  for (let at = 1; at <= 2 * VALUES; at++) console.log(`${at} 0 0 ${at} ${at === 300 ? odd : at}`);
+}
+
+const root = defineKpaxosCommand({
+  meta: { name: "fake", description: "not kpaxos" },
+  subCommands: { demo: demoCommand },
+});
+
+if (words[0] === "demo") {
+  dispatch(root, words).then(
+    (code) => process.exit(code),
+    (error: unknown) => process.exit(report(error)),
+  );
+} else if (words[0] === "run") {
+  if (words[1] === "client") client();
+  else role();
+} else {
+  process.exit(ExitCode.usage);
+}
