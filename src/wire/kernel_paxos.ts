@@ -25,6 +25,7 @@ import {
 import { KernelPaxosOutbox } from "./kernel_paxos_outbox.ts";
 import { parseKernelPaxos, parseKernelPaxosUdp } from "./kernel_paxos_parse.ts";
 import type { Members } from "./members.ts";
+import { NATIVE_MAGIC } from "./native_layout.ts";
 import { TxFrames } from "./tx_frames.ts";
 import { type Wire, WireCounters, type WireOptions } from "./wire.ts";
 
@@ -48,6 +49,13 @@ TAKERS[MessageType.accepted] = Role.proposer | Role.learner;
 TAKERS[MessageType.acceptorState] = Role.proposer | Role.learner;
 TAKERS[MessageType.acceptorOk] = Role.proposer | Role.learner;
 TAKERS[MessageType.clientValue] = Role.proposer | Role.client | Role.host;
+
+/** The EtherTypes that these roles take: bit i is 0xCAFA + i. */
+export function kernelPaxosTypes(roles: number): number {
+  let types = 0;
+  for (let type = 0; type < TAKERS.length; type++) if ((TAKERS[type]! & roles) !== 0) types |= 1 << type;
+  return types;
+}
 
 export class KernelPaxosWire implements Wire {
   readonly name = "kernel-paxos";
@@ -117,7 +125,9 @@ export class KernelPaxosWire implements Wire {
       }
       reject = parseKernelPaxos(bytes, offset, length, etherType, message);
     }
-    if (reject !== Reject.none) counters.malformed++;
+    if (reject !== Reject.none && this.#link.kind === "udp" && length > 0 && bytes[offset] === NATIVE_MAGIC) {
+      counters.otherWire++;
+    } else if (reject !== Reject.none) counters.malformed++;
     else if ((TAKERS[message.type]! & this.#roles) === 0) counters.notForUs++;
     else this.#dispatch(descriptor + ADDRESS, port, receiver, nowUs);
   }

@@ -89,8 +89,8 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
   },
   accepted: {
     fields: [
-      ["from", 2],
-      ["to", 2],
+      ["first", 2],
+      ["last", 2],
       ["ballot", 2],
       ["life", 2],
     ],
@@ -113,8 +113,8 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
   },
   repeat: {
     fields: [
-      ["from", 2],
-      ["to", 2],
+      ["first", 2],
+      ["last", 2],
     ],
     value: false,
   },

@@ -1,0 +1,150 @@
+/**
+ * Opens what a process speaks through: the link (raw Ethernet or UDP) that fits the configuration and its role, and the wire
+ * on it.
+ */
+import type { Config, Member } from "../config/config.ts";
+import { CliError, ExitCode } from "../error.ts";
+import { openEthernet } from "../net/ethernet.ts";
+import { kernelPaxosFilter, nativeFilter } from "../net/filter.ts";
+import { findInterface, type InterfaceInfo, listInterfaces } from "../net/interfaces.ts";
+import type { ChecksumOptions } from "../net/link.ts";
+import { Peers } from "../net/peers.ts";
+import type { SystemLink } from "../net/system_link.ts";
+import { openUdp } from "../net/udp.ts";
+import type { Life } from "../protocol/types.ts";
+import { KernelPaxosWire, kernelPaxosTypes } from "../wire/kernel_paxos.ts";
+import { NATIVE_ETHERTYPE } from "../wire/kernel_paxos_message.ts";
+import { Members } from "../wire/members.ts";
+import { multicastAddress, NativeWire } from "../wire/native.ts";
+import { LENGTH_OFFSET } from "../wire/native_layout.ts";
+import { clusterIdOf } from "./identity.ts";
+
+/** Payload of a native datagram that an Ethernet of 1500 bytes carries whole, also over IPv6. */
+const NATIVE_DATAGRAM_BYTES = 1452;
+/** With `busy-poll` a waiting step spins for so long before it sleeps. */
+const SPIN_US = 5_000;
+const RX_SLOTS = 128;
+const TX_SLOTS = 512;
+const CHECKSUM: ChecksumOptions = { lengthOffset: LENGTH_OFFSET };
+
+export interface OpenOptions {
+  readonly config: Config;
+  /** The configured place of this process; undefined for one that needs none (a client, an unlisted learner). */
+  readonly member: Member | undefined;
+  /** Bits of the roles it listens for, and those that it is as a member of the configuration. */
+  readonly listens: number;
+  readonly owns: number;
+  readonly id: number;
+  readonly life: Life;
+}
+
+export interface Opened {
+  readonly link: SystemLink;
+  readonly wire: NativeWire | KernelPaxosWire;
+  readonly peers: Peers;
+  readonly members: Members;
+  /** For people: where this process is reached. */
+  readonly where: string;
+}
+
+export function open(options: OpenOptions): Opened {
+  const { config } = options;
+  const { link, where } = config.link === "udp" ? openUdpLink(options) : openEthernetLink(options);
+  const peers = new Peers();
+  const byAddress = config.settings.wire === "kernel-paxos";
+  const members = new Members(config, link, peers, byAddress, options.owns, options.id);
+  const wireOptions = {
+    link,
+    peers,
+    members,
+    roles: options.listens,
+    id: options.id,
+    life: options.life,
+    clusterId: clusterIdOf(config),
+    group: 0,
+  };
+  const wire = byAddress ? new KernelPaxosWire(wireOptions) : new NativeWire(wireOptions);
+  return { link, wire, peers, members, where };
+}
+
+function openUdpLink({ config, member }: OpenOptions): { link: SystemLink; where: string } {
+  const native = config.settings.wire === "native";
+  const link = openUdp({
+    address: member?.address,
+    rxSlots: RX_SLOTS,
+    txSlots: TX_SLOTS,
+    receiveBufferBytes: config.settings.receiveBufferBytes,
+    spinUs: config.settings.busyPoll ? SPIN_US : 0,
+    ...(native ? { maxPayload: NATIVE_DATAGRAM_BYTES, checksum: CHECKSUM } : {}),
+  });
+  const where =
+    member?.address.kind === "udp" ? `UDP ${member.address.host} port ${member.address.port}` : "UDP";
+  return { link, where };
+}
+
+function openEthernetLink(options: OpenOptions): { link: SystemLink; where: string } {
+  const { config, member, listens, life } = options;
+  const { settings } = config;
+  const interfaces = listInterfaces();
+  const fromFlag = config.origins.interface.from === "flag";
+  const target = findInterface(
+    {
+      mac: member?.address.kind === "ethernet" ? member.address.mac : undefined,
+      flag: fromFlag ? settings.interface : undefined,
+      configured: fromFlag ? undefined : settings.interface,
+    },
+    interfaces,
+  );
+  const lo = loopbackFor(config, target, interfaces);
+  const common = {
+    interfaceName: target.name,
+    etherType: null,
+    mode: settings.receiveMode,
+    promiscuous: settings.promiscuous,
+    rxSlots: RX_SLOTS,
+    txSlots: TX_SLOTS,
+    receiveBufferBytes: settings.receiveBufferBytes,
+    spinUs: settings.busyPoll ? SPIN_US : 0,
+    alsoLo: lo !== undefined,
+  };
+  const places = { ifindex: target.index, loIndex: lo?.index ?? target.index, mac: target.words };
+  const where = `${target.name} ${target.mac}`;
+  if (settings.wire === "kernel-paxos") {
+    const filter = kernelPaxosFilter({ ...places, etherTypes: kernelPaxosTypes(listens) });
+    return { link: openEthernet({ ...common, filter }), where };
+  }
+  const multicastMac = multicastAddress(clusterIdOf(config), 0);
+  const filter = nativeFilter({ ...places, multicastMac, rolesMask: listens, group: 0, life });
+  const link = openEthernet({
+    ...common,
+    filter,
+    multicastMac,
+    mainEtherType: NATIVE_ETHERTYPE,
+    checksum: CHECKSUM,
+  });
+  return { link, where };
+}
+
+/** The loopback interface, through which peers on this host are heard; undefined when it is down and nobody needs it. */
+function loopbackFor(
+  config: Config,
+  target: InterfaceInfo,
+  interfaces: readonly InterfaceInfo[],
+): InterfaceInfo | undefined {
+  const lo = interfaces.find((one) => one.loopback);
+  if (lo?.up === true) return lo;
+  const lists = [config.acceptors, config.proposers, config.learners];
+  const here = lists
+    .flat()
+    .filter((one) => one.address.kind === "ethernet" && one.address.mac === target.mac);
+  if (here.length > 1) {
+    throw new CliError(
+      `several roles share ${target.name} (${target.mac}), and the loopback interface is down`,
+      {
+        exitCode: ExitCode.unavailable,
+        hint: "roles on one host hear each other through it: ip link set lo up",
+      },
+    );
+  }
+  return undefined;
+}

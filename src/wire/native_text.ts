@@ -1,0 +1,178 @@
+/**
+ * Frames of the native wire as fields for people and scripts, in both directions. A frame is shown as its header
+ * (message `frame`) and then its messages; a single message is made into a frame of its own.
+ */
+import { crc32c } from "../net/crc32c.ts";
+import { Role, type RoleName } from "../protocol/types.ts";
+import { readU32Little, writeU32Little } from "./bytes.ts";
+import { type FrameFields, formatHex, parseHex, type Refusal } from "./frame_text.ts";
+import {
+  ALL_IDS,
+  CHECKSUM_BYTES,
+  FIXED_BYTES,
+  HEADER_BYTES,
+  NATIVE_MAGIC,
+  NATIVE_MESSAGES,
+  NATIVE_NAMES,
+  NATIVE_VERSION,
+  type NativeName,
+  NativeType,
+} from "./native_layout.ts";
+
+const HIGH = 2 ** 32;
+const ROLE_NAMES = Object.keys(Role) as RoleName[];
+
+/** One object for the header and one for each message; `error` says why a node would refuse the frame. */
+export function decodeNativeText(payload: Uint8Array): readonly FrameFields[] | Refusal {
+  if (payload.length < HEADER_BYTES + CHECKSUM_BYTES) {
+    return {
+      error: `${payload.length} bytes are less than a header and a checksum (${HEADER_BYTES + CHECKSUM_BYTES})`,
+    };
+  }
+  if (payload[0] !== NATIVE_MAGIC) return { error: "not a native frame: it does not begin with 6b" };
+  if (payload[1] !== NATIVE_VERSION)
+    return { error: `version ${payload[1]} of the native wire is not known here` };
+  const length = payload[10]! | (payload[11]! << 8);
+  if (length < HEADER_BYTES || length % 4 !== 0 || length + CHECKSUM_BYTES > payload.length) {
+    return { error: `the header says ${length} bytes, the frame has ${payload.length} with its checksum` };
+  }
+  const checksum = readU32Little(payload, length);
+  const computed = crc32c(payload, 0, length);
+  if (checksum !== computed) {
+    return { error: `the checksum is ${hex32(checksum)}, that of these bytes is ${hex32(computed)}` };
+  }
+  const list: FrameFields[] = [headerFields(payload, length)];
+  for (let at = HEADER_BYTES; at < length; ) {
+    const message = messageFields(payload, at, length);
+    if ("error" in message) return { error: `at byte ${at}: ${message.error}` };
+    list.push(message);
+    at += payload[at + 2]! | (payload[at + 3]! << 8);
+  }
+  return list;
+}
+
+/** A frame with this one message. Header fields (`from`, `to`, `life`, `cluster`, `group`) may be given; `group` … default to 0. */
+export function encodeNativeText(fields: FrameFields): { payload: Uint8Array } | Refusal {
+  const name = String(fields.message ?? "");
+  if (!Object.hasOwn(NATIVE_MESSAGES, name)) {
+    return {
+      error: `no message ${JSON.stringify(name)}; the native wire has ${Object.keys(NATIVE_MESSAGES).join(", ")}`,
+    };
+  }
+  const layout = NATIVE_MESSAGES[name as NativeName];
+  const value = layout.value ? parseHex(String(fields.value ?? "")) : new Uint8Array(0);
+  if (value === undefined) return { error: "value is not hex" };
+  const type = NativeType[name as NativeName];
+  const size = FIXED_BYTES[type]! + ((value.length + 3) & ~3);
+  const length = HEADER_BYTES + size;
+  if (length > 0xfffc) return { error: `a value of ${value.length} bytes does not fit a frame` };
+  const payload = new Uint8Array(length + CHECKSUM_BYTES);
+  const refusal = writeHeader(payload, fields, length);
+  if (refusal !== undefined) return refusal;
+  let at = HEADER_BYTES;
+  payload[at] = type;
+  payload[at + 1] = Number(layout.flags === undefined ? 0 : (fields[layout.flags] ?? 0));
+  payload[at + 2] = size & 0xff;
+  payload[at + 3] = size >> 8;
+  at += 4;
+  for (const [field, words] of layout.fields) {
+    const number = Number(fields[field] ?? 0);
+    const most = words === 2 ? Number.MAX_SAFE_INTEGER : 0xffffffff;
+    if (!Number.isInteger(number) || number < 0 || number > most) {
+      return { error: `${field} must be a whole number from 0 to ${most}` };
+    }
+    writeU32Little(payload, at, number % HIGH);
+    if (words === 2) writeU32Little(payload, at + 4, Math.floor(number / HIGH));
+    at += 4 * words;
+  }
+  if (layout.value) {
+    writeU32Little(payload, at, value.length);
+    payload.set(value, at + 4);
+  }
+  writeU32Little(payload, length, crc32c(payload, 0, length));
+  return { payload };
+}
+
+function headerFields(payload: Uint8Array, length: number): FrameFields {
+  const toId = payload[14]! | (payload[15]! << 8);
+  return {
+    message: "frame",
+    version: payload[1]!,
+    group: payload[3]!,
+    cluster: readU32Little(payload, 4),
+    from: `${roleNames(payload[8]!)} ${payload[12]! | (payload[13]! << 8)}`,
+    to: `${roleNames(payload[9]!)} ${toId === ALL_IDS ? "*" : toId}`,
+    life: pair(payload, 16),
+    length,
+  };
+}
+
+function writeHeader(payload: Uint8Array, fields: FrameFields, length: number): Refusal | undefined {
+  const from = parsePlace(String(fields.from ?? "client 0"));
+  const to = parsePlace(String(fields.to ?? "acceptor *"));
+  if (from === undefined || to === undefined)
+    return { error: 'from and to are like "acceptor 0" or "learner|proposer *"' };
+  const life = Number(fields.life ?? 1);
+  payload[0] = NATIVE_MAGIC;
+  payload[1] = NATIVE_VERSION;
+  payload[3] = Number(fields.group ?? 0);
+  writeU32Little(payload, 4, Number(fields.cluster ?? 0));
+  payload[8] = from.roles;
+  payload[9] = to.roles;
+  payload[10] = length & 0xff;
+  payload[11] = length >> 8;
+  payload[12] = from.id & 0xff;
+  payload[13] = from.id >> 8;
+  payload[14] = to.id & 0xff;
+  payload[15] = to.id >> 8;
+  writeU32Little(payload, 16, life % HIGH);
+  writeU32Little(payload, 20, Math.floor(life / HIGH));
+  return undefined;
+}
+
+/** "proposer|learner *" or "acceptor 2". */
+function parsePlace(text: string): { roles: number; id: number } | undefined {
+  const match = /^([a-z|]+) (\*|[0-9]{1,5})$/.exec(text);
+  if (match === null) return undefined;
+  let roles = 0;
+  for (const name of match[1]!.split("|")) {
+    if (!Object.hasOwn(Role, name)) return undefined;
+    roles |= Role[name as RoleName];
+  }
+  return { roles, id: match[2] === "*" ? ALL_IDS : Number(match[2]) & 0xffff };
+}
+
+function messageFields(payload: Uint8Array, at: number, end: number): FrameFields | Refusal {
+  const type = payload[at]!;
+  const name = NATIVE_NAMES[type];
+  if (name === undefined) return { error: `no message has type ${type}` };
+  const size = payload[at + 2]! | (payload[at + 3]! << 8);
+  const layout = NATIVE_MESSAGES[name];
+  const fixed = FIXED_BYTES[type]!;
+  if (size < fixed || size % 4 !== 0 || at + size > end) return { error: `${name} is ${size} bytes long` };
+  const fields: Record<string, string | number> = { message: name };
+  if (layout.flags !== undefined) fields[layout.flags] = payload[at + 1]!;
+  let word = at + 4;
+  for (const [field, words] of layout.fields) {
+    fields[field] = words === 2 ? pair(payload, word) : readU32Little(payload, word);
+    word += 4 * words;
+  }
+  const length = layout.value ? readU32Little(payload, word) : 0;
+  if (fixed + ((length + 3) & ~3) !== size)
+    return { error: `${name} is ${size} bytes long, its value ${length}` };
+  if (layout.value) fields.value = formatHex(payload.subarray(word + 4, word + 4 + length));
+  return fields;
+}
+
+function roleNames(bits: number): string {
+  const known = ROLE_NAMES.filter((name) => (bits & Role[name]) !== 0);
+  return known.length === 0 ? `role ${bits}` : known.join("|");
+}
+
+function pair(payload: Uint8Array, at: number): number {
+  return readU32Little(payload, at + 4) * HIGH + readU32Little(payload, at);
+}
+
+function hex32(value: number): string {
+  return (value >>> 0).toString(16).padStart(8, "0");
+}
