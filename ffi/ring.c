@@ -43,9 +43,12 @@ static struct kpx_ring_shared *shared_at(const void *memory, int offset) {
   return (struct kpx_ring_shared *)((uintptr_t)memory + (uintptr_t)offset);
 }
 
-static long futex(_Atomic uint32_t *word, int operation, uint32_t value, const struct timespec *timeout) {
-  return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
+/* Sleeps while the word has that value. The bitset form takes an absolute time of CLOCK_MONOTONIC. */
+static long futex_until(_Atomic uint32_t *word, uint32_t value, const struct timespec *deadline) {
+  return syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, deadline, NULL, FUTEX_BITSET_MATCH_ANY);
 }
+
+static long futex_wake(_Atomic uint32_t *word) { return syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0); }
 
 int kpx_ring_bytes(int capacity) {
   if (capacity < 0 || !valid_capacity((uint32_t)capacity)) return -EINVAL;
@@ -136,7 +139,7 @@ static int wake_sleeper(struct kpx_ring_shared *shared) {
   if (atomic_load(&shared->sleeping) == KPX_RING_AWAKE) return (int)KPX_RING_AWAKE;
   uint32_t kind = atomic_exchange(&shared->sleeping, KPX_RING_AWAKE);
   if (kind == KPX_RING_AWAKE || kind == KPX_RING_DESCRIPTOR) return (int)kind;
-  futex(&shared->sleeping, FUTEX_WAKE, INT_MAX, NULL);
+  futex_wake(&shared->sleeping);
   return (int)KPX_RING_FUTEX;
 }
 
@@ -233,18 +236,34 @@ static int ready(struct kpx_ring_shared *shared, uint32_t tail) {
   return atomic_load(&shared->produced) != tail || atomic_load(&shared->producer_closed) != 0;
 }
 
+static struct timespec deadline_after(int timeout_us) {
+  struct timespec at;
+  clock_gettime(CLOCK_MONOTONIC, &at);
+  at.tv_sec += timeout_us / 1000000;
+  at.tv_nsec += (long)(timeout_us % 1000000) * 1000;
+  if (at.tv_nsec >= 1000000000) {
+    at.tv_sec++;
+    at.tv_nsec -= 1000000000;
+  }
+  return at;
+}
+
 static int wait_shared(struct kpx_ring_shared *shared, uint32_t tail, int timeout_us) {
   if (ready(shared, tail)) return 1;
   if (timeout_us == 0) return 0;
-  struct timespec timeout = {.tv_sec = timeout_us / 1000000, .tv_nsec = (long)(timeout_us % 1000000) * 1000};
+  struct timespec deadline = deadline_after(timeout_us < 0 ? 0 : timeout_us);
+  const struct timespec *until = timeout_us < 0 ? NULL : &deadline;
   int failed = 0;
-  atomic_store(&shared->sleeping, KPX_RING_FUTEX);
-  if (!ready(shared, tail)) {
-    if (futex(&shared->sleeping, FUTEX_WAIT, KPX_RING_FUTEX, timeout_us < 0 ? NULL : &timeout) < 0) failed = errno;
+  /* A producer that saw our last sleep may wake this one: only the clock, a signal or `ready` end the wait. */
+  while (failed == 0) {
+    atomic_store(&shared->sleeping, KPX_RING_FUTEX);
+    if (ready(shared, tail)) break;
+    if (futex_until(&shared->sleeping, KPX_RING_FUTEX, until) < 0 && errno != EAGAIN) failed = errno;
+    if (ready(shared, tail)) break;
   }
   atomic_store(&shared->sleeping, KPX_RING_AWAKE);
   if (ready(shared, tail)) return 1;
-  return failed == 0 || failed == EAGAIN || failed == ETIMEDOUT || failed == EINTR ? 0 : -failed;
+  return failed == ETIMEDOUT || failed == EINTR ? 0 : -failed;
 }
 
 int kpx_ring_wait(void *memory, int bytes, int offset, int tail, int timeout_us) {
@@ -256,7 +275,7 @@ int kpx_ring_wait(void *memory, int bytes, int offset, int tail, int timeout_us)
 int kpx_ring_wake(void *memory, int bytes, int offset) {
   int status = locate(memory, bytes, offset, 0);
   if (status < 0) return status;
-  return futex(&shared_at(memory, offset)->sleeping, FUTEX_WAKE, INT_MAX, NULL) < 0 ? -errno : 0;
+  return futex_wake(&shared_at(memory, offset)->sleeping) < 0 ? -errno : 0;
 }
 
 int kpx_ring_sleep(struct kpx_ring *ring, int timeout_us) {

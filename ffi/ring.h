@@ -105,7 +105,7 @@ KPX_API int kpx_ring_init(void *memory, int bytes, int offset, int capacity);
 KPX_API int kpx_ring_check(const void *memory, int bytes, int offset);
 /*
  * Sleeps until something is published beyond `tail`, the producer closes, or the time is over (−1: no limit).
- * 1: look again; 0: time is over or a signal came; negative errno.
+ * 1: look again; 0: the time is over or a signal came; negative errno.
  */
 KPX_API int kpx_ring_wait(void *memory, int bytes, int offset, int tail, int timeout_us);
 /* Wakes a sleeper on the futex whatever the flag says. 0 or negative errno. */
