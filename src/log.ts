@@ -6,6 +6,7 @@
  * lets errors and warnings through, `info` and `debug` more, `quiet` nothing. On a terminal consola draws; anywhere
  * else each line is `TIME LEVEL PREFIX: MESSAGE`, without colour. What can happen per frame goes through `once`.
  */
+import { writeSync } from "node:fs";
 import type { Verbosity } from "./config/config.ts";
 
 export type LogLevel = "error" | "warn" | "info" | "debug";
@@ -70,7 +71,10 @@ class ConsolaSink {
     else this.#lost++;
     if (this.#state === "loading") return;
     this.#state = "loading";
-    process.once("exit", () => this.#drain());
+    process.once("exit", () => {
+      this.#write = writeLate;
+      this.#drain();
+    });
     loadSink().then(
       (write) => {
         this.#write = write;
@@ -101,6 +105,15 @@ class ConsolaSink {
 
 function writePlainly(record: LogRecord): void {
   process.stderr.write(`${plainLine(record)}\n`);
+}
+
+/** At exit the stream may be closed; the descriptor is not. */
+function writeLate(record: LogRecord): void {
+  try {
+    writeSync(process.stderr.fd, `${plainLine(record)}\n`);
+  } catch {
+    // Its reader has gone: nobody is left to tell, and the exit code stays what it is.
+  }
 }
 
 /** Throttling is off in consola: dropping a line because it resembles the last one is for `once` to decide. */

@@ -148,10 +148,17 @@ describe("pipes and signals", () => {
     const { out, err } = await shell("(sleep 0.2; $K --help; echo $? >&2) | true");
     expect({ out, err }).toEqual({ out: "", err: "0\n" });
   });
-  test("long output to a slow reader is complete", async () => {
-    const { out } = await shell("$K completion bash | (sleep 0.2; tail -n 1)");
-    expect(out).toBe("complete -F _kpaxos kpaxos\n");
+  test("output that cannot be written is a failure", async () => {
+    const { err } = await shell("$K --help > /dev/full; echo $? >&2");
+    expect(err).toMatch(/^error: cannot write to standard output: .*ENOSPC.*\n1\n$/);
   });
+  test("long output to a slow reader is complete", async () => {
+    // 2 MB: more than any pipe holds.
+    const lines = 20_000;
+    const frames = `yes 00000001000000010000000a | head -n ${lines}`;
+    const { out } = await shell(`${frames} | $K frame decode --ethertype 0xcafe - | (sleep 0.5; wc -l)`);
+    expect(out.trim()).toBe(`${lines}`);
+  }, 20_000);
   for (const [signal, code] of [
     ["INT", 130],
     ["TERM", 143],
