@@ -1,9 +1,11 @@
 /**
  * The harness itself: processes by lines, figures read back, UDP with faults.
  */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
+import { join } from "node:path";
 import { LineDigest, lastFigures } from "../src/ops/lab_figures.ts";
 import { LabProcess } from "../src/ops/lab_process.ts";
+import { expectSameOrder, STANDARD, withCluster } from "./support/cluster.ts";
 import { UdpRelay } from "./support/udp_relay.ts";
 import { until } from "./support/until.ts";
 
@@ -64,6 +66,72 @@ describe("figures", () => {
     for (const byte of text) parts.feed(Uint8Array.of(byte));
     expect(parts.lines).toBe(2);
     expect(parts.digest()).toBe(whole.digest());
+  });
+});
+
+describe("a cluster", () => {
+  const FAKE = join(import.meta.dir, "support/fake_main.ts");
+  const fake = (wrong: string): string[] => ["env", `FAKE=${wrong}`, process.execPath, FAKE];
+
+  async function failure(body: Promise<void>): Promise<{ error: Error; logs: string }> {
+    const shown = spyOn(console, "error").mockImplementation(() => {});
+    try {
+      const error = await body.then(
+        () => new Error("it did not fail"),
+        (reason: Error) => reason,
+      );
+      return { error, logs: shown.mock.calls.flat().join("\n") };
+    } finally {
+      shown.mockRestore();
+    }
+  }
+
+  test("starts, serves a client, compares learners, ends cleanly", async () => {
+    const seats = STANDARD.filter(({ role }) => role !== "learner");
+    await withCluster(
+      { link: "loopback", seats: STANDARD, start: false, command: fake("") },
+      async (cluster) => {
+        expect(cluster.config).toContain("verbosity info\n");
+        expect(cluster.config).toMatch(/^acceptor 0 127\.0\.0\.1 \d+$/m);
+        const learners = [cluster.startLearner(0), cluster.startLearner(1)];
+        for (const { role, id } of seats) cluster.start(role, id);
+        await cluster.startAll();
+        expect((await cluster.runClient(["--values", "500"])).values).toBe(500);
+        await Promise.all(learners.map((learner) => learner.reach(1000)));
+        await expectSameOrder(learners);
+      },
+    );
+  });
+
+  test("says where learners differ, and shows the logs", async () => {
+    const { error, logs } = await failure(
+      withCluster(
+        { link: "loopback", seats: STANDARD, start: false, command: fake("differ") },
+        async (cluster) => {
+          const learners = [cluster.startLearner(0), cluster.startLearner(1)];
+          await Promise.all(learners.map((learner) => learner.reach(1000)));
+          await expectSameOrder(learners);
+        },
+      ),
+    );
+    expect(error.message).toContain("delivery 299 differs: learner 0");
+    expect(logs).toContain("--- learner 1: ");
+    expect(logs).toContain("learner ready");
+  });
+
+  test("a role that does not end on SIGTERM is a failure", async () => {
+    const seats = STANDARD.slice(0, 1);
+    const { error } = await failure(
+      withCluster({ link: "loopback", seats, command: fake("stubborn") }, async () => {}),
+    );
+    expect(error.message).toBe("not ended cleanly: acceptor 0 only by SIGKILL");
+  });
+
+  test("a role that ends while it starts is a failure", async () => {
+    const { error } = await failure(
+      withCluster({ link: "loopback", seats: STANDARD, command: fake("crash") }, async () => {}),
+    );
+    expect(error.message).toMatch(/proposer 0 ended with exit code 3.*\n.*cannot go on/);
   });
 });
 

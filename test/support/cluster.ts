@@ -33,6 +33,8 @@ export interface TestClusterOptions {
   readonly seed?: number;
   /** false: the test starts the seats itself. */
   readonly start?: boolean;
+  /** Instead of kpaxos. */
+  readonly command?: readonly string[];
 }
 
 export interface Delivery {
@@ -49,7 +51,12 @@ export class TestCluster extends LabCluster {
   readonly spareHost: number;
 
   constructor(network: Network, options: TestClusterOptions) {
-    super({ network, seats: options.seats, settings: options.settings ?? {}, command: COMMAND });
+    super({
+      network,
+      seats: options.seats,
+      settings: options.settings ?? {},
+      command: options.command ?? COMMAND,
+    });
     this.spareHost = hostCount(options.seats);
   }
 

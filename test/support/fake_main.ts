@@ -38,7 +38,12 @@ function role(): void {
   console.error(`${words[1]} ready`);
   if (!words.includes("--print")) return;
   const odd = wrong === "differ" ? Number(flag("--id")) : 0;
-  for (let at = 1; at <= 2 * VALUES; at++) console.log(`${at} 0 0 ${at} ${at === 300 ? odd : at}`);
+  for (let iid = 1; iid <= 2 * VALUES; iid++) {
+    const value = (iid === 300 ? odd : iid).toString(16).padStart(4, "0");
+    console.log(
+      words.includes("--json") ? JSON.stringify({ iid, index: 0, value }) : `${iid} 0 0 ${iid} ${value}`,
+    );
+  }
 }
 
 const root = defineKpaxosCommand({
