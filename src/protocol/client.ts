@@ -48,6 +48,8 @@ const ROOM_RESERVE = 8;
 export class Client {
   readonly counters = { submitted: 0, delivered: 0, resent: 0, duplicates: 0, tooLarge: 0 };
   proposerId: number;
+  /** Nothing is sent before deliveries can be heard. */
+  ready = false;
   readonly #options: ClientOptions;
   readonly #format: ValueFormat;
   readonly #outbox: Outbox;
@@ -119,6 +121,7 @@ export class Client {
 
   /** Sends values for all idle places; true when frames ran out before. `wallUs` is the time of day. */
   pump(wallUs: number): boolean {
+    if (!this.ready) return false;
     while (this.#idleCount > 0 && this.counters.submitted < this.#options.values) {
       if (this.#outbox.room() < ROOM_RESERVE) return true;
       const slot = this.#idle[--this.#idleCount]!;

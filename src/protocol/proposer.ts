@@ -126,7 +126,7 @@ export class Proposer implements ChosenObserver {
     if (!this.queue.push(bytes, offset, length)) return this.#refuse(from, Busy.queueFull);
     if (this.stage !== "leading" && this.#nowUs - this.#stageSinceUs > NO_QUORUM_US) {
       this.#outbox.busy(from, Busy.noQuorum);
-    } else if (this.#isStalled()) this.#outbox.busy(from, Busy.windowFull);
+    } else if (this.isStalled) this.#outbox.busy(from, Busy.windowFull);
   }
 
   #refuse(from: Peer, reason: Busy): void {
@@ -398,7 +398,8 @@ export class Proposer implements ChosenObserver {
 
   // ── phase 2 ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #isStalled(): boolean {
+  /** So many acceptors are full that no quorum can accept more. */
+  get isStalled(): boolean {
     let full = 0;
     for (let aid = 0; aid < this.#fullAcceptors.length; aid++) full += this.#fullAcceptors[aid]!;
     return full > 0 && this.#fullAcceptors.length - full < Math.floor(this.#fullAcceptors.length / 2) + 1;
@@ -422,7 +423,7 @@ export class Proposer implements ChosenObserver {
       }
       if (iid === this.#scanIid && window.status(iid) >= Status.accepting) this.#scanIid++;
     }
-    if (perInstance || this.#isStalled()) return false;
+    if (perInstance || this.isStalled) return false;
     while (this.#nextIid < limit && (this.queue.count > 0 || window.requeued > 0)) {
       if (this.#outbox.room() < ROOM_RESERVE) return true;
       window.enter(this.#nextIid, Status.prepared, this.ballot);

@@ -1,0 +1,42 @@
+/**
+ * Prints delivered values on standard output, a line each. Output that nobody reads is back-pressure: the learner waits,
+ * nothing is dropped.
+ */
+import type { ValueSink } from "./applications.ts";
+
+const MAX_WAITING_BYTES = 1 << 20;
+const FLUSH_BYTES = 1 << 16;
+
+export class PrintSink implements ValueSink {
+  readonly #json: boolean;
+  #text = "";
+
+  constructor(json: boolean) {
+    this.#json = json;
+  }
+
+  take(
+    iid: number,
+    index: number,
+    session: number,
+    sequence: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): boolean {
+    if (process.stdout.writableLength > MAX_WAITING_BYTES) return false;
+    const hex = Buffer.from(bytes.buffer, bytes.byteOffset + offset, length).toString("hex");
+    this.#text += this.#json
+      ? `{"iid":${iid},"index":${index},"session":${session},"sequence":${sequence},"value":"${hex}"}\n`
+      : `${iid} ${index} ${session} ${sequence} ${hex}\n`;
+    if (this.#text.length >= FLUSH_BYTES) this.flush();
+    return true;
+  }
+
+  /** Once a turn. */
+  flush(): void {
+    if (this.#text === "") return;
+    process.stdout.write(this.#text);
+    this.#text = "";
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * Why nothing moves: turns what a node has counted and heard into sentences that name the cause and the fix (the
+ * reference says "0 value/sec" and nothing else). Reads only.
+ */
+import type { Config, Member } from "../config/config.ts";
+import { formatAddress } from "../net/address.ts";
+import type { LinkCounters } from "../net/link.ts";
+import type { Peers } from "../net/peers.ts";
+import { Busy } from "../protocol/types.ts";
+import type { Members } from "../wire/members.ts";
+import type { WireCounters } from "../wire/wire.ts";
+import type { Cores } from "./roles.ts";
+
+const SILENT_US = 3_000_000;
+
+export interface Patient {
+  readonly config: Config;
+  readonly where: string;
+  readonly cores: Cores;
+  readonly wire: WireCounters;
+  readonly link: LinkCounters;
+  readonly peers: Peers;
+  readonly members: Members;
+  /** Last `busy` a proposer answered, 0 for none (client). */
+  readonly busy: number;
+  /** The proposer this client sends to. */
+  readonly proposerId: number | undefined;
+  readonly nowUs: number;
+}
+
+/** Reasons, the likeliest first; empty when everything looks right from here. */
+export function diagnose(patient: Patient): string[] {
+  return [
+    ...wireReasons(patient),
+    ...acceptorReasons(patient),
+    ...proposerReasons(patient),
+    ...linkReasons(patient),
+  ];
+}
+
+function wireReasons({ wire, config }: Patient): string[] {
+  const reasons: string[] = [];
+  if (wire.otherWire > 0) {
+    const other = config.settings.wire === "native" ? "kernel-paxos" : "native";
+    reasons.push(
+      `${wire.otherWire} frames of the other wire were heard: put \`wire ${other}\` into paxos.conf, or change the others`,
+    );
+  }
+  if (wire.otherVersion > 0)
+    reasons.push(
+      `${wire.otherVersion} frames of another version of kpaxos were heard: run the same version everywhere`,
+    );
+  if (wire.otherCluster > 0) {
+    reasons.push(
+      `${wire.otherCluster} frames of another cluster were heard: \`cluster\` and the acceptor lines must be the same in every paxos.conf`,
+    );
+  }
+  if (wire.stranger > 0) {
+    reasons.push(
+      `${wire.stranger} frames came from addresses that paxos.conf does not give to that role: compare the role lines on all hosts`,
+    );
+  }
+  return reasons;
+}
+
+function acceptorReasons({ cores, config, nowUs }: Patient): string[] {
+  const { learner } = cores;
+  if (learner === undefined) return [];
+  const silent = config.acceptors.filter((_, aid) => nowUs - learner.heardUs[aid]! > SILENT_US);
+  if (silent.length === 0) return [];
+  const left = config.acceptors.length - silent.length;
+  const enough =
+    left > config.acceptors.length / 2 ? "" : `, and ${left} of ${config.acceptors.length} are no quorum`;
+  return [`${named("acceptor", silent)} ${silent.length > 1 ? "do" : "does"} not answer${enough}`];
+}
+
+function proposerReasons({ cores, config, busy, proposerId, peers, members, nowUs }: Patient): string[] {
+  const reasons: string[] = [];
+  const { proposer } = cores;
+  if (proposer?.stage === "exhausted") {
+    reasons.push(
+      "this proposer's ballots are used up (2^32 in the Kernel_Paxos wire): restart the whole cluster empty",
+    );
+  }
+  if (proposer?.stage === "preparing")
+    reasons.push("no quorum of acceptors has promised this proposer's ballot");
+  if (proposer?.isStalled === true || busy === Busy.windowFull) {
+    reasons.push(
+      "the acceptors' window is full because no learner trims: run one with --cantrim (or raise acceptor-window-bytes)",
+    );
+  }
+  if (busy === Busy.noQuorum) reasons.push("the proposer has no quorum of acceptors");
+  if (busy === Busy.queueFull)
+    reasons.push("the proposer's queue is full: it is slower than its clients (see proposer-queue-bytes)");
+  if (busy === Busy.notLeader) reasons.push("the proposer does not lead and knows nobody who does");
+  if (proposerId !== undefined) {
+    const peer = members.proposers[proposerId]!;
+    if (
+      nowUs - peers.lastHeardUs[peer]! > SILENT_US &&
+      config.settings.wire === "native" &&
+      config.link === "ethernet"
+    ) {
+      reasons.push(`${named("proposer", [config.proposers[proposerId]!])} was not heard`);
+    }
+  }
+  return reasons;
+}
+
+function linkReasons({ link, wire, where, config }: Patient): string[] {
+  const reasons: string[] = [];
+  if (link.rxFrames === 0) {
+    const check =
+      config.link === "ethernet"
+        ? "is the cable in, and are the others on this network segment?"
+        : "are the others running, and does a firewall drop UDP?";
+    reasons.push(`no frame was received on ${where}: ${check}`);
+  }
+  if (link.txDropped > 0) reasons.push(`${link.txDropped} frames could not be sent on ${where}: is it up?`);
+  if (link.rxDropped > 0)
+    reasons.push(
+      `the kernel dropped ${link.rxDropped} frames: raise receive-buffer (needs CAP_NET_ADMIN or net.core.rmem_max)`,
+    );
+  if (link.rxBadChecksum > 0) reasons.push(`${link.rxBadChecksum} frames had a wrong checksum`);
+  if (link.rxTruncated > 0)
+    reasons.push(
+      `${link.rxTruncated} frames were longer than the MTU of ${where}: use one MTU on the whole segment`,
+    );
+  if (wire.malformed > 0) reasons.push(`${wire.malformed} frames made no sense`);
+  return reasons;
+}
+
+function named(role: string, members: readonly Member[]): string {
+  const list = members.map(
+    ({ id, address }) => `${role} ${id} (${formatAddress(address.kind, address.words)})`,
+  );
+  return list.length < 2 ? list.join("") : `${list.slice(0, -1).join(", ")} and ${list.at(-1)}`;
+}

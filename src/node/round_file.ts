@@ -1,0 +1,61 @@
+/**
+ * The highest ballot a proposer of the Kernel_Paxos wire has used, in a file: the wire has no life, so a restarted
+ * proposer must not use a ballot of its former self again. Written before the ballot is used.
+ */
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { CliError } from "../error.ts";
+import type { Ballot } from "../protocol/types.ts";
+
+export class RoundFile {
+  readonly path: string;
+  readonly #directory: string;
+
+  constructor(directory: string, cluster: string, id: number) {
+    this.#directory = directory;
+    this.path = join(directory, `${cluster}-proposer-${id}.ballot`);
+  }
+
+  /** The highest ballot used by former lives; 0 when the file does not exist yet. */
+  read(): number {
+    let text: string;
+    try {
+      text = readFileSync(this.path, "utf8");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return 0;
+      throw new CliError(`cannot read ${this.path}: ${(error as Error).message}`, { cause: error });
+    }
+    const ballot = Number(text.trim());
+    if (Number.isInteger(ballot) && ballot >= 0 && text.trim() !== "") return ballot;
+    throw new CliError(`${this.path} does not hold a ballot: ${JSON.stringify(text.slice(0, 40))}`, {
+      hint: "write the highest ballot this proposer has ever used into it (or remove it after the whole cluster was stopped)",
+    });
+  }
+
+  /** Durable when it returns. */
+  write(ballot: Ballot): void {
+    const draft = `${this.path}.new`;
+    try {
+      mkdirSync(this.#directory, { recursive: true });
+      const fd = openSync(draft, "w", 0o644);
+      try {
+        writeSync(fd, `${ballot}\n`);
+        fsyncSync(fd);
+      } finally {
+        closeSync(fd);
+      }
+      renameSync(draft, this.path);
+      const directory = openSync(this.#directory, "r");
+      try {
+        fsyncSync(directory);
+      } finally {
+        closeSync(directory);
+      }
+    } catch (error) {
+      throw new CliError(`cannot keep the ballot in ${this.path}: ${(error as Error).message}`, {
+        hint: "set `state-directory` to a directory this user may write",
+        cause: error,
+      });
+    }
+  }
+}
