@@ -131,8 +131,8 @@ KPX_API int32_t kpx_interfaces(uint32_t *out, uint32_t words);
 KPX_API int32_t kpx_interface_up(const char *name, uint32_t length);
 
 /*
- * The lowest epoll descriptor of this process: its event loop's own, as runtimes create that one first. -ENOENT
- * when there is none.
+ * The epoll descriptor of the calling thread's event loop: the lowest of the process in which no other thread
+ * sleeps, as runtimes make the main one first. -ENOENT when there is none.
  */
 KPX_API int32_t kpx_event_loop_fd(void);
 

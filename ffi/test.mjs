@@ -29,7 +29,7 @@ const count = { passed: 0, failed: 0, skipped: 0 };
 
 function report(outcome, name, detail) {
   count[outcome]++;
-  process.stdout.write(`${outcome.padEnd(7)} ${name}${detail === "" ? "" : `: ${detail}`}\n`);
+  process.stdout.write(`${outcome}: ${name}${detail === "" ? "" : `: ${detail}`}\n`);
 }
 
 function compile(compiler, sanitizer, output, inputs) {
@@ -108,6 +108,6 @@ try {
   process.exitCode = main();
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
-  process.stdout.write(`failed  ${error.message}\n0 passed, 1 failed, 0 skipped\n`);
+  process.stdout.write(`failed: ${error.message}\n0 passed, 1 failed, 0 skipped\n`);
   process.exitCode = 1;
 }

@@ -38,9 +38,11 @@ struct test_link {
   uint32_t address[KPX_ADDRESS_WORDS];
 };
 
+/* CI sets KPAXOS_REQUIRE_NETNS where nothing may be skipped. */
 static inline void skip(const char *why) {
-  printf("skipped: %s\n", why);
-  exit(77);
+  const char *required = getenv("KPAXOS_REQUIRE_NETNS");
+  printf("%s\n", why);
+  exit(required != NULL && strcmp(required, "1") == 0 ? 1 : 77);
 }
 
 static inline void default_options(uint32_t *options, uint32_t kind) {

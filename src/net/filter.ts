@@ -1,0 +1,198 @@
+/**
+ * Programs for the kernel's packet filter (classic BPF) that let only a node's own frames into its receive queue.
+ * They run for every frame of the host, so they end early for foreign ones. A program sees a frame from its
+ * Ethernet header on and reads numbers big-endian.
+ *
+ * Both drop frames of a VLAN that arrive on the parent interface: the kernel takes the tag out of the frame, and
+ * they would look like the node's own.
+ */
+import { assert } from "../protocol/assert.ts";
+import type { Life } from "../protocol/types.ts";
+
+export interface Instruction {
+  readonly code: number;
+  /** How many instructions to skip when a comparison holds, and when not. */
+  readonly jt: number;
+  readonly jf: number;
+  readonly k: number;
+}
+export type Program = readonly Instruction[];
+
+export const NATIVE_ETHERTYPE = 0x88b5;
+export const KERNEL_PAXOS_FIRST = 0xcafa;
+export const KERNEL_PAXOS_LAST = 0xcb05;
+export const KERNEL_PAXOS_ALL = (1 << (KERNEL_PAXOS_LAST - KERNEL_PAXOS_FIRST + 1)) - 1;
+
+export interface FilterOptions {
+  readonly ifindex: number;
+  /** Index of `lo`, where it is to be heard too; the same as `ifindex` where that is `lo`. */
+  readonly loIndex: number;
+  /** Own MAC as address words (`link.ts`). Not looked at on `lo`, where every frame is for everyone. */
+  readonly mac: Uint32Array;
+}
+
+export interface NativeFilterOptions extends FilterOptions {
+  /** The cluster's multicast address, as address words. */
+  readonly multicastMac: Uint32Array | undefined;
+  /** Bits of the roles this process runs. */
+  readonly rolesMask: number;
+  readonly group: number;
+  readonly life: Life;
+  readonly etherType?: number;
+}
+
+export interface KernelPaxosFilterOptions extends FilterOptions {
+  /** Bit i: EtherType 0xCAFA + i. */
+  readonly etherTypes: number;
+}
+
+/** Frames of this group for one of the roles from another life; and Kernel_Paxos frames, to tell the user of them. */
+export function nativeFilter(options: NativeFilterOptions): Program {
+  const program = begin(options);
+  program.load(HALF, ETHERTYPE_AT);
+  program.jump(EQUAL, options.etherType ?? NATIVE_ETHERTYPE, "native", "next");
+  program.jump(AT_LEAST, KERNEL_PAXOS_FIRST, "next", "drop");
+  program.jump(ABOVE, KERNEL_PAXOS_LAST, "drop", "own");
+  program.label("native");
+  if (options.ifindex !== options.loIndex) {
+    const { multicastMac } = options;
+    matchMac(program, options.mac, "mine", multicastMac === undefined ? "drop" : "next");
+    if (multicastMac !== undefined) matchMac(program, multicastMac, "mine", "drop");
+  }
+  program.label("mine");
+  program.load(BYTE, PAYLOAD_AT + 9);
+  program.jump(ANY_BIT, options.rolesMask, "next", "drop");
+  program.load(BYTE, PAYLOAD_AT + 3);
+  program.jump(EQUAL, options.group, "next", "drop");
+  program.load(WORD, PAYLOAD_AT + 16);
+  program.jump(EQUAL, swap32(options.life), "next", "accept");
+  program.load(WORD, PAYLOAD_AT + 20);
+  program.jump(EQUAL, swap32(Math.floor(options.life / 2 ** 32)), "drop", "accept");
+  return end(program, options);
+}
+
+/** Kernel_Paxos frames of the given types to this node; and native ones, to tell the user of them. */
+export function kernelPaxosFilter(options: KernelPaxosFilterOptions): Program {
+  const program = begin(options);
+  program.load(HALF, ETHERTYPE_AT);
+  program.jump(EQUAL, NATIVE_ETHERTYPE, "own", "next");
+  program.put(SUBTRACT, KERNEL_PAXOS_FIRST);
+  program.jump(AT_LEAST, KERNEL_PAXOS_LAST - KERNEL_PAXOS_FIRST + 1, "drop", "next");
+  program.put(TO_INDEX, 0);
+  program.put(IMMEDIATE, options.etherTypes);
+  program.put(SHIFT_RIGHT_BY_INDEX, 0);
+  program.jump(ANY_BIT, 1, "own", "drop");
+  return end(program, options);
+}
+
+/** Two words per instruction, as the C library and the kernel take them. */
+export function packProgram(program: Program): Uint32Array {
+  const words = new Uint32Array(program.length * 2);
+  program.forEach(({ code, jt, jf, k }, i) => {
+    words[2 * i] = code | (jt << 16) | (jf << 24);
+    words[2 * i + 1] = k;
+  });
+  return words;
+}
+
+// linux/bpf_common.h; linux/filter.h
+const WORD = 0x20;
+const HALF = 0x28;
+const BYTE = 0x30;
+const IMMEDIATE = 0x00;
+const SUBTRACT = 0x14;
+const SHIFT_RIGHT_BY_INDEX = 0x7c;
+const TO_INDEX = 0x07;
+const EQUAL = 0x15;
+const ABOVE = 0x25;
+const AT_LEAST = 0x35;
+const ANY_BIT = 0x45;
+const RETURN = 0x06;
+const ANCILLARY = 0xfffff000;
+const INTERFACE_INDEX = ANCILLARY + 8;
+const VLAN_TAG_PRESENT = ANCILLARY + 48;
+const WHOLE_FRAME = 0x40000;
+
+const ETHERTYPE_AT = 12;
+const PAYLOAD_AT = 14;
+
+/** "next" is the following instruction; labels lie ahead, as the kernel knows no backward jumps. */
+type Label = "next" | "tag" | "other" | "native" | "mine" | "own" | "accept" | "drop";
+
+class Assembler {
+  readonly #code: { code: number; k: number; whenTrue: Label; whenFalse: Label }[] = [];
+  readonly #labels = new Map<Label, number>();
+
+  put(code: number, k: number): void {
+    this.#code.push({ code, k: k >>> 0, whenTrue: "next", whenFalse: "next" });
+  }
+
+  load(size: number, offset: number): void {
+    this.put(size, offset);
+  }
+
+  jump(code: number, k: number, whenTrue: Label, whenFalse: Label): void {
+    this.#code.push({ code, k: k >>> 0, whenTrue, whenFalse });
+  }
+
+  label(label: Label): void {
+    this.#labels.set(label, this.#code.length);
+  }
+
+  assemble(): Program {
+    const distance = (from: number, label: Label): number => {
+      if (label === "next") return 0;
+      const to = this.#labels.get(label);
+      assert(to !== undefined && to > from && to - from <= 256, `filter label ${label} lies ahead and near`);
+      return to - from - 1;
+    };
+    return this.#code.map(({ code, k, whenTrue, whenFalse }, i) => {
+      return { code, jt: distance(i, whenTrue), jf: distance(i, whenFalse), k };
+    });
+  }
+}
+
+function begin(options: FilterOptions): Assembler {
+  const program = new Assembler();
+  program.load(WORD, INTERFACE_INDEX);
+  program.jump(EQUAL, options.ifindex, "tag", "next");
+  program.jump(EQUAL, options.loIndex, "tag", "drop");
+  program.label("tag");
+  program.load(WORD, VLAN_TAG_PRESENT);
+  program.jump(EQUAL, 0, "next", "drop");
+  return program;
+}
+
+/** "own": accept what is addressed to this node. */
+function end(program: Assembler, options: FilterOptions): Program {
+  program.label("own");
+  if (options.ifindex !== options.loIndex) matchMac(program, options.mac, "accept", "drop");
+  program.label("accept");
+  program.put(RETURN, WHOLE_FRAME);
+  program.label("drop");
+  program.put(RETURN, 0);
+  return program.assemble();
+}
+
+function matchMac(program: Assembler, mac: Uint32Array, yes: Label, no: "next" | "drop"): void {
+  const high = swap32(mac[0]!);
+  const low = swap32(mac[1]!) >>> 16;
+  program.load(WORD, 0);
+  if (no === "drop") {
+    program.jump(EQUAL, high, "next", "drop");
+    program.load(HALF, 4);
+    program.jump(EQUAL, low, yes, "drop");
+    return;
+  }
+  // What follows is the alternative: skip the second comparison where the first fails.
+  program.jump(EQUAL, high, "next", "other");
+  program.load(HALF, 4);
+  program.jump(EQUAL, low, yes, "next");
+  program.label("other");
+}
+
+function swap32(word: number): number {
+  return (
+    (((word & 0xff) << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | ((word >>> 24) & 0xff)) >>> 0
+  );
+}

@@ -1,0 +1,163 @@
+/**
+ * A link through the C library, raw Ethernet or UDP: the area mapped once, one call per step. It never looks into
+ * frames. After `close` the area reads as zeros.
+ */
+
+import { library, mappedMemory, type NativeSymbols } from "../native/library.ts";
+import { Errno, unwrap } from "../native/unwrap.ts";
+import { ADDRESS_WORDS, type Area, type ChecksumOptions, type Link, type LinkCounters } from "./link.ts";
+
+// Words and numbers of ffi/kpaxos.h.
+export const Option = {
+  kind: 0,
+  rxSlots: 1,
+  txSlots: 2,
+  maxPayload: 3,
+  receiveBuffer: 4,
+  sendBuffer: 5,
+  busyPollUs: 6,
+  checksumOffset: 7,
+  mainEtherType: 8,
+  flags: 9,
+  ifindex: 10,
+  bindEtherType: 11,
+  multicast: 12,
+  family: 14,
+  address: 15,
+  filterCount: 21,
+  words: 22,
+} as const;
+export const Kind = { ethernet: 1, udp: 2 } as const;
+export const Flag = { ring: 1, promiscuous: 2, alsoLo: 4, multicast: 8, dualStack: 16 } as const;
+const NONE = 0xffffffff;
+const Info = {
+  areaBytes: 0,
+  rxBase: 1,
+  txBase: 2,
+  rxSlots: 3,
+  txSlots: 4,
+  maxPayload: 5,
+  receiveBuffer: 6,
+} as const;
+const INFO_ADDRESS = 8;
+const INFO_COUNT = INFO_ADDRESS + ADDRESS_WORDS;
+const COUNTERS = 9;
+
+const MAX_WAIT_US = 0x7fffffff;
+
+/** What both kinds of link are told. */
+export interface SystemLinkOptions {
+  readonly rxSlots?: number;
+  readonly txSlots?: number;
+  /** Largest payload of a frame, checksum included. */
+  readonly maxPayload?: number;
+  /** Kernel buffers asked for, in bytes; 0 leaves the system's default. */
+  readonly receiveBufferBytes?: number;
+  readonly sendBufferBytes?: number;
+  /** How long a waiting step spins before it sleeps. */
+  readonly spinUs?: number;
+  /** SO_BUSY_POLL: how long the kernel polls the device queue. */
+  readonly busyPollUs?: number;
+  readonly checksum?: ChecksumOptions | undefined;
+}
+
+const DEFAULT_SLOTS = 256;
+
+export function commonOptions(kind: number, options: SystemLinkOptions, maxPayload: number): Uint32Array {
+  const words = new Uint32Array(Option.words);
+  words[Option.kind] = kind;
+  words[Option.rxSlots] = options.rxSlots ?? DEFAULT_SLOTS;
+  words[Option.txSlots] = options.txSlots ?? DEFAULT_SLOTS;
+  words[Option.maxPayload] = maxPayload;
+  words[Option.receiveBuffer] = options.receiveBufferBytes ?? 0;
+  words[Option.sendBuffer] = options.sendBufferBytes ?? 0;
+  words[Option.busyPollUs] = options.busyPollUs ?? 0;
+  words[Option.checksumOffset] = options.checksum?.lengthOffset ?? NONE;
+  return words;
+}
+
+export class SystemLink implements Link {
+  readonly kind: "ethernet" | "udp";
+  readonly area: Area;
+  readonly rxBase: number;
+  readonly txBase: number;
+  readonly rxSlots: number;
+  readonly txSlots: number;
+  readonly maxPayload: number;
+  readonly address: Uint32Array;
+  /** Bytes the kernel granted for frames that wait to be received. */
+  readonly receiveBufferBytes: number;
+  readonly #handle: number;
+  readonly #spinUs: number;
+  readonly #native: NativeSymbols;
+  readonly #nativeStep: NativeSymbols["kpx_link_step"];
+  readonly #counters = new Float64Array(COUNTERS);
+  #last: LinkCounters | undefined;
+
+  constructor(kind: "ethernet" | "udp", handle: number, spinUs: number) {
+    this.kind = kind;
+    this.#handle = handle;
+    this.#spinUs = spinUs;
+    this.#native = library();
+    this.#nativeStep = this.#native.kpx_link_step;
+    const info = new Float64Array(INFO_COUNT);
+    unwrap(this.#native.kpx_link_info(handle, info, INFO_COUNT), "describe a link");
+    const memory = mappedMemory(this.#native.kpx_link_area(handle), info[Info.areaBytes]!);
+    this.area = { bytes: new Uint8Array(memory), words: new Uint32Array(memory) };
+    this.rxBase = info[Info.rxBase]!;
+    this.txBase = info[Info.txBase]!;
+    this.rxSlots = info[Info.rxSlots]!;
+    this.txSlots = info[Info.txSlots]!;
+    this.maxPayload = info[Info.maxPayload]!;
+    this.receiveBufferBytes = info[Info.receiveBuffer]!;
+    this.address = Uint32Array.from(info.subarray(INFO_ADDRESS));
+  }
+
+  step(ntx: number, waitUs: number): number {
+    const wait = waitUs > MAX_WAIT_US ? MAX_WAIT_US : waitUs > 0 ? waitUs | 0 : 0;
+    const frames = this.#nativeStep(this.#handle, ntx, this.rxSlots, this.#spinUs, wait);
+    return frames >= 0 ? frames : unwrap(frames, `${this.kind} link`);
+  }
+
+  /** Ends a step's sleep. */
+  wake(): void {
+    unwrap(this.#native.kpx_link_wake(this.#handle), "wake a link");
+  }
+
+  /** Steps that sleep return when `fd` can be read, too. */
+  watch(fd: number): void {
+    unwrap(this.#native.kpx_link_watch(this.#handle, fd), `watch descriptor ${fd}`);
+  }
+
+  /** Steps that sleep return when the runtime's event loop has something to do. False: it cannot be found. */
+  watchEventLoop(): boolean {
+    const fd = this.#native.kpx_event_loop_fd();
+    if (fd === -Errno.ENOENT) return false;
+    this.watch(unwrap(fd, "find the event loop's descriptor"));
+    return true;
+  }
+
+  /** Since the link was opened; those of a closed link are the ones it closed with. */
+  counters(): LinkCounters {
+    if (this.#last !== undefined) return { ...this.#last };
+    const numbers = this.#counters;
+    unwrap(this.#native.kpx_link_counters(this.#handle, numbers, COUNTERS), "read a link's counters");
+    return {
+      rxFrames: numbers[0]!,
+      rxBytes: numbers[1]!,
+      txFrames: numbers[2]!,
+      txBytes: numbers[3]!,
+      txDropped: numbers[4]!,
+      rxDropped: numbers[5]!,
+      rxTruncated: numbers[6]!,
+      rxBadChecksum: numbers[7]!,
+      steps: numbers[8]!,
+    };
+  }
+
+  close(): void {
+    if (this.#last !== undefined) return;
+    this.#last = this.counters();
+    unwrap(this.#native.kpx_link_close(this.#handle), "close a link");
+  }
+}

@@ -1,0 +1,179 @@
+import { describe, expect, test } from "bun:test";
+import { parseMac } from "../src/net/address.ts";
+import {
+  KERNEL_PAXOS_ALL,
+  kernelPaxosFilter,
+  NATIVE_ETHERTYPE,
+  nativeFilter,
+  type Program,
+  packProgram,
+} from "../src/net/filter.ts";
+import { type Arrival, runFilter } from "./support/bpf.ts";
+
+const IF = 7;
+const LO = 1;
+const OWN = "02:aa:bb:cc:dd:ee";
+const GROUP = "03:4b:50:12:34:56";
+const LIFE = 0x1a2b3c4d5e6f7;
+const ROLES = 1 | 4;
+
+function words(mac: string): Uint32Array {
+  return parseMac(mac)!.words;
+}
+
+interface FrameOptions {
+  to?: string;
+  type?: number;
+  roles?: number;
+  group?: number;
+  life?: number;
+  payload?: number;
+}
+
+function frame(options: FrameOptions = {}): Uint8Array {
+  const { to = OWN, type = NATIVE_ETHERTYPE, roles = 1, group = 9, life = LIFE + 1, payload = 46 } = options;
+  const bytes = new Uint8Array(14 + payload);
+  bytes.set(to.split(":").map((byte) => Number.parseInt(byte, 16)));
+  const view = new DataView(bytes.buffer);
+  view.setUint16(12, type);
+  if (payload < 24) return bytes;
+  bytes[14 + 3] = group;
+  bytes[14 + 9] = roles;
+  view.setUint32(14 + 16, life >>> 0, true);
+  view.setUint32(14 + 20, Math.floor(life / 2 ** 32), true);
+  return bytes;
+}
+
+function passes(program: Program, bytes: Uint8Array, at: Omit<Arrival, "bytes"> = { ifindex: IF }): boolean {
+  return runFilter(program, { ...at, bytes }) >= bytes.length;
+}
+
+const base = { ifindex: IF, loIndex: LO, mac: words(OWN) };
+const native = nativeFilter({
+  ...base,
+  multicastMac: words(GROUP),
+  rolesMask: ROLES,
+  group: 9,
+  life: LIFE,
+});
+
+describe("native filter", () => {
+  const cases: [string, boolean, FrameOptions][] = [
+    ["own address", true, {}],
+    ["the multicast address", true, { to: GROUP }],
+    ["another host", false, { to: "02:aa:bb:cc:dd:ef" }],
+    ["another host, same last bytes", false, { to: "02:aa:bb:cd:dd:ee" }],
+    ["another group address", false, { to: "03:4b:50:12:34:57" }],
+    ["broadcast", false, { to: "ff:ff:ff:ff:ff:ff" }],
+    ["a role that is not here", false, { roles: 2 }],
+    ["several roles, one of them here", true, { roles: 2 | 4 }],
+    ["no role", false, { roles: 0 }],
+    ["another group", false, { group: 8 }],
+    ["own life", false, { life: LIFE }],
+    ["own life by multicast", false, { life: LIFE, to: GROUP }],
+    ["own life in its low word only", true, { life: LIFE % 2 ** 32 }],
+    ["own life in its high word only", true, { life: LIFE - 1 }],
+    ["life 0", true, { life: 0 }],
+    ["IPv4", false, { type: 0x0800 }],
+    ["below the EtherTypes of Kernel_Paxos", false, { type: 0xcaf9 }],
+    ["first EtherType of Kernel_Paxos", true, { type: 0xcafa }],
+    ["last EtherType of Kernel_Paxos", true, { type: 0xcb05 }],
+    ["above the EtherTypes of Kernel_Paxos", false, { type: 0xcb06 }],
+    ["Kernel_Paxos to another host", false, { type: 0xcafc, to: GROUP }],
+    ["Kernel_Paxos, very short", true, { type: 0xcb00, payload: 4 }],
+    ["too short for a header", false, { payload: 20 }],
+    ["no payload", false, { payload: 0 }],
+  ];
+  test.each(cases)("%s: %p", (_, expected, options) => {
+    expect(passes(native, frame(options))).toBe(expected);
+  });
+
+  test("frames through lo count like those of the interface, other interfaces and VLANs do not", () => {
+    expect(passes(native, frame(), { ifindex: LO })).toBe(true);
+    expect(passes(native, frame({ to: "02:00:00:00:00:01" }), { ifindex: LO })).toBe(false);
+    expect(passes(native, frame(), { ifindex: 2 })).toBe(false);
+    expect(passes(native, frame(), { ifindex: IF, vlan: true })).toBe(false);
+  });
+
+  test("on lo the address does not matter, all else does", () => {
+    const program = nativeFilter({
+      ifindex: LO,
+      loIndex: LO,
+      mac: words("00:00:00:00:00:00"),
+      multicastMac: words(GROUP),
+      rolesMask: ROLES,
+      group: 9,
+      life: LIFE,
+    });
+    expect(passes(program, frame({ to: "02:01:01:01:01:01" }), { ifindex: LO })).toBe(true);
+    expect(passes(program, frame({ type: 0xcafa, to: "02:01:01:01:01:01" }), { ifindex: LO })).toBe(true);
+    expect(passes(program, frame({ roles: 2 }), { ifindex: LO })).toBe(false);
+    expect(passes(program, frame({ life: LIFE }), { ifindex: LO })).toBe(false);
+    expect(passes(program, frame(), { ifindex: IF })).toBe(false);
+  });
+
+  test("without a multicast address only one's own counts", () => {
+    const program = nativeFilter({ ...base, multicastMac: undefined, rolesMask: 1, group: 9, life: LIFE });
+    expect(passes(program, frame())).toBe(true);
+    expect(passes(program, frame({ to: GROUP }))).toBe(false);
+  });
+
+  test("the EtherType can be another", () => {
+    const program = nativeFilter({
+      ...base,
+      multicastMac: undefined,
+      rolesMask: 1,
+      group: 9,
+      life: LIFE,
+      etherType: 0x88b6,
+    });
+    expect(passes(program, frame({ type: 0x88b6 }))).toBe(true);
+    expect(passes(program, frame())).toBe(false);
+  });
+});
+
+describe("Kernel_Paxos filter", () => {
+  test.each([KERNEL_PAXOS_ALL, 1, 1 << 11, 0b0000_1010_0101, 0])(
+    "mask %p admits exactly its EtherTypes",
+    (mask) => {
+      const program = kernelPaxosFilter({ ...base, etherTypes: mask });
+      for (let type = 0xcaf0; type < 0xcb10; type++) {
+        const bit = type - 0xcafa;
+        const expected = bit >= 0 && bit < 12 && ((mask >> bit) & 1) === 1;
+        expect(passes(program, frame({ type }))).toBe(expected);
+      }
+      expect(passes(program, frame({ type: 0 }))).toBe(false);
+      expect(passes(program, frame({ type: 0xffff }))).toBe(false);
+    },
+  );
+
+  test("only one's own address counts, on lo too; native frames to it are told of", () => {
+    const program = kernelPaxosFilter({ ...base, etherTypes: KERNEL_PAXOS_ALL });
+    for (const type of [0xcafa, NATIVE_ETHERTYPE]) {
+      expect(passes(program, frame({ type }), { ifindex: LO })).toBe(true);
+      expect(passes(program, frame({ type }), { ifindex: IF })).toBe(true);
+      expect(passes(program, frame({ type }), { ifindex: 3 })).toBe(false);
+      expect(passes(program, frame({ type, to: GROUP }))).toBe(false);
+      expect(passes(program, frame({ type, to: "02:aa:bb:cc:dd:ef" }), { ifindex: LO })).toBe(false);
+      expect(passes(program, frame({ type }), { ifindex: IF, vlan: true })).toBe(false);
+    }
+    expect(passes(program, frame({ type: 0xcb00, payload: 4 }))).toBe(true);
+  });
+
+  test("on lo itself any address counts", () => {
+    const program = kernelPaxosFilter({
+      ifindex: LO,
+      loIndex: LO,
+      mac: words("00:00:00:00:00:00"),
+      etherTypes: 1,
+    });
+    expect(passes(program, frame({ type: 0xcafa }), { ifindex: LO })).toBe(true);
+    expect(passes(program, frame({ type: 0xcafb }), { ifindex: LO })).toBe(false);
+    expect(passes(program, frame({ type: 0xcafa }), { ifindex: IF })).toBe(false);
+  });
+});
+
+test("a packed instruction is code, both jumps, then the number", () => {
+  const words = packProgram([{ code: 0x15, jt: 2, jf: 200, k: 0x88b5 }]);
+  expect([...new Uint8Array(words.buffer)]).toEqual([0x15, 0, 2, 200, 0xb5, 0x88, 0, 0]);
+});

@@ -1,0 +1,294 @@
+/**
+ * Raw Ethernet links on two hosts (network namespaces joined by a cable), all in this process.
+ */
+import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { type EthernetOptions, openEthernet } from "../src/net/ethernet.ts";
+import { KERNEL_PAXOS_ALL, kernelPaxosFilter, NATIVE_ETHERTYPE, nativeFilter } from "../src/net/filter.ts";
+import {
+  bringUp,
+  findInterface,
+  type InterfaceInfo,
+  interfaceNamed,
+  listInterfaces,
+} from "../src/net/interfaces.ts";
+import { Port } from "../src/net/link.ts";
+import type { SystemLink } from "../src/net/system_link.ts";
+import { put, receive, send } from "./support/link_frames.ts";
+import { describeNetns } from "./support/netns.ts";
+import { inNamespace } from "./support/setns.ts";
+
+const HOST_A = `kpx${process.pid}a`;
+const HOST_B = `kpx${process.pid}b`;
+const MULTICAST = new Uint32Array([0x34504b03, 0x7856, 0, 0, 0, 0]);
+const ROLE = 1;
+const GROUP = 3;
+const FOREIGN = new Uint32Array([0x01000002, 0x9999, 0, 0, 0, 0]);
+
+function ip(...args: string[]): void {
+  const { status, stderr } = spawnSync("ip", args, { encoding: "utf8" });
+  if (status !== 0) throw new Error(`ip ${args.join(" ")}: ${stderr}`);
+}
+
+/** A native frame of the given life; its length field counts all but the checksum. */
+function native(life: number, length = 60): Uint8Array {
+  const bytes = new Uint8Array(length);
+  const view = new DataView(bytes.buffer);
+  bytes[3] = GROUP;
+  bytes[9] = ROLE;
+  view.setUint16(10, length, true);
+  view.setUint32(16, life, true);
+  for (let i = 24; i < length; i++) bytes[i] = i;
+  return bytes;
+}
+
+const links: SystemLink[] = [];
+interface Host {
+  readonly name: string;
+  readonly life: number;
+  readonly target: InterfaceInfo;
+}
+
+function open(host: Host, more: Partial<EthernetOptions> = {}): SystemLink {
+  return inNamespace(host.name, () => {
+    const lo = interfaceNamed("lo", listInterfaces());
+    const filter = nativeFilter({
+      ifindex: host.target.index,
+      loIndex: lo.index,
+      mac: host.target.words,
+      multicastMac: MULTICAST,
+      rolesMask: ROLE,
+      group: GROUP,
+      life: host.life,
+    });
+    const link = openEthernet({
+      interfaceName: host.target.name,
+      etherType: NATIVE_ETHERTYPE,
+      filter,
+      multicastMac: MULTICAST,
+      rxSlots: 64,
+      txSlots: 64,
+      ...more,
+    });
+    links.push(link);
+    return link;
+  });
+}
+
+describeNetns("raw Ethernet link", () => {
+  let a: Host;
+  let b: Host;
+
+  beforeAll(() => {
+    for (const name of [HOST_A, HOST_B]) ip("netns", "add", name);
+    ip("link", "add", "wire", "netns", HOST_A, "type", "veth", "peer", "name", "wire", "netns", HOST_B);
+    const describeHost = (name: string, life: number): Host => {
+      inNamespace(name, () => {
+        bringUp("lo");
+        bringUp("wire");
+      });
+      return { name, life, target: inNamespace(name, () => findInterface({ flag: "wire" })) };
+    };
+    a = describeHost(HOST_A, 1);
+    b = describeHost(HOST_B, 2);
+  });
+
+  afterEach(() => {
+    for (const link of links.splice(0)) link.close();
+  });
+
+  afterAll(() => {
+    for (const name of [HOST_A, HOST_B]) spawnSync("ip", ["netns", "del", name]);
+  });
+
+  for (const mode of ["recvmmsg", "ring"] as const) {
+    test(`${mode}: a frame reaches the host it is for, with its sender's address`, () => {
+      const from = open(a, { mode });
+      const to = open(b, { mode });
+      expect([...from.address]).toEqual([...a.target.words]);
+      for (let length = 46; length <= 1500; length += 200) {
+        expect(send(from, b.target.words, Port.wire, native(1, length), NATIVE_ETHERTYPE)).toEqual([]);
+        const frames = receive(to);
+        expect(frames.length).toBe(1);
+        expect(frames[0]!.payload).toEqual(native(1, length));
+        expect(frames[0]!.protocol).toBe(NATIVE_ETHERTYPE);
+        expect(frames[0]!.ports).toBe(Port.wire);
+        expect([...frames[0]!.from]).toEqual([...a.target.words]);
+      }
+      expect(receive(from)).toEqual([]);
+    });
+
+    test(`${mode}: many turns, nothing lost, nothing out of order`, () => {
+      const from = open(a, { mode });
+      const to = open(b, { mode });
+      for (let turn = 0; turn < 200; turn++) {
+        for (let slot = 0; slot < 50; slot++) {
+          const payload = native(1, 64);
+          payload[30] = turn;
+          payload[31] = slot;
+          put(from, slot, b.target.words, Port.wire, payload, NATIVE_ETHERTYPE);
+        }
+        from.step(50, 0);
+        const frames = receive(to, 0);
+        expect(frames.map(({ payload }) => payload[31])).toEqual(Array.from({ length: 50 }, (_, i) => i));
+        expect(frames.every(({ payload }) => payload[30] === turn)).toBe(true);
+      }
+    });
+
+    test(`${mode}: a multicast reaches the other host, and this one through lo, each once`, () => {
+      const from = open(a, { mode });
+      const neighbour = open({ ...a, life: 7 }, { mode });
+      const to = open(b, { mode });
+      send(from, MULTICAST, Port.wire | Port.lo, native(1), NATIVE_ETHERTYPE);
+      expect(receive(to).map(({ ports }) => ports)).toEqual([Port.wire]);
+      expect(receive(neighbour).map(({ ports }) => ports)).toEqual([Port.lo]);
+      expect(receive(from)).toEqual([]);
+      expect(from.counters().txFrames).toBe(2);
+    });
+
+    test(`${mode}: frames that do not fit a slot are dropped and counted`, () => {
+      const from = open(a, { mode });
+      const to = open(b, { mode, maxPayload: 200 });
+      send(from, b.target.words, Port.wire, native(1, 201), NATIVE_ETHERTYPE);
+      send(from, b.target.words, Port.wire, native(1, 1500), NATIVE_ETHERTYPE);
+      send(from, b.target.words, Port.wire, native(1, 200), NATIVE_ETHERTYPE);
+      expect(receive(to).map(({ payload }) => payload.length)).toEqual([200]);
+      expect(to.counters().rxTruncated).toBe(2);
+    });
+
+    test(`${mode}: a full receive queue is counted`, () => {
+      const from = open(a, { mode });
+      const to = open(b, { mode, rxSlots: 16, receiveBufferBytes: 16_384 });
+      const sent = 64 * 20;
+      for (let slot = 0; slot < 64; slot++) {
+        put(from, slot, b.target.words, Port.wire, native(1, 1400), NATIVE_ETHERTYPE);
+      }
+      for (let turn = 0; turn < 20; turn++) from.step(64, 0);
+      const frames = receive(to).length;
+      const { rxDropped } = to.counters();
+      expect(frames).toBeLessThan(sent);
+      expect(frames + rxDropped).toBe(sent);
+      expect(to.counters().rxDropped).toBe(rxDropped);
+    });
+
+    test(`${mode}: the checksum guards the main EtherType only`, () => {
+      const options = {
+        mode,
+        etherType: null,
+        checksum: { lengthOffset: 10 },
+        mainEtherType: NATIVE_ETHERTYPE,
+      };
+      const sealed = open(a, options);
+      const plain = open(b, { mode, etherType: null });
+      send(sealed, b.target.words, Port.wire, native(1), NATIVE_ETHERTYPE);
+      const frame = receive(plain)[0]!.payload;
+      expect(frame.length).toBe(64);
+      frame[16] = 2;
+      send(plain, a.target.words, Port.wire, frame, NATIVE_ETHERTYPE);
+      send(plain, a.target.words, Port.wire, new Uint8Array(8), 0xcafa);
+      expect(receive(sealed).map(({ protocol }) => protocol)).toEqual([0xcafa]);
+      expect(sealed.counters().rxBadChecksum).toBe(1);
+      frame[16] = 1;
+      const stranger = open({ ...a, life: 9 }, options);
+      send(plain, a.target.words, Port.wire, frame, NATIVE_ETHERTYPE);
+      expect(receive(stranger).length).toBe(1);
+    });
+  }
+
+  test("frames for others stay out", () => {
+    const from = open(a);
+    const to = open(b, { etherType: null });
+    send(from, FOREIGN, Port.wire, native(1), NATIVE_ETHERTYPE);
+    send(from, b.target.words, Port.wire, native(b.life), NATIVE_ETHERTYPE);
+    send(from, b.target.words, Port.wire, native(1), 0x0800);
+    expect(receive(to)).toEqual([]);
+    expect(to.counters().rxFrames).toBe(0);
+    send(from, b.target.words, Port.wire, new Uint8Array(50), 0xcafa);
+    expect(receive(to).map(({ protocol }) => protocol)).toEqual([0xcafa]);
+  });
+
+  test("frames of another interface of the host stay out", () => {
+    ip("-n", HOST_B, "link", "add", "side", "address", b.target.mac, "type", "veth", "peer", "name", "out");
+    try {
+      const [, out] = inNamespace(HOST_B, () => {
+        bringUp("side");
+        bringUp("out");
+        return [0, findInterface({ flag: "out" })] as const;
+      });
+      const to = open(b);
+      const from = open({ name: HOST_B, life: 5, target: out });
+      send(from, b.target.words, Port.wire, native(5), NATIVE_ETHERTYPE);
+      expect(receive(to)).toEqual([]);
+    } finally {
+      ip("-n", HOST_B, "link", "del", "side");
+    }
+  });
+
+  test("what is neither for wire nor for lo is not sent; what is too long for the cable is counted", () => {
+    const from = open(a, { maxPayload: 2000 });
+    const to = open(b);
+    send(from, b.target.words, Port.self, native(1), NATIVE_ETHERTYPE);
+    send(from, b.target.words, Port.wire, native(1, 1501), NATIVE_ETHERTYPE);
+    expect(receive(to)).toEqual([]);
+    expect(from.counters().txDropped).toBe(1);
+    expect(from.counters().txFrames).toBe(0);
+  });
+
+  test("a cable that is out costs frames, nothing else", () => {
+    const from = open(a);
+    ip("-n", HOST_A, "link", "set", "wire", "down");
+    try {
+      expect(send(from, b.target.words, Port.wire, native(1), NATIVE_ETHERTYPE)).toEqual([]);
+      expect(from.step(0, 1000)).toBe(0);
+      expect(from.counters().txDropped).toBe(1);
+    } finally {
+      ip("-n", HOST_A, "link", "set", "wire", "up");
+    }
+    const to = open(b);
+    send(from, b.target.words, Port.wire, native(1), NATIVE_ETHERTYPE);
+    expect(receive(to).length).toBe(1);
+  });
+
+  test("Kernel_Paxos frames: by EtherType, to one's own address, on lo too", () => {
+    const options = (host: Host) => ({
+      etherType: null,
+      filter: kernelPaxosFilter({
+        ifindex: host.target.index,
+        loIndex: 1,
+        mac: host.target.words,
+        etherTypes: 1 << 2,
+      }),
+    });
+    const from = open(a, options(a));
+    const neighbour = open(a, options(a));
+    const to = open(b, options(b));
+    for (let type = 0xcafa; type <= 0xcb05; type++) {
+      send(from, b.target.words, Port.wire, new Uint8Array(20), type);
+      send(from, a.target.words, Port.lo, new Uint8Array(20), type);
+    }
+    expect(receive(to).map(({ protocol }) => protocol)).toEqual([0xcafc]);
+    expect(receive(neighbour).map(({ protocol, ports }) => [protocol, ports])).toEqual([[0xcafc, Port.lo]]);
+    expect(KERNEL_PAXOS_ALL).toBe(0xfff);
+  });
+
+  test("on lo itself the two ports are one, and any address will do", () => {
+    const lo = inNamespace(HOST_A, () => findInterface({ flag: "lo", mac: "02:00:00:00:00:01" }));
+    const from = open({ name: HOST_A, life: 1, target: lo });
+    const to = open({ name: HOST_A, life: 2, target: lo });
+    send(from, FOREIGN, Port.wire | Port.lo, native(1), NATIVE_ETHERTYPE);
+    expect(receive(to).map(({ ports }) => ports)).toEqual([Port.wire]);
+    expect(to.maxPayload).toBe(9000);
+  });
+
+  test("an interface that is missing or down is an error that says so", () => {
+    expect(() => open({ ...a, target: { ...a.target, name: "none" } })).toThrow(
+      "there is no network interface none",
+    );
+    ip("-n", HOST_A, "link", "set", "wire", "down");
+    try {
+      expect(() => inNamespace(HOST_A, () => findInterface({ mac: a.target.mac }))).toThrow(/wire is down/);
+    } finally {
+      ip("-n", HOST_A, "link", "set", "wire", "up");
+    }
+  });
+});
