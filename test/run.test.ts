@@ -55,7 +55,7 @@ test("all sections run after a failure, and the last line is their sum", async (
   expect(lines.at(-1)).toBe("8 passed, 1 failed, 2 skipped");
   expect(code).toBe(1);
   expect(lines).toContain("   test/mixed.test.ts: block > no such interface");
-  expect(lines).toContain("   C: skipped: tsan: not here");
+  expect(lines).toContain("   C: tsan: not here");
   expect(lines.filter((l) => l.includes("(fail) wrong"))).not.toBeEmpty();
   expect(lines.filter((l) => l.includes("(pass)"))).toBeEmpty();
 }, 60_000);
