@@ -41,8 +41,10 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   net: ["native/", "protocol/", "config/config.ts", "error.ts", "node:"],
   wire: ["net/", "protocol/", "config/config.ts", "node:buffer"],
   storage: ["protocol/", "config/config.ts", "error.ts", "bun:sqlite", "node:"],
+  // What serves applications is plugged into the node, which does not know it.
   delivery: [
     "protocol/",
+    "node/",
     "wire/",
     "net/",
     "native/",
@@ -59,7 +61,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "storage/",
     "net/",
     "native/",
-    "delivery/",
+
     "config/",
     "text/",
     "log.ts",
