@@ -61,7 +61,6 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "storage/",
     "net/",
     "native/",
-
     "config/",
     "text/",
     "log.ts",
