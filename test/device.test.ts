@@ -1,0 +1,255 @@
+import { describe, expect, test } from "bun:test";
+import { readSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import {
+  deviceDirectories,
+  findDeviceDirectory,
+  makeDeviceDirectory,
+} from "../src/delivery/device_directory.ts";
+import { deviceName, placeOffset } from "../src/delivery/device_layout.ts";
+import { deviceRecord } from "../src/delivery/device_record.ts";
+import { SharedMemory } from "../src/native/shared_memory.ts";
+import { MAX_IID } from "../src/protocol/types.ts";
+import {
+  deliver,
+  directory,
+  hintOf,
+  newReader,
+  newWriter,
+  open,
+  poll,
+  readFrom,
+  SMALL_RING,
+  start,
+  useDevices,
+  warnings,
+} from "./support/device_fixture.ts";
+import { until } from "./support/until.ts";
+
+useDevices();
+
+describe("delivery", () => {
+  test("a record keeps all its numbers and bytes", () => {
+    const writer = newWriter();
+    const reader = newReader();
+    poll(writer);
+    const number = fc.oneof(fc.nat(), fc.maxSafeNat());
+    let iid = 0;
+    fc.assert(
+      fc.property(
+        number,
+        number,
+        fc.nat(0x7fffffff),
+        fc.uint8Array({ maxLength: 600 }),
+        fc.nat(8),
+        fc.nat(2 ** 46),
+        (session, sequence, index, value, offset, step) => {
+          iid += step;
+          const source = new Uint8Array(offset + value.length + 3);
+          source.set(value, offset);
+          expect(writer.deliver(iid, index, session, sequence, source, offset, value.length)).toBe(true);
+          expect(reader.read()).toBe(true);
+          const { bytes } = reader;
+          expect([reader.iid, reader.index, reader.session, reader.sequence, reader.length]).toEqual([
+            iid,
+            index,
+            session,
+            sequence,
+            value.length,
+          ]);
+          expect(bytes.slice(reader.offset, reader.offset + reader.length)).toEqual(value);
+          expect(reader.read()).toBe(false);
+        },
+      ),
+      { numRuns: 100 },
+    );
+    expect(warnings).toEqual([]);
+  });
+
+  test("the largest value fits, one byte more is the learner's mistake", () => {
+    const writer = newWriter({ maxValueBytes: 1_000_000, ringBytes: SMALL_RING });
+    const reader = newReader();
+    poll(writer);
+    const value = new Uint8Array(writer.maxValue + 1).fill(9);
+    expect(writer.maxValue).toBeGreaterThanOrEqual(1_000_000);
+    for (let iid = 1; iid < 5; iid++) {
+      expect(writer.deliver(iid, 0, 0, 0, value, 0, writer.maxValue)).toBe(true);
+      expect(reader.read()).toBe(true);
+      expect(reader.length).toBe(writer.maxValue);
+      expect(reader.read()).toBe(false);
+    }
+    expect(() => writer.deliver(9, 0, 0, 0, value, 0, value.length)).toThrow("invariant broken");
+  });
+
+  test("another process reads many records in order", async () => {
+    const writer = newWriter({ ringBytes: 1 << 16 });
+    const child = start("reader", { COUNT: "100000" });
+    await until("the reader attaches", () => {
+      poll(writer);
+      return writer.readers === 1;
+    });
+    for (let iid = 1; iid <= 100_000; ) {
+      poll(writer);
+      if (deliver(writer, iid)) iid++;
+      else await Bun.sleep(0);
+    }
+    expect(await child.exited).toBe(0);
+    poll(writer);
+    expect(writer.readers).toBe(0);
+    expect(writer.readersLost).toBe(0);
+    expect(warnings).toEqual([]);
+  }, 30_000);
+
+  test("without readers a value is delivered to nobody, and nothing holds a trim back", () => {
+    const writer = newWriter();
+    expect(deliver(writer, 1)).toBe(true);
+    expect(writer.acknowledged()).toBe(MAX_IID);
+    expect(writer.requestedTrim).toBe(0);
+  });
+
+  test("a reader begins after what was delivered before, and knows where", () => {
+    const writer = newWriter();
+    deliver(writer, 41);
+    writer.deliver(42, 5, 0, 0, new Uint8Array(0), 0, 0);
+    const reader = newReader();
+    expect(reader.read()).toBe(false);
+    expect(reader.state).toBe("attaching");
+    poll(writer);
+    deliver(writer, 43);
+    expect(reader.read()).toBe(true);
+    expect([reader.afterIid, reader.afterIndex, reader.iid]).toEqual([42, 5, 43]);
+  });
+
+  test("record for a pipe: u64 size, then the value", () => {
+    const into = new Uint8Array(16).fill(255);
+    expect(deviceRecord(into, 1, Uint8Array.of(0, 104, 105), 1, 2)).toBe(10);
+    expect([...into.slice(0, 12)]).toEqual([255, 2, 0, 0, 0, 0, 0, 0, 0, 104, 105, 255]);
+    expect(deviceRecord(into, 1, new Uint8Array(8), 0, 8)).toBe(-1);
+  });
+});
+
+describe("acknowledgements", () => {
+  test("the slowest reader counts, and nobody is believed beyond what was delivered", () => {
+    const writer = newWriter();
+    const one = newReader();
+    const two = newReader();
+    poll(writer);
+    expect(writer.acknowledged()).toBe(0);
+    for (let iid = 1; iid <= 10; iid++) deliver(writer, iid);
+    one.acknowledge(8);
+    expect(writer.acknowledged()).toBe(0);
+    two.acknowledge(3);
+    expect(writer.acknowledged()).toBe(3);
+    two.acknowledge(2);
+    two.acknowledge(MAX_IID);
+    expect(writer.acknowledged()).toBe(8);
+    one.close();
+    poll(writer);
+    expect(writer.acknowledged()).toBe(10);
+  });
+
+  test("a trim is asked for through the device, and waits for the other readers", () => {
+    const writer = newWriter();
+    const one = newReader();
+    const two = newReader();
+    poll(writer);
+    for (let iid = 1; iid <= 10; iid++) deliver(writer, iid);
+    one.requestTrim(6);
+    expect(writer.requestedTrim).toBe(0);
+    two.acknowledge(4);
+    expect(writer.requestedTrim).toBe(4);
+    two.acknowledge(9);
+    expect(writer.requestedTrim).toBe(6);
+  });
+
+  test("a reader that died while it wrote its report holds nobody up", () => {
+    const writer = newWriter({ ringBytes: SMALL_RING });
+    const reader = newReader();
+    poll(writer);
+    for (let iid = 1; iid <= 5; iid++) deliver(writer, iid);
+    reader.acknowledge(2);
+    expect(writer.acknowledged()).toBe(2);
+    const memory = SharedMemory.open(writer.path);
+    open.push(memory);
+    Atomics.add(memory.words, (placeOffset(0, SMALL_RING) >> 2) + 16, 1);
+    Atomics.store(memory.words, (placeOffset(0, SMALL_RING) >> 2) + 17, 4);
+    expect(writer.acknowledged()).toBe(2);
+  });
+});
+
+describe("sleep", () => {
+  function waiting(fd: number): boolean {
+    try {
+      return readSync(fd, new Uint8Array(1), 0, 1, null) === 1;
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "EAGAIN") return false;
+      throw error;
+    }
+  }
+
+  test("the descriptor is written only for a reader that sleeps on it", () => {
+    const writer = newWriter();
+    const reader = newReader();
+    const { fd } = reader;
+    poll(writer);
+    deliver(writer, 1);
+    expect(waiting(fd)).toBe(false);
+    expect(reader.prepareSleep()).toBe(false);
+    expect(readFrom(reader, 1)).toBe(2);
+    expect(reader.prepareSleep()).toBe(true);
+    deliver(writer, 2);
+    deliver(writer, 3);
+    expect(waiting(fd)).toBe(true);
+    expect(waiting(fd)).toBe(false);
+    reader.wokeUp();
+    expect(readFrom(reader, 2)).toBe(4);
+    expect(reader.prepareSleep()).toBe(true);
+    reader.wokeUp();
+    deliver(writer, 4);
+    expect(waiting(fd)).toBe(false);
+    readFrom(reader, 4);
+    expect(reader.prepareSleep()).toBe(true);
+    writer.close();
+    expect(waiting(fd)).toBe(true);
+    expect(warnings).toEqual([]);
+  });
+
+  test("a blocked reader wakes with the value", async () => {
+    const writer = newWriter();
+    const child = start("reader", { COUNT: "3" });
+    await until("the reader attaches", () => {
+      poll(writer);
+      return writer.readers === 1;
+    });
+    for (let iid = 1; iid <= 3; iid++) {
+      await Bun.sleep(30);
+      deliver(writer, iid);
+    }
+    expect(await child.exited).toBe(0);
+  });
+});
+
+describe("names and directories", () => {
+  test("cluster names cannot leave the directory", () => {
+    expect(deviceName("kpaxos", 0)).toBe("kpaxos-klearner0");
+    expect(deviceName("../ä b", 2)).toBe("%2e%2e%2f%c3%a4%20b-klearner2");
+  });
+
+  test("the default gives way to a directory of one's own, a chosen one does not", () => {
+    expect(deviceDirectories("/x/y", true, { XDG_RUNTIME_DIR: "/run/user/1" })).toEqual(["/x/y"]);
+    expect(deviceDirectories("/x/y", false, { XDG_RUNTIME_DIR: "/run/user/1" })).toEqual([
+      "/x/y",
+      "/run/user/1/kpaxos",
+    ]);
+    const blocked = join(directory, "file");
+    writeFileSync(blocked, "x");
+    const own = join(directory, "own", "kpaxos");
+    expect(makeDeviceDirectory([join(blocked, "kpaxos"), own])).toBe(own);
+    expect(hintOf(() => makeDeviceDirectory([join(blocked, "kpaxos")]))).toContain("device-directory");
+    const writer = newWriter({ directory: own });
+    expect(findDeviceDirectory(["/nowhere", own], "test", 3)).toBe(own);
+    expect(findDeviceDirectory(["/nowhere", own], "test", 4)).toBe("/nowhere");
+    writer.close();
+  });
+});
