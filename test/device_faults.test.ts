@@ -159,6 +159,12 @@ describe("fault 30: learners and readers come and go", () => {
     expect(readdirSync(directory)).toEqual([]);
   });
 
+  test("a learner whose directory was removed still ends in order", () => {
+    const writer = newWriter({ directory: join(directory, "inner") });
+    rmSync(join(directory, "inner"), { recursive: true });
+    expect(() => writer.close()).not.toThrow();
+  });
+
   test("a learner that ends before it saw its reader is noticed too", () => {
     const writer = newWriter();
     const reader = newReader();

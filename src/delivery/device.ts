@@ -7,7 +7,7 @@
  * acknowledgement is cut to what was delivered. Invariants: at most one live learner owns a device's name; what a reader
  * has attached to is never reused before the reader's lock is gone.
  */
-import { linkSync, mkdirSync, readdirSync, rmSync, unlinkSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readdirSync, rmSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { CliError } from "../error.ts";
 import { Sleeper } from "../native/ring.ts";
@@ -259,6 +259,8 @@ function removeStale(path: string, id: number): void {
 /** Wakes whoever still sleeps on a FIFO of a device that ends, then removes the names. */
 function removeWakePipes(path: string): void {
   const prefix = basename(wakePrefix(path));
+  // Somebody may have cleaned up the whole directory.
+  if (!existsSync(dirname(path))) return;
   for (const name of readdirSync(dirname(path))) {
     if (!name.startsWith(prefix)) continue;
     const fifo = join(dirname(path), name);
