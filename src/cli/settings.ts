@@ -7,7 +7,11 @@ import { formatValue } from "../config/values.ts";
 import type { ArgsDef, ArgValue, FlagArg } from "./command.ts";
 
 const VALUE_HINTS = { integer: "N", duration: "DURATION", size: "SIZE", text: "TEXT" } as const;
-const ALIASES: Readonly<Record<string, string>> = { interface: "if", "learner-catch-up": "catch-up" };
+/** `-i` is the interface in the programs of the 2018 manual. */
+const ALIASES: Readonly<Record<string, readonly string[]>> = {
+  interface: ["if", "i"],
+  "learner-catch-up": ["catch-up"],
+};
 
 /** Without defaults, so that a flag that was not given leaves the file its say. */
 export const settingArgs: Readonly<Record<string, FlagArg>> = Object.fromEntries(

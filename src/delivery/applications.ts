@@ -2,25 +2,18 @@
  * What takes a learner's values: nobody, a client of the same process, or the applications on this host (the local
  * device) and standard output.
  */
+import type { Extra } from "../node/roles.ts";
 import { BatchReader } from "../protocol/batch.ts";
 import type { Client } from "../protocol/client.ts";
 import type { Application } from "../protocol/learner.ts";
 import { MAX_IID } from "../protocol/types.ts";
 import type { DeviceWriter } from "./device.ts";
 
+/** How soon a new reader of the device is noticed. */
+const HOUSEKEEPING_US = 20_000;
+
 /** Told of values that this learner can never deliver. */
 export type OnSkipped = (first: number, last: number) => void;
-
-/** Values are learned but nobody wants them: a proposer's own learner. */
-export class NoApplication implements Application {
-  deliver(): boolean {
-    return true;
-  }
-  skipped(): void {}
-  acknowledged(): number {
-    return MAX_IID;
-  }
-}
 
 /** A client with its learner inside (the manual's KClient). */
 export class ClientApplication implements Application {
@@ -151,5 +144,25 @@ class DeviceSink implements ValueSink {
     length: number,
   ): boolean {
     return this.#device.deliver(iid, index, session, sequence, bytes, offset, length);
+  }
+}
+
+/** Looks after a learner's device: new readers, readers that left. */
+export class DeviceHousekeeping implements Extra {
+  readonly #device: DeviceWriter;
+  #dueUs = 0;
+
+  constructor(device: DeviceWriter) {
+    this.#device = device;
+  }
+
+  tick(nowUs: number): void {
+    if (nowUs < this.#dueUs) return;
+    this.#device.poll(nowUs);
+    this.#dueUs = nowUs + HOUSEKEEPING_US;
+  }
+
+  nextTickUs(): number {
+    return this.#dueUs;
   }
 }

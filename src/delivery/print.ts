@@ -2,12 +2,13 @@
  * Prints delivered values on standard output, a line each. Output that nobody reads is back-pressure: the learner waits,
  * nothing is dropped.
  */
+import type { Extra } from "../node/roles.ts";
 import type { ValueSink } from "./applications.ts";
 
 const MAX_WAITING_BYTES = 1 << 20;
 const FLUSH_BYTES = 1 << 16;
 
-export class PrintSink implements ValueSink {
+export class PrintSink implements ValueSink, Extra {
   readonly #json: boolean;
   #text = "";
 
@@ -33,7 +34,11 @@ export class PrintSink implements ValueSink {
     return true;
   }
 
-  /** Once a turn. */
+  pump(): boolean {
+    this.flush();
+    return false;
+  }
+
   flush(): void {
     if (this.#text === "") return;
     process.stdout.write(this.#text);

@@ -8,7 +8,7 @@
 import { LearnerWindow } from "./learner_window.ts";
 import type { Outbox } from "./outbox.ts";
 import { quorumOf } from "./quorum.ts";
-import { type Ballot, type Life, StateFlag } from "./types.ts";
+import { type Ballot, type Life, MAX_IID, StateFlag } from "./types.ts";
 
 /** Instances asked for in one repeat, and runs of holes asked for in one pass. */
 const REPEAT_SPAN = 64;
@@ -33,6 +33,13 @@ export interface Application {
   /** The highest instance whose effects the application keeps safe: up to there the log may be trimmed. */
   acknowledged(): number;
 }
+
+/** Values are learned but nobody wants them: a proposer's own learner. */
+export const NO_APPLICATION: Application = {
+  deliver: () => true,
+  skipped: () => undefined,
+  acknowledged: () => MAX_IID,
+};
 
 /** A core of the same process that wants to know of each instance as soon as its chosen value is known. */
 export interface ChosenObserver {
@@ -192,7 +199,7 @@ export class Learner {
       this.next = iid + 1;
       this.counters.delivered++;
     }
-    if (this.#askedTo > 0 && this.next > this.#askedTo && this.#isBehind()) this.#ask();
+    if (this.#askedTo > 0 && this.next > this.#askedTo && this.isBehind) this.#ask();
     return true;
   }
 
@@ -251,13 +258,14 @@ export class Learner {
     if (known >= quorumOf(this.#options.acceptors)) this.next = highest + 1;
   }
 
-  #isBehind(): boolean {
+  /** More is known to be in the log than was delivered. */
+  get isBehind(): boolean {
     return this.next > 0 && this.highestIid >= this.next;
   }
 
   /** Something is known beyond `next`, and `next` cannot be delivered for want of messages. */
   #isBlocked(): boolean {
-    return this.#isBehind() && !this.window.isReady(this.next);
+    return this.isBehind && !this.window.isReady(this.next);
   }
 
   #sayHi(): void {
@@ -271,7 +279,7 @@ export class Learner {
   #repair(): void {
     if (!this.#isBlocked()) {
       this.#blockedIid = 0;
-      this.#askedTo = this.#isBehind() ? this.#askedTo : 0;
+      this.#askedTo = this.isBehind ? this.#askedTo : 0;
       this.#probe();
       return;
     }

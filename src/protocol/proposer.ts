@@ -114,6 +114,13 @@ export class Proposer implements ChosenObserver {
     return this.#range.hasPromised(aid);
   }
 
+  /** A number that grows while values are chosen; null while nothing waits here. */
+  progress(): number | null {
+    const { queue, window } = this;
+    const isIdle = queue.count === 0 && window.requeued === 0 && window.low >= this.#nextIid;
+    return isIdle && (this.stage === "leading" || this.stage === "passive") ? null : window.low;
+  }
+
   // ── values ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   onClientValue(from: Peer, bytes: Uint8Array, offset: number, length: number, hops: number): void {

@@ -1,0 +1,57 @@
+/**
+ * What the `run` subcommands share: reading the configuration, finding one's place in it, and running a process.
+ */
+import type { Config, Member } from "../config/config.ts";
+import { readConfig } from "../config/read.ts";
+import { formatDiagnostic } from "../config/report.ts";
+import { CliError, ExitCode as Exit, type ExitCode } from "../error.ts";
+import { createLog, type Log } from "../log.ts";
+import { type Built, type Context, Process, type ProcessOptions } from "../node/process.ts";
+import type { ArgsDef, ArgValue } from "./command.ts";
+import { fileArg, settingArgs, settingFlags } from "./settings.ts";
+
+/** Arguments of every role. */
+export const roleArgs = {
+  ...fileArg,
+  ...settingArgs,
+} as const satisfies ArgsDef;
+
+/** `--cantrim`, as the manuals spell it. */
+export const canTrimArg = {
+  type: "boolean",
+  alias: "can-trim",
+  description:
+    "let this learner have the log trimmed up to what it has delivered (native wire: yes unless --no-cantrim; Kernel_Paxos wire: no)",
+} as const;
+
+export interface Started {
+  readonly config: Config;
+  readonly log: Log;
+}
+
+/** Reads the configuration with the flags given, and prints its warnings. */
+export function start(args: Readonly<Record<string, ArgValue>>, name: string): Started {
+  const config = readConfig(String(args.file), { flags: settingFlags(args) });
+  const log = createLog(config.settings.verbosity, name);
+  for (const warning of config.warnings) log.warn(formatDiagnostic(warning));
+  return { config, log };
+}
+
+/** The configured member with this id. */
+export function memberOf(list: readonly Member[], id: number, role: string, config: Config): Member {
+  const member = list.find((one) => one.id === id);
+  if (member !== undefined) return member;
+  const ids = list.map((one) => one.id).join(", ");
+  throw new CliError(`${config.file} has no ${role} ${id}`, {
+    exitCode: Exit.config,
+    hint:
+      ids === "" ? `add a line: ${role} ${id} ADDRESS` : `it has ${role} ${ids}: give one of them with --id`,
+  });
+}
+
+export async function runProcess(
+  options: ProcessOptions,
+  build: (context: Context) => Built,
+): Promise<ExitCode> {
+  return await new Process(options, build).run();
+}

@@ -1,0 +1,103 @@
+/**
+ * `kpaxos run user-learner`: reads a local learner's device and forwards the values to remote clients.
+ */
+
+import type { Member } from "../config/config.ts";
+import { deviceDirectories, findDeviceDirectory } from "../delivery/device_directory.ts";
+import { DeviceReader } from "../delivery/device_reader.ts";
+import { DeviceSource } from "../delivery/device_source.ts";
+import { SessionHost } from "../delivery/session_host.ts";
+import { CliError, ExitCode } from "../error.ts";
+import { parseAddress } from "../net/address.ts";
+import { Role } from "../protocol/types.ts";
+import { defineKpaxosCommand } from "./command.ts";
+import { roleArgs, runProcess, start } from "./run_common.ts";
+
+export const userLearnerCommand = defineKpaxosCommand({
+  meta: {
+    name: "user-learner",
+    description: "serve remote clients from a local learner's device",
+    examples: [
+      {
+        command: "kpaxos run user-learner --device 0",
+        what: "clients reach it with --learner and this host's MAC",
+      },
+      { command: "kpaxos run user-learner --device 0 --listen 10.0.0.7:9000", what: "the same over UDP" },
+    ],
+  },
+  args: {
+    device: {
+      type: "integer",
+      alias: ["c", "chardev-id"],
+      min: 0,
+      max: 65534,
+      default: 0,
+      valueHint: "N",
+      description: "the learner whose device is read",
+    },
+    id: {
+      type: "integer",
+      alias: "d",
+      min: 0,
+      max: 65534,
+      default: 0,
+      description: "number of this user-learner",
+    },
+    listen: { type: "string", valueHint: "IP:PORT", description: "where clients reach it (UDP)" },
+    ask: {
+      type: "integer",
+      alias: "trim",
+      min: 1,
+      valueHint: "N",
+      description: "ask the learner for a trim every N instances",
+    },
+    ...roleArgs,
+  },
+  run: async ({ args }) => {
+    const { config, log } = start(args, `user-learner ${args.id}`);
+    const member = listenMember(args.listen, config.link);
+    const options = { config, log, id: args.id, member, listens: Role.host, owns: 0 };
+    return await runProcess(options, (context) => {
+      const { deviceDirectory, cluster } = config.settings;
+      const candidates = deviceDirectories(
+        deviceDirectory,
+        config.origins.deviceDirectory.from !== "default",
+      );
+      const reader = DeviceReader.open(
+        findDeviceDirectory(candidates, cluster, args.device),
+        cluster,
+        args.device,
+      );
+      const host = new SessionHost(context.outbox(Role.host), context.native);
+      const source = new DeviceSource(reader, host, args.ask ?? 0, log, (fd) =>
+        context.opened.link.watch(fd),
+      );
+      return {
+        cores: {},
+        extras: [host, source],
+        sleeper: source,
+        progress: () => null,
+        close: () => reader.close(),
+      };
+    });
+  },
+});
+
+/** A UDP user-learner listens at an address of its own; on Ethernet its MAC is that of the interface. */
+function listenMember(text: string | undefined, link: "ethernet" | "udp"): Member | undefined {
+  if (link === "ethernet") {
+    if (text === undefined) return undefined;
+    throw new CliError("--listen is for UDP; on Ethernet clients reach this host by its MAC", {
+      exitCode: ExitCode.usage,
+    });
+  }
+  const address = parseAddress(text ?? "");
+  if (address?.kind === "udp") return { id: 0, address, line: 0, column: 0 };
+  throw new CliError(
+    text === undefined ? "over UDP a user-learner needs --listen" : `--listen ${text} is not IP:port`,
+    {
+      exitCode: ExitCode.usage,
+      hint: "for example --listen 10.0.0.7:9000; clients then use --learner 10.0.0.7:9000",
+    },
+  );
+}

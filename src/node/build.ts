@@ -1,0 +1,142 @@
+/**
+ * Makes the cores of a process from its configuration.
+ */
+
+import { Acceptor } from "../protocol/acceptor.ts";
+import { KERNEL_PAXOS_BALLOTS, NATIVE_BALLOTS } from "../protocol/ballot.ts";
+import { type Application, Learner, NO_APPLICATION } from "../protocol/learner.ts";
+import { Proposer } from "../protocol/proposer.ts";
+import { TrimRule } from "../protocol/trim_rule.ts";
+import { Role } from "../protocol/types.ts";
+import type { Context } from "./process.ts";
+import type { Extra } from "./roles.ts";
+import { RoundFile } from "./round_file.ts";
+
+/** In the Kernel_Paxos wire a log whose first instance heard is within the first window has just begun. */
+const BEGINNING = 128;
+/** A proposer's own learner keeps no more than what is in flight. */
+const PROPOSER_LEARNER_BYTES = 16 << 20;
+
+export function buildAcceptor(context: Context): Acceptor {
+  const { config, id, native, log } = context;
+  const { settings } = config;
+  const outbox = context.outbox(Role.acceptor);
+  const journal = { promised() {}, promisedAt() {}, accepted() {}, trimmed() {} };
+  const acceptor = new Acceptor(
+    {
+      aid: id,
+      perInstance: !native,
+      instances: settings.acceptorWindowInstances,
+      bytes: settings.acceptorWindowBytes,
+      trimRule: native ? new TrimRule(settings.learnerTimeoutMs) : null,
+    },
+    journal,
+    outbox,
+  );
+  outbox.setAudience(acceptor.audience);
+  log.warn("this acceptor keeps everything in memory: after a restart it has forgotten its promises");
+  return acceptor;
+}
+
+export interface LearnerPlan {
+  /** Whose outbox it speaks through: a client's or proposer's own learner speaks as that. */
+  readonly role: Role;
+  readonly catchUp: boolean;
+  readonly canTrim: boolean;
+  /** It belongs to a proposer, which tells it where to start. */
+  readonly ofProposer?: boolean;
+}
+
+export function buildLearner(
+  context: Context,
+  plan: LearnerPlan,
+  outbox: ReturnType<Context["outbox"]>,
+  application: Application,
+): Learner {
+  const { config, native } = context;
+  const { settings } = config;
+  return new Learner(
+    {
+      acceptors: config.acceptors.length,
+      windowInstances: settings.learnerWindowInstances,
+      windowBytes: plan.ofProposer === true ? PROPOSER_LEARNER_BYTES : settings.learnerWindowBytes,
+      catchUp: plan.catchUp,
+      statesTellHighest: native,
+      waitsForStart: plan.ofProposer === true,
+      beginning: BEGINNING,
+      canTrim: plan.canTrim,
+      trimEvery: settings.trimEvery,
+    },
+    outbox,
+    application,
+  );
+}
+
+/** A proposer with a learner of its own: that is how it knows what is chosen. */
+export function buildProposer(
+  context: Context,
+  learner: Learner | undefined,
+): { proposer: Proposer; learner: Learner } {
+  const { config, id, life, native, log } = context;
+  const { settings } = config;
+  const outbox = context.outbox(Role.proposer);
+  const own =
+    learner ??
+    buildLearner(
+      context,
+      { role: Role.proposer, catchUp: !native, canTrim: false, ofProposer: true },
+      outbox,
+      NO_APPLICATION,
+    );
+  const round =
+    native || settings.stateDirectory === ""
+      ? undefined
+      : new RoundFile(settings.stateDirectory, settings.cluster, id);
+  if (!native && round === undefined) {
+    log.warn(
+      "the Kernel_Paxos wire cannot tell this proposer from its former self: set `state-directory`, so that it keeps its ballot over a restart",
+    );
+  }
+  const proposer = new Proposer(
+    {
+      id,
+      proposers: config.proposers.length,
+      acceptors: config.acceptors.length,
+      life: native ? life : 0,
+      scheme: native ? NATIVE_BALLOTS : KERNEL_PAXOS_BALLOTS,
+      perInstance: !native,
+      preexecWindow: settings.proposerPreexecWindow,
+      queueBytes: settings.proposerQueueBytes,
+      timeoutMs: settings.proposerTimeoutMs,
+      mayJump: learner === undefined,
+      batching: native && settings.batching,
+      usedBallot: round?.read() ?? 0,
+      keepBallot: (ballot) => round?.write(ballot),
+      random: Math.random,
+    },
+    outbox,
+    own,
+  );
+  return { proposer, learner: own };
+}
+
+/** Says when a proposer's place among the proposers changes. */
+export class StageLog implements Extra {
+  readonly #context: Context;
+  readonly #proposer: Proposer;
+  #told = "";
+
+  constructor(context: Context, proposer: Proposer) {
+    this.#context = context;
+    this.#proposer = proposer;
+  }
+
+  pump(): boolean {
+    const { stage, ballot, leader } = this.#proposer;
+    if (stage === this.#told) return false;
+    this.#told = stage;
+    const text = stage === "passive" ? `follows proposer ${leader}` : `${stage} at ballot ${ballot}`;
+    this.#context.log.info(text);
+    return false;
+  }
+}
