@@ -77,9 +77,14 @@ export class LabCluster {
     this.network = options.network;
     this.seats = options.seats;
     this.#command = options.command;
-    this.config = configText(options.network, options.seats, { verbosity: "info", ...options.settings });
     sweepDirectories();
     this.directory = mkdtempSync(join(tmpdir(), `kpaxos-cluster-${process.pid}-`));
+    const own = {
+      verbosity: "info",
+      "device-directory": join(this.directory, "devices"),
+      "state-directory": join(this.directory, "state"),
+    };
+    this.config = configText(options.network, options.seats, { ...own, ...options.settings });
     this.configPath = join(this.directory, "paxos.conf");
     writeFileSync(this.configPath, this.config);
   }

@@ -164,7 +164,7 @@ class Demo {
   async #load(window: number): Promise<Run> {
     const { seconds } = this.#options;
     const client = this.#cluster.client(CLIENT_HOST, [
-      ...["--id", "0", "--proposer-id", "0", "--nclients", "1", "--outstanding", `${window}`],
+      ...["--proposer-id", "0", "--nclients", "1", "--outstanding", `${window}`],
       ...["--value-size", `${VALUE_SIZE}`, "--seconds", `${seconds}`, "--json"],
     ]);
     const ending = await client.ending(seconds * 1000 + SETTLE_MS);
@@ -211,7 +211,7 @@ class Demo {
 /** The last instance an acceptor named in its log. */
 function lastInstance(acceptor: LabProcess): number | undefined {
   for (const line of acceptor.stderr.toReversed()) {
-    const number = /\b(?:last instance|highest instance|instance)\D{0,3}(\d+)/i.exec(line)?.[1];
+    const number = /\blast instance (\d+)/.exec(line)?.[1];
     if (number !== undefined) return Number(number);
   }
   return undefined;
