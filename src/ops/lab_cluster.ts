@@ -82,7 +82,10 @@ export class LabCluster {
     const own = {
       verbosity: "info",
       "device-directory": join(this.directory, "devices"),
-      "state-directory": join(this.directory, "state"),
+      // In the native wire it has no effect, and says so.
+      ...(options.settings?.wire === "kernel-paxos"
+        ? { "state-directory": join(this.directory, "state") }
+        : {}),
     };
     this.config = configText(options.network, options.seats, { ...own, ...options.settings });
     this.configPath = join(this.directory, "paxos.conf");

@@ -224,7 +224,8 @@ export async function runDemo(options: DemoOptions, listener: DemoListener): Pro
   let cluster: LabCluster | undefined;
   try {
     listener.place({ link: network.link, description: network.description, reason });
-    const settings = { wire: options.wire };
+    // Both learners print the log from its beginning, whichever was ready first.
+    const settings = { wire: options.wire, "learner-catch-up": "yes" };
     cluster = new LabCluster({ network, seats: SEATS, settings, command: selfCommand() });
     const demo = new Demo(cluster, options, listener, enter);
     const running = demo.run();
