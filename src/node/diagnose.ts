@@ -63,10 +63,10 @@ function wireReasons({ wire, config }: Patient): string[] {
   return reasons;
 }
 
-function acceptorReasons({ cores, config, nowUs }: Patient): string[] {
+function acceptorReasons({ cores, config }: Patient): string[] {
   const { learner } = cores;
   if (learner === undefined) return [];
-  const silent = config.acceptors.filter((_, aid) => nowUs - learner.heardUs[aid]! > SILENT_US);
+  const silent = config.acceptors.filter((_, aid) => !learner.isRegistered(aid));
   if (silent.length === 0) return [];
   const left = config.acceptors.length - silent.length;
   const enough =

@@ -89,7 +89,7 @@ function openEthernetLink(options: OpenOptions): { link: SystemLink; where: stri
   const fromFlag = config.origins.interface.from === "flag";
   const target = findInterface(
     {
-      mac: member?.address.kind === "ethernet" ? member.address.mac : undefined,
+      mac: member?.address.kind === "ethernet" ? member.address.mac : neighbourMac(options, interfaces),
       flag: fromFlag ? settings.interface : undefined,
       configured: fromFlag ? undefined : settings.interface,
     },
@@ -123,6 +123,19 @@ function openEthernetLink(options: OpenOptions): { link: SystemLink; where: stri
     checksum: CHECKSUM,
   });
   return { link, where };
+}
+
+/**
+ * A process without a line of its own uses the interface that carries a configured address, if there is just one on
+ * this host and the user did not name another.
+ */
+function neighbourMac({ config }: OpenOptions, interfaces: readonly InterfaceInfo[]): string | undefined {
+  if (config.settings.interface !== "") return undefined;
+  const macs = [config.acceptors, config.proposers, config.learners]
+    .flat()
+    .map(({ address }) => (address.kind === "ethernet" ? address.mac : ""));
+  const here = interfaces.filter(({ mac, ethernet }) => ethernet && macs.includes(mac));
+  return here.length === 1 ? here[0]!.mac : undefined;
 }
 
 /** The loopback interface, through which peers on this host are heard; undefined when it is down and nobody needs it. */

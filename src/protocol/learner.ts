@@ -116,9 +116,10 @@ export class Learner {
     this.#observer = observer;
   }
 
-  /** Whether the acceptor has answered our hi lately. */
+  /** Whether the acceptor knows us: it has answered our hi, and was heard lately (the reference answers only once). */
   isRegistered(aid: number): boolean {
-    return this.#nowUs - this.#okUs[aid]! < OK_SILENCE_US;
+    const everAnswered = this.#okUs[aid]! > Number.NEGATIVE_INFINITY;
+    return everAnswered && this.#nowUs - Math.max(this.#okUs[aid]!, this.heardUs[aid]!) < OK_SILENCE_US;
   }
 
   /** Leaves out everything below `iid`: the caller knows that it is chosen and needs none of it. */
