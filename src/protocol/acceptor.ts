@@ -15,6 +15,8 @@ import { type Ballot, type Life, MAX_IID, NO_BALLOT, NO_PEER, type Peer, Role, S
 
 /** Instances answered per repeat, and frames per range promise: the asker comes back for the rest. */
 export const REPEAT_LIMIT = 64;
+/** … and bytes: a burst of large values would overflow the asker's receive buffer. */
+const REPEAT_BYTES = 65536;
 const PROMISE_FRAMES = 8;
 /** Frames kept free for other answers while repeats are answered. */
 const ROOM_RESERVE = 32;
@@ -106,12 +108,18 @@ export class Acceptor {
     const log = this.log;
     if (first <= log.trimIid) this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags());
     let answers = 0;
+    let bytes = 0;
     const end = Math.min(last, log.highestIid);
-    for (let iid = Math.max(first, log.trimIid + 1); iid <= end && answers < REPEAT_LIMIT; iid++) {
+    for (
+      let iid = Math.max(first, log.trimIid + 1);
+      iid <= end && answers < REPEAT_LIMIT && bytes < REPEAT_BYTES;
+      iid++
+    ) {
       if (this.#outbox.room() < ROOM_RESERVE) return;
       const ballot = log.ballotAt(iid);
       if (ballot === NO_BALLOT) continue;
       answers++;
+      bytes += log.lengthAt(iid);
       this.#outbox.repeated(
         from,
         iid,

@@ -12,6 +12,8 @@ import { type Ballot, type Life, MAX_IID, StateFlag } from "./types.ts";
 
 /** Instances asked for in one repeat, and runs of holes asked for in one pass. */
 const REPEAT_SPAN = 64;
+/** What one repeat may bring, in bytes: as much as an acceptor answers at once. */
+const REPEAT_BYTES = 65536;
 const REPEAT_RUNS = 4;
 const NOTHING = new Uint8Array(0);
 const HOLE_FIRST_US = 5_000;
@@ -91,6 +93,8 @@ export class Learner {
   /** Bulk catch-up: last instance asked for; beyond it the next request leaves at once. */
   #askedTo = 0;
   #turnAcceptor = 0;
+  /** Length of the values delivered lately, in bytes. */
+  #valueBytes = 0;
   #probeDueUs = 0;
   #probedTo = 0;
   #probedUs = Number.NEGATIVE_INFINITY;
@@ -196,6 +200,7 @@ export class Learner {
         this.counters.stalled++;
         return false;
       }
+      this.#valueBytes += (window.length(iid) - this.#valueBytes) / 16;
       window.release(iid);
       this.next = iid + 1;
       this.counters.delivered++;
@@ -326,6 +331,7 @@ export class Learner {
   #ask(): void {
     const window = this.window;
     const limit = Math.min(this.highestIid, this.next + window.instances - 1);
+    const span = Math.max(1, Math.min(REPEAT_SPAN, Math.floor(REPEAT_BYTES / (this.#valueBytes + 1))));
     let iid = this.next;
     for (let run = 0; run < REPEAT_RUNS && iid <= limit; run++) {
       while (iid <= limit && window.isReady(iid)) iid++;
@@ -334,7 +340,7 @@ export class Learner {
       const wantsValue = window.isChosen(iid);
       while (
         iid <= limit &&
-        iid - first < REPEAT_SPAN &&
+        iid - first < span &&
         !window.isReady(iid) &&
         window.isChosen(iid) === wantsValue
       )

@@ -14,8 +14,10 @@ const NO_VALUE = -1;
 export class LearnerWindow {
   readonly instances: number;
   readonly arena: Arena;
-  /** Values that found no room; they are asked for again. */
+  /** Values that found no room, and values of later instances that made room for earlier ones: asked for again. */
   refusedFull = 0;
+  /** No instance above this one has a value. */
+  #topIid = 0;
   readonly #mask: number;
   readonly #acceptors: number;
   readonly #quorum: number;
@@ -108,12 +110,10 @@ export class LearnerWindow {
     if (this.#chosenBallot[slot] !== NO_BALLOT) {
       if (this.#chosenBallot[slot] !== ballot || this.#chosenLife[slot] !== life) return;
     } else if (has && this.#valueBallot[slot]! > ballot) return;
-    const stored = this.arena.store(bytes, offset, length);
-    if (stored < 0) {
-      this.refusedFull++;
-      return;
-    }
+    const stored = this.#store(iid, bytes, offset, length);
+    if (stored < 0) return;
     if (has) this.arena.free(this.#offset[slot]!, this.#length[slot]!);
+    if (iid > this.#topIid) this.#topIid = iid;
     this.#valueBallot[slot] = ballot;
     this.#valueLife[slot] = life;
     this.#offset[slot] = stored;
@@ -124,6 +124,28 @@ export class LearnerWindow {
   release(iid: number): void {
     const slot = iid & this.#mask;
     if (this.#iid[slot] === iid) this.#clear(slot);
+  }
+
+  /** What is delivered first goes first: when the store is full, the values of the latest instances give way. */
+  #store(iid: number, bytes: Uint8Array, offset: number, length: number): number {
+    let stored = this.arena.store(bytes, offset, length);
+    while (stored < 0) {
+      this.refusedFull++;
+      if (!this.#dropAbove(iid)) return stored;
+      stored = this.arena.store(bytes, offset, length);
+    }
+    return stored;
+  }
+
+  #dropAbove(iid: number): boolean {
+    for (; this.#topIid > iid; this.#topIid--) {
+      const slot = this.#topIid & this.#mask;
+      if (this.#iid[slot] !== this.#topIid || this.#length[slot] === NO_VALUE) continue;
+      this.arena.free(this.#offset[slot]!, this.#length[slot]!);
+      this.#length[slot] = NO_VALUE;
+      return true;
+    }
+    return false;
   }
 
   #take(iid: number): number {
