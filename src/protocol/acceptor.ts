@@ -13,11 +13,10 @@ import type { Outbox } from "./outbox.ts";
 import type { TrimRule } from "./trim_rule.ts";
 import { type Ballot, type Life, MAX_IID, NO_BALLOT, NO_PEER, type Peer, Role, StateFlag } from "./types.ts";
 
-/** Instances answered per repeat, and frames per range promise: the asker comes back for the rest. */
+/** Instances answered per repeat: the asker comes back for the rest. */
 export const REPEAT_LIMIT = 64;
 /** … and bytes: a burst of large values would overflow the asker's receive buffer. */
 const REPEAT_BYTES = 65536;
-const PROMISE_FRAMES = 8;
 /** Frames kept free for other answers while repeats are answered. */
 const ROOM_RESERVE = 32;
 const STATE_INTERVAL_US = 1_000_000;
@@ -244,25 +243,20 @@ export class Acceptor {
     this.#promiseRange(from, first);
   }
 
+  /** One frame of the promise: the proposer asks on from where it ends. */
   #promiseRange(to: Peer, asked: number): void {
     const log = this.log;
     const outbox = this.#outbox;
-    let next = asked;
-    for (let frame = 0; frame < PROMISE_FRAMES; frame++) {
-      let iid = Math.max(next, this.chosenIid + 1, log.trimIid + 1);
-      if (!outbox.promiseBegin(to, this.promised, this.promisedLife, next, iid, log.trimIid)) return;
-      let fits = true;
-      for (; iid <= log.highestIid; iid++) {
-        const ballot = log.ballotAt(iid);
-        if (ballot === NO_BALLOT) continue;
-        const life = log.lifeAt(iid);
-        fits = outbox.promiseRecord(iid, ballot, life, log.arena.bytes, log.offsetAt(iid), log.lengthAt(iid));
-        if (!fits) break;
-      }
-      outbox.promiseEnd(fits ? MAX_IID : iid - 1);
-      if (fits) return;
-      next = iid;
+    let iid = Math.max(asked, this.chosenIid + 1, log.trimIid + 1);
+    if (!outbox.promiseBegin(to, this.promised, this.promisedLife, asked, iid, log.trimIid)) return;
+    let fits = true;
+    for (; fits && iid <= log.highestIid; iid++) {
+      const ballot = log.ballotAt(iid);
+      if (ballot === NO_BALLOT) continue;
+      const life = log.lifeAt(iid);
+      fits = outbox.promiseRecord(iid, ballot, life, log.arena.bytes, log.offsetAt(iid), log.lengthAt(iid));
     }
+    outbox.promiseEnd(fits ? MAX_IID : iid - 2);
   }
 
   /** The ballot that forbids to accept this one at `iid`; `NO_BALLOT` when it may be accepted. */

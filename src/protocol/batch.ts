@@ -64,7 +64,7 @@ export class BatchReader {
     this.index = -1;
   }
 
-  /** Moves to the next entry; false at the end. Check a batch from outside with `isBatch` before. */
+  /** Moves to the next entry; false at the end, or where the bytes are no whole entry. */
   next(): boolean {
     const at = this.#at;
     if (this.#end - at < ENTRY_HEADER_BYTES) return false;
@@ -73,6 +73,7 @@ export class BatchReader {
     this.sequence = (high >>> 21) * HIGH_BITS + word(this.#bytes, at + 8);
     const last = word(this.#bytes, at + 12);
     this.valueLength = last & 0xffffff;
+    if (at + entryBytes(this.valueLength) > this.#end) return false;
     this.flags = last >>> 24;
     this.valueOffset = at + ENTRY_HEADER_BYTES;
     this.#at = at + entryBytes(this.valueLength);

@@ -10,6 +10,7 @@ import { type Ballot, NO_BALLOT } from "./types.ts";
 export class InstancePhase {
   /** First instance not prepared at the present ballot. */
   nextIid = 1;
+  #opened = false;
   readonly #window: ProposerWindow;
   readonly #outbox: Outbox;
   readonly #acceptors: number;
@@ -38,6 +39,13 @@ export class InstancePhase {
   /** The instance whose prepare rides on the next accept; 0 when the window is full. */
   ride(ballot: Ballot, preexecWindow: number, nowUs: number): number {
     return this.#open(ballot, preexecWindow, nowUs);
+  }
+
+  /** Whether prepares were sent since this was last asked. */
+  takeOpened(): boolean {
+    const opened = this.#opened;
+    this.#opened = false;
+    return opened;
   }
 
   onPromise(
@@ -77,6 +85,7 @@ export class InstancePhase {
       if (window.status(iid) === Status.closed) continue;
       window.enter(iid, Status.preparing, ballot);
       window.sent(iid, nowUs);
+      this.#opened = true;
       return iid;
     }
     return 0;

@@ -10,9 +10,10 @@ import { type BallotScheme, ballotAbove, ballotOwner } from "./ballot.ts";
 import { InstancePhase } from "./instance_phase.ts";
 import type { ChosenObserver, Learner } from "./learner.ts";
 import type { Outbox } from "./outbox.ts";
+import { PhaseTwo, ROOM_RESERVE } from "./phase_two.ts";
 import { ProposerWindow, Status } from "./proposer_window.ts";
+import { quorumOf } from "./quorum.ts";
 import { RangePhase } from "./range_phase.ts";
-import { Retry } from "./retry.ts";
 import { type Ballot, Busy, type Life, NO_BALLOT, NO_PEER, type Peer, StateFlag } from "./types.ts";
 import { ValueQueue } from "./value_queue.ts";
 
@@ -20,8 +21,6 @@ const HEARTBEAT_US = 100_000;
 const PREPARE_RETRY_US = 20_000;
 /** A client whose value waits behind a missing quorum is told so after this time. */
 const NO_QUORUM_US = 200_000;
-/** Frames kept free for answers when values are proposed or forwarded in bulk. */
-const ROOM_RESERVE = 16;
 
 export type Stage = "waiting" | "passive" | "preparing" | "leading" | "exhausted";
 
@@ -56,8 +55,6 @@ export class Proposer implements ChosenObserver {
   readonly window: ProposerWindow;
   readonly queue: ValueQueue;
   readonly counters = {
-    proposed: 0,
-    values: 0,
     preempted: 0,
     forwarded: 0,
     refused: 0,
@@ -69,17 +66,14 @@ export class Proposer implements ChosenObserver {
   readonly #learner: Learner;
   readonly #range: RangePhase;
   readonly #instances: InstancePhase;
-  readonly #retry: Retry;
+  readonly #phaseTwo: PhaseTwo;
   readonly #fullAcceptors: Uint8Array;
   #seenBallot: number;
   #nowUs = 0;
-  /** First instance that was never opened at this ballot. */
-  #nextIid = 1;
-  /** No instance below this one waits for a value. */
-  #scanIid = 1;
   #stageSinceUs = 0;
   #dueUs = 0;
-  #retryDueUs = 0;
+  /** When the prepare is sent again. */
+  #prepareDueUs = 0;
   #heartbeatDueUs = 0;
   #leaderHeardUs = 0;
   /** Since when forwarded values wait for the leader (Kernel_Paxos wire); −1: none does. */
@@ -100,7 +94,7 @@ export class Proposer implements ChosenObserver {
     this.queue = new ValueQueue(options.queueBytes);
     this.#range = new RangePhase(this.window, outbox, options.acceptors);
     this.#instances = new InstancePhase(this.window, outbox, options.acceptors);
-    this.#retry = new Retry(options.timeoutMs * 1000);
+    this.#phaseTwo = new PhaseTwo(options, this.window, this.queue, outbox, learner, this.#instances);
     this.#fullAcceptors = new Uint8Array(options.acceptors);
     learner.observe(this);
   }
@@ -117,7 +111,7 @@ export class Proposer implements ChosenObserver {
   /** A number that grows while values are chosen; null while nothing waits here. */
   progress(): number | null {
     const { queue, window } = this;
-    const isIdle = queue.count === 0 && window.requeued === 0 && window.low >= this.#nextIid;
+    const isIdle = queue.count === 0 && window.requeued === 0 && this.#phaseTwo.isIdle;
     return isIdle && (this.stage === "leading" || this.stage === "passive") ? null : window.low;
   }
 
@@ -182,8 +176,7 @@ export class Proposer implements ChosenObserver {
   onPromiseEnd(aid: number): void {
     if (!this.#reading) return;
     this.#reading = false;
-    if (!this.#range.onEnd(aid)) this.#range.retry();
-    else if (this.#isInReach()) this.#lead();
+    if (this.#range.onEnd(aid) && this.#isInReach()) this.#lead();
   }
 
   // ── what others do ────────────────────────────────────────────────────────────────────────────────────────────
@@ -234,7 +227,7 @@ export class Proposer implements ChosenObserver {
       status === Status.accepting &&
       ballot === window.ballot(iid) &&
       (life === this.#options.life || life === 0);
-    if (isOurs && window.attempts(iid) === 1) this.#retry.sample(this.#nowUs - window.sentUs(iid));
+    if (isOurs) this.#phaseTwo.sample(iid, this.#nowUs);
     window.close(iid, isOurs, bytes, offset, length);
   }
 
@@ -253,11 +246,11 @@ export class Proposer implements ChosenObserver {
         if (nowUs >= this.#takeOverUs()) this.#campaign();
         break;
       case "preparing":
-        if (nowUs >= this.#retryDueUs) {
+        if (nowUs >= this.#prepareDueUs) {
           this.counters.retries++;
           if (this.#range.isComplete() && this.#isInReach()) return this.#lead();
           this.#range.retry();
-          this.#retryDueUs =
+          this.#prepareDueUs =
             nowUs + PREPARE_RETRY_US * Math.min(8, 1 + (nowUs - this.#stageSinceUs) / 100_000);
         }
         break;
@@ -266,7 +259,7 @@ export class Proposer implements ChosenObserver {
           this.#outbox.chosen(this.window.low - 1, this.ballot, true);
           this.#heartbeatDueUs = nowUs + HEARTBEAT_US;
         }
-        if (nowUs >= this.#retryDueUs) this.#retryAll();
+        if (nowUs >= this.#phaseTwo.retryDueUs) this.#phaseTwo.retry(nowUs);
         break;
       case "exhausted":
         break;
@@ -282,9 +275,9 @@ export class Proposer implements ChosenObserver {
       case "passive":
         return this.#takeOverUs();
       case "preparing":
-        return this.#retryDueUs;
+        return this.#prepareDueUs;
       case "leading":
-        return Math.min(this.#heartbeatDueUs, this.#retryDueUs);
+        return Math.min(this.#heartbeatDueUs, this.#phaseTwo.retryDueUs);
       case "exhausted":
         return Number.POSITIVE_INFINITY;
     }
@@ -298,15 +291,8 @@ export class Proposer implements ChosenObserver {
     this.window.advance(this.#learner.next);
     if (this.stage === "passive") return this.#forwardQueue();
     if (this.stage !== "leading") return false;
-    if (this.#nextIid < this.window.low) this.#nextIid = this.window.low;
-    if (this.#scanIid < this.window.low) this.#scanIid = this.window.low;
     this.#outbox.chosen(this.window.low - 1, this.ballot, false);
-    if (this.#options.perInstance)
-      this.#retryDueUs = Math.min(this.#retryDueUs, this.#nowUs + this.#retry.firstUs());
-    const more = this.#options.perInstance
-      ? this.#instances.fill(this.ballot, this.#options.preexecWindow, ROOM_RESERVE, this.#nowUs)
-      : false;
-    return this.#propose() || more;
+    return this.#phaseTwo.run(this.#nowUs, this.isStalled);
   }
 
   // ── leadership ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -340,14 +326,13 @@ export class Proposer implements ChosenObserver {
     this.window.advance(this.#learner.next);
     if (this.#options.perInstance) {
       this.#enter("leading");
-      this.#nextIid = this.window.low;
-      this.#scanIid = this.window.low;
       this.#instances.begin();
+      this.#phaseTwo.begin(ballot, this.window.low, this.window.low);
       return;
     }
     this.#enter("preparing");
     this.#range.begin(this.window.low, ballot);
-    this.#retryDueUs = this.#nowUs + PREPARE_RETRY_US;
+    this.#prepareDueUs = this.#nowUs + PREPARE_RETRY_US;
   }
 
   /** Whether the window reaches from what this process has learned to where the leader has to start. */
@@ -373,9 +358,7 @@ export class Proposer implements ChosenObserver {
       if (window.status(iid) !== Status.closed) window.enter(iid, Status.prepared, this.ballot);
     }
     this.#enter("leading");
-    this.#nextIid = Math.max(end + 1, window.low);
-    this.#scanIid = start;
-    this.#retryDueUs = this.#nowUs;
+    this.#phaseTwo.begin(this.ballot, start, end + 1);
     this.#heartbeatDueUs = this.#nowUs;
   }
 
@@ -403,107 +386,13 @@ export class Proposer implements ChosenObserver {
     return PREPARE_RETRY_US * (0.5 + this.#options.random());
   }
 
-  // ── phase 2 ───────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── limits ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** So many acceptors are full that no quorum can accept more. */
   get isStalled(): boolean {
     let full = 0;
     for (let aid = 0; aid < this.#fullAcceptors.length; aid++) full += this.#fullAcceptors[aid]!;
-    return full > 0 && this.#fullAcceptors.length - full < Math.floor(this.#fullAcceptors.length / 2) + 1;
-  }
-
-  #propose(): boolean {
-    const window = this.window;
-    const perInstance = this.#options.perInstance;
-    const limit = Math.min(
-      window.low + this.#options.preexecWindow,
-      this.#learner.next + this.#learner.window.instances,
-    );
-    const end = perInstance ? this.#instances.nextIid : this.#nextIid;
-    // Instances that are prepared already: recovered ones and, in the Kernel_Paxos wire, all.
-    for (let iid = this.#scanIid; iid < end; iid++) {
-      if (this.#outbox.room() < ROOM_RESERVE) return true;
-      const status = window.status(iid);
-      if (status === Status.prepared && window.ballot(iid) === this.ballot) {
-        const hasValue = window.hasAdopted(iid) || window.hasOwn(iid);
-        if (hasValue || !perInstance || this.#takeValue(iid)) this.#accept(iid);
-      }
-      if (iid === this.#scanIid && window.status(iid) >= Status.accepting) this.#scanIid++;
-    }
-    if (perInstance || this.isStalled) return false;
-    while (this.#nextIid < limit && (this.queue.count > 0 || window.requeued > 0)) {
-      if (this.#outbox.room() < ROOM_RESERVE) return true;
-      window.enter(this.#nextIid, Status.prepared, this.ballot);
-      if (!this.#takeValue(this.#nextIid)) return false;
-      this.#accept(this.#nextIid++);
-    }
-    return false;
-  }
-
-  /** Gives the instance the oldest waiting value, or as many as fit. False: none, or no room to keep it. */
-  #takeValue(iid: number): boolean {
-    const window = this.window;
-    if (window.requeued > 0) {
-      window.own(iid, window.requeuedOffset(), window.requeuedLength());
-      window.takeRequeued();
-      return true;
-    }
-    const queue = this.queue;
-    if (queue.count === 0) return false;
-    const length = queue.batchLength(this.#options.batching ? this.#outbox.maxValue : 0);
-    const block = window.arena.alloc(length);
-    if (block < 0) return false;
-    this.counters.values += queue.takeBatch(window.arena.bytes, block, length);
-    window.own(iid, block, length);
-    return true;
-  }
-
-  #accept(iid: number): void {
-    const window = this.window;
-    const riding = this.#options.perInstance
-      ? this.#instances.ride(this.ballot, this.#options.preexecWindow, this.#nowUs)
-      : 0;
-    window.enter(iid, Status.accepting, this.ballot);
-    this.#send(iid, riding);
-    this.counters.proposed++;
-  }
-
-  #send(iid: number, riding: number): void {
-    const window = this.window;
-    this.#outbox.accept(
-      iid,
-      riding,
-      this.ballot,
-      window.arena.bytes,
-      window.valueOffset(iid),
-      window.valueLength(iid),
-    );
-    window.sent(iid, this.#nowUs);
-    this.#retryDueUs = Math.min(this.#retryDueUs, this.#nowUs + this.#retry.firstUs());
-  }
-
-  #retryAll(): void {
-    const window = this.window;
-    const end = Math.max(this.#nextIid, this.#instances.nextIid);
-    let due = Number.POSITIVE_INFINITY;
-    for (let iid = window.low; iid < end; iid++) {
-      const status = window.status(iid);
-      if (status !== Status.accepting && status !== Status.preparing) continue;
-      const dueUs = window.sentUs(iid) + this.#retry.pauseUs(window.attempts(iid));
-      if (dueUs > this.#nowUs) {
-        due = Math.min(due, dueUs);
-        continue;
-      }
-      if (this.#outbox.room() < ROOM_RESERVE) {
-        due = this.#nowUs;
-        break;
-      }
-      this.counters.retries++;
-      due = Math.min(due, this.#nowUs + this.#retry.pauseUs(window.attempts(iid) + 1));
-      if (status === Status.accepting) this.#send(iid, 0);
-      else this.#instances.retry(iid, this.#nowUs);
-    }
-    this.#retryDueUs = due;
+    return full > 0 && this.#fullAcceptors.length - full < quorumOf(this.#fullAcceptors.length);
   }
 
   /** Passive: what waits in our queues goes to the leader. */

@@ -69,8 +69,11 @@ export class RangePhase {
   onEnd(aid: number): boolean {
     if (!this.#reading) return false;
     this.#reading = false;
+    // A duplicate brings nothing new, and must not have the acceptor asked twice.
+    const isNews = this.#last > this.#coveredTo[aid]!;
     this.#coveredTo[aid] = Math.max(this.#coveredTo[aid]!, this.#last);
     if (this.#last === MAX_IID) this.#done.add(0, aid);
+    else if (isNews) this.#askOn(aid);
     return this.isComplete();
   }
 

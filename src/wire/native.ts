@@ -5,6 +5,7 @@
  */
 import { ADDRESS, ADDRESS_WORDS, LENGTH, type Link, OFFSET, Port, PROTOCOL } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
+import { isBatch } from "../protocol/batch.ts";
 import type { Receiver } from "../protocol/receiver.ts";
 import { type Ballot, type Busy, type Life, MAX_IID, type Peer, Role } from "../protocol/types.ts";
 import { NATIVE_ETHERTYPE } from "./kernel_paxos_message.ts";
@@ -269,6 +270,8 @@ export class NativeWire implements Wire {
         receiver.onTrim(from, first);
         return true;
       case NativeType.clientValue:
+        // Whatever gets into the log is delivered everywhere: only whole entries may.
+        if (valueLength === 0 || !isBatch(bytes, (at + 1) << 2, valueLength)) return false;
         receiver.onClientValue(from, bytes, (at + 1) << 2, valueLength, flags);
         return true;
       case NativeType.busy:
