@@ -120,12 +120,13 @@ export class LabCluster {
     return started;
   }
 
-  /** Starts every seat that does not run, in the order of the seats, and waits until all are ready. */
+  /** Starts every seat that does not run, in the order of the seats, and waits until all seats are ready. */
   async startAll(timeoutMs = 15_000): Promise<void> {
-    const started = this.seats
-      .filter((seat) => !(this.#bySeat.get(`${seat.role} ${seat.id}`)?.isRunning ?? false))
-      .map((seat) => this.start(seat.role, seat.id));
-    await Promise.all(started.map((one) => one.ready(timeoutMs)));
+    const all = this.seats.map(({ role, id }) => {
+      const newest = this.#bySeat.get(`${role} ${id}`);
+      return newest?.isRunning === true ? newest : this.start(role, id);
+    });
+    await Promise.all(all.map((one) => one.ready(timeoutMs)));
   }
 
   /** The newest process of a seat. */
