@@ -46,8 +46,14 @@ export const acceptorCommand = defineKpaxosCommand({
     const member = memberOf(config.acceptors, args.id, "acceptor", config);
     const role = Role.acceptor;
     return await runProcess({ config, log, id: args.id, member, listens: role, owns: role }, (context) => {
-      const acceptor = buildAcceptor(context);
-      return { cores: { acceptor }, progress: () => null };
+      const { acceptor, watch } = buildAcceptor(context);
+      return {
+        cores: { acceptor },
+        extras: [watch],
+        progress: () => null,
+        farewell: () =>
+          log.info(`last instance ${acceptor.log.highestIid}, trimmed to ${acceptor.log.trimIid}`),
+      };
     });
   },
 });
@@ -129,14 +135,14 @@ export const replicaCommand = defineKpaxosCommand({
     const member = memberOf(config.replicas, args.id, "replica", config);
     const roles = Role.acceptor | Role.proposer | Role.learner;
     return await runProcess({ config, log, id: args.id, member, listens: roles, owns: roles }, (context) => {
-      const acceptor = buildAcceptor(context);
+      const { acceptor, watch } = buildAcceptor(context);
       const host = buildHost(context, args);
       const plan = { role: Role.learner, catchUp: true, canTrim: args.cantrim ?? context.native };
       const learner = buildLearner(context, plan, context.outbox(Role.learner), host.application);
       const { proposer } = buildProposer(context, learner);
       return {
         cores: { acceptor, proposer, learner },
-        extras: [...host.extras, new StageLog(context, proposer)],
+        extras: [watch, ...host.extras, new StageLog(context, proposer)],
         progress: () => proposer.progress(),
         farewell: () => learner.close(),
         close: host.close,

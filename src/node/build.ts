@@ -8,6 +8,7 @@ import { type Application, Learner, NO_APPLICATION } from "../protocol/learner.t
 import { Proposer } from "../protocol/proposer.ts";
 import { TrimRule } from "../protocol/trim_rule.ts";
 import { Role } from "../protocol/types.ts";
+import { AcceptorWatch } from "./acceptor_watch.ts";
 import type { Context } from "./process.ts";
 import type { Extra } from "./roles.ts";
 import { RoundFile } from "./round_file.ts";
@@ -17,25 +18,26 @@ const BEGINNING = 128;
 /** A proposer's own learner keeps no more than what is in flight. */
 const PROPOSER_LEARNER_BYTES = 16 << 20;
 
-export function buildAcceptor(context: Context): Acceptor {
+export function buildAcceptor(context: Context): { acceptor: Acceptor; watch: Extra } {
   const { config, id, native, log } = context;
   const { settings } = config;
   const outbox = context.outbox(Role.acceptor);
   const journal = { promised() {}, promisedAt() {}, accepted() {}, trimmed() {} };
+  const trimRule = native ? new TrimRule(settings.learnerTimeoutMs) : null;
   const acceptor = new Acceptor(
     {
       aid: id,
       perInstance: !native,
       instances: settings.acceptorWindowInstances,
       bytes: settings.acceptorWindowBytes,
-      trimRule: native ? new TrimRule(settings.learnerTimeoutMs) : null,
+      trimRule,
     },
     journal,
     outbox,
   );
   outbox.setAudience(acceptor.audience);
   log.warn("this acceptor keeps everything in memory: after a restart it has forgotten its promises");
-  return acceptor;
+  return { acceptor, watch: new AcceptorWatch(context, acceptor, trimRule) };
 }
 
 export interface LearnerPlan {
@@ -120,7 +122,7 @@ export function buildProposer(
   return { proposer, learner: own };
 }
 
-/** Says when a proposer's place among the proposers changes. */
+/** Says when a proposer's place among the proposers changes, and where a learner begins. */
 export class StageLog implements Extra {
   readonly #context: Context;
   readonly #proposer: Proposer;

@@ -38,6 +38,22 @@ export class TrimRule {
     return lowest;
   }
 
+  /** Who has reported least of those that count; −1: nobody counts. */
+  slowest(nowUs: number): Peer {
+    let slowest = -1;
+    for (let i = 0; i < this.#count; i++) {
+      if (nowUs - this.#heardUs[i]! > this.#timeoutUs) continue;
+      if (slowest < 0 || this.#iids[i]! < this.#iids[slowest]!) slowest = i;
+    }
+    return (slowest < 0 ? -1 : this.#peers[slowest]!) as Peer;
+  }
+
+  /** What a learner has reported; 0 when it has not. */
+  reported(peer: Peer): number {
+    const index = this.#find(peer);
+    return index < 0 ? 0 : this.#iids[index]!;
+  }
+
   forget(peer: Peer): void {
     const index = this.#find(peer);
     if (index >= 0) this.#drop(index);

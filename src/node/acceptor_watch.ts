@@ -1,0 +1,58 @@
+/**
+ * Watches an acceptor's window: from half full on it says who keeps it from being trimmed, and how to go on.
+ */
+import { formatAddress } from "../net/address.ts";
+import { ADDRESS_WORDS } from "../net/link.ts";
+import type { Acceptor } from "../protocol/acceptor.ts";
+import type { TrimRule } from "../protocol/trim_rule.ts";
+import type { Context } from "./process.ts";
+import type { Extra } from "./roles.ts";
+
+const LOOK_US = 1_000_000;
+const AGAIN_MS = 10_000;
+const HALF = 0.5;
+
+export class AcceptorWatch implements Extra {
+  readonly #context: Context;
+  readonly #acceptor: Acceptor;
+  readonly #rule: TrimRule | null;
+  #dueUs = 0;
+  #refused = 0;
+
+  /** `rule`: who has reported what; null in the Kernel_Paxos wire, where whoever trims simply says so. */
+  constructor(context: Context, acceptor: Acceptor, rule: TrimRule | null) {
+    this.#context = context;
+    this.#acceptor = acceptor;
+    this.#rule = rule;
+  }
+
+  tick(nowUs: number): void {
+    if (nowUs < this.#dueUs) return;
+    this.#dueUs = nowUs + LOOK_US;
+    const { log, counters } = this.#acceptor;
+    const refused = counters.refusedFull - this.#refused;
+    this.#refused = counters.refusedFull;
+    const fill = log.fill();
+    if (fill < HALF) return;
+    const percent = Math.floor(fill * 100);
+    const state = `the window is ${percent} % full (instances ${log.trimIid + 1} to ${log.highestIid})`;
+    const effect = refused > 0 ? `, ${refused} messages were refused in the last second` : "";
+    this.#context.log.once("window", "warn", () => `${state}${effect}: ${this.#cause(nowUs)}`, AGAIN_MS);
+  }
+
+  nextTickUs(): number {
+    return this.#dueUs;
+  }
+
+  #cause(nowUs: number): string {
+    const rule = this.#rule;
+    const fix = "run a learner with --cantrim, or raise acceptor-window-bytes and acceptor-window-instances";
+    if (rule === null) return `no learner trims; ${fix}`;
+    const slowest = rule.slowest(nowUs);
+    if (slowest < 0) return `no learner that may trim is heard; ${fix}`;
+    const { peers } = this.#context.opened;
+    const kind = this.#context.config.link;
+    const where = formatAddress(kind, peers.addresses, slowest * ADDRESS_WORDS);
+    return `the learner at ${where} (id ${peers.id[slowest]}) has acknowledged instance ${rule.reported(slowest)} only`;
+  }
+}
