@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { parseMac } from "../src/net/address.ts";
+import { NATIVE_ETHERTYPE } from "../src/net/ethertypes.ts";
 import {
   KERNEL_PAXOS_ALL,
   kernelPaxosFilter,
-  NATIVE_ETHERTYPE,
   nativeFilter,
   type Program,
   packProgram,

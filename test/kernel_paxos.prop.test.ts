@@ -1,15 +1,10 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import {
-  type DecodeOptions,
-  decodeHex,
-  encodeFields,
-  type FrameFields,
-  formatHex,
-} from "../src/wire/frame_text.ts";
+import { KERNEL_PAXOS_FIRST } from "../src/net/ethertypes.ts";
+import { type FrameFields, formatHex } from "../src/wire/frame_fields.ts";
+import { type DecodeOptions, decodeHex, encodeFields } from "../src/wire/frame_text.ts";
 import { encodeKernelPaxos } from "../src/wire/kernel_paxos_encode.ts";
 import {
-  FIRST_ETHERTYPE,
   KernelPaxosMessage,
   MAX_HEADER,
   MESSAGE_NAMES,
@@ -58,7 +53,7 @@ test("any bytes are decoded or refused, and nothing beyond them is read", () => 
   fc.assert(
     fc.property(
       payload,
-      fc.integer({ min: FIRST_ETHERTYPE - 1, max: FIRST_ETHERTYPE + 12 }),
+      fc.integer({ min: KERNEL_PAXOS_FIRST - 1, max: KERNEL_PAXOS_FIRST + 12 }),
       (bytes, etherType) => {
         check(parseKernelPaxos(guarded(bytes, 16), 16, bytes.length, etherType, message), 16, bytes.length);
         check(parseKernelPaxosUdp(guarded(bytes, 16), 16, bytes.length, message), 16, bytes.length);
@@ -79,7 +74,7 @@ test("the wire takes any bytes from anyone without throwing, and counts each fra
   };
   fc.assert(
     fc.property(payload, type, sender, (bytes, kind, last) => {
-      node.hear(FIRST_ETHERTYPE + kind, formatHex(bytes), mac(last));
+      node.hear(KERNEL_PAXOS_FIRST + kind, formatHex(bytes), mac(last));
       datagrams.hear(0, formatHex(bytes), ip(last));
       datagrams.hear(0, kind.toString(16).padStart(8, "0") + formatHex(bytes), ip(last));
     }),
@@ -112,7 +107,7 @@ test("what is encoded decodes to itself, and the fields that its type has are ke
       const got = new KernelPaxosMessage();
       const reject = udp
         ? parseKernelPaxosUdp(bytes, 0, length + padding, got)
-        : parseKernelPaxos(bytes, 0, length + padding, FIRST_ETHERTYPE + type, got);
+        : parseKernelPaxos(bytes, 0, length + padding, KERNEL_PAXOS_FIRST + type, got);
       expect(reject).toBe(Reject.none);
       expect(got.type).toBe(sent.type);
       expect(got.missing).toBe(0);
@@ -140,7 +135,7 @@ test("frame decode | frame encode gives the same bytes, cut or whole", async () 
       message.valueLength = one.value.length;
       const bytes = new Uint8Array(MAX_HEADER + one.value.length);
       const length = encodeKernelPaxos(message, one.value, one.udp, bytes, 0) - (cut ? 4 : 0);
-      const etherType = FIRST_ETHERTYPE + message.type;
+      const etherType = KERNEL_PAXOS_FIRST + message.type;
       const wire = "kernel-paxos";
       const options: DecodeOptions = {
         wire,

@@ -1,6 +1,6 @@
 /** Fault 1: the reference leaves away the last four bytes of accept and accepted, and a NIC may pad what is left. */
 import { describe, expect, test } from "bun:test";
-import { formatHex } from "../src/wire/frame_text.ts";
+import { formatHex } from "../src/wire/frame_fields.ts";
 import { KernelPaxosMessage, REJECT_TEXT, Reject } from "../src/wire/kernel_paxos_message.ts";
 import { parseKernelPaxos } from "../src/wire/kernel_paxos_parse.ts";
 import { bench, bytesOf, mac } from "./support/kernel_paxos_fixture.ts";

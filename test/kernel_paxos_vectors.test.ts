@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { KERNEL_PAXOS_FIRST } from "../src/net/ethertypes.ts";
 import {
   CLIENT_RECORD_BYTES,
   ClientRecord,
@@ -13,15 +14,9 @@ import {
   writeSessionConnection,
   writeSessionOpen,
 } from "../src/wire/client_record.ts";
-import { formatHex } from "../src/wire/frame_text.ts";
+import { formatHex } from "../src/wire/frame_fields.ts";
 import { encodeKernelPaxos } from "../src/wire/kernel_paxos_encode.ts";
-import {
-  FIRST_ETHERTYPE,
-  KernelPaxosMessage,
-  MESSAGE_NAMES,
-  MessageType,
-  Reject,
-} from "../src/wire/kernel_paxos_message.ts";
+import { KernelPaxosMessage, MESSAGE_NAMES, MessageType, Reject } from "../src/wire/kernel_paxos_message.ts";
 import { parseKernelPaxos, parseKernelPaxosUdp } from "../src/wire/kernel_paxos_parse.ts";
 import {
   bytesOf,
@@ -80,7 +75,7 @@ describe.each([...ethernetVectors])("Ethernet vector $name", (vector) => {
   test("encodes whole", () => expect(encode(vector, false)).toBe(vector.packed));
 
   test("has the EtherType of its message", () => {
-    expect(vector.etherType).toBe(FIRST_ETHERTYPE + MessageType[vector.message]);
+    expect(vector.etherType).toBe(KERNEL_PAXOS_FIRST + MessageType[vector.message]);
   });
 });
 

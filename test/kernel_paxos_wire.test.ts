@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { Port } from "../src/net/link.ts";
 import { Audience } from "../src/protocol/audience.ts";
 import { type Ballot, Busy, type Peer, Role } from "../src/protocol/types.ts";
-import { formatHex } from "../src/wire/frame_text.ts";
+import { formatHex } from "../src/wire/frame_fields.ts";
 import { type Bench, bench, bytesOf, ip, mac, userFrames } from "./support/kernel_paxos_fixture.ts";
 
 const hex = (...words: number[]): string => words.map((word) => word.toString(16).padStart(8, "0")).join("");

@@ -4,7 +4,8 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { type EthernetOptions, openEthernet } from "../src/net/ethernet.ts";
-import { KERNEL_PAXOS_ALL, kernelPaxosFilter, NATIVE_ETHERTYPE, nativeFilter } from "../src/net/filter.ts";
+import { NATIVE_ETHERTYPE } from "../src/net/ethertypes.ts";
+import { KERNEL_PAXOS_ALL, kernelPaxosFilter, nativeFilter } from "../src/net/filter.ts";
 import {
   bringUp,
   findInterface,

@@ -4,21 +4,24 @@
  */
 import { createInterface } from "node:readline";
 import { ExitCode } from "../error.ts";
+import { KERNEL_PAXOS_FIRST } from "../net/ethertypes.ts";
 import { nearest } from "../text/nearest.ts";
 import {
-  type DecodeOptions,
-  decodeHex,
   type EncodeOptions,
-  encodeFields,
   type FrameFields,
   formatEtherType,
   formatHex,
+  type Refusal,
+} from "../wire/frame_fields.ts";
+import {
+  type DecodeOptions,
+  decodeHex,
+  encodeFields,
   formatMessage,
   parseEtherType,
   parseFields,
-  type Refusal,
 } from "../wire/frame_text.ts";
-import { FIRST_ETHERTYPE, MESSAGE_NAMES } from "../wire/kernel_paxos_message.ts";
+import { MESSAGE_NAMES } from "../wire/kernel_paxos_message.ts";
 import { usageError } from "./args.ts";
 import { defineKpaxosCommand, type KpaxosCommand } from "./command.ts";
 import { print, printJson } from "./output.ts";
@@ -51,7 +54,7 @@ const decodeCommand = defineKpaxosCommand({
       { command: "kpaxos frame decode --udp --json - < datagrams.txt", what: "datagrams, one in hex a line" },
     ],
     notes: [
-      `EtherTypes of the Kernel_Paxos wire: ${MESSAGE_NAMES.map((name, i) => `${formatEtherType(FIRST_ETHERTYPE + i)} ${name}`).join(", ")}.`,
+      `EtherTypes of the Kernel_Paxos wire: ${MESSAGE_NAMES.map((name, i) => `${formatEtherType(KERNEL_PAXOS_FIRST + i)} ${name}`).join(", ")}.`,
       "A payload that the wire refuses prints an error (with --json on standard output) and makes the exit code 1.",
     ],
   },

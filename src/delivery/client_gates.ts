@@ -5,8 +5,7 @@
 
 import type { Log } from "../log.ts";
 import type { Extra } from "../node/roles.ts";
-import { ENTRY_HEADER_BYTES, entryBytes, writeEntryHeader } from "../protocol/batch.ts";
-import { copyBytes } from "../protocol/bytes.ts";
+import { EntryBuffer } from "../protocol/batch.ts";
 import type { Client } from "../protocol/client.ts";
 import type { Learner } from "../protocol/learner.ts";
 import type { Outbox } from "../protocol/outbox.ts";
@@ -49,15 +48,13 @@ export class DeviceGate implements DeviceTaker, Extra {
   readonly #client: Client;
   readonly #reader: DeviceReader;
   readonly #batches: boolean;
-  readonly #entry: Uint8Array;
-  readonly #entryView: DataView;
+  readonly #entry: EntryBuffer;
 
   constructor(client: Client, reader: DeviceReader, maxValue: number, batches: boolean) {
     this.#client = client;
     this.#reader = reader;
     this.#batches = batches;
-    this.#entry = new Uint8Array(entryBytes(maxValue));
-    this.#entryView = new DataView(this.#entry.buffer);
+    this.#entry = new EntryBuffer(maxValue);
   }
 
   pump(): boolean {
@@ -72,9 +69,8 @@ export class DeviceGate implements DeviceTaker, Extra {
       this.#client.onDelivered(bytes, offset, length);
       return true;
     }
-    writeEntryHeader(this.#entryView, 0, reader.session, reader.sequence, length, 0);
-    copyBytes(bytes, offset, this.#entry, ENTRY_HEADER_BYTES, length);
-    this.#client.onDelivered(this.#entry, 0, entryBytes(length));
+    const size = this.#entry.write(reader.session, reader.sequence, bytes, offset, length);
+    if (size >= 0) this.#client.onDelivered(this.#entry.bytes, 0, size);
     return true;
   }
 }

@@ -13,8 +13,8 @@ import { CliError } from "../error.ts";
 import { Sleeper } from "../native/ring.ts";
 import { SharedMemory, WakePipe } from "../native/shared_memory.ts";
 import { assert } from "../protocol/assert.ts";
+import { copyBytes } from "../protocol/bytes.ts";
 import { MAX_IID } from "../protocol/types.ts";
-import { copyBytes } from "../wire/bytes.ts";
 import { deviceTrouble, nativeCode } from "./device_errors.ts";
 import {
   Control,

@@ -1,7 +1,7 @@
 /**
  * The record stream of Kernel_Paxos' character device, for pipes and unmodified programs: u64 size, then the value.
  */
-import { copyBytes } from "../wire/bytes.ts";
+import { copyBytes } from "../protocol/bytes.ts";
 import { DEVICE_RECORD_BYTES, writeDeviceRecord } from "../wire/client_record.ts";
 
 /** Writes one record into `into` at `at`; returns its bytes, or −1 when it does not fit. */

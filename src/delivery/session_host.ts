@@ -6,8 +6,7 @@
 
 import type { Extra } from "../node/roles.ts";
 import { assert } from "../protocol/assert.ts";
-import { ENTRY_HEADER_BYTES, entryBytes, writeEntryHeader } from "../protocol/batch.ts";
-import { copyBytes } from "../protocol/bytes.ts";
+import { EntryBuffer } from "../protocol/batch.ts";
 import type { Outbox } from "../protocol/outbox.ts";
 import { NO_PEER, type Peer } from "../protocol/types.ts";
 import { ClientRecord, readClientRecord } from "../wire/client_record.ts";
@@ -27,16 +26,14 @@ export class SessionHost implements Extra, DeviceTaker {
   readonly #end = new Float64Array(CONNECTIONS_LIMIT);
   readonly #connection = new Uint32Array(CONNECTIONS_LIMIT);
   readonly #record = new ClientRecord();
-  readonly #entry: Uint8Array;
-  readonly #entryView: DataView;
+  readonly #entry: EntryBuffer;
   #nextConnection = 1;
 
   /** `batches`: values come with a session and sequence (native wire), not in a client record. */
   constructor(outbox: Outbox, batches: boolean) {
     this.#outbox = outbox;
     this.#batches = batches;
-    this.#entry = new Uint8Array(entryBytes(outbox.maxValue));
-    this.#entryView = new DataView(this.#entry.buffer);
+    this.#entry = new EntryBuffer(outbox.maxValue);
   }
 
   onSessionOpen(from: Peer, first: number, end: number): void {
@@ -80,13 +77,9 @@ export class SessionHost implements Extra, DeviceTaker {
     }
     const to = this.#peerOf(reader.session);
     if (to === NO_PEER) return true;
-    if (entryBytes(length) > this.#outbox.maxValue) {
-      this.counters.tooLarge++;
-      return true;
-    }
-    writeEntryHeader(this.#entryView, 0, reader.session, reader.sequence, length, 0);
-    copyBytes(bytes, offset, this.#entry, ENTRY_HEADER_BYTES, length);
-    this.#outbox.sessionValue(to, this.#entry, 0, entryBytes(length));
+    const size = this.#entry.write(reader.session, reader.sequence, bytes, offset, length);
+    if (size < 0) this.counters.tooLarge++;
+    else this.#outbox.sessionValue(to, this.#entry.bytes, 0, size);
     return true;
   }
 

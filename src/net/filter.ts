@@ -8,6 +8,7 @@
  */
 import { assert } from "../protocol/assert.ts";
 import type { Life } from "../protocol/types.ts";
+import { KERNEL_PAXOS_FIRST, KERNEL_PAXOS_LAST, NATIVE_ETHERTYPE } from "./ethertypes.ts";
 
 export interface Instruction {
   readonly code: number;
@@ -18,9 +19,6 @@ export interface Instruction {
 }
 export type Program = readonly Instruction[];
 
-export const NATIVE_ETHERTYPE = 0x88b5;
-export const KERNEL_PAXOS_FIRST = 0xcafa;
-export const KERNEL_PAXOS_LAST = 0xcb05;
 export const KERNEL_PAXOS_ALL = (1 << (KERNEL_PAXOS_LAST - KERNEL_PAXOS_FIRST + 1)) - 1;
 
 export interface FilterOptions {

@@ -5,6 +5,7 @@
 import type { Config, Member } from "../config/config.ts";
 import { CliError, ExitCode } from "../error.ts";
 import { openEthernet } from "../net/ethernet.ts";
+import { NATIVE_ETHERTYPE } from "../net/ethertypes.ts";
 import { kernelPaxosFilter, nativeFilter } from "../net/filter.ts";
 import { findInterface, type InterfaceInfo, listInterfaces } from "../net/interfaces.ts";
 import type { ChecksumOptions } from "../net/link.ts";
@@ -13,7 +14,7 @@ import type { SystemLink } from "../net/system_link.ts";
 import { openUdp } from "../net/udp.ts";
 import type { Life } from "../protocol/types.ts";
 import { KernelPaxosWire, kernelPaxosTypes } from "../wire/kernel_paxos.ts";
-import { NATIVE_ETHERTYPE } from "../wire/kernel_paxos_message.ts";
+
 import { Members } from "../wire/members.ts";
 import { multicastAddress, NativeWire } from "../wire/native.ts";
 import { LENGTH_OFFSET } from "../wire/native_layout.ts";

@@ -14,6 +14,8 @@
  *
  * Flags: bit 0 `more`: the value goes on in the session's next entry.
  */
+import { copyBytes } from "./bytes.ts";
+
 export const ENTRY_HEADER_BYTES = 16;
 export const EntryFlag = { more: 1 } as const;
 /** Largest sequence number an entry can carry: 43 bits. */
@@ -41,6 +43,27 @@ export function writeEntryHeader(
   view.setUint32(at + 12, ((flags << 24) | length) >>> 0, true);
   const end = at + entryBytes(length);
   for (let i = at + ENTRY_HEADER_BYTES + length; i < end; i++) view.setUint8(i, 0);
+}
+
+/** Builds one entry at a time, for values that come with their session and sequence apart. */
+export class EntryBuffer {
+  readonly bytes: Uint8Array;
+  readonly #view: DataView;
+
+  /** `maxBytes`: of a whole entry. */
+  constructor(maxBytes: number) {
+    this.bytes = new Uint8Array(maxBytes);
+    this.#view = new DataView(this.bytes.buffer);
+  }
+
+  /** Writes the entry to the beginning of `bytes` and returns its length; −1 when it does not fit. */
+  write(session: number, sequence: number, bytes: Uint8Array, offset: number, length: number): number {
+    const size = entryBytes(length);
+    if (size > this.bytes.length) return -1;
+    writeEntryHeader(this.#view, 0, session, sequence, length, 0);
+    copyBytes(bytes, offset, this.bytes, ENTRY_HEADER_BYTES, length);
+    return size;
+  }
 }
 
 /** Walks the entries of a batch. One reader serves many batches. */

@@ -1,11 +1,6 @@
 /**
- * Numbers in byte arrays, and copying between them, without a view or an object per call. Callers check bounds.
+ * Numbers in byte arrays, without a view or an object per call. Callers check bounds.
  */
-import { Buffer } from "node:buffer";
-
-// Measured: 20 ns for 64 bytes, 45 ns for 1460, and nothing to collect; `set(subarray())` takes twice that.
-const bufferCopy = Buffer.prototype.copy;
-
 /** The big-endian u32 at `at`. */
 export function readU32(bytes: Uint8Array, at: number): number {
   return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
@@ -39,14 +34,4 @@ export function readU64Little(bytes: Uint8Array, at: number): number {
 export function writeU64Little(bytes: Uint8Array, at: number, value: number): void {
   writeU32Little(bytes, at, value >>> 0);
   writeU32Little(bytes, at + 4, Math.floor(value / 0x1_0000_0000));
-}
-
-export function copyBytes(
-  from: Uint8Array,
-  fromAt: number,
-  into: Uint8Array,
-  intoAt: number,
-  length: number,
-): void {
-  if (length > 0) bufferCopy.call(from, into, intoAt, fromAt, fromAt + length);
 }

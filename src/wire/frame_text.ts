@@ -3,28 +3,18 @@
  * wire's own business (`kernel_paxos_text.ts`, `native_text.ts`). Never prints.
  */
 import type { WireName } from "../config/config.ts";
-import { FIRST_ETHERTYPE, LAST_ETHERTYPE, NATIVE_ETHERTYPE } from "./kernel_paxos_message.ts";
+import { KERNEL_PAXOS_FIRST, KERNEL_PAXOS_LAST, NATIVE_ETHERTYPE } from "../net/ethertypes.ts";
+
+import {
+  type DecodedFrame,
+  type EncodedFrame,
+  type EncodeOptions,
+  type FrameFields,
+  formatEtherType,
+  parseHex,
+  type Refusal,
+} from "./frame_fields.ts";
 import { decodeKernelPaxosText, encodeKernelPaxosText } from "./kernel_paxos_text.ts";
-
-/** One message: its name as `message`, numbers as numbers, values in hex. Keys are in the order of the wire. */
-export type FrameFields = Readonly<Record<string, string | number>>;
-
-export interface Refusal {
-  readonly error: string;
-}
-
-export interface DecodedFrame {
-  readonly messages: readonly FrameFields[];
-  /** What a person wants to know besides the fields. */
-  readonly notes: readonly string[];
-}
-
-export interface EncodedFrame {
-  /** Undefined for a datagram. */
-  readonly etherType: number | undefined;
-  readonly payload: Uint8Array;
-  readonly notes: readonly string[];
-}
 
 export interface DecodeOptions {
   /** Undefined: what the EtherType or `udp` says, else native. */
@@ -36,33 +26,7 @@ export interface DecodeOptions {
   readonly frame: boolean;
 }
 
-export interface EncodeOptions {
-  readonly wire: WireName;
-  readonly udp: boolean;
-  /** The form that the reference sends, without the last four bytes. */
-  readonly cut: boolean;
-}
-
 const ETHERNET_HEADER = 14;
-
-/** Hex digits, with blanks, colons and a leading 0x allowed; undefined when they are something else. */
-export function parseHex(text: string): Uint8Array | undefined {
-  const digits = text.replace(/^\s*0x/i, "").replace(/[\s:]/g, "");
-  if (digits.length % 2 !== 0 || !/^[0-9a-f]*$/i.test(digits)) return undefined;
-  return Uint8Array.from({ length: digits.length / 2 }, (_, i) =>
-    Number.parseInt(digits.substr(2 * i, 2), 16),
-  );
-}
-
-export function formatHex(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
-  return text;
-}
-
-export function formatEtherType(etherType: number): string {
-  return `0x${etherType.toString(16).padStart(4, "0")}`;
-}
 
 /** "0xcafc" or "51964". */
 export function parseEtherType(text: string): number | undefined {
@@ -95,7 +59,8 @@ export async function decodeHex(text: string, options: DecodeOptions): Promise<D
 
 function wireOf(udp: boolean, etherType: number | undefined): WireName {
   if (udp) return "kernel-paxos";
-  const kernelPaxos = etherType !== undefined && etherType >= FIRST_ETHERTYPE && etherType <= LAST_ETHERTYPE;
+  const kernelPaxos =
+    etherType !== undefined && etherType >= KERNEL_PAXOS_FIRST && etherType <= KERNEL_PAXOS_LAST;
   return kernelPaxos ? "kernel-paxos" : "native";
 }
 

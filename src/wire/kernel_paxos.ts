@@ -5,11 +5,13 @@
  * It sends whole messages and understands those that the reference cuts short. It never proposes a session frame, and
  * never hands on a number that the configuration does not allow. On Ethernet the kernel has filtered the destination.
  */
+
+import { NATIVE_ETHERTYPE } from "../net/ethertypes.ts";
 import { ADDRESS, LENGTH, type Link, OFFSET, PROTOCOL } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
+import { copyBytes } from "../protocol/bytes.ts";
 import type { Receiver } from "../protocol/receiver.ts";
 import { type Ballot, NO_BALLOT, type Peer, Role } from "../protocol/types.ts";
-import { copyBytes } from "./bytes.ts";
 import { classifySession, DEVICE_RECORD_BYTES, SessionFrame, sessionNumber } from "./client_record.ts";
 import {
   KernelPaxosMessage,
@@ -18,7 +20,6 @@ import {
   MAX_HEADER,
   MAX_WORD,
   MessageType,
-  NATIVE_ETHERTYPE,
   presentBytes,
   Reject,
 } from "./kernel_paxos_message.ts";

@@ -2,8 +2,11 @@
  * Message → bytes, for both forms of the Kernel_Paxos wire, always the whole form. Pure; the caller has made room:
  * the result is never longer than `MAX_HEADER` plus the value.
  */
-import { copyBytes, writeU32 } from "./bytes.ts";
-import { FIRST_ETHERTYPE, type KernelPaxosMessage, MessageType } from "./kernel_paxos_message.ts";
+
+import { KERNEL_PAXOS_FIRST } from "../net/ethertypes.ts";
+import { copyBytes } from "../protocol/bytes.ts";
+import { writeU32 } from "./bytes.ts";
+import { type KernelPaxosMessage, MessageType } from "./kernel_paxos_message.ts";
 
 /** Writes `message` at `into[at]`; its value lies in `bytes` at `message.valueOffset`. Returns the bytes written. */
 export function encodeKernelPaxos(
@@ -61,7 +64,7 @@ export function encodeKernelPaxos(
     default:
       // learnerHi, learnerDel, acceptorOk: on Ethernet their own EtherType, in UDP the type word alone.
       if (!udp) {
-        writeU32(into, next, FIRST_ETHERTYPE + message.type);
+        writeU32(into, next, KERNEL_PAXOS_FIRST + message.type);
         next += 4;
       }
   }

@@ -24,12 +24,6 @@ export type MessageName = keyof typeof MessageType;
 
 export const MESSAGE_NAMES = Object.keys(MessageType) as readonly MessageName[];
 
-/** EtherType of `prepare`; the others follow in order. */
-export const FIRST_ETHERTYPE = 0xcafa;
-export const LAST_ETHERTYPE = FIRST_ETHERTYPE + MessageType.acceptorOk;
-/** EtherType of the native wire, which this one only recognises. */
-export const NATIVE_ETHERTYPE = 0x88b5;
-
 /** Instances and ballots are 32-bit words here. */
 export const MAX_WORD = 0xffff_ffff;
 /** What the store of the reference holds; longer values would be cut there. */

@@ -3,13 +3,16 @@
  * for each address. What the wire cannot carry is either silent by design (busy, claim), a bug to ask for (range
  * promises), or dropped and counted (instances and ballots beyond 32 bits).
  */
+
+import { KERNEL_PAXOS_FIRST } from "../net/ethertypes.ts";
 import { ADDRESS, LENGTH, type Link, PORTS, Port, PROTOCOL } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
 import { assert } from "../protocol/assert.ts";
 import type { AudienceView } from "../protocol/audience.ts";
+import { copyBytes } from "../protocol/bytes.ts";
 import type { Outbox } from "../protocol/outbox.ts";
 import { type Ballot, type Busy, type Life, NO_BALLOT, NO_PEER, type Peer, Role } from "../protocol/types.ts";
-import { copyBytes, writeU32 } from "./bytes.ts";
+import { writeU32 } from "./bytes.ts";
 import {
   CLOSE_CODE,
   DEVICE_RECORD_BYTES,
@@ -20,7 +23,7 @@ import {
   writeSessionOpen,
 } from "./client_record.ts";
 import { encodeKernelPaxos } from "./kernel_paxos_encode.ts";
-import { FIRST_ETHERTYPE, KernelPaxosMessage, MAX_WORD, MessageType } from "./kernel_paxos_message.ts";
+import { KernelPaxosMessage, MAX_WORD, MessageType } from "./kernel_paxos_message.ts";
 import { type Members, portTo } from "./members.ts";
 import type { TxFrames } from "./tx_frames.ts";
 import type { WireCounters } from "./wire.ts";
@@ -374,7 +377,7 @@ export class KernelPaxosOutbox implements Outbox {
   #address(descriptor: number, to: Peer, roles: number, length: number): void {
     const words = this.#link.area.words;
     words[descriptor + LENGTH] = length;
-    words[descriptor + PROTOCOL] = this.#udp ? 0 : FIRST_ETHERTYPE + this.#message.type;
+    words[descriptor + PROTOCOL] = this.#udp ? 0 : KERNEL_PAXOS_FIRST + this.#message.type;
     words[descriptor + PORTS] = this.#portsTo(to, roles);
     this.#peers.copyAddress(to, words, descriptor + ADDRESS);
     this.#counters.messagesOut++;

@@ -3,15 +3,10 @@
  * reason, nothing beyond `length` is looked at, nothing is thrown, nothing is allocated. Ranges of the numbers are not
  * checked here: that is the wire's part, and a person who decodes a frame wants to see them.
  */
+
+import { KERNEL_PAXOS_FIRST, KERNEL_PAXOS_LAST } from "../net/ethertypes.ts";
 import { readU32 } from "./bytes.ts";
-import {
-  FIRST_ETHERTYPE,
-  type KernelPaxosMessage,
-  LAST_ETHERTYPE,
-  MAX_DATAGRAM,
-  MessageType,
-  Reject,
-} from "./kernel_paxos_message.ts";
+import { type KernelPaxosMessage, MAX_DATAGRAM, MessageType, Reject } from "./kernel_paxos_message.ts";
 
 /** NICs pad frames to 60 bytes: 46 of payload. */
 const PADDED_PAYLOAD = 46;
@@ -27,8 +22,8 @@ export function parseKernelPaxos(
   out: KernelPaxosMessage,
 ): Reject {
   out.clear();
-  if (etherType < FIRST_ETHERTYPE || etherType > LAST_ETHERTYPE) return Reject.unknownType;
-  const type = (etherType - FIRST_ETHERTYPE) as MessageType;
+  if (etherType < KERNEL_PAXOS_FIRST || etherType > KERNEL_PAXOS_LAST) return Reject.unknownType;
+  const type = (etherType - KERNEL_PAXOS_FIRST) as MessageType;
   out.type = type;
   switch (type) {
     case MessageType.accept:

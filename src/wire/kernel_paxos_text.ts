@@ -2,6 +2,8 @@
  * Messages of the Kernel_Paxos wire as fields for people and scripts, in both directions. Shows whatever the bytes say, also what a
  * node would refuse (an instance 0, a value beyond 1460 bytes); makes whatever fits a frame.
  */
+
+import { KERNEL_PAXOS_FIRST } from "../net/ethertypes.ts";
 import { classifySession, SessionFrame, sessionNumber } from "./client_record.ts";
 import {
   type DecodedFrame,
@@ -12,10 +14,9 @@ import {
   formatHex,
   parseHex,
   type Refusal,
-} from "./frame_text.ts";
+} from "./frame_fields.ts";
 import { encodeKernelPaxos } from "./kernel_paxos_encode.ts";
 import {
-  FIRST_ETHERTYPE,
   KernelPaxosMessage,
   MAX_DATAGRAM,
   MAX_ETHERNET_PAYLOAD,
@@ -103,7 +104,7 @@ function notesOn(
   if (message.maybeCut) notes.push("padded to 46 bytes, so it may have been cut");
   if (!udp && message.valueLength > MAX_ETHERNET_VALUE)
     notes.push(`nodes refuse values over ${MAX_ETHERNET_VALUE} bytes`);
-  const own = FIRST_ETHERTYPE + message.type;
+  const own = KERNEL_PAXOS_FIRST + message.type;
   if (!udp && message.type >= MessageType.learnerHi && message.word !== own) {
     notes.push(`says ${message.word} where its EtherType ${own} belongs`);
   }
@@ -170,7 +171,7 @@ export function encodeKernelPaxosText(
   }
   const tooLong = !udp && value.length > MAX_ETHERNET_VALUE;
   return {
-    etherType: udp ? undefined : FIRST_ETHERTYPE + message.type,
+    etherType: udp ? undefined : KERNEL_PAXOS_FIRST + message.type,
     payload: whole.slice(0, length),
     notes: tooLong
       ? [`nodes refuse values over ${MAX_ETHERNET_VALUE} bytes; this one has ${value.length}`]

@@ -3,12 +3,14 @@
  * refused with a counted reason. The link has checked the checksum; here every length and number is checked again,
  * because a checksum proves nothing about its author.
  */
+
+import { NATIVE_ETHERTYPE } from "../net/ethertypes.ts";
 import { ADDRESS, ADDRESS_WORDS, LENGTH, type Link, OFFSET, Port, PROTOCOL } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
 import { isBatch } from "../protocol/batch.ts";
 import type { Receiver } from "../protocol/receiver.ts";
 import { type Ballot, type Busy, type Life, MAX_IID, type Peer, Role } from "../protocol/types.ts";
-import { NATIVE_ETHERTYPE } from "./kernel_paxos_message.ts";
+
 import type { Members } from "./members.ts";
 import { NativeFrames } from "./native_frames.ts";
 import {

@@ -2,12 +2,14 @@
  * The frames a process is filling in this turn: one open frame a destination, messages added until it is full. Messages to
  * one destination stay in order. Sealing writes lengths; the link adds the checksum.
  */
+
+import { NATIVE_ETHERTYPE } from "../net/ethertypes.ts";
 import { ADDRESS, ADDRESS_WORDS, LENGTH, type Link, OFFSET, PORTS, Port, PROTOCOL } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
 import { assert } from "../protocol/assert.ts";
 import { copyBytes } from "../protocol/bytes.ts";
 import type { Life, Peer } from "../protocol/types.ts";
-import { NATIVE_ETHERTYPE } from "./kernel_paxos_message.ts";
+
 import { CHECKSUM_BYTES, HEADER_BYTES, NATIVE_MAGIC, NATIVE_VERSION } from "./native_layout.ts";
 import type { TxFrames } from "./tx_frames.ts";
 

@@ -5,7 +5,7 @@
 import { crc32c } from "../net/crc32c.ts";
 import { Role, type RoleName } from "../protocol/types.ts";
 import { readU32Little, writeU32Little } from "./bytes.ts";
-import { type FrameFields, formatHex, parseHex, type Refusal } from "./frame_text.ts";
+import { type FrameFields, formatHex, parseHex, type Refusal } from "./frame_fields.ts";
 import {
   ALL_IDS,
   CHECKSUM_BYTES,

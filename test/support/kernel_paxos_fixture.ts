@@ -17,7 +17,7 @@ import {
 } from "../../src/net/link.ts";
 import { Peers } from "../../src/net/peers.ts";
 import type { Receiver } from "../../src/protocol/receiver.ts";
-import { formatHex, parseHex } from "../../src/wire/frame_text.ts";
+import { formatHex, parseHex } from "../../src/wire/frame_fields.ts";
 import { KernelPaxosWire } from "../../src/wire/kernel_paxos.ts";
 import type { MessageName } from "../../src/wire/kernel_paxos_message.ts";
 import { Members } from "../../src/wire/members.ts";
@@ -165,6 +165,7 @@ export function bench(options: BenchOptions): Bench {
     roles: options.roles,
     life: 0,
     clusterId: 0,
+    id: 0,
     group: 0,
   });
   const calls: unknown[][] = [];

@@ -1,0 +1,367 @@
+/**
+ * A network in memory, for tests and the simulator: links with MAC addresses joined by a hub that loses, doubles, delays,
+ * reorders and corrupts frames, and can be cut. Virtual: it has no clock and no timers, time is what `deliver` says. The
+ * same calls with the same `random` give the same run, frame by frame.
+ *
+ * Like an Ethernet: a frame reaches every link of its destination address but never the link that sent it, group
+ * addresses reach everyone, short frames are padded. A real link's ports do not exist here: `Port.wire` and `Port.lo`
+ * both mean this network (one copy), `Port.self` alone is not sent.
+ */
+import { assert } from "../protocol/assert.ts";
+import { copyBytes } from "../protocol/bytes.ts";
+import { crc32c } from "./crc32c.ts";
+import {
+  ADDRESS,
+  ADDRESS_WORDS,
+  type Area,
+  type ChecksumOptions,
+  DESCRIPTOR_WORDS,
+  LENGTH,
+  type Link,
+  type LinkCounters,
+  OFFSET,
+  PORTS,
+  Port,
+  PROTOCOL,
+} from "./link.ts";
+import { FrameQueue } from "./memory_queue.ts";
+
+/** Each chance (0…1) is drawn for every copy of a frame on its own. */
+export interface Faults {
+  readonly loss: number;
+  readonly duplication: number;
+  /** One bit of the payload is flipped. */
+  readonly corruption: number;
+  /** The copy takes up to `lateUs` longer: later ones overtake it. */
+  readonly reordering: number;
+  readonly lateUs: number;
+  /** How long every copy takes, drawn evenly. */
+  readonly leastDelayUs: number;
+  readonly mostDelayUs: number;
+}
+
+export const NO_FAULTS: Faults = {
+  loss: 0,
+  duplication: 0,
+  corruption: 0,
+  reordering: 0,
+  lateUs: 0,
+  leastDelayUs: 0,
+  mostDelayUs: 0,
+};
+
+export interface MemoryLinkOptions {
+  /** The link's MAC, as address words (`link.ts`). */
+  readonly address: Uint32Array;
+  readonly rxSlots?: number;
+  readonly txSlots?: number;
+  /** Largest payload of a frame, checksum included. */
+  readonly maxPayload?: number;
+  /** Frames under way to this link, or waiting for its next step; more are dropped and counted. */
+  readonly queueFrames?: number;
+  readonly checksum?: ChecksumOptions;
+  /** Only frames of this EtherType carry the checksum; default: all. */
+  readonly mainEtherType?: number;
+}
+
+/** An Ethernet frame has at least so much payload. */
+const LEAST_PAYLOAD = 46;
+const CHECKSUM_BYTES = 4;
+const LINKS_LIMIT = 2 ** 20;
+
+export class MemoryNetwork {
+  faults: Faults;
+  nowUs = 0;
+  /** What the faults did, in copies of frames. */
+  readonly counters = { lost: 0, duplicated: 0, corrupted: 0, late: 0, cut: 0 };
+  readonly #random: () => number;
+  readonly #links: MemoryLink[] = [];
+  /** Pairs (from, to) of links that are cut. */
+  readonly #cuts = new Set<number>();
+  #opened = 0;
+  #sent = 0;
+
+  /** `random`: uniform in 0…1, from a seed. */
+  constructor(random: () => number, faults: Faults = NO_FAULTS) {
+    this.#random = random;
+    this.faults = faults;
+  }
+
+  open(options: MemoryLinkOptions): MemoryLink {
+    assert(this.#opened < LINKS_LIMIT, "links are numbered");
+    const link = new MemoryLink(this, this.#opened++, options);
+    this.#links.push(link);
+    return link;
+  }
+
+  /** Time is now `nowUs`: what is due by then lies ready for the next step of its link. */
+  deliver(nowUs: number): void {
+    assert(nowUs >= this.nowUs, "time does not go back");
+    this.nowUs = nowUs;
+  }
+
+  /** When the next frame is due; `Infinity` when none is under way. */
+  nextDueUs(): number {
+    let due = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < this.#links.length; i++) due = Math.min(due, this.#links[i]!.nextDueUs());
+    return due;
+  }
+
+  /** From now on nothing goes from one link to the other in this direction; what is under way arrives. */
+  cut(from: MemoryLink, to: MemoryLink): void {
+    this.#cuts.add(from.number * LINKS_LIMIT + to.number);
+  }
+
+  /** Cuts these links off from all others that are open, both ways. */
+  isolate(links: readonly MemoryLink[]): void {
+    for (const link of links) {
+      for (const other of this.#links) {
+        if (links.includes(other)) continue;
+        this.cut(link, other);
+        this.cut(other, link);
+      }
+    }
+  }
+
+  /** Takes all cuts back. */
+  heal(): void {
+    this.#cuts.clear();
+  }
+
+  /** For links: carries a frame to whomever it is for. `words` at `address`: the destination. */
+  carry(
+    from: MemoryLink,
+    words: Uint32Array,
+    address: number,
+    protocol: number,
+    offset: number,
+    length: number,
+  ): void {
+    const isGroup = (words[address]! & 1) !== 0;
+    for (let i = 0; i < this.#links.length; i++) {
+      const to = this.#links[i]!;
+      if (to === from) continue;
+      const own = to.address;
+      if (!isGroup && (own[0] !== words[address] || own[1] !== words[address + 1])) continue;
+      if (this.#cuts.size > 0 && this.#cuts.has(from.number * LINKS_LIMIT + to.number)) this.counters.cut++;
+      else this.#copies(from, to, protocol, offset, length);
+    }
+  }
+
+  /** For links. */
+  forget(link: MemoryLink): void {
+    this.#links.splice(this.#links.indexOf(link), 1);
+  }
+
+  #copies(from: MemoryLink, to: MemoryLink, protocol: number, offset: number, length: number): void {
+    if (this.#happens(this.faults.loss)) {
+      this.counters.lost++;
+      return;
+    }
+    this.#copy(from, to, protocol, offset, length);
+    if (!this.#happens(this.faults.duplication)) return;
+    this.counters.duplicated++;
+    this.#copy(from, to, protocol, offset, length);
+  }
+
+  #copy(from: MemoryLink, to: MemoryLink, protocol: number, offset: number, length: number): void {
+    const { leastDelayUs, mostDelayUs, lateUs } = this.faults;
+    let dueUs = this.nowUs + leastDelayUs;
+    if (mostDelayUs > leastDelayUs) dueUs += Math.floor(this.#random() * (mostDelayUs - leastDelayUs + 1));
+    if (this.#happens(this.faults.reordering)) {
+      this.counters.late++;
+      dueUs += Math.floor(this.#random() * (lateUs + 1));
+    }
+    let flipped = -1;
+    if (this.#happens(this.faults.corruption) && length > 0) {
+      this.counters.corrupted++;
+      flipped = Math.floor(this.#random() * length * 8);
+    }
+    to.arrive(from, dueUs, ++this.#sent, protocol, offset, length, flipped);
+  }
+
+  #happens(chance: number): boolean {
+    return chance > 0 && this.#random() < chance;
+  }
+}
+
+export class MemoryLink implements Link {
+  readonly kind = "memory";
+  readonly area: Area;
+  readonly rxBase = 0;
+  readonly txBase: number;
+  readonly rxSlots: number;
+  readonly txSlots: number;
+  readonly maxPayload: number;
+  readonly address: Uint32Array;
+  /** Links are numbered as they are opened, from 0. */
+  readonly number: number;
+  readonly #network: MemoryNetwork;
+  readonly #queue: FrameQueue;
+  /** −1: no checksum. */
+  readonly #lengthOffset: number;
+  readonly #mainEtherType: number;
+  readonly #counters: LinkCounters = {
+    rxFrames: 0,
+    rxBytes: 0,
+    txFrames: 0,
+    txBytes: 0,
+    txDropped: 0,
+    rxDropped: 0,
+    rxTruncated: 0,
+    rxBadChecksum: 0,
+    steps: 0,
+  };
+  #closed = false;
+
+  constructor(network: MemoryNetwork, number: number, options: MemoryLinkOptions) {
+    this.#network = network;
+    this.number = number;
+    this.address = new Uint32Array(ADDRESS_WORDS);
+    this.address.set(options.address.subarray(0, 2));
+    this.rxSlots = options.rxSlots ?? 128;
+    this.txSlots = options.txSlots ?? 512;
+    this.maxPayload = options.maxPayload ?? 1500;
+    this.txBase = this.rxSlots * DESCRIPTOR_WORDS;
+    this.#lengthOffset = options.checksum?.lengthOffset ?? -1;
+    this.#mainEtherType = options.mainEtherType ?? 0;
+    const slots = this.rxSlots + this.txSlots;
+    const slotBytes = (Math.max(this.maxPayload, LEAST_PAYLOAD) + 3) & ~3;
+    const head = slots * DESCRIPTOR_WORDS * 4;
+    const buffer = new ArrayBuffer(head + slots * slotBytes);
+    this.area = { bytes: new Uint8Array(buffer), words: new Uint32Array(buffer) };
+    for (let i = 0; i < slots; i++) this.area.words[i * DESCRIPTOR_WORDS + OFFSET] = head + i * slotBytes;
+    this.#queue = new FrameQueue(options.queueFrames ?? 1024, slotBytes);
+  }
+
+  /** `waitUs` means nothing here: there is no clock to wait on. */
+  step(ntx: number, _waitUs: number): number {
+    assert(!this.#closed, "a closed link is not stepped");
+    this.#counters.steps++;
+    for (let slot = 0; slot < ntx; slot++) this.#send(this.txBase + slot * DESCRIPTOR_WORDS);
+    let received = 0;
+    while (received < this.rxSlots && this.nextDueUs() <= this.#network.nowUs) {
+      if (this.#receive(this.#queue.pop(), received * DESCRIPTOR_WORDS)) received++;
+    }
+    return received;
+  }
+
+  /** When the next frame for this link is due. */
+  nextDueUs(): number {
+    return this.#queue.dueUs();
+  }
+
+  counters(): LinkCounters {
+    return { ...this.#counters };
+  }
+
+  /** What is under way to this link is lost. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#network.forget(this);
+    this.#queue.clear();
+  }
+
+  /** For the network: a copy of a frame in `from`'s area. `flipped`: a bit that breaks on the way, −1: none. */
+  arrive(
+    from: MemoryLink,
+    dueUs: number,
+    order: number,
+    protocol: number,
+    offset: number,
+    length: number,
+    flipped: number,
+  ): void {
+    const queue = this.#queue;
+    if (length > queue.slotBytes) {
+      this.#counters.rxTruncated++;
+      return;
+    }
+    const slot = queue.push(dueUs, order, from.area.bytes, offset, length);
+    if (slot < 0) {
+      this.#counters.rxDropped++;
+      return;
+    }
+    const at = slot * queue.slotBytes;
+    if (flipped >= 0)
+      queue.bytes[at + (flipped >>> 3)] = queue.bytes[at + (flipped >>> 3)]! ^ (1 << (flipped & 7));
+    for (let i = length; i < LEAST_PAYLOAD; i++) queue.bytes[at + i] = 0;
+    queue.length[slot] = Math.max(length, LEAST_PAYLOAD);
+    queue.protocol[slot] = protocol;
+    queue.source[2 * slot] = from.address[0]!;
+    queue.source[2 * slot + 1] = from.address[1]!;
+  }
+
+  #send(descriptor: number): void {
+    const { words } = this.area;
+    if ((words[descriptor + PORTS]! & (Port.wire | Port.lo)) === 0) return;
+    const protocol = words[descriptor + PROTOCOL]! & 0xffff;
+    const offset = words[descriptor + OFFSET]!;
+    let length = words[descriptor + LENGTH]!;
+    if (this.#isChecked(protocol)) {
+      if (!this.#seal(offset, length)) {
+        this.#counters.txDropped++;
+        return;
+      }
+      length += CHECKSUM_BYTES;
+    } else if (length > this.maxPayload) {
+      this.#counters.txDropped++;
+      return;
+    }
+    this.#counters.txFrames++;
+    this.#counters.txBytes += length;
+    this.#network.carry(this, words, descriptor + ADDRESS, protocol, offset, length);
+  }
+
+  #receive(slot: number, descriptor: number): boolean {
+    const queue = this.#queue;
+    const { bytes, words } = this.area;
+    const at = words[descriptor + OFFSET]!;
+    const length = queue.length[slot]!;
+    const protocol = queue.protocol[slot]!;
+    copyBytes(queue.bytes, slot * queue.slotBytes, bytes, at, length);
+    if (this.#isChecked(protocol) && !this.#holds(at, length)) {
+      this.#counters.rxBadChecksum++;
+      return false;
+    }
+    words[descriptor + LENGTH] = length;
+    words[descriptor + PROTOCOL] = protocol;
+    words[descriptor + PORTS] = Port.wire;
+    words[descriptor + ADDRESS] = queue.source[2 * slot]!;
+    words[descriptor + ADDRESS + 1] = queue.source[2 * slot + 1]!;
+    for (let i = 2; i < ADDRESS_WORDS; i++) words[descriptor + ADDRESS + i] = 0;
+    this.#counters.rxFrames++;
+    this.#counters.rxBytes += length;
+    return true;
+  }
+
+  #isChecked(protocol: number): boolean {
+    return this.#lengthOffset >= 0 && (this.#mainEtherType === 0 || this.#mainEtherType === protocol);
+  }
+
+  /** Appends the checksum; false when the frame does not say its own length, or has no room. */
+  #seal(offset: number, length: number): boolean {
+    if (length < this.#lengthOffset + 2 || length + CHECKSUM_BYTES > this.maxPayload) return false;
+    if (this.#covered(offset) !== length) return false;
+    const crc = crc32c(this.area.bytes, offset, length);
+    for (let i = 0; i < CHECKSUM_BYTES; i++) this.area.bytes[offset + length + i] = crc >>> (8 * i);
+    return true;
+  }
+
+  #holds(offset: number, length: number): boolean {
+    if (length < this.#lengthOffset + 2) return false;
+    const covered = this.#covered(offset);
+    if (covered < this.#lengthOffset + 2 || covered + CHECKSUM_BYTES > length) return false;
+    const crc = crc32c(this.area.bytes, offset, covered);
+    for (let i = 0; i < CHECKSUM_BYTES; i++) {
+      if (this.area.bytes[offset + covered + i] !== ((crc >>> (8 * i)) & 0xff)) return false;
+    }
+    return true;
+  }
+
+  #covered(offset: number): number {
+    const at = offset + this.#lengthOffset;
+    return this.area.bytes[at]! | (this.area.bytes[at + 1]! << 8);
+  }
+}
