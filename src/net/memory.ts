@@ -274,7 +274,7 @@ export class MemoryLink implements Link {
     flipped: number,
   ): void {
     const queue = this.#queue;
-    if (length > queue.slotBytes) {
+    if (length > this.maxPayload) {
       this.#counters.rxTruncated++;
       return;
     }

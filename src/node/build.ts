@@ -9,7 +9,7 @@ import { Proposer } from "../protocol/proposer.ts";
 import { TrimRule } from "../protocol/trim_rule.ts";
 import { Role } from "../protocol/types.ts";
 import { AcceptorWatch } from "./acceptor_watch.ts";
-import type { Context } from "./process.ts";
+import type { CoreContext } from "./process.ts";
 import type { Extra } from "./roles.ts";
 import { RoundFile } from "./round_file.ts";
 
@@ -18,7 +18,7 @@ const BEGINNING = 128;
 /** A proposer's own learner keeps no more than what is in flight. */
 const PROPOSER_LEARNER_BYTES = 16 << 20;
 
-export function buildAcceptor(context: Context): { acceptor: Acceptor; watch: Extra } {
+export function buildAcceptor(context: CoreContext): { acceptor: Acceptor; watch: Extra } {
   const { config, id, native, log } = context;
   const { settings } = config;
   const outbox = context.outbox(Role.acceptor);
@@ -50,9 +50,9 @@ export interface LearnerPlan {
 }
 
 export function buildLearner(
-  context: Context,
+  context: CoreContext,
   plan: LearnerPlan,
-  outbox: ReturnType<Context["outbox"]>,
+  outbox: ReturnType<CoreContext["outbox"]>,
   application: Application,
 ): Learner {
   const { config, native } = context;
@@ -76,7 +76,7 @@ export function buildLearner(
 
 /** A proposer with a learner of its own: that is how it knows what is chosen. */
 export function buildProposer(
-  context: Context,
+  context: CoreContext,
   learner: Learner | undefined,
 ): { proposer: Proposer; learner: Learner } {
   const { config, id, life, native, log } = context;
@@ -114,7 +114,7 @@ export function buildProposer(
       batching: native && settings.batching,
       usedBallot: round?.read() ?? 0,
       keepBallot: (ballot) => round?.write(ballot),
-      random: Math.random,
+      random: context.random,
     },
     outbox,
     own,
@@ -124,11 +124,11 @@ export function buildProposer(
 
 /** Says when a proposer's place among the proposers changes, and where a learner begins. */
 export class StageLog implements Extra {
-  readonly #context: Context;
+  readonly #context: CoreContext;
   readonly #proposer: Proposer;
   #told = "";
 
-  constructor(context: Context, proposer: Proposer) {
+  constructor(context: CoreContext, proposer: Proposer) {
     this.#context = context;
     this.#proposer = proposer;
   }

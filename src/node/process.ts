@@ -30,16 +30,22 @@ export interface ProcessOptions {
   readonly owns: number;
 }
 
-/** What the cores of a process are made with. */
-export interface Context {
+/** What cores are made with, whatever they are reached through. */
+export interface CoreContext {
   readonly config: Config;
   readonly log: Log;
   readonly id: number;
   readonly life: Life;
-  readonly opened: Opened;
   readonly native: boolean;
+  /** Uniform in 0…1. */
+  readonly random: () => number;
   /** The outbox of one role; it claims that role and this process's id. */
   outbox(role: Role): NativeOutbox | KernelPaxosOutbox;
+}
+
+/** What the cores of a process are made with. */
+export interface Context extends CoreContext {
+  readonly opened: Opened;
 }
 
 export interface Built {
@@ -81,6 +87,7 @@ export class Process {
       life,
       opened: this.opened,
       native: config.settings.wire === "native",
+      random: Math.random,
       outbox: (role) => {
         const outbox = wire.outbox(role, id);
         claims.push({ role, roleName: roleName(role), outbox: outbox satisfies Outbox });
