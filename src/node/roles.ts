@@ -68,8 +68,9 @@ export class Roles implements Receiver {
     let more = false;
     if (this.#learner !== null && !this.#learner.deliver()) more = true;
     if (this.#proposer?.pump() === true) more = true;
-    if (this.#client?.pump(nowUs + this.cores.wallOffsetUs) === true) more = true;
     for (let i = 0; i < this.#extras.length; i++) if (this.#extras[i]!.pump?.(nowUs) === true) more = true;
+    // After the extras: what a device just delivered makes room for the client's next value.
+    if (this.#client?.pump(nowUs + this.cores.wallOffsetUs) === true) more = true;
     return more;
   }
 
