@@ -5,7 +5,7 @@ import { formatAddress } from "../net/address.ts";
 import { ADDRESS_WORDS } from "../net/link.ts";
 import type { Acceptor } from "../protocol/acceptor.ts";
 import type { TrimRule } from "../protocol/trim_rule.ts";
-import type { Context } from "./process.ts";
+import type { CoreContext } from "./process.ts";
 import type { Extra } from "./roles.ts";
 
 const LOOK_US = 1_000_000;
@@ -13,14 +13,14 @@ const AGAIN_MS = 10_000;
 const HALF = 0.5;
 
 export class AcceptorWatch implements Extra {
-  readonly #context: Context;
+  readonly #context: CoreContext;
   readonly #acceptor: Acceptor;
   readonly #rule: TrimRule | null;
   #dueUs = 0;
   #refused = 0;
 
   /** `rule`: who has reported what; null in the Kernel_Paxos wire, where whoever trims simply says so. */
-  constructor(context: Context, acceptor: Acceptor, rule: TrimRule | null) {
+  constructor(context: CoreContext, acceptor: Acceptor, rule: TrimRule | null) {
     this.#context = context;
     this.#acceptor = acceptor;
     this.#rule = rule;
@@ -50,7 +50,7 @@ export class AcceptorWatch implements Extra {
     if (rule === null) return `no learner trims; ${fix}`;
     const slowest = rule.slowest(nowUs);
     if (slowest < 0) return `no learner that may trim is heard; ${fix}`;
-    const { peers } = this.#context.opened;
+    const { peers } = this.#context;
     const kind = this.#context.config.link;
     const where = formatAddress(kind, peers.addresses, slowest * ADDRESS_WORDS);
     return `the learner at ${where} (id ${peers.id[slowest]}) has acknowledged instance ${rule.reported(slowest)} only`;

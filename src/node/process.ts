@@ -5,6 +5,7 @@
 import type { Config, Member } from "../config/config.ts";
 import { CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
+import type { Peers } from "../net/peers.ts";
 import type { Outbox } from "../protocol/outbox.ts";
 import type { Life, Peer } from "../protocol/types.ts";
 import { Role } from "../protocol/types.ts";
@@ -37,6 +38,7 @@ export interface CoreContext {
   readonly id: number;
   readonly life: Life;
   readonly native: boolean;
+  readonly peers: Peers;
   /** Uniform in 0…1. */
   readonly random: () => number;
   /** The outbox of one role; it claims that role and this process's id. */
@@ -87,6 +89,7 @@ export class Process {
       life,
       opened: this.opened,
       native: config.settings.wire === "native",
+      peers,
       random: Math.random,
       outbox: (role) => {
         const outbox = wire.outbox(role, id);
