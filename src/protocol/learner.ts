@@ -312,7 +312,7 @@ export class Learner {
     if (this.#options.statesTellHighest || this.next === 0) return;
     if (this.catchingUp && this.#probedTo > 0) {
       if (this.next > this.#probedTo) this.#probeDueUs = this.#nowUs;
-      else if (this.#nowUs - this.#probedUs > PROBE_ANSWER_US) this.catchingUp = false;
+      else if (this.#nowUs - this.#probedUs >= PROBE_ANSWER_US) this.catchingUp = false;
     }
     if (this.#nowUs < this.#probeDueUs) return;
     this.#probedTo = this.next + REPEAT_SPAN - 1;
