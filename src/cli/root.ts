@@ -24,6 +24,10 @@ export const rootCommand: KpaxosCommand = defineKpaxosCommand({
       description: "run one role of a cluster, or a client",
       load: async () => (await import("./run.ts")).runCommand,
     },
+    submit: {
+      description: "have values chosen, and exit 0 once they are",
+      load: async () => (await import("./submit.ts")).submitCommand,
+    },
     config: {
       description: "check a paxos.conf, show the effective configuration",
       load: async () => (await import("./config.ts")).configCommand,

@@ -10,13 +10,13 @@ import { DeviceSource } from "../delivery/device_source.ts";
 import { CliError, ExitCode } from "../error.ts";
 import { type Address, parseAddress } from "../net/address.ts";
 import { buildLearner } from "../node/build.ts";
+import { BusyNote } from "../node/busy_note.ts";
 import { ClientFigures } from "../node/client_figures.ts";
 import { ClientRun } from "../node/client_run.ts";
 import { type Built, type Context, Process } from "../node/process.ts";
-import type { Extra } from "../node/roles.ts";
 import { Client, type ValueFormat } from "../protocol/client.ts";
 import { NativeValues } from "../protocol/native_values.ts";
-import { type Peer, Role } from "../protocol/types.ts";
+import { Role } from "../protocol/types.ts";
 import type { KernelPaxosOutbox } from "../wire/kernel_paxos_outbox.ts";
 import { KernelPaxosValues } from "../wire/kernel_paxos_values.ts";
 import type { NativeOutbox } from "../wire/native_outbox.ts";
@@ -159,20 +159,15 @@ function build(context: Context, args: ClientArgs, run: ClientRun, process: () =
     outbox,
     figures,
   );
-  let busy = 0;
-  const noteBusy: Extra = {
-    onBusy: (_from: Peer, reason) => {
-      busy = reason;
-    },
-  };
+  const busy = new BusyNote();
   run.attach(client, figures, process);
   const source = buildSource(context, args, client, outbox, [firstSession, firstSession + args.nclients]);
   log.debug(`sessions ${firstSession} to ${firstSession + args.nclients - 1}`);
   return {
     ...source,
     cores: { client, ...source.cores },
-    extras: [...(source.extras ?? []), run, noteBusy],
-    client: { proposerId: args["proposer-id"], busy: () => busy },
+    extras: [...(source.extras ?? []), run, busy],
+    client: { proposerId: args["proposer-id"], busy: () => busy.reason },
     progress: () => (client.ready && client.outstanding === 0 ? null : client.counters.delivered),
   };
 }

@@ -95,13 +95,12 @@ function proposerReasons({ cores, config, busy, proposerId, peers, members, nowU
   if (busy === Busy.notLeader) reasons.push("the proposer does not lead and knows nobody who does");
   if (proposerId !== undefined) {
     const peer = members.proposers[proposerId]!;
-    if (
-      nowUs - peers.lastHeardUs[peer]! > SILENT_US &&
-      config.settings.wire === "native" &&
-      config.link === "ethernet"
-    ) {
-      reasons.push(`${named("proposer", [config.proposers[proposerId]!])} was not heard`);
-    }
+    const name = named("proposer", [config.proposers[proposerId]!]);
+    const isHeard = nowUs - peers.lastHeardUs[peer]! <= SILENT_US;
+    // Only multicasts of the native wire reach a client from a proposer that has nothing to tell it.
+    const canBeHeard = config.settings.wire === "native" && config.link === "ethernet";
+    if (!isHeard && canBeHeard) reasons.push(`${name} was not heard: is it running?`);
+    else if (!isHeard) reasons.push(`values sent to ${name} do not come back: is it running?`);
   }
   return reasons;
 }

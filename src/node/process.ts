@@ -5,6 +5,8 @@
 import type { Config, Member } from "../config/config.ts";
 import { CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
+import { formatAddress } from "../net/address.ts";
+import { ADDRESS_WORDS } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
 import type { Outbox } from "../protocol/outbox.ts";
 import type { Life, Peer } from "../protocol/types.ts";
@@ -17,6 +19,7 @@ import { newLife } from "./identity.ts";
 import { type Opened, open } from "./open.ts";
 import { type Cores, type Extra, Roles } from "./roles.ts";
 import { nowUs, Runner, type Sleeper } from "./run.ts";
+import { traceOutbox, traceReceiver } from "./trace.ts";
 import { Node } from "./turn.ts";
 import { Watch } from "./watch.ts";
 
@@ -82,6 +85,8 @@ export class Process {
     this.opened = open({ ...options, life });
     const { link, wire, peers, members, where } = this.opened;
     const claims: Claim[] = [];
+    const name = (peer: number): string =>
+      peer < 0 ? "nobody" : formatAddress(config.link, peers.addresses, peer * ADDRESS_WORDS);
     const context: Context = {
       config,
       log,
@@ -92,7 +97,8 @@ export class Process {
       peers,
       random: Math.random,
       outbox: (role) => {
-        const outbox = wire.outbox(role, id);
+        const plain = wire.outbox(role, id);
+        const outbox = log.enabled("debug") ? traceOutbox(plain, log, name) : plain;
         claims.push({ role, roleName: roleName(role), outbox: outbox satisfies Outbox });
         return outbox;
       },
@@ -130,7 +136,8 @@ export class Process {
       acceptorOf: (peer: Peer) => members.acceptors.indexOf(peer),
       wallOffsetUs: Date.now() * 1000 - nowUs(),
     });
-    this.node = new Node(link, wire, new MemoryStorage(), roles);
+    const receiver = log.enabled("debug") ? traceReceiver(roles, log, name) : roles;
+    this.node = new Node(link, wire, new MemoryStorage(), roles, receiver);
     this.#runner = new Runner(this.node, link, built.sleeper);
   }
 

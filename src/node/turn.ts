@@ -5,6 +5,7 @@
  */
 import { DESCRIPTOR_WORDS, type Link, PORTS, Port } from "../net/link.ts";
 import { assert } from "../protocol/assert.ts";
+import type { Receiver } from "../protocol/receiver.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Wire } from "../wire/wire.ts";
 import type { Roles } from "./roles.ts";
@@ -14,14 +15,17 @@ export class Node {
   readonly wire: Wire;
   readonly storage: Storage;
   readonly roles: Roles;
+  readonly #receiver: Receiver;
   /** The last turn could not finish for want of transmit slots, or an application did not take its values. */
   hasMore = false;
 
-  constructor(link: Link, wire: Wire, storage: Storage, roles: Roles) {
+  /** `receiver`: who hears the messages, if it is not the roles themselves (a trace of them). */
+  constructor(link: Link, wire: Wire, storage: Storage, roles: Roles, receiver: Receiver = roles) {
     this.link = link;
     this.wire = wire;
     this.storage = storage;
     this.roles = roles;
+    this.#receiver = receiver;
   }
 
   /** Works on the `received` frames in the link's rx slots; returns how many tx slots to send. */
@@ -31,7 +35,7 @@ export class Node {
     roles.tick(nowUs);
     for (let i = 0; i < received; i++) {
       const descriptor = link.rxBase + i * DESCRIPTOR_WORDS;
-      wire.decode(descriptor, link.area.words[descriptor + PORTS]!, roles, nowUs);
+      wire.decode(descriptor, link.area.words[descriptor + PORTS]!, this.#receiver, nowUs);
     }
     let sealed = 0;
     for (;;) {
@@ -53,13 +57,13 @@ export class Node {
 
   /** Hands the frames of slots from…to − 1 to the cores of this process; false when none was for them. */
   #stepSelf(from: number, to: number, nowUs: number): boolean {
-    const { link, wire, roles } = this;
+    const { link, wire } = this;
     let any = false;
     for (let i = from; i < to; i++) {
       const descriptor = link.txBase + i * DESCRIPTOR_WORDS;
       if ((link.area.words[descriptor + PORTS]! & Port.self) === 0) continue;
       any = true;
-      wire.decode(descriptor, Port.self, roles, nowUs);
+      wire.decode(descriptor, Port.self, this.#receiver, nowUs);
     }
     return any;
   }

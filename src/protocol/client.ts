@@ -48,6 +48,8 @@ const ROOM_RESERVE = 8;
 export class Client {
   readonly counters = { submitted: 0, delivered: 0, resent: 0, duplicates: 0, tooLarge: 0 };
   proposerId: number;
+  /** Stop after so many values; may be raised while running. */
+  limit: number;
   /** Nothing is sent before deliveries can be heard. */
   ready = false;
   readonly #options: ClientOptions;
@@ -74,6 +76,7 @@ export class Client {
     this.#outbox = outbox;
     this.#sink = sink;
     this.proposerId = options.proposerId;
+    this.limit = options.values;
     this.#sequence = new Float64Array(slots);
     this.#stampUs = new Float64Array(slots);
     this.#firstSentUs = new Float64Array(slots);
@@ -92,7 +95,7 @@ export class Client {
   }
 
   get isDone(): boolean {
-    return this.counters.submitted >= this.#options.values && this.outstanding === 0;
+    return this.counters.submitted >= this.limit && this.outstanding === 0;
   }
 
   /** A delivered instance (or value): ours are counted and their places are free again. */
@@ -122,7 +125,7 @@ export class Client {
   /** Sends values for all idle places; true when frames ran out before. `wallUs` is the time of day. */
   pump(wallUs: number): boolean {
     if (!this.ready) return false;
-    while (this.#idleCount > 0 && this.counters.submitted < this.#options.values) {
+    while (this.#idleCount > 0 && this.counters.submitted < this.limit) {
       if (this.#outbox.room() < ROOM_RESERVE) return true;
       const slot = this.#idle[--this.#idleCount]!;
       // A place's sequences are its own: place p of o takes p + 1, p + 1 + o, p + 1 + 2o, …
