@@ -55,8 +55,11 @@ export class Runner {
     this.#stopping = true;
     setImmediate(() => {
       try {
-        farewell();
         this.#link.step(this.#node.turn(nowUs(), this.#link.step(this.#ntx, 0)), 0);
+        // Not before that turn: a turn begins with empty slots.
+        this.#node.wire.clear();
+        farewell();
+        this.#link.step(this.#node.wire.seal(), 0);
         this.#finish?.();
       } catch (error) {
         this.#fail?.(error);
