@@ -62,6 +62,8 @@ export interface LearnerOptions {
   readonly beginning: number;
   readonly canTrim: boolean;
   readonly trimEvery: number;
+  /** … and at the latest after so many bytes: acceptors hold no more than a few times as much. */
+  readonly trimBytes: number;
 }
 
 export class Learner {
@@ -100,6 +102,8 @@ export class Learner {
   #probedUs = Number.NEGATIVE_INFINITY;
   #reportDueUs = 0;
   #reported = 0;
+  /** Bytes delivered since the last report. */
+  #unreportedBytes = 0;
   #pressure = false;
 
   constructor(options: LearnerOptions, outbox: Outbox, application: Application) {
@@ -200,6 +204,7 @@ export class Learner {
         this.counters.stalled++;
         return false;
       }
+      this.#unreportedBytes += window.length(iid);
       this.#valueBytes += (window.length(iid) - this.#valueBytes) / 16;
       window.release(iid);
       this.next = iid + 1;
@@ -386,10 +391,16 @@ export class Learner {
   /** Tells the acceptors up to where this learner needs nothing any more. */
   #report(): void {
     const acknowledged = Math.min(this.#application.acknowledged(), this.next - 1);
-    const grown = acknowledged - this.#reported >= this.#options.trimEvery;
+    const { trimEvery, trimBytes } = this.#options;
+    const grown =
+      acknowledged - this.#reported >= trimEvery ||
+      (this.#unreportedBytes >= trimBytes && acknowledged > this.#reported);
     if (!grown && this.#nowUs < this.#reportDueUs) return;
     const news = grown || (this.#pressure && acknowledged > this.#reported);
-    if (news) this.#reported = acknowledged;
+    if (news) {
+      this.#reported = acknowledged;
+      this.#unreportedBytes = 0;
+    }
     if (!news && !this.#options.statesTellHighest && !this.#trimLags()) {
       // Kernel_Paxos wire: a trim is an order, not a report; it is repeated only where it was lost.
       this.#reportDueUs = this.#nowUs + REPORT_US;
