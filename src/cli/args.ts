@@ -29,12 +29,12 @@ interface Flag {
   readonly arg: FlagArg;
 }
 
-/** Every way of writing a flag: `--trim-every`, `--trimEvery`, `-t`, and `--no-x` (value false) of booleans. */
+/** Every way of writing a flag: `--trim-every`, `--trimEvery`, `--trim_every`, `-t`, and `--no-x` (value false) of booleans. */
 function spellings(args: ArgsDef): Map<string, Flag & { readonly negated: boolean }> {
   const table = new Map<string, Flag & { readonly negated: boolean }>();
   for (const [key, arg] of Object.entries(args)) {
     if (arg.type === "positional") continue;
-    for (const name of [key, kebab(key), camel(key), ...aliasesOf(arg)]) {
+    for (const name of [key, kebab(key), camel(key), snake(key), ...aliasesOf(arg)]) {
       table.set(dashed(name), { key, arg, negated: false });
       if (arg.type === "boolean" && name.length > 1) table.set(`--no-${name}`, { key, arg, negated: true });
     }
@@ -44,6 +44,11 @@ function spellings(args: ArgsDef): Map<string, Flag & { readonly negated: boolea
 
 function camel(name: string): string {
   return name.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** As the manuals write module parameters: `value_size`. */
+function snake(name: string): string {
+  return kebab(name).replaceAll("-", "_");
 }
 
 export function dashed(name: string): string {

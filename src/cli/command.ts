@@ -14,6 +14,8 @@ interface Common {
   /** What stands for the value in help: `--if NAME`. */
   readonly valueHint?: string;
   readonly required?: boolean;
+  /** A setting of `paxos.conf`: help lists these apart. */
+  readonly isSetting?: boolean;
 }
 
 /** `--x`, `--no-x`, `--x=yes|no|true|false`. */

@@ -89,10 +89,12 @@ export function helpText(command: KpaxosCommand, path: string, style: Style = PL
       style,
     ),
   );
-  const flags = args.flatMap(([k, a]): Row[] =>
-    a.type === "positional" ? [] : [[flagUsage(k, a), flagText(a)]],
-  );
-  section("Flags", rows([...flags, ["-h, --help", "show this help"]], style));
+  const flags = (settings: boolean): Row[] =>
+    args.flatMap(([k, a]): Row[] =>
+      a.type === "positional" || (a.isSetting === true) !== settings ? [] : [[flagUsage(k, a), flagText(a)]],
+    );
+  section("Flags", rows([...flags(false), ["-h, --help", "show this help"]], style));
+  section("Settings of paxos.conf as flags", rows(flags(true), style));
   for (const note of command.meta.notes ?? []) out.push("", ...wrap(note, style.width));
   if (subCommands.length > 0) out.push("", `${path} COMMAND --help says more about a command.`);
   return `${out.join("\n")}\n`;

@@ -9,8 +9,8 @@ import type { ArgsDef, ArgValue, FlagArg } from "./command.ts";
 const VALUE_HINTS = { integer: "N", duration: "DURATION", size: "SIZE", text: "TEXT" } as const;
 /** `-i` is the interface in the programs of the 2018 manual. */
 const ALIASES: Readonly<Record<string, readonly string[]>> = {
-  interface: ["if", "i"],
-  "learner-catch-up": ["catch-up"],
+  interface: ["if", "i", "if-name", "if_name"],
+  "learner-catch-up": ["catch-up", "catch_up"],
 };
 
 /** Without defaults, so that a flag that was not given leaves the file its say. */
@@ -22,7 +22,7 @@ function flagOf(spec: Spec): FlagArg {
   const usual = formatValue(spec, spec.default);
   const description = usual === "" ? spec.summary : `${spec.summary} (unless set: ${usual})`;
   const alias = ALIASES[spec.key];
-  const common = alias === undefined ? { description } : { description, alias };
+  const common = { description, isSetting: true, ...(alias === undefined ? {} : { alias }) };
   if (spec.kind === "boolean") return { type: "boolean", ...common };
   if (spec.kind === "choice") {
     const options = [...spec.choices, ...Object.keys(spec.accepted ?? {})];
@@ -46,7 +46,7 @@ export function settingFlags(args: Readonly<Record<string, ArgValue>>): Flags {
 export const fileArg = {
   file: {
     type: "string",
-    alias: "f",
+    alias: ["f", "path"],
     valueHint: "FILE",
     default: "paxos.conf",
     description: "the configuration",
