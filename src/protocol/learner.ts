@@ -302,7 +302,11 @@ export class Learner {
       return;
     }
     if (this.#nowUs < this.#askDueUs) return;
-    if (this.#nowUs - this.#blockedSinceUs > HOLE_MAX_US) this.#skipTrimmed();
+    if (this.#nowUs - this.#blockedSinceUs > HOLE_MAX_US) {
+      // What nobody can repeat may be a hole that a proposer has to fill, and proposers wait for the catching up.
+      this.catchingUp = false;
+      this.#skipTrimmed();
+    }
     if (!this.#isBlocked()) return;
     this.#ask();
     this.#askPauseUs = Math.min(this.#askPauseUs * 2, HOLE_MAX_US);

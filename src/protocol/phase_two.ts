@@ -84,7 +84,9 @@ export class PhaseTwo {
     if (this.#scanIid < window.low) this.#scanIid = window.low;
     if (!this.#options.perInstance) return this.#runPrepared(this.#nextIid) || (!stalled && this.#runNew());
     const more = this.#instances.fill(this.#ballot, this.#options.preexecWindow, ROOM_RESERVE, nowUs);
-    const rest = this.#runPrepared(this.#instances.nextIid);
+    // Ridden prepares reach further than what may be in flight.
+    const end = Math.min(this.#instances.nextIid, window.low + this.#options.preexecWindow);
+    const rest = this.#runPrepared(end);
     if (this.#instances.takeOpened()) this.#retryIn(this.#retry.firstUs());
     return more || rest;
   }
@@ -123,13 +125,15 @@ export class PhaseTwo {
   #runPrepared(end: number): boolean {
     const window = this.#window;
     const perInstance = this.#options.perInstance;
+    // A new value does not go past an instance that is not prepared yet: nothing might ever come to fill that hole.
+    let inOrder = true;
     for (let iid = this.#scanIid; iid < end; iid++) {
       if (this.#outbox.room() < ROOM_RESERVE) return true;
       if (window.status(iid) === Status.prepared && window.ballot(iid) === this.#ballot) {
         // A recovered instance without a value becomes a no-op (native wire); else it waits for a client's.
         const hasValue = window.hasAdopted(iid) || window.hasOwn(iid) || !perInstance;
-        if (hasValue || this.#takeValue(iid)) this.#accept(iid);
-      }
+        if (hasValue || (inOrder && this.#takeValue(iid))) this.#accept(iid);
+      } else if (window.status(iid) < Status.prepared) inOrder = false;
       if (iid === this.#scanIid && window.status(iid) >= Status.accepting) this.#scanIid++;
     }
     return false;
