@@ -85,7 +85,7 @@ describe("streams and exit codes", () => {
 
   const refusals: readonly [string, RegExp][] = [
     ["frme", /^error: unknown command "frme" for "kpaxos"\nhint: did you mean kpaxos frame\?\n$/],
-    ["zzzzzz", /^error: unknown command "zzzzzz" for "kpaxos"\nhint: commands: run, config, /],
+    ["zzzzzz", /^error: unknown command "zzzzzz" for "kpaxos"\nhint: commands: run, /],
     ["config chekc", /did you mean kpaxos config check\?/],
     ["config", /^kpaxos config: /],
     ["--vrsion", /unknown flag --vrsion for "kpaxos"\nhint: did you mean --version\?/],

@@ -34,7 +34,12 @@ function spellings(args: ArgsDef): Map<string, Flag & { readonly negated: boolea
   const table = new Map<string, Flag & { readonly negated: boolean }>();
   for (const [key, arg] of Object.entries(args)) {
     if (arg.type === "positional") continue;
-    for (const name of [key, kebab(key), camel(key), snake(key), ...aliasesOf(arg)]) {
+    for (const name of [key, ...aliasesOf(arg)].flatMap((word) => [
+      word,
+      kebab(word),
+      camel(word),
+      snake(word),
+    ])) {
       table.set(dashed(name), { key, arg, negated: false });
       if (arg.type === "boolean" && name.length > 1) table.set(`--no-${name}`, { key, arg, negated: true });
     }

@@ -9,8 +9,8 @@ import type { ArgsDef, ArgValue, FlagArg } from "./command.ts";
 const VALUE_HINTS = { integer: "N", duration: "DURATION", size: "SIZE", text: "TEXT" } as const;
 /** `-i` is the interface in the programs of the 2018 manual. */
 const ALIASES: Readonly<Record<string, readonly string[]>> = {
-  interface: ["if", "i", "if-name", "if_name"],
-  "learner-catch-up": ["catch-up", "catch_up"],
+  interface: ["if", "i", "if-name"],
+  "learner-catch-up": ["catch-up"],
 };
 
 /** Without defaults, so that a flag that was not given leaves the file its say. */
