@@ -36,12 +36,14 @@ export class ClientFigures implements ClientSink {
   latency(): LatencyFigures {
     const histogram = this.#histogram;
     if (this.values === 0) return { mean: 0, p50: 0, p90: 0, p99: 0, p999: 0, max: 0 };
+    // A percentile is the upper end of its bucket, which may lie above the highest value seen.
+    const at = (percent: number): number => Math.min(histogram.max, histogram.percentile(percent));
     return {
       mean: Math.round(histogram.mean * 10) / 10,
-      p50: histogram.percentile(50),
-      p90: histogram.percentile(90),
-      p99: histogram.percentile(99),
-      p999: histogram.percentile(99.9),
+      p50: at(50),
+      p90: at(90),
+      p99: at(99),
+      p999: at(99.9),
       max: histogram.max,
     };
   }
