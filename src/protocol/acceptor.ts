@@ -100,7 +100,8 @@ export class Acceptor {
     }
     const at = log.offsetAt(iid);
     const riding = promiseIid === 0 ? 0 : this.#ridingPromise(from, promiseIid, ballot);
-    this.#outbox.accepted(iid, riding, ballot, life, log.arena.bytes, at, length);
+    // What is kept, not what came: a repeat of this ballot with another value changes nothing.
+    this.#outbox.accepted(iid, riding, ballot, life, log.arena.bytes, at, log.lengthAt(iid));
   }
 
   onRepeat(from: Peer, first: number, last: number): void {

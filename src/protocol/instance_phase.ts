@@ -36,9 +36,12 @@ export class InstancePhase {
     return false;
   }
 
-  /** The instance whose prepare rides on the next accept; 0 when the window is full. */
+  /**
+   * The instance whose prepare rides on the next accept; 0 when so many are open. What is in phase 2 does not count
+   * against the preexecution window: with that, each accept opens the instance that comes a window later.
+   */
   ride(ballot: Ballot, preexecWindow: number, nowUs: number): number {
-    return this.#open(ballot, preexecWindow, nowUs);
+    return this.#open(ballot, 2 * preexecWindow, nowUs);
   }
 
   /** Whether prepares were sent since this was last asked. */

@@ -350,7 +350,7 @@ export class Proposer implements ChosenObserver {
   /** A quorum has promised everything from `start` on: propose again what may be chosen, fill the gaps, then serve. */
   #lead(): void {
     const window = this.window;
-    const start = this.#range.start;
+    const start = Math.max(this.#range.start, window.low);
     if (this.#learner.next === 0) this.#learner.startAt(start);
     let end = Math.max(this.#range.highestIid, start - 1);
     for (let iid = end + 1; iid < window.low + window.instances; iid++) if (window.hasOwn(iid)) end = iid;

@@ -148,9 +148,10 @@ export class ProposerWindow {
     const own = this.#ownLength[slot]!;
     if (own !== NO_VALUE) {
       const at = this.#ownOffset[slot]!;
-      const won = isOurs
-        ? this.#adoptedLength[slot] === NO_VALUE
-        : own === length && sameBytes(this.arena.bytes, at, bytes, offset, length);
+      // An adopted value can be our own of a former ballot.
+      const won =
+        (isOurs && this.#adoptedLength[slot] === NO_VALUE) ||
+        (own === length && sameBytes(this.arena.bytes, at, bytes, offset, length));
       if (won) this.arena.free(at, own);
       else this.requeue(at, own);
       this.#ownLength[slot] = NO_VALUE;

@@ -57,6 +57,8 @@ export class RangePhase {
 
   onRecord(iid: number, ballot: Ballot, bytes: Uint8Array, offset: number, length: number): void {
     if (!this.#reading || iid < this.start || iid > this.#last) return;
+    // Learned to be chosen since the prepare was sent.
+    if (iid < this.#window.low) return;
     if (this.#window.covers(iid) && this.#window.adopt(iid, ballot, bytes, offset, length)) {
       if (iid > this.highestIid) this.highestIid = iid;
       return;
