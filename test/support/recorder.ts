@@ -1,0 +1,241 @@
+/**
+ * What a core says, as one short line a call: for transcripts and for tests that compare a few messages. Peers are
+ * named a0 (acceptor 0), p1, l0, c0; ballots are written round.id, `none` when there is none.
+ */
+import { type BallotScheme, ballotOwner, ballotRound, NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
+import type { Journal } from "../../src/protocol/journal.ts";
+import type { Application } from "../../src/protocol/learner.ts";
+import type { Outbox } from "../../src/protocol/outbox.ts";
+import { type Ballot, Busy, type Life, MAX_IID, NO_PEER, type Peer } from "../../src/protocol/types.ts";
+
+const LETTERS = "aplc";
+const PEERS_PER_ROLE = 16;
+
+export function peerOf(name: string): Peer {
+  const role = LETTERS.indexOf(name[0] ?? "");
+  const id = Number(name.slice(1));
+  if (role < 0 || !Number.isInteger(id) || id < 0 || id >= PEERS_PER_ROLE)
+    throw new Error(`no peer "${name}"`);
+  return (role * PEERS_PER_ROLE + id) as Peer;
+}
+
+export function peerName(peer: Peer): string {
+  return peer === NO_PEER
+    ? "nobody"
+    : `${LETTERS[Math.floor(peer / PEERS_PER_ROLE)]}${peer % PEERS_PER_ROLE}`;
+}
+
+export function textOf(bytes: Uint8Array, offset: number, length: number): string {
+  const view = bytes.subarray(offset, offset + length);
+  if (length > 24) return `${textOf(bytes, offset, 4)}…(${length})`;
+  const isText = view.every((byte) => byte > 0x20 && byte < 0x7f);
+  return isText ? Buffer.from(view).toString("latin1") : `0x${Buffer.from(view).toString("hex")}`;
+}
+
+export interface RecorderOptions {
+  readonly scheme?: BallotScheme;
+  readonly maxValue?: number;
+  /** Records that one frame of a range promise holds. */
+  readonly promiseRecords?: number;
+}
+
+export class Recorder implements Outbox {
+  readonly maxValue: number;
+  lines: string[] = [];
+  /** Frames still free; counted down by what may be sent in bulk. */
+  frames = 1000;
+  /** Whether the application takes what is delivered, and up to where it is done with it. */
+  takes = true;
+  acknowledgedIid = 0;
+  readonly journal: Journal = {
+    promised: (from, ballot, life) =>
+      this.#say(`write promised from=${from} ballot=${this.ballot(ballot)} life=${life}`),
+    promisedAt: (iid, ballot) => this.#say(`write promised iid=${iid} ballot=${this.ballot(ballot)}`),
+    accepted: (iid, ballot, life, bytes, offset, length) => {
+      const value = textOf(bytes, offset, length);
+      this.#say(`write accepted iid=${iid} ballot=${this.ballot(ballot)} life=${life} value=${value}`);
+    },
+    trimmed: (iid) => this.#say(`write trimmed iid=${iid}`),
+  };
+  readonly application: Application = {
+    deliver: (iid, bytes, offset, length) => {
+      if (this.takes) this.#say(`deliver iid=${iid} value=${textOf(bytes, offset, length)}`);
+      return this.takes;
+    },
+    skipped: (first, last) => this.#say(`skipped first=${first} last=${last}`),
+    acknowledged: () => this.acknowledgedIid,
+  };
+  readonly #scheme: BallotScheme;
+  readonly #promiseRecords: number;
+  #recordsLeft = 0;
+
+  constructor(options: RecorderOptions = {}) {
+    this.#scheme = options.scheme ?? NATIVE_BALLOTS;
+    this.maxValue = options.maxValue ?? 1024;
+    this.#promiseRecords = options.promiseRecords ?? 1000;
+  }
+
+  /** The lines since this was last asked. */
+  take(): string[] {
+    const lines = this.lines;
+    this.lines = [];
+    return lines;
+  }
+
+  ballot(ballot: number): string {
+    return ballot === 0
+      ? "none"
+      : `${ballotRound(this.#scheme, ballot as Ballot)}.${ballotOwner(this.#scheme, ballot as Ballot)}`;
+  }
+
+  room(): number {
+    return this.frames;
+  }
+
+  // ── the outbox ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  prepare(iid: number, ballot: Ballot): void {
+    this.#say(`prepare iid=${iid} ballot=${this.ballot(ballot)}`);
+  }
+  prepareTo(aid: number, iid: number, ballot: Ballot): void {
+    this.#say(`prepare to=a${aid} iid=${iid} ballot=${this.ballot(ballot)}`);
+  }
+  accept(
+    iid: number,
+    promiseIid: number,
+    ballot: Ballot,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    this.frames--;
+    const riding = promiseIid === 0 ? "" : ` riding=${promiseIid}`;
+    this.#say(
+      `accept iid=${iid}${riding} ballot=${this.ballot(ballot)} value=${textOf(bytes, offset, length)}`,
+    );
+  }
+  chosen(iid: number, ballot: Ballot, now: boolean): void {
+    if (now) this.#say(`chosen iid=${iid} ballot=${this.ballot(ballot)}`);
+  }
+  promise(
+    to: Peer,
+    iid: number,
+    ballot: Ballot,
+    valueBallot: Ballot,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    const value =
+      valueBallot === 0
+        ? ""
+        : ` valueBallot=${this.ballot(valueBallot)} value=${textOf(bytes, offset, length)}`;
+    this.#say(`promise to=${peerName(to)} iid=${iid} ballot=${this.ballot(ballot)}${value}`);
+  }
+  promiseBegin(to: Peer, ballot: Ballot, life: Life, asked: number, first: number, trimIid: number): boolean {
+    this.#recordsLeft = this.#promiseRecords;
+    const who = `to=${peerName(to)} ballot=${this.ballot(ballot)} life=${life}`;
+    this.#say(`promise ${who} asked=${asked} first=${first} trim=${trimIid}`);
+    return true;
+  }
+  promiseRecord(
+    iid: number,
+    valueBallot: Ballot,
+    valueLife: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): boolean {
+    if (this.#recordsLeft-- === 0) return false;
+    const value = textOf(bytes, offset, length);
+    this.#say(
+      `  record iid=${iid} valueBallot=${this.ballot(valueBallot)} valueLife=${valueLife} value=${value}`,
+    );
+    return true;
+  }
+  promiseEnd(last: number): void {
+    this.#say(`  end last=${last === MAX_IID ? "max" : last}`);
+  }
+  preempted(to: Peer, iid: number, ballot: Ballot): void {
+    this.#say(`preempted to=${peerName(to)} iid=${iid} ballot=${this.ballot(ballot)}`);
+  }
+  accepted(
+    iid: number,
+    promiseIid: number,
+    ballot: Ballot,
+    life: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    const riding = promiseIid === 0 ? "" : ` riding=${promiseIid}`;
+    const value = textOf(bytes, offset, length);
+    this.#say(`accepted iid=${iid}${riding} ballot=${this.ballot(ballot)} life=${life} value=${value}`);
+  }
+  acceptorState(trimIid: number, highestIid: number, flags: number): void {
+    this.#say(`acceptorState trim=${trimIid} highest=${highestIid}${flagsText(flags)}`);
+  }
+  repeated(
+    to: Peer,
+    iid: number,
+    ballot: Ballot,
+    life: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    this.frames--;
+    const value = textOf(bytes, offset, length);
+    this.#say(
+      `repeated to=${peerName(to)} iid=${iid} ballot=${this.ballot(ballot)} life=${life} value=${value}`,
+    );
+  }
+  acceptorStateTo(to: Peer, trimIid: number, highestIid: number, flags: number): void {
+    this.#say(`acceptorState to=${peerName(to)} trim=${trimIid} highest=${highestIid}${flagsText(flags)}`);
+  }
+  acceptorOk(to: Peer): void {
+    this.#say(`acceptorOk to=${peerName(to)}`);
+  }
+  learnerHi(aid: number): void {
+    this.#say(`learnerHi to=a${aid}`);
+  }
+  learnerDel(): void {
+    this.#say("learnerDel");
+  }
+  repeat(aid: number, first: number, last: number): void {
+    this.#say(`repeat to=a${aid} first=${first} last=${last}`);
+  }
+  trim(iid: number): void {
+    this.#say(`trim iid=${iid}`);
+  }
+  clientValue(proposerId: number, bytes: Uint8Array, offset: number, length: number, hops: number): void {
+    this.#say(`clientValue to=p${proposerId} hops=${hops} value=${textOf(bytes, offset, length)}`);
+  }
+  busy(to: Peer, reason: Busy): void {
+    const name = Object.entries(Busy).find(([, value]) => value === reason)![0];
+    this.#say(`busy to=${peerName(to)} reason=${name}`);
+  }
+  claim(uptimeMs: number): void {
+    this.#say(`claim uptimeMs=${uptimeMs}`);
+  }
+  sessionOpen(first: number, end: number): void {
+    this.#say(`sessionOpen first=${first} end=${end}`);
+  }
+  sessionOk(to: Peer, connection: number): void {
+    this.#say(`sessionOk to=${peerName(to)} connection=${connection}`);
+  }
+  sessionClose(connection: number): void {
+    this.#say(`sessionClose connection=${connection}`);
+  }
+  sessionValue(to: Peer, bytes: Uint8Array, offset: number, length: number): void {
+    this.#say(`sessionValue to=${peerName(to)} value=${textOf(bytes, offset, length)}`);
+  }
+
+  #say(line: string): void {
+    this.lines.push(line);
+  }
+}
+
+function flagsText(flags: number): string {
+  return `${(flags & 1) !== 0 ? " halfFull" : ""}${(flags & 2) !== 0 ? " full" : ""}`;
+}
