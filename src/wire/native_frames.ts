@@ -10,7 +10,7 @@ import { assert } from "../protocol/assert.ts";
 import { copyBytes } from "../protocol/bytes.ts";
 import type { Life, Peer } from "../protocol/types.ts";
 
-import { CHECKSUM_BYTES, HEADER_BYTES, NATIVE_MAGIC, NATIVE_VERSION } from "./native_layout.ts";
+import { ALL_IDS, CHECKSUM_BYTES, HEADER_BYTES, NATIVE_MAGIC, NATIVE_VERSION } from "./native_layout.ts";
 import type { TxFrames } from "./tx_frames.ts";
 
 const HIGH = 2 ** 32;
@@ -219,6 +219,8 @@ export class NativeFrames {
     assert(multicast !== null, "only a link with multicast sends to everyone");
     for (let i = 0; i < ADDRESS_WORDS; i++) words[descriptor + ADDRESS + i] = multicast[i]!;
     const self = (target & 0xff & roles) !== 0 ? Port.self : 0;
-    words[descriptor + PORTS] = Port.wire | (this.hasLocalPeers ? Port.lo : 0) | self;
+    // What only a process of one id is to hear is a claim, and its twin may be a process of this host.
+    const local = this.hasLocalPeers || target >>> 8 !== ALL_IDS;
+    words[descriptor + PORTS] = Port.wire | (local ? Port.lo : 0) | self;
   }
 }
