@@ -7,17 +7,9 @@
  */
 import type { Subprocess } from "bun";
 import { CliError, ExitCode } from "../error.ts";
+import { buildBridge } from "./lab_build.ts";
 import { canMakeNamespaces } from "./lab_capability.ts";
-import {
-  type Host,
-  hostScript,
-  hubScript,
-  labPrefix,
-  MAX_HOSTS,
-  makeHosts,
-  portName,
-  sysctlScript,
-} from "./lab_names.ts";
+import { type Host, labPrefix, MAX_HOSTS, makeHosts, portName } from "./lab_names.ts";
 import { removeNamespaces, sweepLeftovers } from "./lab_sweep.ts";
 
 export {
@@ -87,19 +79,6 @@ function hook(signals: boolean): void {
   }
 }
 
-function run(argv: string[], input: string): void {
-  const result = Bun.spawnSync(argv, { stdin: Buffer.from(input), stdout: "ignore", stderr: "pipe" });
-  if (result.exitCode === 0) return;
-  const why = result.stderr.toString().trim();
-  throw new CliError(
-    `the laboratory could not be built: ${argv.join(" ")}: ${why || `exit ${result.exitCode}`}`,
-    {
-      exitCode: ExitCode.failure,
-      hint: "the kernel needs veth and bridge devices (modules veth, bridge)",
-    },
-  );
-}
-
 /**
  * Wraps a command so that the kernel ends it when this process dies, even by SIGKILL; where `setpriv` is missing the
  * next laboratory's sweep does it.
@@ -150,13 +129,8 @@ export class Lab {
   }
 
   #build(options: LabOptions): void {
-    const names = [this.hub, ...this.hosts.map((host) => host.name)];
-    run(["ip", "-batch", "-"], names.map((name) => `netns add ${name}\n`).join(""));
-    for (const name of names) {
-      run(["ip", "netns", "exec", name, "sh"], sysctlScript(name !== this.hub && (options.ip ?? false)));
-    }
-    run(["ip", "-netns", this.hub, "-batch", "-"], hubScript(this.hosts, this.mtu, options.bridge ?? true));
-    for (const host of this.hosts) run(["ip", "-netns", host.name, "-batch", "-"], hostScript(host));
+    const plan = { hub: this.hub, mtu: this.mtu, ip: options.ip ?? false, bridge: options.bridge ?? true };
+    buildBridge({ ...plan, enter: [] }, this.hosts);
   }
 
   /** Starts a program on host `index`. */

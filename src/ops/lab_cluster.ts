@@ -39,7 +39,7 @@ export interface StartOptions extends ProcessOptions {
 }
 
 export function configText(
-  network: Network,
+  network: Pick<Network, "takeAddress">,
   seats: readonly Seat[],
   settings: Readonly<Record<string, string>>,
 ): string {

@@ -67,6 +67,17 @@ export function sysctlScript(ip6: boolean): string {
   return lines.join("\n");
 }
 
+/** The cable of host `index`, from its namespace to the hub's. */
+export function cableLines(host: Host, index: number, mtu: number, bridge: boolean): string[] {
+  const port = portName(index);
+  const portMac = host.mac.replace("02:4b:50:00", "02:4b:50:ff");
+  return [
+    `link add ${port} mtu ${mtu} address ${portMac} type veth peer name ${host.interface} ` +
+      `netns ${host.name} mtu ${mtu} address ${host.mac}`,
+    `link set ${port} ${bridge ? `master ${BRIDGE} ` : ""}addrgenmode none up`,
+  ];
+}
+
 /** Commands for `ip -batch -` in the hub's namespace. */
 export function hubScript(hosts: readonly Host[], mtu: number, bridge: boolean): string {
   const lines = ["link set lo up"];
@@ -76,15 +87,7 @@ export function hubScript(hosts: readonly Host[], mtu: number, bridge: boolean):
       `link set ${BRIDGE} mtu ${mtu} addrgenmode none up`,
     );
   }
-  hosts.forEach((host, index) => {
-    const port = portName(index);
-    const portMac = host.mac.replace("02:4b:50:00", "02:4b:50:ff");
-    lines.push(
-      `link add ${port} mtu ${mtu} address ${portMac} type veth peer name ${host.interface} ` +
-        `netns ${host.name} mtu ${mtu} address ${host.mac}`,
-      `link set ${port} ${bridge ? `master ${BRIDGE} ` : ""}addrgenmode none up`,
-    );
-  });
+  for (const [index, host] of hosts.entries()) lines.push(...cableLines(host, index, mtu, bridge));
   return `${lines.join("\n")}\n`;
 }
 

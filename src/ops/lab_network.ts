@@ -79,7 +79,7 @@ export async function loopbackNetwork(count: number, address = "127.0.0.1"): Pro
 }
 
 /** Ports nobody uses now. All are held until the last is known, so that they differ. */
-async function freePorts(count: number, hostname: string): Promise<number[]> {
+export async function freePorts(count: number, hostname: string): Promise<number[]> {
   const sockets = await Promise.all(
     Array.from({ length: count }, () => Bun.udpSocket({ hostname, port: 0 })),
   );
