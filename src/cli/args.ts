@@ -263,14 +263,14 @@ function cittyArgs(args: ArgsDef): CittyArgsDef {
 export function readArgs(words: readonly string[], args: ArgsDef, path: string): Record<string, ArgValue> {
   const sorted = sort(words, args, path);
   const plain: string[] = [];
-  for (const [key, value] of sorted.flags) {
-    plain.push(value === true ? `--${key}` : value === false ? `--no-${key}` : `--${key}=${value}`);
-  }
+  // Switches are known already, and citty would take a switch called no-device for the opposite of device.
+  for (const [key, value] of sorted.flags) if (typeof value === "string") plain.push(`--${key}=${value}`);
   const parsed = parseArgs([...plain, "--", ...sorted.positionals], cittyArgs(args));
   const values: Record<string, ArgValue> = {};
   for (const [key, arg] of Object.entries(args)) {
     if (arg.type === "positional") continue;
-    if (!sorted.flags.has(key)) {
+    const given = sorted.flags.get(key);
+    if (given === undefined) {
       if (arg.required === true && arg.default === undefined) {
         throw usageError(
           `${path} needs --${kebab(key)}`,
@@ -280,8 +280,8 @@ export function readArgs(words: readonly string[], args: ArgsDef, path: string):
       values[key] = arg.default;
       continue;
     }
-    const value = parsed[key];
-    values[key] = convert(`--${kebab(key)}`, typeof value === "boolean" ? value : String(value), arg);
+    const value = typeof given === "boolean" ? given : String(parsed[key]);
+    values[key] = convert(`--${kebab(key)}`, value, arg);
   }
   for (const [key, value] of assign(parsed._, args, path)) values[key] = value;
   return values;

@@ -269,6 +269,11 @@ export class Learner {
     if (known >= quorumOf(this.#options.acceptors)) this.next = highest + 1;
   }
 
+  /** First instance that the window does not reach. */
+  get windowEnd(): number {
+    return this.next + this.window.instances;
+  }
+
   /** More is known to be in the log than was delivered. */
   get isBehind(): boolean {
     return this.next > 0 && this.highestIid >= this.next;

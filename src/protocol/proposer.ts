@@ -202,6 +202,18 @@ export class Proposer implements ChosenObserver {
     else this.#follow(owner);
   }
 
+  /**
+   * An acceptor has accepted something (Kernel_Paxos wire). So far beyond what our learner has asked for that is news: somebody
+   * leads, and a log that grows as fast as we can read it need not be read to its end before clients are served.
+   */
+  onAcceptedFar(iid: number, ballot: Ballot): void {
+    const { perInstance, scheme, id, proposers } = this.#options;
+    if (this.stage !== "waiting" || !perInstance || iid < this.#learner.windowEnd) return;
+    const owner = ballotOwner(scheme, ballot);
+    if (ballot > this.#seenBallot) this.#seenBallot = ballot;
+    if (owner !== id && owner < proposers) this.#follow(owner);
+  }
+
   onAcceptorState(aid: number, flags: number): void {
     this.#fullAcceptors[aid] = (flags & StateFlag.full) !== 0 ? 1 : 0;
   }
@@ -240,7 +252,7 @@ export class Proposer implements ChosenObserver {
     switch (this.stage) {
       case "waiting":
         if (nowUs >= this.#dueUs && (!this.#options.perInstance || !this.#learner.catchingUp))
-          this.#campaign();
+          this.#joinOrCampaign();
         break;
       case "passive":
         if (nowUs >= this.#takeOverUs()) this.#campaign();
@@ -309,6 +321,18 @@ export class Proposer implements ChosenObserver {
     this.#enter("waiting");
     this.leader = -1;
     this.#dueUs = this.#nowUs + us;
+  }
+
+  /**
+   * In the Kernel_Paxos wire nobody says that he leads: whoever comes to a log that another proposer has written last lets
+   * that one lead until it falls silent, instead of driving it out.
+   */
+  #joinOrCampaign(): void {
+    const { scheme, id, proposers, perInstance } = this.#options;
+    const last = ballotOwner(scheme, this.#seenBallot as Ballot);
+    const isNew = perInstance && this.ballot === NO_BALLOT && this.#seenBallot > 0;
+    if (isNew && last !== id && last < proposers) this.#follow(last);
+    else this.#campaign();
   }
 
   #campaign(): void {
