@@ -3,7 +3,8 @@
  * candidate value, and the ballot at which a quorum has accepted. A window bounded in instances and bytes.
  *
  * Invariant: an instance is chosen at (ballot, life) only when a quorum of distinct acceptors has reported exactly
- * that accepted ballot and life; it is ready when its candidate is the value of that very ballot and life.
+ * that accepted ballot and life; it is ready when its candidate was proposed at that very ballot and life, or at a
+ * higher ballot: what is proposed above a chosen ballot is the chosen value again.
  */
 import { Arena } from "./arena.ts";
 import { quorumOf } from "./quorum.ts";
@@ -55,15 +56,14 @@ export class LearnerWindow {
     return this.#iid[slot] === iid && this.#chosenBallot[slot] !== NO_BALLOT;
   }
 
-  /** Chosen, and the chosen value is here. */
+  /** Chosen, and the chosen value is here: that of the chosen ballot, or of a higher one, which can only repeat it. */
   isReady(iid: number): boolean {
     const slot = iid & this.#mask;
     return (
       this.#iid[slot] === iid &&
       this.#chosenBallot[slot] !== NO_BALLOT &&
       this.#length[slot] !== NO_VALUE &&
-      this.#valueBallot[slot] === this.#chosenBallot[slot] &&
-      this.#valueLife[slot] === this.#chosenLife[slot]
+      this.#proves(slot, this.#valueBallot[slot]!, this.#valueLife[slot]!)
     );
   }
 
@@ -100,15 +100,14 @@ export class LearnerWindow {
   }
 
   /**
-   * Keeps the value of a proposal. Before anything is chosen the highest ballot's is kept; then only the chosen
-   * ballot's.
+   * Keeps the value of a proposal. Before anything is chosen the highest ballot's is kept; then only the chosen one.
    */
   offer(iid: number, ballot: Ballot, life: Life, bytes: Uint8Array, offset: number, length: number): void {
     const slot = this.#take(iid);
     const has = this.#length[slot] !== NO_VALUE;
     if (has && this.#valueBallot[slot] === ballot && this.#valueLife[slot] === life) return;
     if (this.#chosenBallot[slot] !== NO_BALLOT) {
-      if (this.#chosenBallot[slot] !== ballot || this.#chosenLife[slot] !== life) return;
+      if (!this.#proves(slot, ballot, life)) return;
     } else if (has && this.#valueBallot[slot]! > ballot) return;
     const stored = this.#store(iid, bytes, offset, length);
     if (stored < 0) return;
@@ -146,6 +145,12 @@ export class LearnerWindow {
       return true;
     }
     return false;
+  }
+
+  /** Whether a proposal at this ballot and life is one of the value that was chosen in the slot. */
+  #proves(slot: number, ballot: number, life: Life): boolean {
+    const chosen = this.#chosenBallot[slot]!;
+    return ballot > chosen || (ballot === chosen && life === this.#chosenLife[slot]);
   }
 
   #take(iid: number): number {

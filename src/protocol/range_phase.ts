@@ -52,7 +52,8 @@ export class RangePhase {
     this.#reading = asked <= this.#coveredTo[aid]! + 1;
     if (!this.#reading) return;
     this.#last = last;
-    if (first > this.start) this.start = first;
+    // Only a frame that leaves something out vouches for it; a continuation that merely begins later says nothing.
+    if (first > asked && first > this.start) this.start = first;
   }
 
   onRecord(iid: number, ballot: Ballot, bytes: Uint8Array, offset: number, length: number): void {

@@ -21,9 +21,10 @@ export interface Receiver {
     length: number,
   ): void;
   /**
-   * Phase 1b of a range (native wire): one frame of it, the answer to a prepare from `asked`. The acceptor vouches that
-   * asked…first − 1 are chosen (or trimmed); its records of first…last follow as `onPromiseRecord`, then `onPromiseEnd`.
-   * An instance without a record was not accepted there. `last` = `MAX_IID`: nothing more follows.
+   * Phase 1b of a range (native wire): one frame of it, the answer to a prepare from `asked`. With `first` above `asked`
+   * the acceptor vouches that everything below `first` is chosen (or trimmed). Its records of first…last follow as
+   * `onPromiseRecord`, then `onPromiseEnd`; an instance without a record was not accepted there. `last` = `MAX_IID`:
+   * nothing more follows.
    */
   onPromiseBegin(
     from: Peer,
