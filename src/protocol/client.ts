@@ -66,6 +66,7 @@ export class Client {
   readonly #idle: Int32Array;
   #idleCount: number;
   #lastStampUs = 0;
+  #firstStampUs = Number.POSITIVE_INFINITY;
   #resendCheckUs = 0;
   #nowUs = 0;
 
@@ -133,6 +134,7 @@ export class Client {
       this.#nextSequence[slot] = this.#nextSequence[slot]! + this.#options.outstanding;
       this.#lastStampUs = Math.max(this.#lastStampUs + 1, wallUs);
       this.#stampUs[slot] = this.#lastStampUs;
+      if (this.#firstStampUs === Number.POSITIVE_INFINITY) this.#firstStampUs = this.#lastStampUs;
       this.#size[slot] = this.#drawSize();
       this.#firstSentUs[slot] = this.#nowUs;
       this.counters.submitted++;
@@ -163,7 +165,8 @@ export class Client {
     const isKnown =
       slot < this.#sequence.length && (this.#sequence[slot] === sequence || this.#stampUs[slot] === stampUs);
     if (!isKnown || this.#sequence[slot] === 0) {
-      this.counters.duplicates++;
+      // What was sent before our first value is of a client that had our id before us.
+      if (stampUs < 0 || stampUs >= this.#firstStampUs) this.counters.duplicates++;
       return;
     }
     this.#sequence[slot] = 0;
