@@ -10,6 +10,7 @@ export const rootCommand: KpaxosCommand = defineKpaxosCommand({
     description: "a replicated log with Paxos, over raw Ethernet frames or UDP",
     examples: [
       { command: "kpaxos demo", what: "a whole cluster on this machine, under load" },
+      { command: "kpaxos cluster up", what: "a cluster on this machine, to work with" },
       { command: "kpaxos run learner --id 0 -f paxos.conf", what: "one role of a cluster" },
       { command: "kpaxos config check -f paxos.conf", what: "is the configuration right?" },
       { command: "kpaxos frame decode --ethertype 0xcaff 0000000100000005", what: "what does a frame say?" },
@@ -24,6 +25,10 @@ export const rootCommand: KpaxosCommand = defineKpaxosCommand({
       description: "run one role of a cluster, or a client",
       load: async () => (await import("./run.ts")).runCommand,
     },
+    tail: {
+      description: "print the values that a learner of this host delivers",
+      load: async () => (await import("./tail.ts")).tailCommand,
+    },
     submit: {
       description: "have values chosen, and exit 0 once they are",
       load: async () => (await import("./submit.ts")).submitCommand,
@@ -35,6 +40,10 @@ export const rootCommand: KpaxosCommand = defineKpaxosCommand({
     frame: {
       description: "decode and encode frames",
       load: async () => (await import("./frame.ts")).frameCommand,
+    },
+    cluster: {
+      description: "local clusters of real processes",
+      load: async () => (await import("./cluster.ts")).clusterCommand,
     },
     demo: {
       description: "a local cluster under load, from start to end",

@@ -42,13 +42,13 @@ export function settingFlags(args: Readonly<Record<string, ArgValue>>): Flags {
   return flags;
 }
 
-/** `-f FILE`, as every command spells it. */
+/** `-f FILE`, as every command spells it; `kpaxos cluster exec` sets the variable. */
 export const fileArg = {
   file: {
     type: "string",
     alias: ["f", "path"],
     valueHint: "FILE",
-    default: "paxos.conf",
-    description: "the configuration",
+    default: process.env.KPAXOS_CONFIG || "paxos.conf",
+    description: "the configuration (unless given: $KPAXOS_CONFIG, or paxos.conf here)",
   },
 } as const satisfies ArgsDef;

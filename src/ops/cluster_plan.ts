@@ -1,0 +1,128 @@
+/**
+ * What a cluster consists of: the seats of a topology, their hosts and flags, and the `paxos.conf` that says so. Computes,
+ * starts nothing.
+ */
+
+import type { Config } from "../config/config.ts";
+import { type Flags, parseConfig } from "../config/parse.ts";
+import { configError } from "../config/read.ts";
+import { CliError, ExitCode } from "../error.ts";
+import type { ClusterState, SeatState } from "./cluster_state.ts";
+import { configText, type MemberRole, type Seat } from "./lab_cluster.ts";
+import { hostMac } from "./lab_names.ts";
+
+export type Topology =
+  | { readonly acceptors: number; readonly proposers: number; readonly learners: number }
+  | { readonly replicas: number };
+
+export interface PlannedConfig {
+  readonly config: Config;
+  readonly text: string;
+  readonly seats: SeatState[];
+  /** The learner or replica that alone may trim; undefined: what each wire does by itself. */
+  readonly trimLearner: number | undefined;
+}
+
+function deliverers(topology: Topology): { readonly role: MemberRole; readonly count: number } {
+  return "replicas" in topology
+    ? { role: "replica", count: topology.replicas }
+    : { role: "learner", count: topology.learners };
+}
+
+/** The seats, each on a host of its own. */
+export function seatsOf(topology: Topology): Seat[] {
+  const counts: readonly (readonly [MemberRole, number])[] =
+    "replicas" in topology
+      ? [["replica", topology.replicas]]
+      : [
+          ["acceptor", topology.acceptors],
+          ["proposer", topology.proposers],
+          ["learner", topology.learners],
+        ];
+  let host = 0;
+  return counts.flatMap(([role, count]) =>
+    Array.from({ length: count }, (_, id) => ({ role, id, host: host++ })),
+  );
+}
+
+/** The one role among several learners that is told to trim, as the manuals' scripts do it. */
+export function trimFlags(trimLearner: number | undefined, id: number): string[] {
+  if (trimLearner === undefined) return [];
+  return [id === trimLearner ? "--cantrim" : "--no-cantrim"];
+}
+
+function checkTrimLearner(topology: Topology, wanted: number | undefined): void {
+  const { role, count } = deliverers(topology);
+  if (wanted === undefined || wanted < count) return;
+  throw new CliError(`--trim-learner ${wanted}: the cluster has no ${role} ${wanted}`, {
+    exitCode: ExitCode.usage,
+    hint: count === 0 ? "it has none" : `it has ${role} 0${count > 1 ? ` to ${count - 1}` : ""}`,
+  });
+}
+
+/** A flag's value as a line of the file has it. */
+function lineValue(value: string | number | boolean): string {
+  return typeof value === "boolean" ? (value ? "yes" : "no") : String(value);
+}
+
+export interface PlanOptions {
+  readonly topology: Topology;
+  /** Settings of `paxos.conf`, as flags. */
+  readonly flags: Flags;
+  /** Settings of ours, which flags override. */
+  readonly own: (wire: string) => Readonly<Record<string, string>>;
+  readonly trimLearner: number | undefined;
+  /** Where the file will be. */
+  readonly path: string;
+  /** The address of the next member; `host` counts from 0. */
+  readonly takeAddress: (host: number) => string;
+}
+
+/** Seats and file; a setting that is wrong is an error that names its flag. */
+export function planConfig(options: PlanOptions): PlannedConfig {
+  const { topology, path } = options;
+  checkTrimLearner(topology, options.trimLearner);
+  const planned = seatsOf(topology);
+  const addresses = planned.map((seat) => options.takeAddress(seat.host));
+  const given = Object.fromEntries(
+    Object.entries(options.flags).flatMap(([key, value]) =>
+      value === undefined ? [] : [[key, lineValue(value)]],
+    ),
+  );
+  // One after the other, as `configText` asks for them.
+  const members = () => {
+    let at = 0;
+    return { takeAddress: () => addresses[at++]! };
+  };
+  const checked = parseConfig(configText(members(), planned, {}), path, { env: {}, flags: options.flags });
+  if (checked.config === undefined) throw configError(path, checked.diagnostics);
+  const { wire } = checked.config.settings;
+  const text = configText(members(), planned, { ...options.own(wire), ...given });
+  const { config, diagnostics } = parseConfig(text, path, { env: {} });
+  if (config === undefined) throw configError(path, diagnostics);
+  const { role: delivers } = deliverers(topology);
+  // In the Kernel_Paxos wire nobody trims unless told to, and a cluster in which nobody trims comes to a halt.
+  const trimLearner = options.trimLearner ?? (wire === "native" ? undefined : 0);
+  const seats = planned.map(({ role, id, host }, index) => ({
+    role,
+    id,
+    host,
+    address: addresses[index]!,
+    args: role === delivers ? trimFlags(trimLearner, id) : [],
+    process: undefined,
+    startedAtMs: 0,
+    logFrom: 0,
+  }));
+  return { config, text, seats, trimLearner };
+}
+
+/** Learners' and replicas' ids are one sequence: they number the delivery devices of one directory. */
+export function nextLearnerId(state: ClusterState): number {
+  const ids = state.seats.filter(({ role }) => role === "learner" || role === "replica").map(({ id }) => id);
+  return Math.max(-1, ...ids) + 1;
+}
+
+/** The address of host `index` on the bridge. */
+export function hostAddress(index: number): string {
+  return hostMac(index);
+}
