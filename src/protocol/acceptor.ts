@@ -49,6 +49,8 @@ export class Acceptor {
   #nowUs = 0;
   #stateDueUs = 0;
   #wasFull = false;
+  /** Flags of a refusal that the next state tells everyone: the store can lack room for one value while it looks half empty. */
+  #refusal = 0;
   #lastProposer: Peer = NO_PEER;
 
   constructor(options: AcceptorOptions, journal: Journal, outbox: Outbox) {
@@ -165,7 +167,8 @@ export class Acceptor {
   tick(nowUs: number): void {
     this.#nowUs = nowUs;
     if (nowUs < this.#stateDueUs) return;
-    const flags = this.#flags();
+    const flags = this.#flags() | this.#refusal;
+    this.#refusal = 0;
     this.#wasFull = (flags & StateFlag.full) !== 0;
     this.#stateDueUs = nowUs + (flags === 0 ? STATE_INTERVAL_US : PRESSURE_INTERVAL_US);
     this.audience.expireLearners(nowUs - LEARNER_SILENCE_US);
@@ -294,7 +297,8 @@ export class Acceptor {
     const log = this.log;
     if (!this.#wasFull) this.#stateDueUs = 0;
     this.#wasFull = true;
-    this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags() | StateFlag.full);
+    this.#refusal = StateFlag.halfFull | StateFlag.full;
+    this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags() | this.#refusal);
   }
 
   #flags(): number {
