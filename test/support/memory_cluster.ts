@@ -59,6 +59,8 @@ export interface ClientPlan {
   readonly leastSize?: number;
   readonly mostSize?: number;
   readonly proposerId?: number;
+  /** Default: in the native wire. */
+  readonly canTrim?: boolean;
 }
 
 export interface Host {
@@ -156,7 +158,8 @@ export class MemoryCluster {
       const client = new Client(plan, format, outbox, { delivered: () => undefined });
       this.delivered.know(firstSession, clients, client);
       const recorder = new Recorder(this.delivered, false, client);
-      const learnerPlan = { role: Role.client, catchUp: false, canTrim: this.#isNative };
+      const canTrim = options.canTrim ?? this.#isNative;
+      const learnerPlan = { role: Role.client, catchUp: false, canTrim };
       const learner = buildLearner(context, learnerPlan, outbox, recorder);
       const gate = new LearnerGate(client, learner, this.config.acceptors.length, this.#isNative);
       return { cores: { client, learner }, extras: [gate], recorder };
@@ -381,7 +384,7 @@ function macOf(last: number, kind: number): Uint32Array {
 
 function configOf(options: ClusterOptions): Config {
   const { acceptors = 3, proposers = 1, learners = 1, replicas = 0, sharedHosts = false } = options;
-  const lines = [`wire ${options.wire}`, "acceptor-window-instances 4096", "acceptor-window-bytes 1048576"];
+  const lines = [`wire ${options.wire}`, "acceptor-window-instances 4096", "acceptor-window-bytes 2097152"];
   lines.push("learner-window-instances 256", "learner-window-bytes 262144", "client-timeout 200ms");
   const add = (role: string, kind: number, count: number): void => {
     for (let id = 0; id < count; id++) lines.push(`${role} ${id} 02:4b:50:00:0${kind}:0${id + 1}`);
