@@ -106,12 +106,17 @@ export class LearnerWindow {
     const slot = this.#take(iid);
     const has = this.#length[slot] !== NO_VALUE;
     if (has && this.#valueBallot[slot] === ballot && this.#valueLife[slot] === life) return;
+    if (this.isReady(iid)) return;
     if (this.#chosenBallot[slot] !== NO_BALLOT) {
       if (!this.#proves(slot, ballot, life)) return;
     } else if (has && this.#valueBallot[slot]! > ballot) return;
+    // The former candidate goes first: it may hold the very place that the new one needs.
+    if (has) {
+      this.arena.free(this.#offset[slot]!, this.#length[slot]!);
+      this.#length[slot] = NO_VALUE;
+    }
     const stored = this.#store(iid, bytes, offset, length);
     if (stored < 0) return;
-    if (has) this.arena.free(this.#offset[slot]!, this.#length[slot]!);
     if (iid > this.#topIid) this.#topIid = iid;
     this.#valueBallot[slot] = ballot;
     this.#valueLife[slot] = life;
