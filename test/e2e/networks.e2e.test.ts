@@ -1,0 +1,143 @@
+/**
+ * The same cluster on every link and in both wires: raw Ethernet, UDP over IPv4 and IPv6, loopback without privileges; then
+ * with loss, duplication and reordering, values of every size, and the largest ones.
+ */
+import { describe, expect, test } from "bun:test";
+import {
+  type Deliveries,
+  expectSameOrder,
+  STANDARD,
+  type TestCluster,
+  withCluster,
+} from "../support/cluster.ts";
+import { QUICK, WIRES } from "../support/e2e.ts";
+import { describeNetns } from "../support/netns.ts";
+import { unprivileged } from "../support/unprivileged.ts";
+
+const LINKS = ["ethernet", "udp", "udp6"] as const;
+const CATCH_UP = ["--catch-up"];
+const LOAD = ["--values", "200", "--outstanding", "10"];
+
+/** Starts everything, with two learners whose deliveries are kept. */
+async function up(cluster: TestCluster): Promise<Deliveries[]> {
+  const learners = [0, 1].map((id) => cluster.startLearner(id, CATCH_UP));
+  await cluster.startAll();
+  return learners;
+}
+
+/** Each learner has exactly the values of these sizes (native wire) or longer by the client's record. */
+function sizes(learner: Deliveries, overhead: number): number[] {
+  return learner.values.map((value) => value.length / 2 - overhead);
+}
+
+describe("loopback", () => {
+  for (const wire of WIRES) {
+    test(`${wire}: a user without privileges needs no root`, async () => {
+      const options = { seats: STANDARD, link: "loopback", settings: { wire }, start: false } as const;
+      await withCluster({ ...options, ...unprivileged() }, async (cluster) => {
+        unprivileged.own(cluster.directory);
+        const learners = await up(cluster);
+        expect(await cluster.runClient(LOAD)).toMatchObject({ values: 200, resent: 0, duplicates: 0 });
+        await Promise.all(learners.map((learner) => learner.reach(200)));
+        await expectSameOrder(learners);
+      });
+    });
+  }
+});
+
+describeNetns("networks", () => {
+  for (const wire of WIRES) {
+    // What a client's record adds to its value.
+    const overhead = wire === "native" ? 0 : 32;
+
+    describe(wire, () => {
+      for (const link of LINKS) {
+        test(`${link}: everything arrives, once and in one order`, async () => {
+          await withCluster({ seats: STANDARD, link, settings: { wire }, start: false }, async (cluster) => {
+            const learners = await up(cluster);
+            expect(await cluster.runClient(LOAD)).toMatchObject({ values: 200, resent: 0, duplicates: 0 });
+            await Promise.all(learners.map((learner) => learner.reach(200)));
+            await expectSameOrder(learners);
+            for (const { list } of learners) expect(list.length).toBe(200);
+          });
+        });
+
+        test(`${link}: loss, duplication and reordering of 12 % each`, async () => {
+          const faults = { loss: 12, dup: 12, reorder: 12 };
+          const options = { seats: STANDARD, link, settings: { wire, ...QUICK }, start: false } as const;
+          // Over UDP the faults begin later: what the kernel asks to find its neighbours, it asks once a second.
+          const isUdp = link !== "ethernet";
+          await withCluster({ ...options, faults: isUdp ? {} : faults }, async (cluster) => {
+            const learners = await up(cluster);
+            const before = isUdp ? 10 : 0;
+            if (isUdp) await cluster.runClient(["--values", `${before}`, "--id", "10"]);
+            await cluster.relay!.set(faults);
+            expect(await cluster.runClient(LOAD)).toMatchObject({ values: 200 });
+            await Promise.all(learners.map((learner) => learner.reach(before + 200)));
+            await expectSameOrder(learners);
+            const stats = await cluster.relay!.stats();
+            for (const fault of ["lost", "duplicated", "reordered"] as const) {
+              expect(stats[fault]).toBeGreaterThan((isUdp ? 0.05 : 0.08) * stats.rx);
+            }
+          });
+        });
+      }
+
+      for (const link of ["ethernet", "udp"] as const) {
+        test(`${link}: values of 0 bytes, 1, mixed, the largest, and one more`, async () => {
+          await withCluster({ seats: STANDARD, link, settings: { wire }, start: false }, async (cluster) => {
+            const learners = await up(cluster);
+            const limit = await refusedLimit(cluster);
+            const runs: readonly (readonly [words: string, least: number, most: number])[] = [
+              ["0", 0, 0],
+              ["1", 1, 1],
+              ["0-300", 0, 300],
+              [`${limit}`, limit, limit],
+            ];
+            for (const [words] of runs) {
+              const one = ["--values", "50", "--outstanding", "5", "--value-size", words];
+              expect(await cluster.runClient(one)).toMatchObject({ values: 50, resent: 0, duplicates: 0 });
+            }
+            await Promise.all(learners.map((learner) => learner.reach(50 * runs.length)));
+            await expectSameOrder(learners);
+            const got = sizes(learners[0]!, overhead);
+            expect(got.length).toBe(50 * runs.length);
+            runs.forEach(([, least, most], at) => {
+              const part = got.slice(50 * at, 50 * (at + 1));
+              expect(Math.min(...part)).toBeGreaterThanOrEqual(least);
+              expect(Math.max(...part)).toBeLessThanOrEqual(most);
+              if (most > least) expect(new Set(part).size).toBeGreaterThan(10);
+            });
+          });
+        });
+      }
+    });
+  }
+
+  test("native: the largest value of a jumbo frame", async () => {
+    await withCluster({ seats: STANDARD, mtu: 9000, start: false }, async (cluster) => {
+      const learners = await up(cluster);
+      const limit = await refusedLimit(cluster);
+      expect(limit).toBeGreaterThan(8000);
+      const words = ["--values", "20", "--value-size", `${limit}`];
+      expect(await cluster.runClient(words)).toMatchObject({ values: 20, resent: 0, duplicates: 0 });
+      await learners[0]!.reach(20);
+      expect(sizes(learners[0]!, 0)).toEqual(Array.from({ length: 20 }, () => limit));
+    });
+  });
+});
+
+/** The largest value a client may send, as its refusal of a larger one says; what is one byte more is refused too. */
+async function refusedLimit(cluster: TestCluster): Promise<number> {
+  let size = 65_507;
+  let limit = 0;
+  for (let attempt = 0; attempt < 2; attempt++) {
+    const client = cluster.client(cluster.spareHost, ["--values", "1", "--value-size", `${size}`]);
+    expect(await client.ending(5000)).toMatchObject({ exitCode: 2 });
+    const said = /--value-size \d+ is more than .*: at most (\d+) bytes/.exec(client.stderr.join("\n"));
+    expect(said, client.tail()).not.toBeNull();
+    limit = Number(said![1]);
+    size = limit + 1;
+  }
+  return limit;
+}
