@@ -179,8 +179,10 @@ export class Learner {
   onAcceptorState(aid: number, trimIid: number, highestIid: number, flags: number): void {
     this.heardUs[aid] = this.#nowUs;
     this.#trims[aid] = Math.max(this.#trims[aid]!, trimIid);
-    this.#states[aid] = Math.max(trimIid, highestIid);
-    if (highestIid > this.highestIid) this.highestIid = highestIid;
+    // Where everything is trimmed there was something (and the Kernel_Paxos wire tells of nothing else).
+    const highest = Math.max(trimIid, highestIid);
+    this.#states[aid] = highest;
+    if (highest > this.highestIid) this.highestIid = highest;
     if ((flags & StateFlag.halfFull) !== 0 && !this.#pressure) {
       this.#pressure = true;
       this.#reportDueUs = 0;
