@@ -138,9 +138,12 @@ async function startKeeper(state: ClusterState, dies: boolean): Promise<void> {
     cwd: "/",
     detached: true,
   });
-  child.unref();
   state.keeper = identify(child.pid);
-  for await (const chunk of child.stdout) if (chunk.length > 0) return;
+  for await (const chunk of child.stdout) {
+    if (chunk.length === 0) continue;
+    child.unref();
+    return;
+  }
   throw new CliError(`a user namespace cannot be made: ${(await child.stderr.text()).trim()}`, {
     exitCode: ExitCode.noPermission,
     hint: "run as root, or use --link udp",
