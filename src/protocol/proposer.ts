@@ -74,6 +74,8 @@ export class Proposer implements ChosenObserver {
   #dueUs = 0;
   /** When the prepare is sent again. */
   #prepareDueUs = 0;
+  /** When the last promise came, or was first asked for. */
+  #promisedUs = 0;
   #heartbeatDueUs = 0;
   #leaderHeardUs = 0;
   /** Since when forwarded values wait for the leader (Kernel_Paxos wire); −1: none does. */
@@ -176,7 +178,10 @@ export class Proposer implements ChosenObserver {
   onPromiseEnd(aid: number): void {
     if (!this.#reading) return;
     this.#reading = false;
-    if (this.#range.onEnd(aid) && this.#isInReach()) this.#lead();
+    if (this.#range.onEnd(aid) && this.#isInReach()) return this.#lead();
+    // Long promises come frame by frame: while they come the next lost one is asked for soon, not after a grown pause.
+    this.#promisedUs = this.#nowUs;
+    this.#prepareDueUs = this.#nowUs + PREPARE_RETRY_US;
   }
 
   // ── what others do ────────────────────────────────────────────────────────────────────────────────────────────
@@ -263,7 +268,7 @@ export class Proposer implements ChosenObserver {
           if (this.#range.isComplete() && this.#isInReach()) return this.#lead();
           this.#range.retry();
           this.#prepareDueUs =
-            nowUs + PREPARE_RETRY_US * Math.min(8, 1 + (nowUs - this.#stageSinceUs) / 100_000);
+            nowUs + PREPARE_RETRY_US * Math.min(8, 1 + (nowUs - this.#promisedUs) / 100_000);
         }
         break;
       case "leading":
@@ -356,6 +361,7 @@ export class Proposer implements ChosenObserver {
     }
     this.#enter("preparing");
     this.#range.begin(this.window.low, ballot);
+    this.#promisedUs = this.#nowUs;
     this.#prepareDueUs = this.#nowUs + PREPARE_RETRY_US;
   }
 
