@@ -198,6 +198,7 @@ describe("values", () => {
       busyPoll: false,
       promiscuous: false,
       receiveBufferBytes: 4 << 20,
+      deliveryLogBytes: 32 << 20,
       deviceDirectory: "/dev/shm/kpaxos",
       stateDirectory: "",
     });

@@ -1,9 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { LAST_INDEX } from "../src/delivery/delivery_log.ts";
 import { deviceName, placeOffset, ringOffset } from "../src/delivery/device_layout.ts";
 import { DeviceReader } from "../src/delivery/device_reader.ts";
+import { LocalDelivery } from "../src/delivery/readers.ts";
 import { SharedMemory } from "../src/native/shared_memory.ts";
+import { MAX_IID } from "../src/protocol/types.ts";
 import {
   deliver,
   directory,
@@ -20,66 +23,103 @@ import {
   useDevices,
   warnings,
 } from "./support/device_fixture.ts";
+import { deviceValue } from "./support/device_value.ts";
 import { until } from "./support/until.ts";
 
 useDevices();
 
-describe("fault 27: a slow reader loses nothing", () => {
-  test("when one ring is full nothing is written to any; the value comes later, once", () => {
+describe("fault 27: a slow reader delays nobody, and is told what it missed", () => {
+  /** Reads all there is, in order: values count up from `first`, and so do missed ranges. */
+  function readOn(reader: DeviceReader, first: number): { next: number; missed: [number, number][] } {
+    let next = first;
+    const missed: [number, number][] = [];
+    while (reader.read()) {
+      expect(reader.iid).toBe(next);
+      if (reader.kind === "missed") {
+        expect(reader.index).toBe(0);
+        missed.push([reader.iid, reader.lastIid]);
+      } else {
+        const value = Buffer.from(reader.bytes.buffer, reader.offset, reader.length);
+        expect(value.equals(deviceValue(next))).toBe(true);
+      }
+      next = reader.lastIid + 1;
+    }
+    return { next, missed };
+  }
+
+  test("what its ring does not take waits in the log", () => {
     const writer = newWriter({ ringBytes: SMALL_RING });
     const slow = newReader();
     const quick = newReader();
     poll(writer);
-    let next = 1;
     let slowNext = 1;
-    let quickNext = 1;
-    for (let round = 0; round < 20; round++) {
-      next = fill(writer, next);
-      quickNext = readFrom(quick, quickNext);
-      expect(quickNext).toBe(next);
-      // Refused again and again: the quick one must not see it twice.
-      for (let i = 0; i < 5; i++) expect(deliver(writer, next)).toBe(false);
-      expect(quick.read()).toBe(false);
-      slowNext = readFrom(slow, slowNext);
-      expect(slowNext).toBe(next);
+    for (let iid = 1; iid <= 1000; iid++) {
+      deliver(writer, iid);
+      expect(readFrom(quick, iid)).toBe(iid + 1);
     }
+    expect(quick.read()).toBe(false);
+    expect(writer.isStuck).toBe(true);
+    while (slowNext <= 1000) {
+      const before = slowNext;
+      slowNext = readFrom(slow, slowNext);
+      expect(slowNext).toBeGreaterThan(before);
+      writer.pump();
+    }
+    expect(writer.isStuck).toBe(false);
     expect(warnings).toEqual([]);
   });
 
-  test("a reader that blocks longer than a second is named, once", () => {
-    const writer = newWriter({ ringBytes: SMALL_RING });
-    const reader = newReader();
-    writer.poll(1_000_000);
-    const refused = fill(writer, 1);
-    for (let us = 1_000_000; us < 6_000_000; us += 50_000) {
-      writer.poll(us);
-      expect(deliver(writer, refused)).toBe(false);
+  test("what falls off the log it misses, and learns exactly which", () => {
+    const writer = newWriter({ ringBytes: SMALL_RING, logBytes: 1 << 14 });
+    const slow = newReader();
+    const quick = newReader();
+    poll(writer);
+    const full = fill(writer, 1) - 1;
+    expect(readFrom(quick, 1)).toBe(full);
+    writer.pump();
+    expect(readFrom(quick, full)).toBe(full + 1);
+    for (let iid = full + 1; iid <= 5000; iid++) {
+      deliver(writer, iid);
+      expect(readFrom(quick, iid)).toBe(iid + 1);
     }
-    expect(warnings).toEqual([
-      `reader 0 (process ${process.pid}) has taken nothing for 1000 ms and holds up delivery`,
-    ]);
-    expect(readFrom(reader, 1)).toBe(refused);
-    expect(deliver(writer, refused)).toBe(true);
+    let next = 1;
+    const missed: [number, number][] = [];
+    while (next <= 5000) {
+      const read = readOn(slow, next);
+      expect(read.next).toBeGreaterThan(next);
+      next = read.next;
+      missed.push(...read.missed);
+      writer.pump();
+    }
+    // A short value may have found room between two ranges.
+    expect(missed[0]![0]).toBe(full);
+    expect(missed.at(-1)![1]).toBe(writer.log.floorIid);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain(`reader 0 (process ${process.pid}) missed ${full}.0 to `);
+    expect(writer.log.counters.overwritten).toBe(writer.log.floorIid);
   });
 
-  test("where that is wanted it is dropped, reads what it has, and is told", () => {
-    const writer = newWriter({ ringBytes: SMALL_RING, dropBlockedMs: 2000 });
-    const reader = newReader();
-    writer.poll(0);
-    const refused = fill(writer, 1);
-    writer.poll(2_000_000);
-    expect(deliver(writer, refused)).toBe(true);
-    expect(warnings.at(-1)).toContain("is dropped");
-    expect(readFrom(reader, 1)).toBe(refused);
-    expect(reader.state).toBe("dropped");
-    expect(reader.reconnect()).toBe(true);
-    writer.poll(3_000_000);
-    deliver(writer, refused + 1);
-    expect(reader.read()).toBe(true);
-    expect([reader.afterIid, reader.iid]).toEqual([refused, refused + 1]);
+  test("who missed values holds no trim back until it has acknowledged something beyond them", () => {
+    const writer = newWriter({ ringBytes: SMALL_RING, logBytes: 1 << 14 });
+    const local = new LocalDelivery(writer.log, [writer]);
+    const slow = newReader();
+    poll(writer);
+    slow.acknowledge(0);
+    let iid = fill(writer, 1);
+    const full = iid;
+    expect(local.acknowledged()).toBe(0);
+    while (writer.log.floorIid < full) deliver(writer, iid++);
+    for (let more = 0; more < 300; more++) deliver(writer, iid++);
+    expect(local.acknowledged()).toBe(MAX_IID);
+    let read = readOn(slow, 1);
+    for (writer.pump(); slow.state === "attached" && read.next < iid; writer.pump())
+      read = readOn(slow, read.next);
+    expect(local.acknowledged()).toBe(MAX_IID);
+    slow.acknowledge(iid - 2);
+    expect(local.acknowledged()).toBe(iid - 2);
   });
 
-  test("a killed reader is dropped and holds up nobody", async () => {
+  test("a killed reader holds up nobody", async () => {
     const writer = newWriter({ ringBytes: SMALL_RING });
     const child = start("idle");
     const quick = newReader();
@@ -88,19 +128,79 @@ describe("fault 27: a slow reader loses nothing", () => {
       return writer.readers === 2;
     });
     await ready(child);
-    const refused = fill(writer, 1);
-    expect(readFrom(quick, 1)).toBe(refused);
-    expect(deliver(writer, refused)).toBe(false);
+    const full = fill(writer, 1);
+    expect(readFrom(quick, 1)).toBe(full - 1);
     child.kill("SIGKILL");
     await until("the dead one is dropped", () => {
       poll(writer);
       return writer.readers === 1;
     });
-    expect(deliver(writer, refused)).toBe(true);
-    expect(readFrom(quick, refused)).toBe(refused + 1);
+    deliver(writer, full);
+    expect(writer.isStuck).toBe(false);
+    expect(readFrom(quick, full - 1)).toBe(full + 1);
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).toContain(`(process ${child.pid}) ended without a word`);
     expect(writer.readersLost).toBe(1);
+  });
+
+  test("instances that the learner itself could not get are told", () => {
+    const writer = newWriter();
+    const reader = newReader();
+    poll(writer);
+    deliver(writer, 1);
+    writer.log.gap(2, 9);
+    deliver(writer, 10);
+    expect(readOn(reader, 1)).toEqual({ next: 11, missed: [[2, 9]] });
+  });
+});
+
+describe("where a reader begins", () => {
+  function firstOf(reader: DeviceReader): string {
+    expect(reader.read()).toBe(true);
+    const end = reader.kind === "value" ? "" : ` ${reader.lastIid}.${reader.lastIndex}`;
+    return `${reader.kind} ${reader.iid}.${reader.index}${end}`;
+  }
+
+  test("at the oldest value, at a position, and at one that can no longer be had", () => {
+    const writer = newWriter({ logBytes: 1 << 14 });
+    for (let iid = 1; iid <= 500; iid++) deliver(writer, iid);
+    const floor = writer.log.floorIid;
+    const [oldest, middle, early] = [
+      newReader({ from: "oldest" }),
+      newReader({ from: { iid: 480, index: 0 } }),
+      newReader({ from: { iid: 7, index: 3 } }),
+    ];
+    poll(writer);
+    writer.pump();
+    expect(firstOf(oldest!)).toBe(`value ${floor + 1}.0`);
+    expect(firstOf(middle!)).toBe("value 480.0");
+    expect(firstOf(early!)).toBe(`missed 7.3 ${floor}.0`);
+    expect(firstOf(early!)).toBe(`value ${floor + 1}.0`);
+  });
+
+  test("a learner that comes back with less, the same or more than was read", () => {
+    const first = newWriter();
+    const reader = newReader();
+    poll(first);
+    for (let iid = 1; iid <= 20; iid++) deliver(first, iid);
+    first.close();
+    expect(readFrom(reader, 1)).toBe(21);
+    // It delivers again from the beginning: nothing is given twice.
+    const second = newWriter();
+    expect(reader.reconnect()).toBe(true);
+    poll(second);
+    for (let iid = 1; iid <= 22; iid++) deliver(second, iid);
+    expect(readFrom(reader, 21)).toBe(23);
+    second.close();
+    expect(reader.read()).toBe(false);
+    // It begins in the present, beyond what was read.
+    const third = newWriter();
+    expect(reader.reconnect()).toBe(true);
+    poll(third);
+    third.log.openInstance(30);
+    deliver(third, 31);
+    expect(firstOf(reader)).toBe(`missed 23.0 29.${LAST_INDEX}`);
+    expect(readFrom(reader, 31)).toBe(32);
   });
 });
 
@@ -152,8 +252,8 @@ describe("fault 30: learners and readers come and go", () => {
     const again = newWriter();
     expect(reader.reconnect()).toBe(true);
     poll(again);
-    deliver(again, 1);
-    expect(readFrom(reader, 1)).toBe(2);
+    deliver(again, 21);
+    expect(readFrom(reader, 21)).toBe(22);
     reader.close();
     again.close();
     expect(readdirSync(directory)).toEqual([]);
@@ -182,11 +282,11 @@ describe("fault 30: learners and readers come and go", () => {
 
   test("several readers; the 17th is refused, and gets the place of one that leaves", () => {
     const writer = newWriter({ ringBytes: SMALL_RING });
-    const readers = Array.from({ length: 16 }, newReader);
+    const readers = Array.from({ length: 16 }, () => newReader());
     expect(new Set(readers.map((reader) => reader.place)).size).toBe(16);
-    expect(hintOf(newReader)).toContain("all 16 places");
+    expect(hintOf(() => newReader())).toContain("all 16 places");
     poll(writer);
-    for (let iid = 1; iid <= 5; iid++) expect(deliver(writer, iid)).toBe(true);
+    for (let iid = 1; iid <= 5; iid++) deliver(writer, iid);
     for (const reader of readers) expect(readFrom(reader, 1)).toBe(6);
     readers[7]!.close();
     poll(writer);
@@ -201,7 +301,7 @@ describe("fault 30: learners and readers come and go", () => {
     const memory = SharedMemory.open(writer.path);
     open.push(memory);
     Atomics.store(memory.words, placeOffset(0, SMALL_RING) >> 2, 1);
-    expect(hintOf(newReader)).toContain("all 1 places");
+    expect(hintOf(() => newReader())).toContain("all 1 places");
     writer.poll(0);
     expect(newReader().place).toBe(0);
   });
@@ -243,7 +343,7 @@ describe("what is not believed", () => {
     ] as const) {
       const before = memory.words[word]!;
       memory.words[word] = value;
-      expect(hintOf(newReader)).toContain("not a delivery device of this version");
+      expect(hintOf(() => newReader())).toContain("not a delivery device of this version");
       memory.words[word] = before;
     }
     newReader();
@@ -260,6 +360,10 @@ describe("what is not believed", () => {
     let next = 1;
     for (let round = 0; round < 4; round++) {
       next = fill(writer, next);
+      while (writer.isStuck) {
+        readFrom(good, good.iid + 1);
+        writer.pump();
+      }
       expect(readFrom(good, good.iid + 1)).toBe(next);
     }
     expect(writer.readers).toBe(1);

@@ -1,10 +1,14 @@
 /**
  * `kpaxos run acceptor|proposer|learner|replica`: the roles of a cluster.
  */
-import { DeviceHousekeeping, HostApplication, type ValueSink } from "../delivery/applications.ts";
+import { HostApplication, type ValueSink } from "../delivery/applications.ts";
+import { DeliveryLog, LOG_RECORD_BYTES } from "../delivery/delivery_log.ts";
 import { DeviceWriter } from "../delivery/device.ts";
 import { deviceDirectories, makeDeviceDirectory } from "../delivery/device_directory.ts";
+import { FifoDevice, fifoPath } from "../delivery/fifo_device.ts";
 import { PrintSink } from "../delivery/print.ts";
+import { LocalDelivery, type Readers } from "../delivery/readers.ts";
+import { SocketServer, socketPath } from "../delivery/socket_server.ts";
 import { buildAcceptor, buildLearner, buildProposer, StageLog } from "../node/build.ts";
 import type { Context } from "../node/process.ts";
 import type { Extra } from "../node/roles.ts";
@@ -29,7 +33,16 @@ const deliveryArgs = {
     description: "print delivered values: iid, index, session, sequence, value in hex",
   },
   json: { type: "boolean", description: "with --print: one JSON object a value" },
-  "no-device": { type: "boolean", description: "make no delivery device for applications on this host" },
+  device: {
+    type: "boolean",
+    description:
+      "serve programs of Kernel_Paxos too, at /dev/paxos/klearnerN; --no-device: serve no program of this host at all",
+  },
+  "device-path": {
+    type: "string",
+    valueHint: "PATH",
+    description: "serve programs of Kernel_Paxos at another path",
+  },
 } as const satisfies ArgsDef;
 
 export const acceptorCommand = defineKpaxosCommand({
@@ -157,53 +170,72 @@ interface Host {
   close(): void;
 }
 
-/** What a learner delivers to: this host's device, and standard output if asked for. */
-function buildHost(
-  context: Context,
-  args: {
-    readonly print: boolean | undefined;
-    readonly json: boolean | undefined;
-    readonly "no-device": boolean | undefined;
-  },
-): Host {
-  const { config, log, id, native, opened } = context;
-  const device = args["no-device"] === true ? undefined : makeDevice(context);
+interface HostArgs {
+  readonly print: boolean | undefined;
+  readonly json: boolean | undefined;
+  readonly device: boolean | undefined;
+  readonly "device-path": string | undefined;
+}
+
+/** What a learner delivers to: the programs of this host, and standard output if asked for. */
+function buildHost(context: Context, args: HostArgs): Host {
+  const { config, log, id, native } = context;
+  const local = args.device === false ? undefined : buildLocal(context, args);
   const sinks: ValueSink[] = [];
-  const extras: Extra[] = [];
-  if (device !== undefined) extras.push(new DeviceHousekeeping(device));
+  const extras: Extra[] = local === undefined ? [] : [local];
   let print: PrintSink | undefined;
   if (args.print === true || args.json === true) {
     print = new PrintSink(args.json === true);
     sinks.push(print);
     extras.push(print);
   }
-  const application = new HostApplication(native, device, sinks, (first, last) =>
+  const application = new HostApplication(native, local, sinks, (first, last) =>
     log.error(
       `instances ${first} to ${last} were trimmed before learner ${id} got them: they are not delivered here`,
     ),
   );
-  if (device !== undefined)
-    log.info(`delivers to applications at ${device.path} (values up to ${opened.wire.maxValue} bytes)`);
   log.debug(`cluster ${config.settings.cluster}`);
   return {
     application,
     extras,
     close: () => {
       print?.flush();
-      device?.close();
+      local?.close();
     },
   };
 }
 
-function makeDevice({ config, id, log, opened }: Context): DeviceWriter {
-  const { deviceDirectory, cluster } = config.settings;
+/** The rings, the socket and, if asked for, the Kernel_Paxos device of this learner. */
+function buildLocal({ config, id, log, opened }: Context, args: HostArgs): LocalDelivery {
+  const { deviceDirectory, cluster, deliveryLogBytes } = config.settings;
+  const maxValueBytes = opened.wire.maxValue;
   const chosen = config.origins.deviceDirectory.from !== "default";
   const directory = makeDeviceDirectory(deviceDirectories(deviceDirectory, chosen));
-  return DeviceWriter.create({
-    directory,
-    cluster,
-    id,
-    maxValueBytes: opened.wire.maxValue,
-    onWarning: (message) => log.warn(message),
-  });
+  const delivery = new DeliveryLog(Math.max(deliveryLogBytes, 4 * (maxValueBytes + LOG_RECORD_BYTES)));
+  const kinds: Readers[] = [];
+  const local = new LocalDelivery(delivery, kinds);
+  try {
+    const device = DeviceWriter.create({
+      directory,
+      cluster,
+      id,
+      log: delivery,
+      maxValueBytes,
+      onWarning: (message) => log.warn(message),
+    });
+    kinds.push(device);
+    const path = socketPath(device.path);
+    // Before the device, whose lock guards the socket's name, when they end.
+    kinds.unshift(new SocketServer({ log: delivery, path, id, maxValueBytes, logger: log }));
+    log.info(`delivers to programs at ${device.path} and ${path} (values up to ${maxValueBytes} bytes)`);
+    const fifo = args["device-path"] ?? (args.device === true ? fifoPath(id) : undefined);
+    if (fifo !== undefined) {
+      kinds.push(new FifoDevice(delivery, fifo, log));
+      log.info(`delivers to programs of Kernel_Paxos at ${fifo}`);
+    }
+    return local;
+  } catch (error) {
+    local.close();
+    throw error;
+  }
 }

@@ -67,6 +67,7 @@ export const userLearnerCommand = defineKpaxosCommand({
         findDeviceDirectory(candidates, cluster, args.device),
         cluster,
         args.device,
+        { acknowledges: true },
       );
       const host = new SessionHost(context.outbox(Role.host), context.native);
       const source = new DeviceSource(reader, host, args.ask ?? 0, log, (fd) =>

@@ -48,6 +48,8 @@ export interface Settings {
   promiscuous: boolean;
   /** Kernel receive buffer asked for, in bytes. */
   receiveBufferBytes: number;
+  /** What a learner keeps of the values delivered last, for readers that are slow or come back, in bytes. */
+  deliveryLogBytes: number;
   /** Directory of the learners' local delivery devices. */
   deviceDirectory: string;
   /** Directory in which a proposer of the Kernel_Paxos wire keeps its round; "" for none. */

@@ -233,6 +233,14 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     default: 4 * MIB,
     summary: "kernel receive buffer asked for; without CAP_NET_ADMIN the kernel's own limit holds",
   },
+  deliveryLogBytes: {
+    key: "delivery-log",
+    kind: "size",
+    min: 64 * KIB,
+    max: GIB,
+    default: 32 * MIB,
+    summary: "bytes of the last values that a learner keeps for slow and returning readers",
+  },
   deviceDirectory: {
     key: "device-directory",
     kind: "text",

@@ -1,7 +1,7 @@
 /**
  * The learner's end of a local delivery device: a shared mapping in which every attached application (`DeviceReader`)
- * has a ring of its own (`device_layout.ts`). A value goes into all rings or into none: when one is full `deliver`
- * says false and the learner keeps the value, so nothing is lost or overwritten. Dead readers are dropped.
+ * has a ring of its own (`device_layout.ts`), fed from the delivery log at the reader's own pace. Nothing is overwritten in
+ * a ring: a reader that is too slow falls off the log, and is told what it missed. Dead readers are dropped.
  *
  * Nothing that a reader writes into the mapping is believed: a wrong index ends that reader's attachment, a wrong
  * acknowledgement is cut to what was delivered. Invariants: at most one live learner owns a device's name; what a reader
@@ -15,6 +15,7 @@ import { SharedMemory, WakePipe } from "../native/shared_memory.ts";
 import { assert } from "../protocol/assert.ts";
 import { copyBytes } from "../protocol/bytes.ts";
 import { MAX_IID } from "../protocol/types.ts";
+import { type DeliveryLog, Found } from "./delivery_log.ts";
 import { deviceTrouble, nativeCode } from "./device_errors.ts";
 import {
   Control,
@@ -24,32 +25,33 @@ import {
   deviceName,
   LEARNER_LOCK,
   MAX_PLACES,
+  MISSED_BYTES,
+  MissedWord,
   maxValueBytes,
   PAGE_BYTES,
+  putNumber,
   RECORD_HEADER_BYTES,
-  RecordWord,
+  RecordType,
   ringBytesFor,
-  VALUE_RECORD,
   wakePath,
   wakePrefix,
 } from "./device_layout.ts";
-import { DevicePlaces } from "./device_places.ts";
+import { type AttachedReader, DevicePlaces } from "./device_places.ts";
+import { RECORDS_PER_TURN, type Readers } from "./readers.ts";
 
 export interface DeviceOptions {
   readonly directory: string;
   readonly cluster: string;
   /** Number of the learner. */
   readonly id: number;
+  /** Where the values come from. */
+  readonly log: DeliveryLog;
   /** Readers at once; 16 unless told. */
   readonly places?: number;
   /** Ring of each reader, a power of two; 1 MiB unless told, more when `maxValueBytes` needs it. */
   readonly ringBytes?: number;
-  /** Largest value that will be delivered. */
+  /** Largest value that will be in the log. */
   readonly maxValueBytes?: number;
-  /** A reader that takes nothing for so long is named in a warning; 1 s unless told. */
-  readonly warnBlockedMs?: number;
-  /** … and is dropped after this long; never unless told. It then learns at which position it was. */
-  readonly dropBlockedMs?: number;
   readonly onWarning?: (message: string) => void;
 }
 
@@ -57,10 +59,13 @@ const DEFAULT_PLACES = 16;
 const DEFAULT_RING_BYTES = 1 << 20;
 const CREATE_TRIES = 8;
 
-export class DeviceWriter {
+export class DeviceWriter implements Readers {
   readonly path: string;
-  /** Largest value that `deliver` takes. */
+  readonly log: DeliveryLog;
+  /** Largest value that a reader's ring takes. */
   readonly maxValue: number;
+  hasMore = false;
+  isStuck = false;
   private readonly memory: SharedMemory;
   private readonly places: DevicePlaces;
 
@@ -108,11 +113,10 @@ export class DeviceWriter {
   ) {
     this.memory = memory;
     this.path = path;
+    this.log = options.log;
     this.maxValue = maxValueBytes(ringBytes);
-    this.places = new DevicePlaces(memory, places, ringBytes, {
+    this.places = new DevicePlaces(options.log, memory, places, ringBytes, {
       wakePath: (place) => wakePath(path, instance, place),
-      warnBlockedUs: (options.warnBlockedMs ?? 1000) * 1000,
-      dropBlockedUs: (options.dropBlockedMs ?? Number.POSITIVE_INFINITY) * 1000,
       onWarning: options.onWarning ?? (() => undefined),
     });
   }
@@ -126,79 +130,77 @@ export class DeviceWriter {
     return this.places.lost;
   }
 
-  /**
-   * Puts a value into the ring of every attached reader. False: one is full, nothing was written, call again with the
-   * same value (soon: no event tells when there is room).
-   */
-  deliver(
-    iid: number,
-    index: number,
-    session: number,
-    sequence: number,
-    bytes: Uint8Array,
-    offset: number,
-    length: number,
-  ): boolean {
-    assert(length >= 0 && length <= this.maxValue, "a delivered value fits the device");
+  /** Gives every reader what its ring takes; a full one delays nobody else. Returns how many records that were. */
+  pump(): number {
+    this.hasMore = this.isStuck = false;
     const attached = this.places.attached;
-    const size = RECORD_HEADER_BYTES + length;
-    let full = false;
-    for (let i = 0; i < attached.length; ) {
-      const reader = attached[i]!;
-      const at = reader.ring.reserve(size, VALUE_RECORD);
-      if (at < 0 && this.places.mustGo(reader)) continue; // dropped: another one stands at i now
-      if (at < 0) full = true;
-      reader.reserved = at;
-      i++;
-    }
-    if (full) {
-      for (let i = 0; i < attached.length; i++) {
-        const reader = attached[i]!;
-        reader.ring.cancel();
-        if (reader.reserved < 0) this.places.blocked(reader);
+    let given = 0;
+    // Backwards: one that has to go takes itself out.
+    for (let i = attached.length - 1; i >= 0; i--) given += this.feed(attached[i]!);
+    return given;
+  }
+
+  private feed(reader: AttachedReader): number {
+    const { cursor, ring } = reader;
+    let given = 0;
+    while (cursor.peek() !== Found.nothing) {
+      if (given === RECORDS_PER_TURN) {
+        this.hasMore = true;
+        break;
       }
-      return false;
+      if (!this.put(reader)) {
+        if (this.places.mustGo(reader)) return given;
+        this.isStuck = true;
+        break;
+      }
+      cursor.advance();
+      reader.progress.given();
+      given++;
     }
-    const { bytes: into, words } = this.memory;
-    for (let i = 0; i < attached.length; i++) {
-      const reader = attached[i]!;
-      const at = reader.reserved;
-      const word = at >> 2;
-      putNumber(words, word + RecordWord.iid, iid);
-      putNumber(words, word + RecordWord.session, session);
-      putNumber(words, word + RecordWord.sequence, sequence);
-      words[word + RecordWord.index] = index;
-      copyBytes(bytes, offset, into, at + RECORD_HEADER_BYTES, length);
-      reader.blockedSinceUs = -1;
-      reader.warned = false;
-      if (reader.ring.submit() === Sleeper.descriptor) this.places.wake(reader);
+    if (given > 0 && ring.submit() === Sleeper.descriptor) this.places.wake(reader);
+    return given;
+  }
+
+  /** What the cursor stands at into the ring; false: it gives no room. */
+  private put(reader: AttachedReader): boolean {
+    const { cursor, ring } = reader;
+    const { words } = this.memory;
+    if (cursor.isValue) {
+      const size = RECORD_HEADER_BYTES + cursor.length;
+      const at = ring.reserve(size, RecordType.value);
+      if (at < 0) return false;
+      copyBytes(this.log.bytes, cursor.offset - RECORD_HEADER_BYTES, this.memory.bytes, at, size);
+      return true;
     }
-    this.places.lastIid = iid;
-    this.places.lastIndex = index;
+    const at = ring.reserve(MISSED_BYTES, RecordType.missed);
+    if (at < 0) return false;
+    const word = at >> 2;
+    putNumber(words, word + MissedWord.firstIid, cursor.iid);
+    putNumber(words, word + MissedWord.lastIid, cursor.lastIid);
+    words[word + MissedWord.firstIndex] = cursor.index;
+    words[word + MissedWord.lastIndex] = cursor.lastIndex;
+    this.places.hasMissed(reader);
     return true;
   }
 
-  /** Housekeeping, once a turn: new readers, readers that left, died or block. */
+  /** Housekeeping: new readers, readers that left or died. */
   poll(nowUs: number): void {
     this.places.poll(nowUs);
   }
 
-  /** The lowest instance that all attached readers are done with; MAX_IID when there is no reader to wait for. */
   acknowledged(): number {
     let lowest = MAX_IID;
     const attached = this.places.attached;
     for (let i = 0; i < attached.length; i++) {
       const reader = attached[i]!;
       this.places.refresh(reader);
-      if (reader.acknowledged < lowest) lowest = reader.acknowledged;
+      lowest = Math.min(lowest, reader.progress.limit());
     }
     return lowest;
   }
 
-  /** Up to where readers want the log trimmed; never beyond what all of them have acknowledged. 0: no wish. */
-  get requestedTrim(): number {
-    const limit = this.acknowledged();
-    return Math.min(this.places.trim, limit);
+  get trim(): number {
+    return this.places.trim;
   }
 
   /** Tells the readers that the learner goes (what is in their rings they can still read) and removes the device. */
@@ -209,11 +211,6 @@ export class DeviceWriter {
     removeWakePipes(this.path);
     this.memory.close();
   }
-}
-
-function putNumber(words: Int32Array, at: number, value: number): void {
-  words[at] = value | 0;
-  words[at + 1] = Math.floor(value / 0x1_0000_0000);
 }
 
 /** Gives the finished file its name, which nobody else can hold at the same time. */

@@ -10,8 +10,10 @@
  * while the reader writes. The learner never spins on it: it keeps what it knew and looks again at the next poll, so
  * a reader that dies in the middle holds nobody up.
  */
+import { LOG_RECORD_BYTES } from "./delivery_log.ts";
+
 export const DEVICE_MAGIC = 0x6b707864;
-export const DEVICE_VERSION = 1;
+export const DEVICE_VERSION = 2;
 export const PAGE_BYTES = 4096;
 export const MAX_PLACES = 64;
 
@@ -35,6 +37,12 @@ export const Place = {
   /** Position of the last value delivered before the reader was attached: iid (2 words) and index. */
   afterIid: 4,
   afterIndex: 6,
+  /** Where the reader wants to begin: one of `StartWord`, and for a position its iid (2 words) and index. */
+  start: 7,
+  startIid: 8,
+  startIndex: 10,
+  /** 1: it will acknowledge what it is done with. */
+  acknowledges: 11,
   report: 16,
   acknowledged: 17,
   trim: 19,
@@ -43,15 +51,22 @@ export const Place = {
 export const PlaceState = { free: 0, claiming: 1, claimed: 2, attached: 3, leaving: 4, dropped: 5 } as const;
 export type PlaceState = (typeof PlaceState)[keyof typeof PlaceState];
 
+export const StartWord = { present: 0, oldest: 1, position: 2 } as const;
+
 /** Bytes of a place before its ring. */
 const PLACE_BYTES = 256;
 const RING_HEADER_BYTES = 256;
 
-/** A record in the ring: iid, session, sequence (2 words each), index, an unused word; then the value. */
-export const RECORD_HEADER_BYTES = 32;
+/**
+ * A value in the ring, as it is in the delivery log: iid, session, sequence (2 words each), index (its highest bit: the
+ * last value of its instance), length; then the value. What was missed: the first and the last iid (2 words each), both indexes.
+ */
+export const RECORD_HEADER_BYTES = LOG_RECORD_BYTES;
 export const RecordWord = { iid: 0, session: 2, sequence: 4, index: 6 } as const;
-/** Type of the ring's records that are values; others are for later versions. */
-export const VALUE_RECORD = 1;
+export const MISSED_BYTES = 24;
+export const MissedWord = { firstIid: 0, lastIid: 2, firstIndex: 4, lastIndex: 5 } as const;
+/** Types of the ring's records; others are for later versions. */
+export const RecordType = { value: 1, missed: 2 } as const;
 
 export const LEARNER_LOCK = 0;
 export function readerLock(place: number): number {
@@ -95,6 +110,16 @@ export function loadNumber(words: Int32Array, at: number): number {
 export function storeNumber(words: Int32Array, at: number, value: number): void {
   Atomics.store(words, at, value | 0);
   Atomics.store(words, at + 1, Math.floor(value / 0x1_0000_0000));
+}
+
+/** Not atomic: for words that one store publishes. */
+export function putNumber(words: Int32Array, at: number, value: number): void {
+  words[at] = value | 0;
+  words[at + 1] = Math.floor(value / 0x1_0000_0000);
+}
+
+export function getNumber(words: Int32Array, at: number): number {
+  return (words[at + 1]! >>> 0) * 0x1_0000_0000 + (words[at]! >>> 0);
 }
 
 /** File name of a device. Cluster names may hold anything; file names here do not. */

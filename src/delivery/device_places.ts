@@ -1,10 +1,12 @@
 /**
- * The places of a device as its learner sees them: who is attached, what they acknowledged, who is dead or blocks.
+ * The places of a device as its learner sees them: who is attached, what they acknowledged, who is dead.
  * States and words are explained in `device_layout.ts`; whatever comes from a place is checked here.
  */
 import { rmSync } from "node:fs";
 import { Ring, RingError, Sleeper } from "../native/ring.ts";
 import { type SharedMemory, WakePipe } from "../native/shared_memory.ts";
+import { MAX_IID } from "../protocol/types.ts";
+import type { DeliveryLog, LogCursor, StartAt } from "./delivery_log.ts";
 import { nativeCode } from "./device_errors.ts";
 import {
   Control,
@@ -14,13 +16,14 @@ import {
   placeOffset,
   readerLock,
   ringOffset,
+  StartWord,
   storeNumber,
 } from "./device_layout.ts";
+import { range } from "./position.ts";
+import { Progress } from "./readers.ts";
 
 export interface PlacesOptions {
   readonly wakePath: (place: number) => string;
-  readonly warnBlockedUs: number;
-  readonly dropBlockedUs: number;
   readonly onWarning: (message: string) => void;
 }
 
@@ -28,11 +31,9 @@ export interface AttachedReader {
   readonly place: number;
   readonly pid: number;
   readonly ring: Ring;
-  /** Where the value under delivery goes; −1: no room. */
-  reserved: number;
-  acknowledged: number;
-  /** Since when its ring is full; −1: it is not. */
-  blockedSinceUs: number;
+  readonly cursor: LogCursor;
+  readonly progress: Progress;
+  /** It was named as one that misses values. */
   warned: boolean;
   pipe: WakePipe | undefined;
   /** Its FIFO did not work. */
@@ -48,18 +49,23 @@ export class DevicePlaces {
   lost = 0;
   /** The highest instance up to which a reader wants the log trimmed. */
   trim = 0;
-  lastIid = 0;
-  lastIndex = 0;
+  private readonly log: DeliveryLog;
   private readonly memory: SharedMemory;
   private readonly count: number;
   private readonly ringBytes: number;
   private readonly options: PlacesOptions;
   private readonly words: Int32Array;
   private seenChanges = 0;
-  private nowUs = 0;
   private checkedUs = Number.NEGATIVE_INFINITY;
 
-  constructor(memory: SharedMemory, count: number, ringBytes: number, options: PlacesOptions) {
+  constructor(
+    log: DeliveryLog,
+    memory: SharedMemory,
+    count: number,
+    ringBytes: number,
+    options: PlacesOptions,
+  ) {
+    this.log = log;
     this.memory = memory;
     this.words = memory.words;
     this.count = count;
@@ -68,14 +74,12 @@ export class DevicePlaces {
   }
 
   poll(nowUs: number): void {
-    this.nowUs = nowUs;
     const changes = Atomics.load(this.words, Control.changes);
     const due = nowUs - this.checkedUs >= LOCK_CHECK_US;
     if (changes === this.seenChanges && !due) return;
     this.seenChanges = changes;
     this.checkedUs = nowUs;
     for (let place = 0; place < this.count; place++) this.look(place);
-    for (let i = this.attached.length - 1; i >= 0; i--) this.judge(this.attached[i]!);
   }
 
   private look(place: number): void {
@@ -90,7 +94,7 @@ export class DevicePlaces {
       if (reader !== undefined && state !== PlaceState.leaving) {
         this.lost++;
         this.options.onWarning(
-          `reader ${place} (process ${reader.pid}) ended without a word; it had acknowledged up to ${reader.acknowledged}`,
+          `reader ${place} (process ${reader.pid}) ended without a word; it had acknowledged up to ${reader.progress.acknowledged}`,
         );
       }
       Atomics.store(this.words, word + Place.state, PlaceState.free);
@@ -113,41 +117,44 @@ export class DevicePlaces {
       this.options.onWarning(`reader ${place} (process ${pid}) is refused: ${error.message}`);
       return;
     }
-    storeNumber(this.words, word + Place.afterIid, this.lastIid);
-    Atomics.store(this.words, word + Place.afterIndex, this.lastIndex);
+    const { log } = this;
+    const start = this.startOf(word);
+    const cursor = log.open(start);
+    const acknowledges = Atomics.load(this.words, word + Place.acknowledges) === 1;
+    const acknowledged =
+      start === "present" ? log.closedIid : start === "oldest" ? log.floorIid : start.iid - 1;
+    storeNumber(this.words, word + Place.afterIid, log.lastIid);
+    Atomics.store(this.words, word + Place.afterIndex, log.lastIndex);
     Atomics.store(this.words, word + Place.state, PlaceState.attached);
     this.attached.push({
       place,
       pid,
       ring,
-      reserved: -1,
-      // The last instance may be a batch of which more is to come.
-      acknowledged: Math.max(0, this.lastIid - 1),
-      blockedSinceUs: -1,
+      cursor,
+      progress: new Progress(log, cursor, acknowledges, Math.max(0, acknowledged)),
       warned: false,
       pipe: undefined,
       deaf: false,
     });
   }
 
-  /** Warns of a reader that takes nothing, and drops it in the end if that is wanted. */
-  private judge(reader: AttachedReader): void {
-    if (reader.blockedSinceUs < 0) return;
-    const blockedUs = this.nowUs - reader.blockedSinceUs;
-    const who = `reader ${reader.place} (process ${reader.pid})`;
-    if (blockedUs >= this.options.dropBlockedUs) {
-      this.drop(reader, `${who} is dropped: it took nothing for ${Math.round(blockedUs / 1000)} ms`);
-    } else if (blockedUs >= this.options.warnBlockedUs && !reader.warned) {
-      reader.warned = true;
-      this.options.onWarning(
-        `${who} has taken nothing for ${Math.round(blockedUs / 1000)} ms and holds up delivery`,
-      );
-    }
+  /** What a reader wrote there may be anything; a wrong one means the present. */
+  private startOf(word: number): StartAt {
+    const kind = Atomics.load(this.words, word + Place.start);
+    if (kind === StartWord.oldest) return "oldest";
+    const iid = loadNumber(this.words, word + Place.startIid);
+    const index = Atomics.load(this.words, word + Place.startIndex);
+    return kind === StartWord.position && iid <= MAX_IID && index >= 0 ? { iid, index } : "present";
   }
 
-  /** Its ring is full. */
-  blocked(reader: AttachedReader): void {
-    if (reader.blockedSinceUs < 0) reader.blockedSinceUs = this.nowUs;
+  /** It was told that it missed values: the first time it is named. */
+  hasMissed(reader: AttachedReader): void {
+    if (reader.warned) return;
+    reader.warned = true;
+    const { iid, index, lastIid, lastIndex } = reader.cursor;
+    this.options.onWarning(
+      `reader ${reader.place} (process ${reader.pid}) missed ${range(iid, index, lastIid, lastIndex)}, and has been told`,
+    );
   }
 
   /** Whether the reader whose ring gave no room is beyond help; then it is dropped. */
@@ -177,6 +184,7 @@ export class DevicePlaces {
     reader.pipe?.close();
     reader.pipe = undefined;
     this.refresh(reader);
+    reader.cursor.close();
     this.attached.splice(this.attached.indexOf(reader), 1);
   }
 
@@ -209,8 +217,8 @@ export class DevicePlaces {
     const acknowledged = loadNumber(words, word + Place.acknowledged);
     const trim = loadNumber(words, word + Place.trim);
     if (Atomics.load(words, word + Place.report) !== before) return;
-    reader.acknowledged = Math.max(reader.acknowledged, Math.min(acknowledged, this.lastIid));
-    this.trim = Math.max(this.trim, Math.min(trim, this.lastIid));
+    reader.progress.acknowledge(acknowledged);
+    this.trim = Math.max(this.trim, Math.min(trim, this.log.closedIid));
   }
 
   close(): void {

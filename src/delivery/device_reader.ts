@@ -13,6 +13,7 @@ import { Ring } from "../native/ring.ts";
 import { SharedMemory, WakePipe } from "../native/shared_memory.ts";
 import { assert } from "../protocol/assert.ts";
 import { MAX_IID } from "../protocol/types.ts";
+import { LAST_INDEX, type StartAt } from "./delivery_log.ts";
 import { deviceTrouble, nativeCode } from "./device_errors.ts";
 import {
   Control,
@@ -20,26 +21,38 @@ import {
   DEVICE_VERSION,
   deviceBytes,
   deviceName,
+  getNumber,
   LEARNER_LOCK,
   loadNumber,
   MAX_PLACES,
+  MISSED_BYTES,
+  MissedWord,
   Place,
   PlaceState,
   placeOffset,
   RECORD_HEADER_BYTES,
+  RecordType,
   RecordWord,
   readerLock,
   ringOffset,
+  StartWord,
   storeNumber,
-  VALUE_RECORD,
   wakePath,
 } from "./device_layout.ts";
+import { after } from "./position.ts";
 
 /**
- * `attaching`: the learner has not seen us yet. `dropped`: it gave up on us (we blocked it). `gone`: it ended.
+ * `attaching`: the learner has not seen us yet. `dropped`: it gave up on us (our ring made no sense to it). `gone`: it ended.
  * `corrupt`: its ring made no sense. In the last three nothing comes any more until `reconnect`.
  */
 export type ReaderState = "attaching" | "attached" | "dropped" | "gone" | "corrupt" | "closed";
+
+export interface ReaderOptions {
+  /** First position wanted (inclusive); the present unless told. What is no longer there is told as missed. */
+  readonly from?: StartAt;
+  /** It calls `acknowledge`, and the log shall not be trimmed beyond that. */
+  readonly acknowledges?: boolean;
+}
 
 /** How often a sleeping reader looks whether its learner is alive. */
 const ALIVE_CHECK_US = 100_000;
@@ -47,15 +60,24 @@ const ALIVE_CHECK_US = 100_000;
 export class DeviceReader {
   readonly path: string;
   state: ReaderState = "attaching";
-  /** The value that `read` found; its bytes stay where they are until the next `read`. */
+  /**
+   * What `read` found: a value, or word that values were missed: all positions from the one in `iid` and `index` to the
+   * one in `lastIid` and `lastIndex`, both inclusive (an index of 2^31 − 1 is the end of its instance).
+   */
+  kind: "value" | "missed" = "value";
   iid = 0;
   index = 0;
+  lastIid = 0;
+  lastIndex = 0;
+  /** Of a value: no other follows in its instance, which can be acknowledged with it. */
+  isLast = false;
+  /** Of a value; its bytes stay where they are until the next `read`. */
   session = 0;
   sequence = 0;
   bytes: Uint8Array = new Uint8Array(0);
   offset = 0;
   length = 0;
-  /** Position after which this attachment begins; values between it and the last one read were missed. */
+  /** The last position that the learner had delivered when it saw us. */
   afterIid = 0;
   afterIndex = 0;
   /** Which place of the device it has, and the process id of its learner. */
@@ -72,9 +94,12 @@ export class DeviceReader {
   private acknowledged = 0;
   private trim = 0;
   private readonly id: number;
+  private readonly acknowledges: boolean;
+  /** Where the next attachment begins. */
+  private start: StartAt;
 
-  static open(directory: string, cluster: string, id: number): DeviceReader {
-    const reader = new DeviceReader(join(directory, deviceName(cluster, id)), id);
+  static open(directory: string, cluster: string, id: number, options: ReaderOptions = {}): DeviceReader {
+    const reader = new DeviceReader(join(directory, deviceName(cluster, id)), id, options);
     try {
       reader.join(SharedMemory.open(reader.path));
     } catch (error) {
@@ -84,9 +109,11 @@ export class DeviceReader {
     return reader;
   }
 
-  private constructor(path: string, id: number) {
+  private constructor(path: string, id: number, options: ReaderOptions) {
     this.path = path;
     this.id = id;
+    this.start = options.from ?? "present";
+    this.acknowledges = options.acknowledges ?? false;
   }
 
   private noLearner(): CliError {
@@ -136,6 +163,7 @@ export class DeviceReader {
     storeNumber(words, this.placeWord + Place.acknowledged, this.acknowledged);
     storeNumber(words, this.placeWord + Place.trim, this.trim);
     Atomics.store(words, this.placeWord + Place.readerPid, process.pid);
+    this.tellStart(words);
     this.memory = memory;
     this.ring = ring;
     this.bytes = memory.bytes;
@@ -148,31 +176,68 @@ export class DeviceReader {
     Atomics.add(words, Control.changes, 1);
   }
 
-  /** The next value into the fields; false: there is none now (or, see `state`, there will be none). */
+  private tellStart(words: Int32Array): void {
+    const { start, placeWord } = this;
+    const isPosition = typeof start === "object";
+    Atomics.store(words, placeWord + Place.start, isPosition ? StartWord.position : StartWord[start]);
+    storeNumber(words, placeWord + Place.startIid, isPosition ? start.iid : 0);
+    Atomics.store(words, placeWord + Place.startIndex, isPosition ? start.index : 0);
+    Atomics.store(words, placeWord + Place.acknowledges, this.acknowledges ? 1 : 0);
+  }
+
+  /** The next value, or word of missed ones, into the fields; false: there is none now (or, see `state`, there will be none). */
   read(): boolean {
     const { ring } = this;
     if (this.state !== "attached" && !this.attachedNow()) return false;
     if (ring.held > this.releaseAt) ring.release();
     while (ring.peek()) {
-      if (ring.recordType !== VALUE_RECORD) continue;
-      if (ring.recordLength < RECORD_HEADER_BYTES) return this.stop("corrupt");
-      const words = this.memory.words;
-      const word = ring.recordOffset >> 2;
-      this.iid = getNumber(words, word + RecordWord.iid);
-      this.session = getNumber(words, word + RecordWord.session);
-      this.sequence = getNumber(words, word + RecordWord.sequence);
-      this.index = words[word + RecordWord.index]!;
-      this.offset = ring.recordOffset + RECORD_HEADER_BYTES;
-      this.length = ring.recordLength - RECORD_HEADER_BYTES;
-      if (this.iid > MAX_IID || this.session > MAX_IID || this.sequence > MAX_IID)
-        return this.stop("corrupt");
-      return true;
+      if (ring.recordType === RecordType.value) return this.readValue();
+      if (ring.recordType === RecordType.missed) return this.readMissed();
     }
     ring.release();
     if (ring.fault !== "") return this.stop("corrupt");
     // Closed and still empty: what was submitted before the close has been read.
     if (ring.producerClosed && !ring.hasMore) this.stop(this.endState());
     return false;
+  }
+
+  private readValue(): boolean {
+    const { ring } = this;
+    if (ring.recordLength < RECORD_HEADER_BYTES) return this.stop("corrupt");
+    const { words } = this.memory;
+    const word = ring.recordOffset >> 2;
+    this.kind = "value";
+    this.iid = getNumber(words, word + RecordWord.iid);
+    this.session = getNumber(words, word + RecordWord.session);
+    this.sequence = getNumber(words, word + RecordWord.sequence);
+    const index = words[word + RecordWord.index]!;
+    this.index = index & LAST_INDEX;
+    this.isLast = index < 0;
+    this.offset = ring.recordOffset + RECORD_HEADER_BYTES;
+    this.length = ring.recordLength - RECORD_HEADER_BYTES;
+    this.lastIid = this.iid;
+    this.lastIndex = this.isLast ? LAST_INDEX : this.index;
+    if (this.session > MAX_IID || this.sequence > MAX_IID) return this.stop("corrupt");
+    return this.positionsAreSane() || this.stop("corrupt");
+  }
+
+  private readMissed(): boolean {
+    const { ring } = this;
+    if (ring.recordLength !== MISSED_BYTES) return this.stop("corrupt");
+    const { words } = this.memory;
+    const word = ring.recordOffset >> 2;
+    this.kind = "missed";
+    this.iid = getNumber(words, word + MissedWord.firstIid);
+    this.lastIid = getNumber(words, word + MissedWord.lastIid);
+    this.index = words[word + MissedWord.firstIndex]!;
+    this.lastIndex = words[word + MissedWord.lastIndex]!;
+    this.session = this.sequence = this.length = 0;
+    this.isLast = false;
+    return this.positionsAreSane() || this.stop("corrupt");
+  }
+
+  private positionsAreSane(): boolean {
+    return this.iid <= MAX_IID && this.lastIid <= MAX_IID && this.index >= 0 && this.lastIndex >= 0;
   }
 
   private attachedNow(): boolean {
@@ -276,12 +341,13 @@ export class DeviceReader {
   }
 
   /**
-   * When nothing comes any more: joins the learner that has the device now. False: there is none yet (or it has no free
-   * place). What was acknowledged is told to the new learner.
+   * When nothing comes any more: joins the learner that has the device now, and goes on behind what was last read. False:
+   * there is none yet (or it has no free place). What was acknowledged is told to the new learner.
    */
   reconnect(): boolean {
     assert(this.state !== "closed", "a closed reader stays closed");
     if (!this.ended) return true;
+    this.start = this.resumeAt();
     this.leave();
     let memory: SharedMemory;
     try {
@@ -297,6 +363,13 @@ export class DeviceReader {
       throw deviceTrouble(error, this.path, `open the delivery device of learner ${this.id}`);
     }
     return true;
+  }
+
+  private resumeAt(): StartAt {
+    if (this.lastIid > 0) return after(this.lastIid, this.lastIndex);
+    // Nothing was read: what came since the learner saw us is still wanted.
+    const seen = this.learnerPid > 0 && this.afterIid > 0;
+    return this.start === "present" && seen ? after(this.afterIid, this.afterIndex) : this.start;
   }
 
   /** Gives the place back. */
@@ -332,8 +405,4 @@ function claim(memory: SharedMemory, places: number, ringBytes: number): number 
     memory.unlock(readerLock(place));
   }
   return -1;
-}
-
-function getNumber(words: Int32Array, at: number): number {
-  return (words[at + 1]! >>> 0) * 0x1_0000_0000 + (words[at]! >>> 0);
 }

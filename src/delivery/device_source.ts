@@ -5,6 +5,7 @@ import type { Log } from "../log.ts";
 import type { Extra } from "../node/roles.ts";
 import type { Sleeper } from "../node/run.ts";
 import type { DeviceReader, ReaderState } from "./device_reader.ts";
+import { range } from "./position.ts";
 
 const READS_PER_TURN = 256;
 const CHECK_US = 100_000;
@@ -23,7 +24,7 @@ export class DeviceSource implements Extra, Sleeper {
   /** The descriptor to sleep on has changed: the reader has joined another learner. */
   readonly #onDescriptor: (fd: number) => void;
   #waiting = false;
-  #iid = 0;
+  #doneIid = 0;
   #trimmedIid = 0;
   #checkDueUs = 0;
   #told: ReaderState = "attaching";
@@ -53,9 +54,9 @@ export class DeviceSource implements Extra, Sleeper {
       this.#told = state;
       this.#log.warn(`the learner's device ${reader.path}: ${state}; waiting for a learner to come back`);
     }
-    if (!reader.reconnect()) return;
+    // Its bytes lie in the mapping that a reconnect gives up.
+    if (this.#waiting || !reader.reconnect()) return;
     this.#told = "attaching";
-    this.#waiting = false;
     this.#log.info(`joined the device ${reader.path} again`);
     this.#onDescriptor(reader.fd);
   }
@@ -68,23 +69,28 @@ export class DeviceSource implements Extra, Sleeper {
     const { reader } = this;
     for (let reads = 0; reads < READS_PER_TURN; reads++) {
       if (!this.#waiting && !reader.read()) return false;
+      if (reader.kind === "missed") {
+        const { iid, index, lastIid, lastIndex } = reader;
+        this.#log.warn(`${reader.path}: missed ${range(iid, index, lastIid, lastIndex)}`);
+        continue;
+      }
       this.#waiting = true;
       if (!this.#taker.take(reader)) return true;
       this.#waiting = false;
-      this.#done(reader.iid);
+      this.#done(reader.iid, reader.isLast);
     }
     return true;
   }
 
-  /** All of an instance was taken when the next one begins. */
-  #done(iid: number): void {
-    if (iid <= this.#iid) return;
-    if (this.#iid > 0) this.reader.acknowledge(this.#iid);
-    if (this.#trimEvery > 0 && this.#iid - this.#trimmedIid >= this.#trimEvery) {
-      this.#trimmedIid = this.#iid;
-      this.reader.requestTrim(this.#iid);
-    }
-    this.#iid = iid;
+  /** All of an instance was taken with its last value, or when the next one begins. */
+  #done(iid: number, isLast: boolean): void {
+    const done = isLast ? iid : iid - 1;
+    if (done <= this.#doneIid) return;
+    this.#doneIid = done;
+    this.reader.acknowledge(done);
+    if (this.#trimEvery === 0 || done - this.#trimmedIid < this.#trimEvery) return;
+    this.#trimmedIid = done;
+    this.reader.requestTrim(done);
   }
 
   prepareSleep(): boolean {

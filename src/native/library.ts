@@ -7,10 +7,11 @@
 import { dlopen, FFIType, type Library, type Pointer, toArrayBuffer } from "bun:ffi";
 import { closeSync, readFileSync, writeSync } from "node:fs";
 import { CliError } from "../error.ts";
+import { fifoSymbols } from "./fifo_symbols.ts";
 import { ringSymbols } from "./ring_symbols.ts";
 import { linkSymbols } from "./symbols.ts";
 
-const symbols = { ...linkSymbols, ...ringSymbols };
+const symbols = { ...linkSymbols, ...ringSymbols, ...fifoSymbols };
 export type NativeSymbols = Library<typeof symbols>["symbols"];
 
 /** Files inside a compiled executable have such paths. */

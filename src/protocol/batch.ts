@@ -87,6 +87,11 @@ export class BatchReader {
     this.index = -1;
   }
 
+  /** No whole entry can follow the present one. */
+  get isLast(): boolean {
+    return this.#end - this.#at < ENTRY_HEADER_BYTES;
+  }
+
   /** Moves to the next entry; false at the end, or where the bytes are no whole entry. */
   next(): boolean {
     const at = this.#at;

@@ -5,8 +5,9 @@ import { afterEach, beforeEach, expect } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DeliveryLog } from "../../src/delivery/delivery_log.ts";
 import { type DeviceOptions, DeviceWriter } from "../../src/delivery/device.ts";
-import { DeviceReader } from "../../src/delivery/device_reader.ts";
+import { DeviceReader, type ReaderOptions } from "../../src/delivery/device_reader.ts";
 import { CliError } from "../../src/error.ts";
 import { deviceValue } from "./device_value.ts";
 
@@ -32,15 +33,17 @@ export function useDevices(): void {
   });
 }
 
-export function newWriter(options: Partial<DeviceOptions> = {}): DeviceWriter {
+/** With a log of `logBytes`, unless it is given one. */
+export function newWriter(options: Partial<DeviceOptions> & { logBytes?: number } = {}): DeviceWriter {
   const onWarning = (message: string) => warnings.push(message);
-  const writer = DeviceWriter.create({ directory, cluster: "test", id: 3, onWarning, ...options });
+  const log = options.log ?? new DeliveryLog(options.logBytes ?? 1 << 22);
+  const writer = DeviceWriter.create({ directory, cluster: "test", id: 3, onWarning, ...options, log });
   open.push(writer);
   return writer;
 }
 
-export function newReader(): DeviceReader {
-  const reader = DeviceReader.open(directory, "test", 3);
+export function newReader(options: ReaderOptions = { acknowledges: true }): DeviceReader {
+  const reader = DeviceReader.open(directory, "test", 3, options);
   open.push(reader);
   return reader;
 }
@@ -49,15 +52,19 @@ export function poll(writer: DeviceWriter): void {
   writer.poll(performance.now() * 1000);
 }
 
-export function deliver(writer: DeviceWriter, iid: number): boolean {
+/** Puts instance `iid` into the log and gives the readers what they take. */
+export function deliver(writer: DeviceWriter, iid: number): void {
   const value = deviceValue(iid);
-  return writer.deliver(iid, 0, 7, iid, value, 0, value.length);
+  writer.log.append(iid, 0, true, 7, iid, value, 0, value.length);
+  writer.log.closeInstance(iid);
+  writer.pump();
 }
 
 /** Reads what is there and checks that it is instances `first` … in order; returns the one after the last. */
 export function readFrom(reader: DeviceReader, first: number, most = Number.POSITIVE_INFINITY): number {
   let iid = first;
   for (; iid - first < most && reader.read(); iid++) {
+    expect(reader.kind).toBe("value");
     expect(reader.iid).toBe(iid);
     const value = Buffer.from(reader.bytes.buffer, reader.offset, reader.length);
     expect(value.equals(deviceValue(iid))).toBe(true);
@@ -65,10 +72,11 @@ export function readFrom(reader: DeviceReader, first: number, most = Number.POSI
   return iid;
 }
 
-/** Delivers until a reader's ring is full; returns the instance that was refused. */
+/** Delivers until a reader's ring is full; returns the instance after the last. */
 export function fill(writer: DeviceWriter, first: number): number {
   let iid = first;
-  while (deliver(writer, iid)) iid++;
+  do deliver(writer, iid++);
+  while (!writer.isStuck);
   return iid;
 }
 

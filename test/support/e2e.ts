@@ -40,7 +40,9 @@ export class DeviceValues {
   readonly iids: number[] = [];
 
   constructor(cluster: TestCluster, learner: number) {
-    this.reader = DeviceReader.open(join(cluster.directory, "devices"), "kpaxos", learner);
+    this.reader = DeviceReader.open(join(cluster.directory, "devices"), "kpaxos", learner, {
+      acknowledges: true,
+    });
   }
 
   /** Resolves once the learner has seen the reader: from then on nothing passes it by. */
@@ -52,6 +54,7 @@ export class DeviceValues {
   take(): void {
     const { reader } = this;
     while (reader.read()) {
+      if (reader.kind === "missed") throw new Error(`missed ${reader.iid} to ${reader.lastIid}`);
       this.iids.push(reader.iid);
       reader.acknowledge(reader.iid);
     }
