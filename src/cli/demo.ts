@@ -1,14 +1,14 @@
 /**
- * `kpaxos demo`: a whole cluster on this machine, under load, and a short report. Nothing stays afterwards.
+ * `kpaxos demo`: a whole cluster on this machine, under load, and a short report. Nothing stays afterwards unless told.
  */
 import { ExitCode } from "../error.ts";
-import { canMakeNamespaces, reenter, selfCommand } from "../ops/lab.ts";
-import type { LabCluster } from "../ops/lab_cluster.ts";
-import type { Agreement, DemoListener, Place, Run } from "../ops/lab_demo.ts";
+import { configPath } from "../ops/cluster_roles.ts";
+import type { ClusterState } from "../ops/cluster_state.ts";
+import type { Agreement, DemoListener, Outage, Place, Run } from "../ops/demo.ts";
+import { clientLine, clusterLine } from "./cluster_common.ts";
 import { defineKpaxosCommand } from "./command.ts";
 import { print, printJson } from "./output.ts";
-
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+import { stoppable } from "./stoppable.ts";
 
 function row(name: string, text: string): void {
   print(`  ${name.padEnd(11)} ${text}`);
@@ -22,11 +22,14 @@ function count(number: number): string {
   return Math.round(number).toLocaleString("en");
 }
 
-/** What to type elsewhere to send values to a cluster that is kept. */
-function joinCommand(cluster: LabCluster, enter: readonly string[]): string {
-  return [...enter, ...selfCommand(), "run", "client", "-f", cluster.configPath, "--proposer-id", "0"].join(
-    " ",
-  );
+/** What to type to work with a cluster that is kept. */
+function joinLines(state: ClusterState): string[] {
+  return [
+    clientLine(state, ["--seconds", "5"]),
+    clusterLine(state, "status"),
+    clusterLine(state, "kill", ["acceptor/1"]),
+    clusterLine(state, "down"),
+  ];
 }
 
 const textReport: DemoListener = {
@@ -39,6 +42,22 @@ const textReport: DemoListener = {
       `${count(valuesPerSecond)} values/s, p50 ${time(latencyUs.p50)}, p99 ${time(latencyUs.p99)} ` +
         `(${valueSize} B values, ${seconds.toFixed(1)} s)`,
     ),
+  survived: ({ acceptor, downSeconds, window, clients }: Outage) => {
+    row(
+      "killed",
+      `acceptor ${acceptor}, and started again ${downSeconds.toFixed(1)} s later; values went on:`,
+    );
+    for (const { deliveries, valuesPerSecond, latencyUs, resent } of clients) {
+      const whose =
+        deliveries === "own learner" ? "client with its own learner" : "remote client, user-learner";
+      row(
+        "",
+        `${whose}: ${count(valuesPerSecond)} values/s, p50 ${time(latencyUs.p50)}, ` +
+          `p99 ${time(latencyUs.p99)}, ${count(resent)} sent again (window ${window})`,
+      );
+    }
+    row("", "it came back with an empty memory: durable storage comes with a later version");
+  },
   agreed: ({ learners, values, sha256 }: Agreement) =>
     row(
       "learners",
@@ -48,14 +67,14 @@ const textReport: DemoListener = {
     const known = lastInstances.filter((instance) => instance !== undefined);
     if (known.length > 0) row("acceptors", `last instance ${known.map(count).join(", ")}`);
   },
-  kept: (cluster: LabCluster, enter: readonly string[]) => {
-    row("running", "until Ctrl-C; for a client of your own, type in another terminal:");
-    print(`    ${joinCommand(cluster, enter)}`);
+  kept: (state: ClusterState) => {
+    row("running", `cluster ${state.name}; for example:`);
+    for (const line of joinLines(state)) print(`    ${line}`);
   },
   stopped: (processes: number) => row("stopped", `${processes} processes ended cleanly, nothing is left`),
 };
 
-/** One object at the end; one more before it when the cluster is kept. */
+/** One object at the end. */
 function jsonReport(): DemoListener {
   const facts: Record<string, unknown> = {};
   const runs: Run[] = [];
@@ -75,47 +94,32 @@ function jsonReport(): DemoListener {
     acceptors: (lastInstances) => {
       facts.acceptors = lastInstances.map((lastInstance) => ({ lastInstance: lastInstance ?? null }));
     },
-    kept: (cluster, enter) => printJson({ config: cluster.configPath, join: joinCommand(cluster, enter) }),
+    survived: (outage) => {
+      facts.outage = outage;
+    },
+    kept: (state) => {
+      const { name, directory } = state;
+      const kept = { name, directory, config: configPath(state), commands: joinLines(state) };
+      printJson({ ...facts, runs, kept });
+    },
     stopped: (processes) => printJson({ ...facts, runs, stopped: processes }),
   };
-}
-
-/** Runs `body`; a signal stops it, and then ends this process as it would have done without us. */
-async function stoppable(body: (stop: AbortSignal) => Promise<void>): Promise<void> {
-  const stop = new AbortController();
-  let received: (typeof SIGNALS)[number] | undefined;
-  const onSignal = (signal: (typeof SIGNALS)[number]): void => {
-    received = signal;
-    stop.abort(new Error(`ended by ${signal}`));
-  };
-  for (const signal of SIGNALS) process.on(signal, onSignal);
-  const leave = (): void => {
-    for (const signal of SIGNALS) process.off(signal, onSignal);
-  };
-  try {
-    await body(stop.signal);
-    leave();
-  } catch (error) {
-    leave();
-    if (received === undefined || error !== stop.signal.reason) throw error;
-    process.kill(process.pid, received);
-    await new Promise(() => undefined);
-  }
 }
 
 export const demoCommand = defineKpaxosCommand({
   meta: {
     name: "demo",
     description:
-      "start a cluster on this machine, put it under load, compare what the learners got, remove it",
+      "start a cluster, load it, kill an acceptor meanwhile, compare what the learners got, remove it",
     examples: [
       { command: "kpaxos demo", what: "raw Ethernet between network namespaces, else UDP" },
-      { command: "kpaxos demo --keep", what: "leave it running until Ctrl-C" },
+      { command: "kpaxos demo --keep", what: "leave the cluster up, for kpaxos cluster" },
       { command: "kpaxos demo --udp --seconds 10 --json", what: "UDP on 127.0.0.1, longer, as JSON" },
     ],
     notes: [
-      "3 acceptors, a proposer, 2 learners and a client, each a process of this very executable. As root, or where " +
-        "the kernel lets ordinary users have namespaces, they talk raw Ethernet over a bridge nobody else sees.",
+      "3 acceptors, a proposer, 2 learners, a user-learner and clients, each a process of this very executable. As root, " +
+        "or where the kernel lets ordinary users have namespaces, they talk raw Ethernet over a bridge nobody else sees.",
+      "Exit code 1, with the reason: no value was chosen, values stopped, or the learners differ.",
     ],
   },
   args: {
@@ -123,10 +127,10 @@ export const demoCommand = defineKpaxosCommand({
       type: "number",
       min: 0.5,
       max: 3600,
-      default: 3,
+      default: 2,
       description: "duration of each of the two loads",
     },
-    keep: { type: "boolean", description: "leave the cluster running until Ctrl-C" },
+    keep: { type: "boolean", description: "leave the cluster up, named demo" },
     udp: { type: "boolean", description: "UDP on 127.0.0.1, even where raw Ethernet is possible" },
     wire: {
       type: "enum",
@@ -136,12 +140,14 @@ export const demoCommand = defineKpaxosCommand({
     },
     json: { type: "boolean", description: "print the report as one JSON object" },
   },
-  run: async ({ args, rawArgs }) => {
-    const udp = args.udp === true;
-    const ability = canMakeNamespaces();
-    if (!udp && ability.ok && ability.reenter) return (await reenter(["demo", ...rawArgs])) as ExitCode;
-    const { runDemo } = await import("../ops/lab_demo.ts");
-    const options = { seconds: args.seconds, udp, wire: args.wire, keep: args.keep === true };
+  run: async ({ args }) => {
+    const { runDemo } = await import("../ops/demo.ts");
+    const options = {
+      seconds: args.seconds,
+      udp: args.udp === true,
+      wire: args.wire,
+      keep: args.keep === true,
+    };
     await stoppable((stop) => runDemo({ ...options, stop }, args.json === true ? jsonReport() : textReport));
     return ExitCode.ok;
   },

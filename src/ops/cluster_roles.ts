@@ -24,6 +24,7 @@ export interface StartOptions {
   /** Gets standard output as it comes; without it, that goes to the log. */
   readonly onStdout?: (chunk: Uint8Array) => void;
   readonly stop?: AbortSignal;
+  readonly onStarted?: (started: StartedSeat) => void;
 }
 
 export interface StartedSeat {
@@ -101,7 +102,9 @@ export function startSeat(state: ClusterState, seat: SeatState, options: StartOp
     if (onStdout !== undefined && child.stdout instanceof ReadableStream) {
       void feed(child.stdout, onStdout);
     }
-    return { seat, child };
+    const started = { seat, child };
+    options.onStarted?.(started);
+    return started;
   } finally {
     closeSync(log);
   }

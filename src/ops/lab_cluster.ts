@@ -51,7 +51,12 @@ export function configText(
   return `${lines.join("\n")}\n`;
 }
 
-/** Directories of owners that were killed. */
+/** A directory for a cluster that ends with this process; removes those of owners that were killed. */
+export function makeOwnDirectory(): string {
+  sweepDirectories();
+  return mkdtempSync(join(tmpdir(), `kpaxos-cluster-${process.pid}-`));
+}
+
 function sweepDirectories(): void {
   for (const name of readdirSync(tmpdir())) {
     const pid = /^kpaxos-cluster-(\d+)-/.exec(name)?.[1];
@@ -77,8 +82,7 @@ export class LabCluster {
     this.network = options.network;
     this.seats = options.seats;
     this.#command = options.command;
-    sweepDirectories();
-    this.directory = mkdtempSync(join(tmpdir(), `kpaxos-cluster-${process.pid}-`));
+    this.directory = makeOwnDirectory();
     const own = {
       verbosity: "info",
       "device-directory": join(this.directory, "devices"),
