@@ -9,7 +9,7 @@ import { ADDRESS, ADDRESS_WORDS, LENGTH, type Link, OFFSET, Port, PROTOCOL } fro
 import type { Peers } from "../net/peers.ts";
 import { isBatch } from "../protocol/batch.ts";
 import type { Receiver } from "../protocol/receiver.ts";
-import { type Ballot, type Busy, type Life, MAX_IID, type Peer, Role } from "../protocol/types.ts";
+import { type Ballot, Busy, type Life, MAX_IID, type Peer, Role } from "../protocol/types.ts";
 
 import type { Members } from "./members.ts";
 import { NativeFrames } from "./native_frames.ts";
@@ -143,7 +143,7 @@ export class NativeWire implements Wire {
       return;
     }
     const used = words[at + 2]! >>> 16;
-    if (used < HEADER_BYTES || used > length || (used & 3) !== 0) {
+    if (used < HEADER_BYTES || used > length || (used & 3) !== 0 || words[at + 5]! >= HIGH_LIMIT) {
       counters.malformed++;
       return;
     }
@@ -172,6 +172,10 @@ export class NativeWire implements Wire {
       this.#peers.life[member] = life;
       this.#peers.lastHeardUs[member] = nowUs;
       return member;
+    }
+    if (role !== Role.learner && role !== Role.client && role !== Role.host) {
+      this.counters.stranger++;
+      return BAD as Peer;
     }
     this.#noticePort(port);
     const peer = this.#peers.intern(role, id, words, at, port, nowUs);
@@ -277,6 +281,7 @@ export class NativeWire implements Wire {
         receiver.onClientValue(from, bytes, (at + 1) << 2, valueLength, flags);
         return true;
       case NativeType.busy:
+        if (flags < Busy.noQuorum || flags > Busy.notLeader) return false;
         receiver.onBusy(from, flags as Busy);
         return true;
       case NativeType.learnerHi:
@@ -358,6 +363,7 @@ export class NativeWire implements Wire {
     }
     if (first < 1) return false;
     if (type === NativeType.preempted) {
+      if (second < 1) return false;
       receiver.onPreempted(from, aid, first, second as Ballot);
       return true;
     }

@@ -1,0 +1,442 @@
+import { beforeEach, describe, expect, test } from "bun:test";
+import type { MemoryNetwork } from "../src/net/memory.ts";
+import { entryBytes, writeEntryHeader } from "../src/protocol/batch.ts";
+import { type Ballot, Busy, MAX_IID, Role } from "../src/protocol/types.ts";
+import { decodeNativeText } from "../src/wire/native_text.ts";
+import { addressOf, Endpoint, memoryNetwork } from "./support/native_fixture.ts";
+
+const b = (ballot: number): Ballot => ballot as Ballot;
+const HELLO = Buffer.from("hello");
+/** What clients send: entries of a batch. */
+const entry = (length: number): Uint8Array => {
+  const bytes = new Uint8Array(entryBytes(length));
+  writeEntryHeader(new DataView(bytes.buffer), 0, 5, 1, length, 0);
+  return bytes;
+};
+const toHex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+const hex = (text: string): string => Buffer.from(text).toString("hex");
+/** At the edges of 32 and 53 bits. */
+const EDGES = [1, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1, MAX_IID - 1, MAX_IID];
+
+let network: MemoryNetwork;
+let acceptor: Endpoint;
+let proposer: Endpoint;
+let learner: Endpoint;
+let client: Endpoint;
+let host: Endpoint;
+
+beforeEach(() => {
+  network = memoryNetwork();
+  acceptor = new Endpoint(network, { role: "acceptor", id: 1 });
+  proposer = new Endpoint(network, { role: "proposer", id: 0 });
+  learner = new Endpoint(network, { role: "learner", id: 1 });
+  client = new Endpoint(network, { role: "client", id: 40000 });
+  host = new Endpoint(network, { role: "host", id: 7 });
+});
+
+/** Everyone who hears it, and what. */
+function say(from: Endpoint, words: () => void): Record<string, unknown[][]> {
+  words();
+  from.send();
+  const all = { acceptor, proposer, learner, client, host };
+  return Object.fromEntries(
+    Object.entries(all).flatMap(([name, one]) => {
+      const calls = one.hear();
+      return calls.length === 0 ? [] : [[name, calls]];
+    }),
+  );
+}
+
+describe("every message", () => {
+  test.each(EDGES)("of a proposer, numbers at %d", (n) => {
+    const { outbox, life } = proposer;
+    expect(say(proposer, () => outbox.prepare(n, b(n)))).toEqual({
+      acceptor: [["onPrepare", "proposer 0", n, n, life]],
+    });
+    expect(say(proposer, () => outbox.prepareTo(1, n, b(n)))).toEqual({
+      acceptor: [["onPrepare", "proposer 0", n, n, life]],
+    });
+    outbox.chosen(n, b(n), false);
+    const accept = [
+      ["onChosen", "proposer 0", n, n, life],
+      ["onAccept", "proposer 0", n, 0, n, life, hex("hello")],
+    ];
+    expect(say(proposer, () => outbox.accept(n, 0, b(n), HELLO, 0, 5))).toEqual({
+      acceptor: accept,
+      learner: accept,
+    });
+    const chosen = [["onChosen", "proposer 0", n, n, life]];
+    expect(say(proposer, () => outbox.chosen(n, b(n), true))).toEqual({ acceptor: chosen, learner: chosen });
+    const other = { role: "proposer", id: 1 } as const;
+    const rival = new Endpoint(network, other);
+    say(proposer, () => outbox.clientValue(1, entry(3), 0, 20, 1));
+    expect(rival.hear()).toEqual([["onClientValue", "proposer 0", toHex(entry(3)), 1]]);
+  });
+
+  test.each(EDGES)("of an acceptor, numbers at %d", (n) => {
+    const { outbox } = acceptor;
+    const toProposer = acceptor.peer("proposer", 0);
+    const toLearner = acceptor.peer("learner", 1);
+    const from = "acceptor 1";
+    const both = (call: unknown[]) => ({ proposer: [call], learner: [call] });
+    expect(say(acceptor, () => outbox.preempted(toProposer, n, b(n)))).toEqual({
+      proposer: [["onPreempted", from, 1, n, n]],
+    });
+    expect(say(acceptor, () => outbox.accepted(n, 0, b(n), n, HELLO, 0, 5))).toEqual(
+      both(["onAcceptedRange", from, 1, n, n, n, n]),
+    );
+    expect(say(acceptor, () => outbox.acceptorState(n - 1, n, 3))).toEqual(
+      both(["onAcceptorState", from, 1, n - 1, n, 3]),
+    );
+    expect(say(acceptor, () => outbox.repeated(toLearner, n, b(n), n, HELLO, 0, 0))).toEqual({
+      learner: [["onAccepted", from, 1, n, 0, n, n, ""]],
+    });
+    expect(say(acceptor, () => outbox.acceptorStateTo(toLearner, n, n, 0))).toEqual({
+      learner: [["onAcceptorState", from, 1, n, n, 0]],
+    });
+    expect(say(acceptor, () => outbox.acceptorOk(toLearner))).toEqual({ learner: [["onAcceptorOk", from]] });
+  });
+
+  test.each(EDGES)("a promise with records, numbers at %d", (n) => {
+    const { outbox } = acceptor;
+    const heard = say(acceptor, () => {
+      expect(outbox.promiseBegin(acceptor.peer("proposer", 0), b(n), n, 1, n, n - 1)).toBe(true);
+      expect(outbox.promiseRecord(n, b(n), n, HELLO, 0, 5)).toBe(true);
+      expect(outbox.promiseRecord(n, b(1), 0, HELLO, 0, 0)).toBe(true);
+      outbox.promiseEnd(MAX_IID);
+    });
+    expect(heard).toEqual({
+      proposer: [
+        ["onPromiseBegin", "acceptor 1", 1, n, n, 1, n, MAX_IID, n - 1],
+        ["onPromiseRecord", "acceptor 1", 1, n, n, n, hex("hello")],
+        ["onPromiseRecord", "acceptor 1", 1, n, 1, 0, ""],
+        ["onPromiseEnd", "acceptor 1", 1],
+      ],
+    });
+  });
+
+  test.each(EDGES)("of learners and clients, numbers at %d", (n) => {
+    const fromLearner = (call: unknown[]) => ({ acceptor: [[call[0], "learner 1", ...call.slice(1)]] });
+    expect(say(learner, () => learner.outbox.learnerHi(1))).toEqual(fromLearner(["onLearnerHi"]));
+    expect(say(learner, () => learner.outbox.learnerDel())).toEqual(fromLearner(["onLearnerDel"]));
+    expect(say(learner, () => learner.outbox.repeat(1, 1, n))).toEqual(fromLearner(["onRepeat", 1, n]));
+    expect(say(learner, () => learner.outbox.repeat(1, n, n))).toEqual(fromLearner(["onRepeat", n, n]));
+    expect(say(learner, () => learner.outbox.trim(n))).toEqual(fromLearner(["onTrim", n]));
+    client.outbox.setHost(addressOf("host", 7));
+    expect(say(client, () => client.outbox.sessionOpen(0, n))).toEqual({
+      host: [["onSessionOpen", "client 40000", 0, n]],
+    });
+    expect(say(client, () => client.outbox.clientValue(0, entry(9), 0, 28, 0))).toEqual({
+      proposer: [["onClientValue", "client 40000", toHex(entry(9)), 0]],
+    });
+    const twin = new Endpoint(network, { role: "learner", id: 1, life: 77 });
+    say(learner, () => learner.outbox.claim(n));
+    expect(twin.hear()).toEqual([["onClaim", "learner 1", n]]);
+  });
+
+  test("of hosts, and refusals", () => {
+    client.outbox.setHost(addressOf("host", 7));
+    const to = host.peer("client", 40000);
+    expect(say(host, () => host.outbox.sessionOk(to, 0xffff_ffff))).toEqual({
+      client: [["onSessionOk", "host 7", 0xffff_ffff]],
+    });
+    expect(say(client, () => client.outbox.sessionClose(9))).toEqual({
+      host: [["onSessionClose", "client 40000", 9]],
+    });
+    expect(say(host, () => host.outbox.sessionValue(to, HELLO, 0, 5))).toEqual({
+      client: [["onSessionValue", "host 7", hex("hello")]],
+    });
+    const asker = proposer.peer("client", 40000);
+    for (const reason of Object.values(Busy)) {
+      expect(say(proposer, () => proposer.outbox.busy(asker, reason))).toEqual({
+        client: [["onBusy", "proposer 0", reason]],
+      });
+    }
+  });
+
+  test("a life may have 53 bits", () => {
+    const old = new Endpoint(network, { role: "proposer", id: 1, life: MAX_IID });
+    expect(say(old, () => old.outbox.prepare(1, b(1)))).toEqual({
+      acceptor: [["onPrepare", "proposer 1", 1, 1, MAX_IID]],
+    });
+  });
+});
+
+describe("values", () => {
+  test.each([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])("%d bytes are padded with zeros", (length) => {
+    const { words } = host.link.area;
+    words.fill(0xffff_ffff, host.link.txBase + host.link.txSlots * 16);
+    const bytes = Buffer.from("abcdefghi");
+    host.outbox.sessionValue(host.peer("client", 40000), bytes, 0, length);
+    const [payload] = host.sealed();
+    const padding = payload!.slice(28 + 8 + length);
+    expect(padding).toEqual(new Uint8Array((4 - (length % 4)) % 4));
+    host.send();
+    expect(client.hear()).toEqual([["onSessionValue", "host 7", hex("abcdefghi".slice(0, length))]]);
+  });
+
+  test.each([
+    ["empty", new Uint8Array(0)],
+    ["no entry", Uint8Array.from(HELLO)],
+    ["half an entry", entry(40).subarray(0, 40)],
+  ])("a client value that is no batch is refused: %s", (_, bytes) => {
+    client.outbox.clientValue(0, bytes, 0, bytes.length, 0);
+    client.send();
+    expect(proposer.hear()).toEqual([]);
+    expect(proposer.wire.counters.badField).toBe(1);
+  });
+
+  test("the largest value fits every message that carries it; what is larger is refused", () => {
+    const { maxValue } = proposer.wire;
+    const bytes = new Uint8Array(maxValue + 4).fill(7);
+    const to = acceptor.peer("proposer", 0);
+    expect(say(proposer, () => proposer.outbox.accept(1, 0, b(1), bytes, 0, maxValue)).learner).toHaveLength(
+      2,
+    );
+    const heard = say(acceptor, () => {
+      acceptor.outbox.repeated(acceptor.peer("learner", 1), 1, b(1), 1, bytes, 0, maxValue);
+      acceptor.outbox.promiseBegin(to, b(1), 1, 1, 1, 0);
+      expect(acceptor.outbox.promiseRecord(1, b(1), 1, bytes, 0, maxValue + 1)).toBe(false);
+      expect(acceptor.outbox.promiseRecord(1, b(1), 1, bytes, 0, maxValue)).toBe(true);
+      expect(acceptor.outbox.promiseRecord(2, b(1), 1, bytes, 0, 0)).toBe(false);
+      acceptor.outbox.promiseEnd(1);
+    });
+    expect([heard.learner?.length, heard.proposer?.length]).toEqual([1, 3]);
+    // A neighbour whose frames are larger can send one more; it does not fit the stores here.
+    const big = new Endpoint(network, { role: "proposer", id: 1, maxPayload: 9000 });
+    const jumbo = new Endpoint(network, { role: "acceptor", id: 2, maxPayload: 9000 });
+    big.outbox.accept(1, 0, b(1), bytes, 0, maxValue + 1);
+    big.send();
+    expect(jumbo.hear()).toHaveLength(2);
+    expect(acceptor.hear()).toEqual([]);
+    expect(acceptor.wire.counters.badField).toBe(1);
+  });
+});
+
+describe("frames", () => {
+  const instances = (calls: unknown[][]) => calls.map((call) => [call[3], call[4]]);
+  const accept = (...iids: number[]) => {
+    for (const iid of iids) acceptor.outbox.accepted(iid, 0, b(9), 5, HELLO, 0, 5);
+  };
+
+  test("accepted instances in a row are one range", () => {
+    accept(5, 6, 7, 8);
+    expect(acceptor.send()).toBe(1);
+    expect(learner.hear()).toEqual([["onAcceptedRange", "acceptor 1", 1, 5, 8, 9, 5]]);
+  });
+
+  test.each([
+    ["a gap", () => accept(5, 7)],
+    ["the same again", () => accept(5, 5)],
+    ["backwards", () => accept(5, 4)],
+  ])("%s is two ranges", (_, words) => {
+    words();
+    acceptor.send();
+    expect(learner.hear()).toHaveLength(2);
+  });
+
+  test("another ballot, another life, another message in between: no merging", () => {
+    accept(1);
+    acceptor.outbox.accepted(2, 0, b(10), 5, HELLO, 0, 5);
+    acceptor.outbox.accepted(3, 0, b(10), 6, HELLO, 0, 5);
+    acceptor.outbox.acceptorOk(acceptor.peer("learner", 1));
+    acceptor.outbox.accepted(4, 0, b(10), 6, HELLO, 0, 5);
+    acceptor.send();
+    const ranges = learner.hear().filter(([name]) => name === "onAcceptedRange");
+    expect(instances(ranges)).toEqual([
+      [1, 1],
+      [2, 2],
+      [3, 3],
+      [4, 4],
+    ]);
+  });
+
+  test("a sealed frame is not touched again", () => {
+    accept(1);
+    acceptor.send();
+    accept(2);
+    acceptor.send();
+    expect(instances(learner.hear())).toEqual([
+      [1, 1],
+      [2, 2],
+    ]);
+  });
+
+  test("messages to one destination share a frame, in order; another destination has its own", () => {
+    learner.outbox.learnerHi(1);
+    learner.outbox.repeat(1, 3, 4);
+    learner.outbox.learnerHi(0);
+    learner.outbox.trim(2);
+    // Acceptors 0, 1 and 2.
+    expect(learner.send()).toBe(3);
+    expect(acceptor.hear().map(([name]) => name)).toEqual(["onLearnerHi", "onRepeat", "onTrim"]);
+  });
+
+  test("a full frame is followed by the next", () => {
+    for (let i = 0; i < 5; i++) client.outbox.clientValue(0, entry(684 - 4 * i), 0, 700 - 4 * i, 0);
+    expect(client.send()).toBe(3);
+    expect(proposer.hear().map((call) => (call[2] as string).length / 2)).toEqual([700, 696, 692, 688, 684]);
+  });
+
+  test("more destinations than frames can be open at once: all arrive", () => {
+    const busy = new Endpoint(network, { role: "proposer", id: 1, txSlots: 100 });
+    for (let id = 0; id < 50; id++) busy.outbox.busy(busy.peer("client", id), Busy.queueFull);
+    expect(busy.send()).toBe(50);
+  });
+
+  test("without a free slot a message is dropped and counted, and nothing else is harmed", () => {
+    const value = entry(984);
+    const room = client.outbox.room();
+    for (let i = 0; i < room + 5; i++) client.outbox.clientValue(0, value, 0, 1000, 0);
+    expect(client.outbox.room()).toBe(0);
+    expect(client.wire.counters.overflow).toBe(5);
+    expect(client.send()).toBe(room);
+    expect(proposer.hear()).toHaveLength(room);
+    client.outbox.clientValue(0, value, 0, 1000, 0);
+    client.send();
+    expect(proposer.hear()).toHaveLength(1);
+    expect(proposer.wire.counters).toMatchObject({ malformed: 0, badField: 0 });
+  });
+
+  test("ranges and promises without a slot", () => {
+    const tight = new Endpoint(network, { role: "acceptor", id: 2, txSlots: 1 });
+    const to = tight.peer("proposer", 0);
+    expect(tight.outbox.promiseBegin(to, b(1), 1, 1, 1, 0)).toBe(true);
+    tight.outbox.promiseEnd(MAX_IID);
+    expect(tight.outbox.promiseBegin(to, b(1), 1, 1, 1, 0)).toBe(false);
+    tight.outbox.accepted(1, 0, b(1), 1, HELLO, 0, 5);
+    tight.outbox.accepted(2, 0, b(1), 1, HELLO, 0, 5);
+    expect(tight.wire.counters.overflow).toBe(3);
+    tight.send();
+    expect(proposer.hear().map(([name]) => name)).toEqual(["onPromiseBegin", "onPromiseEnd"]);
+    tight.outbox.accepted(3, 0, b(1), 1, HELLO, 0, 5);
+    tight.send();
+    expect(learner.hear()).toEqual([["onAcceptedRange", "acceptor 2", 2, 3, 3, 1, 1]]);
+  });
+});
+
+describe("headers", () => {
+  /** A prepare of proposer 0, as its wire makes it. */
+  const prepare = (): Uint8Array => {
+    proposer.outbox.prepare(1, b(1));
+    const [payload] = proposer.sealed();
+    proposer.wire.clear();
+    return payload!;
+  };
+  const patched = (at: number, byte: number): Uint8Array => {
+    const payload = prepare();
+    payload[at] = byte;
+    return payload;
+  };
+  const home = addressOf("proposer", 0);
+
+  test("as it is made it is taken", () => {
+    expect(acceptor.take(prepare(), home)).toHaveLength(1);
+    expect(acceptor.wire.counters).toMatchObject({ framesIn: 1, messagesIn: 1, malformed: 0, notForUs: 0 });
+  });
+
+  test.each([
+    ["wrong magic", 0, 0x6c, "malformed"],
+    ["a message of the UDP form of the other wire", 0, 0, "otherWire"],
+    ["wrong version", 1, 2, "otherVersion"],
+    ["wrong cluster", 4, 0, "otherCluster"],
+    ["wrong group", 3, 9, "otherCluster"],
+    ["for another role", 9, Role.learner, "notForUs"],
+    ["for another id", 14, 2, "notForUs"],
+    ["a length beyond the frame", 11, 4, "malformed"],
+    ["a length that is no multiple of 4", 10, 49, "malformed"],
+    ["a length below the header", 10, 24, "malformed"],
+    ["a source role nobody has", 8, 0, "stranger"],
+    ["two source roles at once", 8, Role.acceptor | Role.proposer, "stranger"],
+    ["a life beyond 53 bits", 23, 0x20, "malformed"],
+    ["a proposer that is not configured", 12, 7, "stranger"],
+    ["an acceptor's place from a proposer's address", 8, Role.acceptor, "stranger"],
+  ] as const)("%s", (name, at, byte, counter) => {
+    const payload = patched(at, byte);
+    if (counter === "otherWire") payload.set([0, 0, 0], 0);
+    if (name === "for another id") payload[15] = 0;
+    expect(acceptor.take(payload, home)).toEqual([]);
+    expect(acceptor.wire.counters[counter]).toBe(1);
+  });
+
+  test("one's own life is not heard", () => {
+    const twin = new Endpoint(network, { role: "acceptor", id: 2, life: proposer.life });
+    expect(twin.take(prepare(), home)).toEqual([]);
+    expect(twin.wire.counters.notForUs).toBe(1);
+  });
+
+  test("a configured place from another address is a stranger's", () => {
+    expect(acceptor.take(prepare(), addressOf("proposer", 1))).toEqual([]);
+    expect(acceptor.wire.counters.stranger).toBe(1);
+  });
+
+  test("frames of the other wire are counted as such", () => {
+    expect(acceptor.take(prepare(), home, undefined, 0xcafa)).toEqual([]);
+    expect(acceptor.wire.counters.otherWire).toBe(1);
+  });
+
+  test("what only an acceptor or a proposer may say is refused from others", () => {
+    acceptor.outbox.accepted(1, 0, b(1), 1, HELLO, 0, 5);
+    acceptor.outbox.acceptorState(1, 1, 0);
+    proposer.outbox.prepare(1, b(1));
+    proposer.outbox.accept(1, 0, b(1), HELLO, 0, 5);
+    proposer.outbox.chosen(1, b(1), true);
+    for (const [from, to] of [
+      [acceptor, proposer],
+      [proposer, acceptor],
+    ] as const) {
+      for (const payload of from.sealed()) {
+        payload[8] = Role.learner;
+        expect(to.take(payload, addressOf("learner", 0))).toEqual([]);
+      }
+    }
+    expect(proposer.wire.counters.badField).toBe(2);
+    expect(acceptor.wire.counters.badField).toBe(3);
+  });
+
+  test("a broken message ends its frame; those before it count", () => {
+    learner.outbox.learnerHi(1);
+    learner.outbox.repeat(1, 5, 4);
+    learner.outbox.trim(3);
+    const payload = learner.sealed().find((one) => one.length > 40)!;
+    expect(acceptor.take(payload, addressOf("learner", 1)).map(([name]) => name)).toEqual([
+      "onLearnerHi",
+      "onTrim",
+    ]);
+    expect(acceptor.wire.counters.badField).toBe(1);
+    payload[32] = 99;
+    expect(acceptor.take(payload, addressOf("learner", 1)).map(([name]) => name)).toEqual(["onLearnerHi"]);
+    expect(acceptor.wire.counters.malformed).toBe(1);
+  });
+});
+
+test("frame decode shows what was sent", () => {
+  proposer.outbox.chosen(4, b(65536), false);
+  proposer.outbox.accept(5, 0, b(65536), HELLO, 0, 5);
+  proposer.outbox.chosen(5, b(65536), true);
+  proposer.send();
+  const { words, bytes } = learner.link.area;
+  expect(learner.link.step(0, 0)).toBe(2);
+  const shown = [0, 16].map((descriptor) => {
+    const at = words[descriptor]!;
+    return decodeNativeText(bytes.slice(at, at + words[descriptor + 1]!));
+  });
+  const header = {
+    message: "frame",
+    version: 1,
+    group: 3,
+    cluster: 0xc0ffee11,
+    from: "proposer 0",
+    life: 1200,
+  };
+  expect(shown).toEqual([
+    [
+      { ...header, to: "acceptor|learner *", length: 68 },
+      { message: "accept", iid: 5, ballot: 65536, chosenIid: 4, value: hex("hello") },
+    ],
+    [
+      { ...header, to: "acceptor|proposer|learner *", length: 48 },
+      { message: "chosen", iid: 5, ballot: 65536 },
+    ],
+  ]);
+});
