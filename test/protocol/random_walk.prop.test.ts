@@ -1,0 +1,92 @@
+/**
+ * Safety and, after healing, liveness of the cores on random walks (`support/walk.ts`). A failure names the variable that
+ * repeats it: `KPAXOS_WALK=native:3:17`. `KPAXOS_SEEDS=20` walks twenty times as often.
+ */
+import { describe, expect, test } from "bun:test";
+import { Walk, type WalkOptions } from "../support/walk.ts";
+import { BUGS } from "../support/walk_bugs.ts";
+import { Violation } from "../support/walk_observer.ts";
+
+const EVENTS = 3000;
+const SEEDS = 50 * Number(process.env.KPAXOS_SEEDS ?? 1);
+const TRACE_LINES = 150;
+
+function nameOf(options: WalkOptions): string {
+  return `KPAXOS_WALK=${options.native ? "native" : "kernel-paxos"}:${options.acceptors}:${options.seed}`;
+}
+
+/** Runs one walk; an error says how to repeat it, and with `replay` what happened before. */
+function walk(options: WalkOptions, replay = false): ReturnType<Walk["run"]> {
+  const walker = new Walk(options);
+  walker.keepsTrace = replay;
+  try {
+    return walker.run();
+  } catch (error) {
+    if (!(error instanceof Violation)) throw error;
+    const trace = walker.trace.slice(-TRACE_LINES).join("\n");
+    throw new Error(`${error.message}\nrepeat it: ${nameOf(options)} bun test random_walk\n${trace}`);
+  }
+}
+
+/** The property that the first walk to fail violates, and its seed; liveness does not count. */
+function find(options: Omit<WalkOptions, "seed" | "acceptors">, seeds: number): string {
+  for (let seed = 1; seed <= seeds; seed++) {
+    try {
+      new Walk({ ...options, acceptors: seed % 2 === 0 ? 3 : 5, seed }).run();
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error;
+      if (error.property !== "liveness") return error.property;
+    }
+  }
+  return `not found by ${seeds} seeds`;
+}
+
+const replayed = /^(native|kernel-paxos):(\d+):(\d+)$/.exec(process.env.KPAXOS_WALK ?? "");
+if (replayed !== null) {
+  const [, wire, acceptors, seed] = replayed;
+  test(`the walk ${replayed[0]}`, () => {
+    const native = wire === "native";
+    walk({ native, acceptors: Number(acceptors), seed: Number(seed), events: EVENTS }, true);
+  });
+}
+
+describe.each([true, false])("native %p", (native) => {
+  test.each([1, 3, 5])(
+    `%p acceptors: nothing bad happens on ${SEEDS} walks, and all is delivered`,
+    (acceptors) => {
+      let chosen = 0;
+      let campaigns = 0;
+      const first = 10_000 * acceptors;
+      for (let seed = first; seed < first + SEEDS; seed++) {
+        const result = walk({ native, acceptors, seed, events: EVENTS });
+        expect(result.chosen).toBeGreaterThan(0);
+        chosen += result.chosen;
+        campaigns += result.campaigns;
+      }
+      // The walks are worth something: much was chosen, and proposers fought about it.
+      expect(chosen).toBeGreaterThan(10 * SEEDS);
+      expect(campaigns).toBeGreaterThan(5 * SEEDS);
+    },
+  );
+
+  test("a walk follows from its seed", () => {
+    const options = { native, acceptors: 3, seed: 5, events: 1000 };
+    const traces = [1, 2].map(() => {
+      const walker = new Walk(options);
+      walker.keepsTrace = true;
+      walker.run();
+      return walker.trace.join("\n");
+    });
+    expect(traces[0]!.length).toBeGreaterThan(1000);
+    expect(traces[0] === traces[1]).toBe(true);
+  });
+
+  for (const planted of BUGS) {
+    const seeds = native ? planted.native : planted.kernelPaxos;
+    if (seeds === 0) continue;
+    test(`planted: ${planted.bug.name} (within ${seeds} seeds)`, () => {
+      const found = find({ native, events: EVENTS, bug: planted.bug }, seeds);
+      expect(found).toMatch(/^(agreement|delivery|one value per ballot)$/);
+    });
+  }
+});

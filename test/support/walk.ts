@@ -1,0 +1,355 @@
+/**
+ * A random walk over the cores: acceptors, two proposers with their learners, two learners, their messages lost,
+ * duplicated and reordered, proposers that lose their memory, a clock that jumps, learners that trim. Everything
+ * follows from the seed. The observer checks safety all the while; at the end the network heals and every value that
+ * was submitted has to be delivered.
+ *
+ * A bug can be planted from outside, by changing what goes into a core: a walk that finds none of them proves nothing.
+ */
+import { Roles } from "../../src/node/roles.ts";
+import { Acceptor } from "../../src/protocol/acceptor.ts";
+import { KERNEL_PAXOS_BALLOTS, NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
+import { type Application, Learner } from "../../src/protocol/learner.ts";
+import { Proposer } from "../../src/protocol/proposer.ts";
+import { TrimRule } from "../../src/protocol/trim_rule.ts";
+import type { Ballot, Life, Peer } from "../../src/protocol/types.ts";
+import { seededRandom } from "./random.ts";
+import { type Flight, type Peers, WalkOutbox } from "./walk_network.ts";
+import { Observer, Violation } from "./walk_observer.ts";
+
+/** Takes the place of `Roles` on the hosts of a kind, and sees to the bug. */
+export interface Bug {
+  readonly name: string;
+  readonly roles?: (cores: Roles["cores"]) => Roles;
+  /** Proposers keep their life and forget their ballots when they restart. */
+  readonly keepsLife?: boolean;
+  /** Acceptors restart too, with nothing. */
+  readonly acceptorsForget?: boolean;
+}
+
+export interface WalkOptions {
+  readonly native: boolean;
+  readonly acceptors: number;
+  readonly seed: number;
+  readonly events: number;
+  readonly bug?: Bug;
+}
+
+export interface WalkResult {
+  readonly chosen: number;
+  readonly delivered: number;
+  readonly campaigns: number;
+}
+
+interface Host {
+  readonly name: string;
+  readonly peer: Peer;
+  readonly outbox: WalkOutbox;
+  roles: Roles;
+}
+
+const PROPOSERS = 2;
+const LEARNERS = 2;
+const VALUE_BYTES = 8;
+const POOL_LIMIT = 600;
+const VALUES_LIMIT = 80;
+const WINDOW = 64;
+const HEAL_US = 120_000_000;
+/** With a bug planted nobody waits for what may never come. */
+const BUG_HEAL_US = 5_000_000;
+const RESEND_US = 300_000;
+
+export class Walk {
+  readonly observer: Observer;
+  /** The last things that happened. */
+  readonly trace: string[] = [];
+  keepsTrace = false;
+  readonly #options: WalkOptions;
+  readonly #random: () => number;
+  /** How much is lost differs from walk to walk. */
+  readonly #loss: number;
+  readonly #timeoutMs: number;
+  readonly #pool: Flight[] = [];
+  readonly #hosts: Host[] = [];
+  readonly #acceptors: Host[] = [];
+  readonly #proposers: Host[] = [];
+  readonly #learners: Host[] = [];
+  readonly #keptBallots = [0, 0];
+  readonly #waiting = new Map<string, number>();
+  #submitted = 0;
+  #campaigns = 0;
+  /** A host that nobody reaches and that reaches nobody; −1: none. */
+  #cutOff = -1;
+  #healing = false;
+  #nowUs = 1_000_000;
+
+  constructor(options: WalkOptions) {
+    this.#options = options;
+    this.#random = seededRandom(options.seed);
+    this.#loss = 0.05 + this.#random() * 0.3;
+    // Heartbeats of the native wire come every 100 ms.
+    this.#timeoutMs = (options.native ? 200 : 30) + Math.floor(this.#random() * 200);
+    this.observer = new Observer({
+      acceptors: options.acceptors,
+      checksRules: options.bug === undefined,
+      trimOf: (aid) => this.#acceptors[aid]!.roles.cores.acceptor!.log.trimIid,
+    });
+    for (let aid = 0; aid < options.acceptors; aid++) this.#acceptors.push(this.#host(`acceptor ${aid}`));
+    for (let id = 0; id < PROPOSERS; id++) this.#proposers.push(this.#host(`proposer ${id}`));
+    for (let id = 0; id < LEARNERS; id++) this.#learners.push(this.#host(`learner ${id}`));
+    for (let aid = 0; aid < options.acceptors; aid++) this.#startAcceptor(aid);
+    for (let id = 0; id < PROPOSERS; id++) this.#startProposer(id);
+    for (let id = 0; id < LEARNERS; id++) this.#startLearner(id);
+  }
+
+  run(): WalkResult {
+    for (let i = 0; i < this.#options.events; i++) this.#event();
+    this.#heal();
+    for (const host of this.#proposers) this.#campaigns += host.roles.cores.proposer!.counters.campaigns;
+    const delivered = this.#learners[0]!.roles.cores.learner!.counters.delivered;
+    return { chosen: this.observer.chosen.size, delivered, campaigns: this.#campaigns };
+  }
+
+  // ── events ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #event(): void {
+    const dice = this.#random();
+    if (dice < 0.8) this.#message();
+    else if (dice < 0.9) this.#pass(this.#random() * 3_000);
+    else if (dice < 0.94) this.#submit();
+    else if (dice < 0.975) this.#resend();
+    else if (dice < 0.985) this.#pass(this.#random() * 1_000_000);
+    else if (dice < 0.989) this.#restart();
+    else this.#cut();
+  }
+
+  /** Cuts a host off, or joins it again. */
+  #cut(): void {
+    const hosts = this.#random() < 0.6 ? this.#acceptors : this.#hosts;
+    this.#cutOff = this.#cutOff >= 0 ? -1 : this.#pick(hosts).peer;
+    this.#note(() => (this.#cutOff < 0 ? "all are joined" : `${this.#hosts[this.#cutOff]!.name} is cut off`));
+  }
+
+  /** One of the oldest messages, or any: delivered, lost, or delivered and still there. */
+  #message(): void {
+    const pool = this.#pool;
+    if (pool.length === 0) return;
+    while (pool.length > POOL_LIMIT) this.#takeOut(Math.floor(this.#random() * pool.length));
+    const span = this.#random() < 0.25 ? pool.length : Math.min(pool.length, 8);
+    const index = Math.floor(this.#random() * span);
+    const fate = this.#random();
+    const message = fate < 0.1 ? pool[index]! : this.#takeOut(index);
+    if (fate > 1 - this.#loss || message.to === this.#cutOff || message.from === this.#cutOff) return;
+    this.#note(() => `${fate < 0.1 ? "twice: " : ""}${message.text()}`);
+    this.#turn(this.#hosts[message.to]!, message);
+  }
+
+  #pass(us: number): void {
+    this.#nowUs += Math.ceil(us);
+    this.#turn(this.#pick(this.#hosts));
+  }
+
+  #submit(): void {
+    if (this.#submitted === VALUES_LIMIT) return;
+    const value = Buffer.alloc(VALUE_BYTES);
+    value.writeUInt32BE(++this.#submitted);
+    value.writeUInt32BE(this.#options.seed, 4);
+    this.#waiting.set(value.toString("latin1"), this.#nowUs);
+    this.#send(value.toString("latin1"));
+  }
+
+  #resend(): void {
+    if (this.#waiting.size === 0) return;
+    const values = [...this.#waiting.keys()];
+    this.#send(this.#pick(values));
+  }
+
+  #send(value: string): void {
+    const to = Math.floor(this.#random() * PROPOSERS);
+    this.#learners[0]!.outbox.clientValue(to, Buffer.from(value, "latin1"), 0, VALUE_BYTES, 0);
+    this.#waiting.set(value, this.#nowUs);
+  }
+
+  #restart(): void {
+    if (this.#options.bug?.acceptorsForget === true) {
+      const aid = Math.floor(this.#random() * this.#options.acceptors);
+      this.#note(() => `acceptor ${aid} restarts`);
+      this.#startAcceptor(aid);
+      return;
+    }
+    const id = Math.floor(this.#random() * PROPOSERS);
+    this.#note(() => `proposer ${id} restarts`);
+    this.#campaigns += this.#proposers[id]!.roles.cores.proposer!.counters.campaigns;
+    this.#startProposer(id);
+    this.#turn(this.#proposers[id]!);
+  }
+
+  #turn(host: Host, message?: Flight): void {
+    host.roles.tick(this.#nowUs);
+    message?.deliver(host.roles);
+    host.roles.pump(this.#nowUs);
+  }
+
+  // ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Nothing is lost any more and the clock runs evenly: what was submitted gets delivered, everywhere. */
+  #heal(): void {
+    this.#healing = true;
+    const endUs = this.#nowUs + (this.#options.bug === undefined ? HEAL_US : BUG_HEAL_US);
+    while (!this.#isDone()) {
+      if (this.#nowUs > endUs) throw new Violation("liveness", this.#status());
+      for (let i = 0; i < this.#pool.length; i++) {
+        const message = this.#pool[i]!;
+        this.#note(message.text);
+        this.#turn(this.#hosts[message.to]!, message);
+      }
+      this.#pool.length = 0;
+      for (const host of this.#hosts) this.#turn(host);
+      if (this.#pool.length > 0) continue;
+      let due = this.#nowUs + 100_000;
+      for (const host of this.#hosts) due = Math.min(due, host.roles.nextTickUs());
+      this.#nowUs = Math.max(this.#nowUs + 100, Math.ceil(due));
+      for (const [value, sentUs] of this.#waiting) if (this.#nowUs - sentUs > RESEND_US) this.#send(value);
+    }
+  }
+
+  #isDone(): boolean {
+    if (this.#waiting.size > 0) return false;
+    const next = this.#learners[0]!.roles.cores.learner!.next;
+    return this.#learners.every((host) => host.roles.cores.learner!.next === next);
+  }
+
+  #status(): string {
+    const proposers = this.#proposers.map(({ roles }) => {
+      const { stage, ballot, leader, window, queue } = roles.cores.proposer!;
+      return `${stage} ${ballot} leader ${leader} low ${window.low} queued ${queue.count}+${window.requeued}`;
+    });
+    const learners = [...this.#proposers, ...this.#learners].map((h) => h.roles.cores.learner!.next);
+    const logs = this.#acceptors.map(({ roles }) => {
+      const { log, promised, chosenIid } = roles.cores.acceptor!;
+      return `${log.trimIid}…${log.highestIid} chosen ${chosenIid} promised ${promised}`;
+    });
+    const parts = [`${this.#waiting.size} values are missing`, ...proposers, `next ${learners}`, ...logs];
+    return parts.join("; ");
+  }
+
+  // ── hosts ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #host(name: string): Host {
+    const { acceptors, native } = this.#options;
+    const peers: Peers = { acceptors, proposers: PROPOSERS, learners: LEARNERS };
+    const peer = this.#hosts.length as Peer;
+    const outbox = new WalkOutbox(native, peer, peers, this.#pool);
+    const host = { name, peer, outbox, roles: this.#roles({}) };
+    this.#hosts.push(host);
+    return host;
+  }
+
+  #roles(cores: Partial<Roles["cores"]>): Roles {
+    const { acceptors, native, bug } = this.#options;
+    const acceptorOf = (peer: Peer): number => (peer < acceptors ? peer : -1);
+    const all = { ...cores, pairsAccepts: native, acceptorOf, wallOffsetUs: 0 };
+    return bug?.roles?.(all) ?? new Roles(all);
+  }
+
+  #startAcceptor(aid: number): void {
+    const { native } = this.#options;
+    const host = this.#acceptors[aid]!;
+    const trimRule = native ? new TrimRule(10_000) : null;
+    const acceptor = new Acceptor(
+      { aid, perInstance: !native, instances: WINDOW, bytes: 4 << 16, trimRule },
+      this.observer.journal(aid),
+      host.outbox,
+    );
+    host.outbox.audience = acceptor.audience;
+    host.roles = this.#roles({ acceptor });
+  }
+
+  #startProposer(id: number): void {
+    const { native, acceptors, bug } = this.#options;
+    const host = this.#proposers[id]!;
+    const life: Life = native
+      ? bug?.keepsLife === true
+        ? 1 + id
+        : 1 + Math.floor(this.#random() * 2 ** 52)
+      : 0;
+    host.outbox.life = life;
+    const application = this.observer.application(host.name, true, () => true);
+    const learner = this.#learner(host.outbox, application, true);
+    const proposer = new Proposer(
+      {
+        id,
+        proposers: PROPOSERS,
+        acceptors,
+        life,
+        scheme: native ? NATIVE_BALLOTS : KERNEL_PAXOS_BALLOTS,
+        perInstance: !native,
+        preexecWindow: 8,
+        queueBytes: 4096,
+        timeoutMs: this.#timeoutMs,
+        mayJump: true,
+        batching: native,
+        usedBallot: native || bug?.keepsLife === true ? 0 : this.#keptBallots[id]!,
+        keepBallot: (ballot: Ballot) => {
+          this.#keptBallots[id] = ballot;
+        },
+        random: this.#random,
+      },
+      host.outbox,
+      learner,
+    );
+    host.roles = this.#roles({ proposer, learner });
+  }
+
+  #startLearner(id: number): void {
+    const host = this.#learners[id]!;
+    const application = this.observer.application(host.name, false, (_iid, value) => {
+      // Now and then an application has no time.
+      if (!this.#healing && this.#random() < 0.1) return false;
+      for (let at = 0; at < value.length; at += VALUE_BYTES) {
+        const one = value.slice(at, at + VALUE_BYTES);
+        if (Buffer.from(one, "latin1").readUInt32BE(0) > this.#submitted) {
+          throw new Violation("delivery", "a value that nobody submitted");
+        }
+        this.#waiting.delete(one);
+      }
+      return true;
+    });
+    host.roles = this.#roles({ learner: this.#learner(host.outbox, application, false, id) });
+  }
+
+  /** In the Kernel_Paxos wire a trim is an order: one learner gives it, of what it has delivered. */
+  #learner(outbox: WalkOutbox, application: Application, ofProposer: boolean, id = 0): Learner {
+    const { native, acceptors } = this.#options;
+    return new Learner(
+      {
+        acceptors,
+        windowInstances: 32,
+        windowBytes: 1,
+        catchUp: !ofProposer || !native,
+        statesTellHighest: native,
+        waitsForStart: ofProposer,
+        beginning: 128,
+        canTrim: !ofProposer && (native || id === 0),
+        trimEvery: 5,
+        trimBytes: 1 << 20,
+      },
+      outbox,
+      application,
+    );
+  }
+
+  #pick<T>(list: readonly T[]): T {
+    return list[Math.floor(this.#random() * list.length)]!;
+  }
+
+  #takeOut(index: number): Flight {
+    return this.#pool.splice(index, 1)[0]!;
+  }
+
+  #note(text: () => string): void {
+    if (!this.keepsTrace) return;
+    this.trace.push(`${(this.#nowUs / 1000).toFixed(1)} ms  ${text()}`);
+    if (this.trace.length > 400) this.trace.shift();
+  }
+}

@@ -1,0 +1,227 @@
+/**
+ * The cores' messages without a wire: calls of a receiver, in flight in one pool, to be delivered in any order, twice
+ * or never. What a core says goes where either wire would bring it.
+ */
+import type { AudienceView } from "../../src/protocol/audience.ts";
+import type { Outbox } from "../../src/protocol/outbox.ts";
+import type { Receiver } from "../../src/protocol/receiver.ts";
+import { type Ballot, type Busy, type Life, MAX_IID, type Peer } from "../../src/protocol/types.ts";
+
+export interface Flight {
+  readonly from: Peer;
+  readonly to: Peer;
+  readonly text: () => string;
+  readonly deliver: (receiver: Receiver) => void;
+}
+
+/** Who is who: acceptors have the first peer numbers, then proposers, then learners. */
+export interface Peers {
+  readonly acceptors: number;
+  readonly proposers: number;
+  readonly learners: number;
+}
+
+/** Records in one frame of a range promise: few, so that promises come in parts. */
+const PROMISE_RECORDS = 3;
+
+type Call = keyof Receiver;
+
+export class WalkOutbox implements Outbox {
+  readonly maxValue = 64;
+  life: Life = 0;
+  audience: AudienceView = { count: 0, peerAt: () => 0 as Peer };
+  readonly #native: boolean;
+  readonly #from: Peer;
+  readonly #peers: Peers;
+  readonly #pool: Flight[];
+  #chosenIid = 0;
+  #promise: { to: Peer; ballot: Ballot; life: Life; asked: number; first: number; trimIid: number } | null =
+    null;
+  #records: (readonly [iid: number, ballot: Ballot, life: Life, bytes: Uint8Array])[] = [];
+
+  constructor(native: boolean, from: Peer, peers: Peers, pool: Flight[]) {
+    this.#native = native;
+    this.#from = from;
+    this.#peers = peers;
+    this.#pool = pool;
+  }
+
+  room(): number {
+    return 1000;
+  }
+
+  prepare(iid: number, ballot: Ballot): void {
+    for (let aid = 0; aid < this.#peers.acceptors; aid++) this.prepareTo(aid, iid, ballot);
+  }
+  prepareTo(aid: number, iid: number, ballot: Ballot): void {
+    this.#send(aid as Peer, "onPrepare", this.#from, iid, ballot, this.life);
+  }
+  /** Native: multicast, learners (also those of proposers) hear it too, and what the leader knows to be chosen. */
+  accept(
+    iid: number,
+    promiseIid: number,
+    ballot: Ballot,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    const value = bytes.slice(offset, offset + length);
+    const end = this.#native ? this.#everyone() : this.#peers.acceptors;
+    for (let to = 0; to < end; to++) {
+      this.#send(to as Peer, "onAccept", this.#from, iid, promiseIid, ballot, this.life, value, 0, length);
+      if (this.#native) this.#send(to as Peer, "onChosen", this.#from, this.#chosenIid, ballot, this.life);
+    }
+  }
+  chosen(iid: number, ballot: Ballot, now: boolean): void {
+    this.#chosenIid = iid;
+    if (!now || !this.#native) return;
+    for (let to = 0; to < this.#everyone(); to++) {
+      if (to !== this.#from) this.#send(to as Peer, "onChosen", this.#from, iid, ballot, this.life);
+    }
+  }
+
+  promise(
+    to: Peer,
+    iid: number,
+    ballot: Ballot,
+    valueBallot: Ballot,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    const value = bytes.slice(offset, offset + length);
+    this.#send(to, "onPromise", this.#from, this.#from, iid, ballot, valueBallot, value, 0, length);
+  }
+  promiseBegin(to: Peer, ballot: Ballot, life: Life, asked: number, first: number, trimIid: number): boolean {
+    this.#promise = { to, ballot, life, asked, first, trimIid };
+    this.#records = [];
+    return true;
+  }
+  promiseRecord(
+    iid: number,
+    valueBallot: Ballot,
+    valueLife: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): boolean {
+    if (this.#records.length === PROMISE_RECORDS) return false;
+    this.#records.push([iid, valueBallot, valueLife, bytes.slice(offset, offset + length)]);
+    return true;
+  }
+  promiseEnd(last: number): void {
+    const { to, ballot, life, asked, first, trimIid } = this.#promise!;
+    const aid = this.#from;
+    const records = this.#records;
+    this.#pool.push({
+      from: aid,
+      to,
+      text: () => {
+        const end = last === MAX_IID ? "max" : last;
+        return `range promise of ${aid} at ${ballot}/${life} asked ${asked} first ${first} last ${end}: ${records.map((r) => `${r[0]}@${r[1]}`)}`;
+      },
+      deliver: (receiver) => {
+        receiver.onPromiseBegin(aid, aid, ballot, life, asked, first, last, trimIid);
+        for (const [iid, valueBallot, valueLife, value] of records) {
+          receiver.onPromiseRecord(aid, aid, iid, valueBallot, valueLife, value, 0, value.length);
+        }
+        receiver.onPromiseEnd(aid, aid);
+      },
+    });
+  }
+  preempted(to: Peer, iid: number, ballot: Ballot): void {
+    this.#send(to, "onPreempted", this.#from, this.#from, iid, ballot);
+  }
+
+  /** Native: without the value, sometimes as a range. */
+  accepted(
+    iid: number,
+    promiseIid: number,
+    ballot: Ballot,
+    life: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    const aid = this.#from;
+    if (this.#native) {
+      for (let to = this.#peers.acceptors; to < this.#everyone(); to++) {
+        if (iid % 2 === 0) this.#send(to as Peer, "onAcceptedRange", aid, aid, iid, iid, ballot, life);
+        else this.#send(to as Peer, "onAccepted", aid, aid, iid, 0, ballot, life, bytes, 0, -1);
+      }
+      return;
+    }
+    const value = bytes.slice(offset, offset + length);
+    for (let i = 0; i < this.audience.count; i++) {
+      const to = this.audience.peerAt(i);
+      this.#send(to, "onAccepted", aid, aid, iid, promiseIid, ballot, life, value, 0, length);
+    }
+  }
+  acceptorState(trimIid: number, highestIid: number, flags: number): void {
+    for (let i = 0; i < this.audience.count; i++) {
+      this.acceptorStateTo(this.audience.peerAt(i), trimIid, highestIid, flags);
+    }
+  }
+  repeated(
+    to: Peer,
+    iid: number,
+    ballot: Ballot,
+    life: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    const value = bytes.slice(offset, offset + length);
+    this.#send(to, "onAccepted", this.#from, this.#from, iid, 0, ballot, life, value, 0, length);
+  }
+  acceptorStateTo(to: Peer, trimIid: number, highestIid: number, flags: number): void {
+    const highest = this.#native ? highestIid : 0;
+    this.#send(to, "onAcceptorState", this.#from, this.#from, trimIid, highest, this.#native ? flags : 0);
+  }
+  acceptorOk(to: Peer): void {
+    this.#send(to, "onAcceptorOk", this.#from);
+  }
+
+  learnerHi(aid: number): void {
+    this.#send(aid as Peer, "onLearnerHi", this.#from);
+  }
+  learnerDel(): void {
+    for (let aid = 0; aid < this.#peers.acceptors; aid++) {
+      this.#send(aid as Peer, "onLearnerDel", this.#from);
+    }
+  }
+  repeat(aid: number, first: number, last: number): void {
+    this.#send(aid as Peer, "onRepeat", this.#from, first, last);
+  }
+  trim(iid: number): void {
+    for (let aid = 0; aid < this.#peers.acceptors; aid++) this.#send(aid as Peer, "onTrim", this.#from, iid);
+  }
+  clientValue(proposerId: number, bytes: Uint8Array, offset: number, length: number, hops: number): void {
+    const to = (this.#peers.acceptors + proposerId) as Peer;
+    const value = bytes.slice(offset, offset + length);
+    this.#send(to, "onClientValue", this.#from, value, 0, length, hops);
+  }
+
+  // What no core of a walk has a use for.
+  busy(_to: Peer, _reason: Busy): void {}
+  claim(): void {}
+  sessionOpen(): void {}
+  sessionOk(): void {}
+  sessionClose(): void {}
+  sessionValue(): void {}
+
+  #everyone(): number {
+    return this.#peers.acceptors + this.#peers.proposers + this.#peers.learners;
+  }
+
+  #send<K extends Call>(to: Peer, name: K, ...args: Parameters<Receiver[K]>): void {
+    this.#pool.push({
+      from: this.#from,
+      to,
+      text: () => `${name} → ${to}: ${args.map((a) => (a instanceof Uint8Array ? `[${a}]` : a)).join(" ")}`,
+      deliver: (receiver) => {
+        (receiver[name] as (...all: Parameters<Receiver[K]>) => void)(...args);
+      },
+    });
+  }
+}

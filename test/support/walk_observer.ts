@@ -1,0 +1,153 @@
+/**
+ * Sees everything at once, which no process can, and says what must never be: it reads the acceptors' journals as they
+ * write them, so it knows what is chosen before anybody else does.
+ */
+import type { Journal } from "../../src/protocol/journal.ts";
+import type { Application } from "../../src/protocol/learner.ts";
+import { quorumOf } from "../../src/protocol/quorum.ts";
+
+/** What went wrong, by the property that does not hold. */
+export class Violation extends Error {
+  readonly property: Property;
+
+  constructor(property: Property, what: string) {
+    super(`${property}: ${what}`);
+    this.property = property;
+  }
+}
+export type Property =
+  | "agreement"
+  | "one value per ballot"
+  | "delivery"
+  | "promises never fall"
+  | "nothing is accepted below a promise"
+  | "nothing is lost silently"
+  | "liveness";
+
+export interface ObserverOptions {
+  readonly acceptors: number;
+  /** False: only what an application could notice; for planted bugs, which break a rule of the acceptor at once. */
+  readonly checksRules: boolean;
+  readonly trimOf: (aid: number) => number;
+}
+
+interface Proposal {
+  readonly value: string;
+  readonly aids: Set<number>;
+}
+
+export class Observer {
+  /** What is chosen at each instance. */
+  readonly chosen = new Map<number, string>();
+  readonly #options: ObserverOptions;
+  readonly #proposals = new Map<string, Proposal>();
+  readonly #promised: { ballot: number; life: number }[] = [];
+  readonly #promisedAt: Map<number, number>[] = [];
+
+  constructor(options: ObserverOptions) {
+    this.#options = options;
+    for (let aid = 0; aid < options.acceptors; aid++) {
+      this.#promised.push({ ballot: 0, life: 0 });
+      this.#promisedAt.push(new Map());
+    }
+  }
+
+  journal(aid: number): Journal {
+    return {
+      promised: (_from, ballot, life) => {
+        const before = this.#promised[aid]!;
+        this.#rule(
+          ballot > before.ballot,
+          "promises never fall",
+          `acceptor ${aid}: ${before.ballot} → ${ballot}`,
+        );
+        this.#promised[aid] = { ballot, life };
+      },
+      promisedAt: (iid, ballot) => {
+        const before = this.#promisedAt[aid]!.get(iid) ?? 0;
+        const what = `acceptor ${aid} at ${iid}: ${before} → ${ballot}`;
+        this.#rule(ballot > before, "promises never fall", what);
+        this.#promisedAt[aid]!.set(iid, ballot);
+      },
+      accepted: (iid, ballot, life, bytes, offset, length) => {
+        const all = this.#promised[aid]!;
+        const own = this.#promisedAt[aid]!.get(iid) ?? 0;
+        const below = ballot < all.ballot || (ballot === all.ballot && life !== all.life) || ballot < own;
+        const what = `acceptor ${aid} at ${iid}: ${ballot}/${life} under ${all.ballot}/${all.life} and ${own}`;
+        this.#rule(!below, "nothing is accepted below a promise", what);
+        this.#promisedAt[aid]!.set(iid, ballot);
+        this.#accepted(aid, iid, ballot, life, latin(bytes, offset, length));
+      },
+      trimmed: () => undefined,
+    };
+  }
+
+  /**
+   * An application that checks what it is given; `deliver` says whether it takes the next value. `jumps`: it may be
+   * moved on without being told (a proposer's own learner).
+   */
+  application(name: string, jumps: boolean, deliver: (iid: number, value: string) => boolean): Application {
+    let last = 0;
+    return {
+      deliver: (iid, bytes, offset, length) => {
+        const value = latin(bytes, offset, length);
+        if (jumps ? iid <= last : iid !== last + 1) {
+          throw new Violation("delivery", `${name} delivers ${iid} after ${last}`);
+        }
+        const chosen = this.chosen.get(iid);
+        if (chosen !== value) {
+          const what = chosen === undefined ? "nothing is chosen" : `${show(chosen)} is chosen`;
+          throw new Violation("delivery", `${name} delivers ${show(value)} at ${iid}, where ${what}`);
+        }
+        if (!deliver(iid, value)) return false;
+        last = iid;
+        return true;
+      },
+      skipped: (first, upTo) => {
+        last = upTo;
+        let trimmed = 0;
+        for (let aid = 0; aid < this.#options.acceptors; aid++)
+          if (this.#options.trimOf(aid) >= upTo) trimmed++;
+        const left = this.#options.acceptors - trimmed;
+        if (left >= quorumOf(this.#options.acceptors)) {
+          throw new Violation(
+            "nothing is lost silently",
+            `${name} skips ${first}…${upTo}; ${left} still have them`,
+          );
+        }
+      },
+      acknowledged: () => last,
+    };
+  }
+
+  #accepted(aid: number, iid: number, ballot: number, life: number, value: string): void {
+    const key = `${iid}/${ballot}/${life}`;
+    let proposal = this.#proposals.get(key);
+    if (proposal === undefined) {
+      proposal = { value, aids: new Set() };
+      this.#proposals.set(key, proposal);
+    }
+    if (proposal.value !== value) {
+      throw new Violation("one value per ballot", `${key}: ${show(proposal.value)} and ${show(value)}`);
+    }
+    proposal.aids.add(aid);
+    if (proposal.aids.size < quorumOf(this.#options.acceptors)) return;
+    const before = this.chosen.get(iid);
+    if (before !== undefined && before !== value) {
+      throw new Violation("agreement", `at ${iid} both ${show(before)} and ${show(value)} are chosen`);
+    }
+    this.chosen.set(iid, value);
+  }
+
+  #rule(holds: boolean, property: Property, what: string): void {
+    if (this.#options.checksRules && !holds) throw new Violation(property, what);
+  }
+}
+
+function latin(bytes: Uint8Array, offset: number, length: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + offset, length).toString("latin1");
+}
+
+function show(value: string): string {
+  return value === "" ? "a no-op" : Buffer.from(value, "latin1").toString("hex");
+}
