@@ -236,7 +236,7 @@ export class DeliveryLog {
   #tellLosers(serial: number, at: number): void {
     this.#lowest = NEVER;
     for (const cursor of this.#cursors) {
-      if (cursor.serial === serial) cursor.lose(at);
+      if (!cursor.lost && cursor.serial === serial) cursor.lose(at);
       if (!cursor.lost && cursor.serial < this.#lowest) this.#lowest = cursor.serial;
     }
   }
@@ -257,8 +257,9 @@ export class LogCursor {
   /** Where the value lies in the log's `bytes`, until the log is next written; its record's header stands before it. */
   offset = 0;
   length = 0;
-  /** Times that values were missed. */
+  /** Times that values were missed, and how many of those it had a place before. */
   losses = 0;
+  missedRecords = 0;
   /** Its place: a record's number and where that record is, or will be. The log's affair. */
   serial = 0;
   at = 0;
@@ -340,6 +341,7 @@ export class LogCursor {
     if (this.lost) {
       this.lost = false;
       this.losses++;
+      this.missedRecords += this.#log.oldestSerial - this.serial;
       this.serial = this.#log.oldestSerial;
       this.at = this.#log.oldestAt;
       this.#log.watch(this.serial);

@@ -15,7 +15,7 @@ import { DEVICE_RECORD_BYTES } from "../wire/client_record.ts";
 import { type DeliveryLog, Found, type LogCursor } from "./delivery_log.ts";
 import { nativeCode } from "./device_errors.ts";
 import { deviceRecord } from "./device_record.ts";
-import { range } from "./position.ts";
+import { position } from "./position.ts";
 import { RECORDS_PER_TURN, type Readers } from "./readers.ts";
 
 /** How soon a full pipe is tried again. */
@@ -31,13 +31,18 @@ export class FifoDevice implements Readers {
   hasMore = false;
   isStuck = false;
   readonly trim = 0;
-  readonly counters = { readers: 0, written: 0, losses: 0, tooLarge: 0 };
+  readonly counters = { readers: 0, written: 0, missed: 0, tooLarge: 0 };
   readonly #delivery: DeliveryLog;
   readonly #log: Log;
   readonly #fifo: PacketFifo;
   readonly #record = new Uint8Array(MAX_RECORD_BYTES);
   #cursor: LogCursor | undefined;
   #retryUs = 0;
+  /** What the present reader has missed and was not said yet; "" when there is nothing to say. */
+  #missedFrom = "";
+  #missedTo = "";
+  /** Values that it has missed and that were said. */
+  #missedSaid = 0;
 
   /** Makes the FIFO, and its directory, unless they are there. */
   constructor(delivery: DeliveryLog, path: string, log: Log) {
@@ -80,7 +85,7 @@ export class FifoDevice implements Readers {
         this.hasMore = true;
         return written;
       }
-      if (found === Found.missed) this.#missed(cursor);
+      if (found === Found.missed) this.#noteMissed(cursor);
       else if (!this.#write(cursor, nowUs)) return written;
       // Its reader may have gone with that record.
       if (this.#cursor === undefined) return written;
@@ -118,6 +123,7 @@ export class FifoDevice implements Readers {
     }
     if (answer === "written") {
       this.counters.written++;
+      if (this.#missedFrom !== "") this.#tellMissed(cursor);
       return true;
     }
     this.#log.info(`nobody reads ${this.path} any more`);
@@ -125,15 +131,27 @@ export class FifoDevice implements Readers {
     return false;
   }
 
-  #missed(cursor: LogCursor): void {
-    this.counters.losses++;
-    const { iid, index, lastIid, lastIndex } = cursor;
-    this.#log.warn(`the program at ${this.path} has missed ${range(iid, index, lastIid, lastIndex)}`);
+  /** A pipe that stays full falls behind again and again: it is said once, when the reader takes something. */
+  #noteMissed(cursor: LogCursor): void {
+    if (this.#missedFrom === "") this.#missedFrom = position(cursor.iid, cursor.index);
+    this.#missedTo = position(cursor.lastIid, cursor.lastIndex);
+  }
+
+  #tellMissed(cursor: LogCursor): void {
+    const missed = cursor.missedRecords - this.#missedSaid;
+    this.#missedSaid = cursor.missedRecords;
+    this.counters.missed += missed;
+    this.#log.warn(
+      `the program at ${this.path} was too slow: it has missed ${missed} values, ${this.#missedFrom} to ${this.#missedTo}`,
+    );
+    this.#missedFrom = "";
   }
 
   #forget(): void {
     this.#cursor?.close();
     this.#cursor = undefined;
+    this.#missedFrom = "";
+    this.#missedSaid = 0;
     this.#retryUs = 0;
   }
 }
