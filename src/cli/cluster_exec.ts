@@ -30,7 +30,7 @@ export const execCommand = defineKpaxosCommand({
     role: { type: "positional", valueHint: "ROLE/ID|client", description: "on whose host" },
     command: {
       type: "positional",
-      valueHint: "-- COMMAND…",
+      valueHint: "-- COMMAND",
       repeat: true,
       description: "the command and its arguments",
     },

@@ -49,6 +49,6 @@ export const fileArg = {
     alias: ["f", "path"],
     valueHint: "FILE",
     default: process.env.KPAXOS_CONFIG || "paxos.conf",
-    description: "the configuration (unless given: $KPAXOS_CONFIG, or paxos.conf here)",
+    description: "the configuration; $KPAXOS_CONFIG names another default",
   },
 } as const satisfies ArgsDef;
