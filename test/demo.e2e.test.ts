@@ -1,8 +1,8 @@
 /**
  * The demo's promises about beginning and end, with a program behind it that only looks like kpaxos.
  */
-import { expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LabProcess } from "../src/ops/lab_process.ts";
@@ -11,6 +11,14 @@ import { describeNetns } from "./support/netns.ts";
 import { until } from "./support/until.ts";
 
 const FAKE = join(import.meta.dir, "support/fake_main.ts");
+
+/** Where clusters that are kept are written down. */
+let states = "";
+
+beforeAll(() => {
+  states = mkdtempSync(join(tmpdir(), "kpaxos-demo-test-"));
+});
+afterAll(() => rmSync(states, { recursive: true, force: true }));
 
 interface Ended {
   readonly exitCode: number | null;
@@ -28,7 +36,7 @@ async function demo(
   const argv = [process.execPath, FAKE, "demo", ...args];
   const marker = `${process.pid}-${performance.now()}`;
   const child = Bun.spawn(argv, {
-    env: { ...process.env, FAKE: wrong, FAKE_MARKER: marker },
+    env: { ...process.env, FAKE: wrong, FAKE_MARKER: marker, XDG_STATE_HOME: states },
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
@@ -74,6 +82,7 @@ function behaves(name: string, where: readonly string[]): void {
     expect(ended.exitCode).toBe(0);
     for (const part of [
       "values/s",
+      "acceptor 2, and started again",
       "2 delivered the same 1,000 values",
       "last instance 77",
       "nothing is left",
@@ -87,7 +96,8 @@ function behaves(name: string, where: readonly string[]): void {
     expect(JSON.parse(ended.stdout)).toMatchObject({
       learners: { learners: 2, values: 1000 },
       runs: [{ window: 1 }, { window: 100 }],
-      stopped: 8,
+      outage: { acceptor: 2, clients: [{ values: 250 }, { deliveries: "user-learner" }] },
+      stopped: 12,
     });
   });
 
@@ -115,31 +125,42 @@ function behaves(name: string, where: readonly string[]): void {
     }
   });
 
-  test(`${name}: --keep runs until a signal and then exits 0`, async () => {
-    const ended = await demo([...where, "--keep"], "", async (running) => {
-      await running.waitForLine(/run client/, 10_000, "stdout");
-      running.kill("SIGINT");
-    });
-    expect(ended.stderr).toBe("");
-    expect(ended.exitCode).toBe(0);
-    expect(ended.stdout).toContain("nothing is left");
+  test(`${name}: --keep leaves the cluster to kpaxos cluster, once`, async () => {
+    const env = { ...process.env, XDG_STATE_HOME: states, FAKE: "" };
+    const run = (words: readonly string[]) =>
+      Bun.spawnSync([process.execPath, FAKE, ...words], { env, stdout: "pipe", stderr: "pipe" });
+    const first = run(["demo", "--keep", ...where]);
+    expect(first.stderr.toString()).toBe("");
+    expect(first.exitCode).toBe(0);
+    for (const part of ["cluster exec --name demo client -- kpaxos run client", "cluster down --name demo"])
+      expect(first.stdout.toString()).toContain(part);
+    expect(run(["cluster", "status", "--name", "demo"]).exitCode).toBe(0);
+    const second = run(["demo", "--keep", ...where]);
+    expect(second.exitCode).toBe(1);
+    expect(second.stderr.toString()).toContain("cluster down --name demo");
+    expect(run(["cluster", "down", "--name", "demo"]).exitCode).toBe(0);
+    expect(run(["cluster", "status", "--name", "demo"]).exitCode).toBe(1);
+    expect(readdirSync(join(states, "kpaxos/clusters"))).toEqual([]);
   });
 
   test(`${name}: even SIGKILL leaves no process behind`, async () => {
-    let pid = 0;
-    const argv = [process.execPath, FAKE, "demo", "--keep", ...where];
+    const argv = [process.execPath, FAKE, "demo", ...where];
     const marker = `${process.pid}-${performance.now()}`;
-    const env = { ...process.env, FAKE_MARKER: marker };
+    const env = { ...process.env, FAKE: "endless", FAKE_MARKER: marker };
     const child = Bun.spawn(argv, { env, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
     const running = new LabProcess("demo", argv, child);
-    pid = child.pid;
-    await running.waitForLine(/run client/, 10_000, "stdout");
-    expect(withMarker(marker).length).toBe(7);
-    process.kill(pid, "SIGKILL");
+    // The demo, seven roles and a client.
+    await until("everything runs", () => withMarker(marker).length === 9, 10_000);
+    process.kill(child.pid, "SIGKILL");
     await running.exited;
     await until("no process of the demo is left", () => withMarker(marker).length === 0, 2000);
   });
 }
 
 behaves("UDP", ["--udp"]);
+test("values that stop are a failure that says when", async () => {
+  const ended = await demo(["--udp"], "stall");
+  expect(ended.exitCode).toBe(1);
+  expect(ended.stderr).toContain("got no value back before an acceptor was killed");
+}, 20_000);
 describeNetns("raw Ethernet", () => behaves("raw Ethernet", []));

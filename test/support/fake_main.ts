@@ -1,13 +1,15 @@
 /**
  * A program with the face of kpaxos and no Paxos behind it, to test the demo and the harness themselves: FAKE names
- * what it does wrong (`silent`, `crash`, `differ`, `zero`, `stubborn`).
+ * what it does wrong (`silent`, `crash`, `differ`, `zero`, `stubborn`, `endless`, `stall`).
  */
+import { clusterCommand } from "../../src/cli/cluster.ts";
 import { defineKpaxosCommand } from "../../src/cli/command.ts";
 import { demoCommand } from "../../src/cli/demo.ts";
 import { dispatch, report } from "../../src/cli/runner.ts";
 import { ExitCode } from "../../src/error.ts";
 
-const VALUES = 500;
+/** Of each of the demo's four clients. */
+const VALUES = 250;
 const wrong = process.env.FAKE ?? "";
 const words = process.argv.slice(2);
 
@@ -15,12 +17,26 @@ function flag(name: string): string {
   return words[words.indexOf(name) + 1] ?? "";
 }
 
-function client(): void {
+function figures(): void {
   const values = wrong === "zero" ? 0 : VALUES;
   const latencyUs = { mean: 10, p50: 10, p90: 11, p99: 12, p999: 13, max: 14 };
-  console.log(JSON.stringify({ values: 1 }));
-  const figures = { values, seconds: 0.5, valuesPerSecond: values * 2, latencyUs, resent: 0, duplicates: 0 };
-  console.log(JSON.stringify(figures));
+  const all = { values, seconds: 0.5, valuesPerSecond: values * 2, latencyUs, resent: 0, duplicates: 0 };
+  console.log(JSON.stringify(all));
+}
+
+function client(): void {
+  const bounded = words.includes("--seconds");
+  if (bounded && wrong !== "endless") {
+    figures();
+    return;
+  }
+  process.on("SIGINT", () => {
+    figures();
+    process.exit(0);
+  });
+  let second = 0;
+  const values = wrong === "stall" ? 0 : 7;
+  setInterval(() => console.log(JSON.stringify({ second: ++second, values })), 20);
 }
 
 function role(): void {
@@ -38,7 +54,7 @@ function role(): void {
   console.error(`${words[1]} ready`);
   if (!words.includes("--print")) return;
   const odd = wrong === "differ" ? Number(flag("--id")) : 0;
-  for (let iid = 1; iid <= 2 * VALUES; iid++) {
+  for (let iid = 1; iid <= 4 * VALUES; iid++) {
     const value = (iid === 300 ? odd : iid).toString(16).padStart(4, "0");
     console.log(
       words.includes("--json") ? JSON.stringify({ iid, index: 0, value }) : `${iid} 0 0 ${iid} ${value}`,
@@ -48,10 +64,10 @@ function role(): void {
 
 const root = defineKpaxosCommand({
   meta: { name: "fake", description: "not kpaxos" },
-  subCommands: { demo: demoCommand },
+  subCommands: { demo: demoCommand, cluster: clusterCommand },
 });
 
-if (words[0] === "demo") {
+if (words[0] === "demo" || words[0] === "cluster") {
   dispatch(root, words).then(
     (code) => process.exit(code),
     (error: unknown) => process.exit(report(error)),
