@@ -138,7 +138,11 @@ export class StageLog implements Extra {
     const { stage, ballot, leader } = this.#proposer;
     if (stage === this.#told) return false;
     this.#told = stage;
-    const text = stage === "passive" ? `follows proposer ${leader}` : `${stage} at ballot ${ballot}`;
+    const texts: Partial<Record<typeof stage, string>> = {
+      waiting: "waits to hear whether another proposer leads",
+      passive: `follows proposer ${leader}`,
+    };
+    const text = texts[stage] ?? `${stage} at ballot ${ballot}`;
     this.#context.log.info(text);
     return false;
   }
