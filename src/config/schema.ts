@@ -132,7 +132,8 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     key: "acceptor-trash-files",
     kind: "boolean",
     default: false,
-    summary: "an acceptor forgets what it stored before and starts empty",
+    summary:
+      "an acceptor forgets what it stored before and starts empty (no effect with storage-backend memory)",
   },
   storageBackend: {
     key: "storage-backend",
@@ -247,7 +248,7 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     pattern: /^\/.{0,89}$/,
     form: "an absolute path of at most 90 characters",
     default: "/dev/shm/kpaxos",
-    summary: "directory of the sockets and rings through which learners deliver to local programs",
+    summary: "directory of the sockets and rings by which learners deliver to programs of their host",
   },
   stateDirectory: {
     key: "state-directory",
