@@ -160,7 +160,7 @@ export class Roles implements Receiver {
     length: number,
   ): void {
     this.#learner?.onAccepted(aid, iid, ballot, life, bytes, offset, length);
-    this.#proposer?.onAcceptedFar(iid, ballot);
+    this.#proposer?.onAcceptedNow(iid, ballot);
     if (promiseIid !== 0) this.#proposer?.onRidingPromise(aid, promiseIid, ballot);
   }
 

@@ -99,6 +99,9 @@ export class Learner {
   #valueBytes = 0;
   #probeDueUs = 0;
   #probedTo = 0;
+  /** Highest instance that any acceptor was asked for. */
+  #requestedTo = 0;
+  readonly #readsByProbing: boolean;
   #probedUs = Number.NEGATIVE_INFINITY;
   #reportDueUs = 0;
   #reported = 0;
@@ -112,7 +115,8 @@ export class Learner {
     this.#application = application;
     this.window = new LearnerWindow(options.windowInstances, options.windowBytes, options.acceptors);
     this.next = options.catchUp ? 1 : 0;
-    this.catchingUp = options.catchUp && !options.statesTellHighest;
+    this.#readsByProbing = options.catchUp && !options.statesTellHighest;
+    this.catchingUp = this.#readsByProbing;
     this.heardUs = new Float64Array(options.acceptors).fill(Number.NEGATIVE_INFINITY);
     this.#okUs = new Float64Array(options.acceptors).fill(Number.NEGATIVE_INFINITY);
     this.#hiDueUs = new Float64Array(options.acceptors);
@@ -154,6 +158,8 @@ export class Learner {
     length: number,
   ): void {
     this.heardUs[aid] = this.#nowUs;
+    // From here on it is known how far the log goes: no need to probe for its end.
+    if (this.isNews(iid)) this.catchingUp = false;
     if (iid > this.highestIid) this.highestIid = iid;
     if (!this.#inWindow(iid)) return;
     const wasReady = this.window.isReady(iid);
@@ -271,9 +277,9 @@ export class Learner {
     if (known >= quorumOf(this.#options.acceptors)) this.next = highest + 1;
   }
 
-  /** First instance that the window does not reach. */
-  get windowEnd(): number {
-    return this.next + this.window.instances;
+  /** Whether what an acceptor says of this instance cannot be an answer to us. */
+  isNews(iid: number): boolean {
+    return this.#requestedTo > 0 && iid > this.#requestedTo;
   }
 
   /** More is known to be in the log than was delivered. */
@@ -311,8 +317,7 @@ export class Learner {
     if (this.#nowUs < this.#askDueUs) return;
     if (this.#nowUs - this.#blockedSinceUs > HOLE_MAX_US) {
       // What nobody can repeat may be a hole that a proposer has to fill, and proposers wait for the catching up.
-      this.catchingUp = false;
-      this.#skipTrimmed();
+      this.catchingUp = this.#skipTrimmed() && this.#readsByProbing;
     }
     if (!this.#isBlocked()) return;
     this.#ask();
@@ -372,12 +377,13 @@ export class Learner {
   }
 
   #askAll(first: number, last: number): void {
+    if (last > this.#requestedTo) this.#requestedTo = last;
     for (let aid = 0; aid < this.#options.acceptors; aid++) this.#outbox.repeat(aid, first, last);
     this.counters.repeatsSent += this.#options.acceptors;
   }
 
-  /** Moves past what can never be had any more: trimmed by so many acceptors that no quorum is left to repeat it. */
-  #skipTrimmed(): void {
+  /** Moves past what can never be had any more (true: it did): trimmed by so many acceptors that no quorum is left to repeat it. */
+  #skipTrimmed(): boolean {
     const acceptors = this.#options.acceptors;
     let lost = 0;
     for (let aid = 0; aid < acceptors; aid++) {
@@ -386,12 +392,16 @@ export class Learner {
       for (let other = 0; other < acceptors; other++) if (this.#trims[other]! >= trim) trimmedHere++;
       if (acceptors - trimmedHere < quorumOf(acceptors)) lost = Math.max(lost, trim);
     }
-    if (lost < this.next) return;
+    if (lost < this.next) return false;
     const first = this.next;
     this.#release(lost + 1);
     this.next = lost + 1;
     this.counters.skipped += this.next - first;
     this.#application.skipped(first, lost);
+    // The log goes on above it, perhaps far.
+    this.#probedTo = 0;
+    this.#probeDueUs = this.#nowUs;
+    return true;
   }
 
   #release(below: number): void {

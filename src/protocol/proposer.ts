@@ -208,12 +208,12 @@ export class Proposer implements ChosenObserver {
   }
 
   /**
-   * An acceptor has accepted something (Kernel_Paxos wire). So far beyond what our learner has asked for that is news: somebody
-   * leads, and a log that grows as fast as we can read it need not be read to its end before clients are served.
+   * An acceptor has accepted something (Kernel_Paxos wire). Where that is no answer to our learner, somebody leads now, and a
+   * log that grows as fast as we can read it need not be read to its end before clients are served.
    */
-  onAcceptedFar(iid: number, ballot: Ballot): void {
+  onAcceptedNow(iid: number, ballot: Ballot): void {
     const { perInstance, scheme, id, proposers } = this.#options;
-    if (this.stage !== "waiting" || !perInstance || iid < this.#learner.windowEnd) return;
+    if (this.stage !== "waiting" || !perInstance || !this.#learner.isNews(iid)) return;
     const owner = ballotOwner(scheme, ballot);
     if (ballot > this.#seenBallot) this.#seenBallot = ballot;
     if (owner !== id && owner < proposers) this.#follow(owner);
