@@ -18,6 +18,8 @@ export class Delivered {
   /** By instance. */
   readonly values: (Uint8Array | undefined)[] = [];
   last = 0;
+  /** While false nothing is kept, and nothing compared. */
+  keeps = true;
   readonly #clients: Known[] = [];
   readonly #reader = new BatchReader();
   readonly #record = new ClientRecord();
@@ -29,7 +31,8 @@ export class Delivered {
 
   take(iid: number, bytes: Uint8Array, offset: number, length: number): void {
     const known = this.values[iid];
-    if (known === undefined) {
+    if (!this.keeps) this.last = Math.max(this.last, iid);
+    else if (known === undefined) {
       this.values[iid] = bytes.slice(offset, offset + length);
       this.last = Math.max(this.last, iid);
     } else if (known.length !== length || !sameBytes(known, 0, bytes, offset, length)) {

@@ -1,0 +1,204 @@
+/**
+ * Each role's work for one value as a function to call again and again: frames in, core, frames out. Both wires.
+ */
+import { Roles } from "../src/node/roles.ts";
+import { Acceptor } from "../src/protocol/acceptor.ts";
+import { KERNEL_PAXOS_BALLOTS, NATIVE_BALLOTS } from "../src/protocol/ballot.ts";
+import { entryBytes, writeEntryHeader } from "../src/protocol/batch.ts";
+import { Client, type ValueFormat } from "../src/protocol/client.ts";
+import { Learner, NO_APPLICATION } from "../src/protocol/learner.ts";
+import { NativeValues } from "../src/protocol/native_values.ts";
+import { Proposer } from "../src/protocol/proposer.ts";
+import { MAX_IID, NO_BALLOT, Role } from "../src/protocol/types.ts";
+import { KernelPaxosValues } from "../src/wire/kernel_paxos_values.ts";
+import { type Cluster, Party, VALUE_BYTES } from "./parties.ts";
+
+const TRIM_EVERY = 1024;
+const PREEXEC_WINDOW = 128;
+const NOTHING = new Uint8Array(0);
+const journal = { promised() {}, promisedAt() {}, accepted() {}, trimmed() {} };
+
+/** A client value as the wire wants it: an entry, or anything. */
+export function clientValue(): Uint8Array {
+  const bytes = new Uint8Array(entryBytes(VALUE_BYTES));
+  writeEntryHeader(new DataView(bytes.buffer), 0, 1, 1, VALUE_BYTES, 0);
+  return bytes;
+}
+
+function rolesOf(
+  cluster: Cluster,
+  party: Party,
+  cores: { acceptor?: Acceptor; learner?: Learner; proposer?: Proposer },
+): Roles {
+  return new Roles({
+    ...cores,
+    pairsAccepts: cluster.native,
+    acceptorOf: (peer) => party.members.acceptors.indexOf(peer),
+    wallOffsetUs: 0,
+  });
+}
+
+function learnerOf(cluster: Cluster, party: Party, ofProposer: boolean): Learner {
+  const options = {
+    acceptors: 3,
+    windowInstances: 1024,
+    windowBytes: 4 << 20,
+    catchUp: !ofProposer,
+    statesTellHighest: cluster.native,
+    waitsForStart: ofProposer,
+    beginning: PREEXEC_WINDOW,
+    canTrim: false,
+    trimEvery: TRIM_EVERY,
+    trimBytes: 1 << 20,
+  };
+  return new Learner(options, party.outbox, NO_APPLICATION);
+}
+
+/** An accept (and, in the Kernel_Paxos wire, the promise that rides on it) comes in, `accepted` goes out. */
+export function acceptorStep(cluster: Cluster, alsoPrepare = false): () => void {
+  const proposer = new Party(cluster, Role.proposer, 0);
+  const party = new Party(cluster, Role.acceptor, 0);
+  const options = {
+    aid: 0,
+    perInstance: !cluster.native,
+    instances: 1 << 14,
+    bytes: 8 << 20,
+    trimRule: null,
+  };
+  const acceptor = new Acceptor(options, journal, party.outbox);
+  party.outbox.setAudience(acceptor.audience);
+  const roles = rolesOf(cluster, party, { acceptor });
+  const value = clientValue();
+  const { ballot } = cluster;
+  let iid = 0;
+  return () => {
+    iid++;
+    if (alsoPrepare) proposer.outbox.prepare(iid, ballot);
+    proposer.outbox.accept(iid, alsoPrepare ? 0 : iid + PREEXEC_WINDOW, ballot, value, 0, value.length);
+    proposer.tell(party, roles);
+    party.drop();
+    if (iid % TRIM_EVERY === 0) acceptor.onTrim(party.members.proposers[0]!, iid);
+  };
+}
+
+/** A proposer's accept and two acceptors' `accepted` come in, the instance is delivered. */
+export function learnerStep(cluster: Cluster): () => void {
+  const proposer = new Party(cluster, Role.proposer, 0);
+  const acceptors = [0, 1].map((id) => new Party(cluster, Role.acceptor, id));
+  const party = new Party(cluster, Role.learner, 0);
+  const audience = acceptors.map((one) => one.peerOf(party, Role.learner, cluster.native));
+  for (let i = 0; i < 2; i++) acceptors[i]!.outbox.setAudience({ count: 1, peerAt: () => audience[i]! });
+  const learner = learnerOf(cluster, party, false);
+  const roles = rolesOf(cluster, party, { learner });
+  const value = clientValue();
+  const { ballot, life } = cluster;
+  let iid = 0;
+  return () => {
+    iid++;
+    if (cluster.native) {
+      proposer.outbox.accept(iid, 0, ballot, value, 0, value.length);
+      proposer.tell(party, roles);
+    }
+    for (let i = 0; i < 2; i++) {
+      acceptors[i]!.outbox.accepted(iid, 0, ballot, life, value, 0, value.length);
+      acceptors[i]!.tell(party, roles);
+    }
+    roles.pump(iid);
+    if (learner.next !== iid + 1) throw new Error("the learner did not deliver");
+  };
+}
+
+/** A client value comes in, its accept goes out, two acceptors' `accepted` come in: it is learned. */
+export function proposerStep(cluster: Cluster): () => void {
+  const { native, ballot, life } = cluster;
+  const client = new Party(cluster, Role.learner, 0);
+  const acceptors = [0, 1].map((id) => new Party(cluster, Role.acceptor, id));
+  const party = new Party(cluster, Role.proposer, 0, Role.proposer | Role.learner);
+  const learner = learnerOf(cluster, party, native);
+  const proposer = new Proposer(
+    {
+      id: 0,
+      proposers: 1,
+      acceptors: 3,
+      life,
+      scheme: native ? NATIVE_BALLOTS : KERNEL_PAXOS_BALLOTS,
+      perInstance: !native,
+      preexecWindow: PREEXEC_WINDOW,
+      queueBytes: 1 << 20,
+      timeoutMs: 1000,
+      mayJump: true,
+      batching: native,
+      usedBallot: 0,
+      keepBallot: () => undefined,
+      random: () => 0.5,
+    },
+    party.outbox,
+    learner,
+  );
+  learner.catchingUp = false;
+  const roles = rolesOf(cluster, party, { proposer, learner });
+  const value = clientValue();
+  const to = acceptors.map((one) => one.members.proposers[0]!);
+  for (let i = 0; i < 2; i++) acceptors[i]!.outbox.setAudience({ count: 1, peerAt: () => to[i]! });
+  proposer.tick(1);
+  roles.pump(1);
+  party.drop();
+  acceptors.forEach((one, i) => {
+    if (native) {
+      one.outbox.promiseBegin(to[i]!, ballot, life, 1, 1, 0);
+      one.outbox.promiseEnd(MAX_IID);
+    } else {
+      for (let iid = 1; iid <= PREEXEC_WINDOW; iid++)
+        one.outbox.promise(to[i]!, iid, ballot, NO_BALLOT, NOTHING, 0, 0);
+    }
+    one.tell(party, roles);
+  });
+  if (proposer.stage !== "leading") throw new Error(`the proposer is ${proposer.stage}`);
+  let iid = 0;
+  return () => {
+    iid++;
+    client.outbox.clientValue(0, value, 0, value.length, 0);
+    client.tell(party, roles);
+    roles.pump(iid);
+    party.drop();
+    for (let i = 0; i < 2; i++) {
+      const one = acceptors[i]!;
+      if (native) one.outbox.repeated(to[i]!, iid, ballot, life, value, 0, value.length);
+      else one.outbox.accepted(iid, iid + PREEXEC_WINDOW, ballot, life, value, 0, value.length);
+      one.tell(party, roles);
+    }
+    roles.pump(iid);
+    party.drop();
+    if (proposer.window.low !== iid + 1) throw new Error("the proposer's value was not learned");
+  };
+}
+
+/** A value goes out, and comes back delivered. */
+export function clientStep(cluster: Cluster): () => void {
+  const party = new Party(cluster, Role.learner, 0);
+  const format: ValueFormat = cluster.native
+    ? new NativeValues(2 ** 40, 1, 1, VALUE_BYTES)
+    : new KernelPaxosValues(0, 1, VALUE_BYTES);
+  const plan = {
+    clients: 1,
+    outstanding: 1,
+    leastSize: VALUE_BYTES,
+    mostSize: VALUE_BYTES,
+    proposerId: 0,
+    timeoutMs: 1000,
+    values: Number.POSITIVE_INFINITY,
+    random: () => 0.5,
+  };
+  const client = new Client(plan, format, party.outbox, { delivered: () => undefined });
+  client.ready = true;
+  const length = cluster.native ? entryBytes(VALUE_BYTES) : format.overheadBytes + VALUE_BYTES;
+  let nowUs = 1_700_000_000_000_000;
+  return () => {
+    nowUs++;
+    client.tick(nowUs);
+    client.pump(nowUs);
+    party.drop();
+    client.onDelivered(format.bytes, 0, length);
+    if (client.outstanding !== 0) throw new Error("the client's value did not come back");
+  };
+}
