@@ -91,6 +91,8 @@ class ConsolaSink {
 
   #ready(): void {
     this.#state = "ready";
+    // A short command has closed the stream before consola was there.
+    if (process.stderr.writableEnded) this.#write = writeLate;
     this.#drain();
   }
 

@@ -79,11 +79,11 @@ function startReader(): { child: Bun.Subprocess<"ignore", "pipe", "inherit">; li
   return { child, lines };
 }
 
-async function isRead(device: FifoDevice): Promise<void> {
-  const before = device.counters.readers;
+/** Its so many-th reader is there. */
+async function isRead(device: FifoDevice, readers = 1): Promise<void> {
   await until("the device is read", () => {
     device.poll();
-    return device.counters.readers > before;
+    return device.counters.readers === readers;
   });
 }
 
@@ -123,7 +123,7 @@ describe("the Kernel_Paxos device", () => {
       `nobody reads ${path} any more`,
     ]);
     const second = startReader();
-    await isRead(device);
+    await isRead(device, 2);
     deliver(9);
     await until("a record", () => second.lines.length === 2);
     expect(second.lines).toEqual(["open", "9 17 5"]);
