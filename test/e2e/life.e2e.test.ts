@@ -1,0 +1,168 @@
+/**
+ * Lives of roles, in both wires: started in any order, late, killed and replaced; logs that are trimmed, by themselves or
+ * too late.
+ */
+import { describe, expect, test } from "bun:test";
+import type { MemberRole } from "../../src/ops/lab_cluster.ts";
+import type { LabProcess } from "../../src/ops/lab_process.ts";
+import { expectSameOrder, STANDARD, seat, type TestCluster, withCluster } from "../support/cluster.ts";
+import { endClient, finished, goesOn, hasBegun, QUICK, WIRES } from "../support/e2e.ts";
+import { describeNetns } from "../support/netns.ts";
+import { until } from "../support/until.ts";
+
+const ONE_LEARNER = STANDARD.filter(({ role, id }) => role !== "learner" || id === 0);
+const CORE = STANDARD.filter(({ role }) => role !== "learner");
+
+const ORDERS: readonly (readonly (MemberRole | "client")[])[] = [
+  ["client", "learner", "proposer", "acceptor"],
+  ["proposer", "client", "acceptor", "learner"],
+  ["learner", "acceptor", "client", "proposer"],
+];
+
+/** Starts all of a role and waits until they run. */
+async function startRole(cluster: TestCluster, role: MemberRole | "client"): Promise<LabProcess[]> {
+  const started =
+    role === "client"
+      ? [cluster.client(cluster.spareHost, ["--values", "100", "--outstanding", "4", "--json"])]
+      : cluster.seats.filter((one) => one.role === role).map(({ id }) => cluster.start(role, id));
+  await Promise.all(started.map((one) => one.ready()));
+  return started;
+}
+
+/** What an acceptor says as it ends. */
+async function lastWords(acceptor: LabProcess): Promise<{ last: number; trimmed: number }> {
+  const line = await acceptor.waitForLine(/last instance \d+, trimmed to \d+/, 5000);
+  const [, last, trimmed] = /last instance (\d+), trimmed to (\d+)/.exec(line)!;
+  return { last: Number(last), trimmed: Number(trimmed) };
+}
+
+describeNetns("lives", () => {
+  for (const wire of WIRES) {
+    const settings = { wire, ...QUICK };
+
+    describe(wire, () => {
+      for (const order of ORDERS) {
+        test(`started as ${order.join(", ")}`, async () => {
+          await withCluster({ seats: ONE_LEARNER, settings, start: false }, async (cluster) => {
+            let client: LabProcess | undefined;
+            for (const role of order) {
+              const started = await startRole(cluster, role);
+              if (role === "client") client = started[0];
+            }
+            await finished(client!);
+          });
+        });
+      }
+
+      test("a late learner gets everything with --catch-up, and starts at the present without", async () => {
+        const open = { ...settings, batching: "no" };
+        await withCluster({ seats: STANDARD, settings: open, start: false }, async (cluster) => {
+          for (const { role, id } of CORE) cluster.start(role, id);
+          await Promise.all(CORE.map(({ role, id }) => cluster.member(role, id).ready()));
+          const load = ["--outstanding", "10", "--no-cantrim", "--values"];
+          await cluster.runClient([...load, "300"]);
+          // Nothing new closes while it asks.
+          const whole = cluster.startLearner(0, ["--catch-up", "--no-cantrim"]);
+          await whole.reach(300);
+          expect(whole.list[0]!.iid).toBe(1);
+          const late = cluster.startLearner(1, ["--no-cantrim"]);
+          await late.process.ready();
+          await until("the late learner delivers", async () => {
+            await cluster.runClient([...load, "10"]);
+            return late.list.length > 0;
+          });
+          await until("both are at one instance", () => whole.list.at(-1)!.iid === late.list.at(-1)!.iid);
+          expect(late.list[0]!.iid).toBeGreaterThan(300);
+          expect(late.list).toEqual(whole.list.filter(({ iid }) => iid >= late.list[0]!.iid));
+        });
+      });
+
+      test("--trim-every: acceptors drop what was delivered, and who comes later is told", async () => {
+        const open = { ...settings, batching: "no" };
+        await withCluster({ seats: STANDARD, settings: open, start: false }, async (cluster) => {
+          const trimming = cluster.startLearner(0, ["--catch-up", "--cantrim", "--trim-every", "500"]);
+          for (const { role, id } of CORE) cluster.start(role, id);
+          await Promise.all(CORE.map(({ role, id }) => cluster.member(role, id).ready()));
+          await cluster.runClient(["--values", "2000", "--outstanding", "20", "--no-cantrim"]);
+          await trimming.reach(2000);
+          const late = cluster.startLearner(1, ["--catch-up"]);
+          const said = await late.process.waitForLine(/instances 1 to \d+ were trimmed before/, 10_000);
+          const lost = Number(/1 to (\d+)/.exec(said)![1]);
+          expect(lost).toBeGreaterThanOrEqual(1500);
+          await late.reach(trimming.list.filter(({ iid }) => iid > lost).length);
+          expect(late.list).toEqual(trimming.list.filter(({ iid }) => iid > lost));
+          const acceptors = [0, 1, 2].map((id) => cluster.member("acceptor", id));
+          await cluster.stopCleanly();
+          for (const acceptor of acceptors) {
+            const { last, trimmed } = await lastWords(acceptor);
+            expect(trimmed).toBeGreaterThanOrEqual(1500);
+            expect(trimmed).toBeLessThanOrEqual(last);
+          }
+        });
+      });
+
+      // Faults 12 and 19: there, the store overwrites silently, and a trim beyond the window stops the proposer for good.
+      test("a window that nobody trims: refused, said, and over once a learner trims", async () => {
+        const small = { ...settings, batching: "no", "acceptor-window-instances": "256", "trim-every": "64" };
+        await withCluster({ seats: ONE_LEARNER, settings: small, start: false }, async (cluster) => {
+          for (const { role, id } of CORE) cluster.start(role, id);
+          await Promise.all(CORE.map(({ role, id }) => cluster.member(role, id).ready()));
+          const client = cluster.client(cluster.spareHost, [
+            ...["--no-cantrim", "--outstanding", "10", "--json"],
+          ]);
+          const acceptors = [0, 1, 2].map((id) => cluster.member("acceptor", id));
+          await Promise.all(acceptors.map((one) => one.waitForLine(/window is .* full.*--cantrim/, 10_000)));
+          if (wire === "native") await client.waitForLine(/nothing moves.*--cantrim/, 10_000);
+          // Nothing was overwritten: the learner gets it all from the first instance on.
+          const learner = cluster.startLearner(0, ["--catch-up", "--cantrim"]);
+          await learner.reach(1000);
+          await goesOn(client);
+          await endClient(client);
+          expect(learner.list.slice(0, 1000).map(({ iid }) => iid)).toEqual(
+            Array.from({ length: 1000 }, (_, at) => at + 1),
+          );
+        });
+      });
+
+      test("an acceptor is killed and a quorum goes on; without one nothing does, and that is said", async () => {
+        await withCluster({ seats: ONE_LEARNER, settings, start: false }, async (cluster) => {
+          const learner = cluster.startLearner(0, ["--catch-up"]);
+          await cluster.startAll();
+          const client = cluster.client(cluster.spareHost, ["--outstanding", "4", "--json"]);
+          await hasBegun(client);
+          cluster.member("acceptor", 2).kill("SIGKILL");
+          await goesOn(client);
+          cluster.member("acceptor", 1).kill("SIGKILL");
+          await client.waitForLine(
+            /acceptor 1 \(.*\) and acceptor 2 \(.*\) do not answer.*no quorum/,
+            15_000,
+          );
+          // One that was down before comes back; it has promised and accepted less than the one that stayed.
+          await cluster.start("acceptor", 2).ready();
+          await goesOn(client);
+          await endClient(client);
+          await expectSameOrder([learner]);
+          expect(new Set(learner.list.map(({ iid, index }) => `${iid} ${index}`)).size).toBe(
+            learner.list.length,
+          );
+        });
+      });
+    });
+  }
+
+  test("seats of a role that is not there are an error of the configuration", async () => {
+    const seats = [...ONE_LEARNER, { ...seat("learner", 1, 4), listed: false }];
+    await withCluster({ seats, start: false }, async (cluster) => {
+      const missing = cluster.launch("acceptor 3", 0, [
+        "run",
+        "acceptor",
+        "-f",
+        cluster.configPath,
+        "--id",
+        "3",
+      ]);
+      expect(await missing.ending(5000)).toMatchObject({ exitCode: 78 });
+      expect(missing.stderr.join("\n")).toMatch(/has no acceptor 3\n.*it has acceptor 0, 1, 2/);
+    });
+  });
+});
