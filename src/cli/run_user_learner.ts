@@ -22,6 +22,7 @@ export const userLearnerCommand = defineKpaxosCommand({
         command: "kpaxos run user-learner --device 0",
         what: "clients reach it with --learner and this host's MAC",
       },
+      { command: "kpaxos run user-learner --trim-every 100000", what: "have the log trimmed as it goes" },
       { command: "kpaxos run user-learner --device 0 --listen 10.0.0.7:9000", what: "the same over UDP" },
     ],
   },
@@ -44,18 +45,14 @@ export const userLearnerCommand = defineKpaxosCommand({
       description: "number of this user-learner",
     },
     listen: { type: "string", valueHint: "IP:PORT", description: "where clients reach it (UDP)" },
-    ask: {
-      type: "integer",
-      alias: "trim",
-      min: 1,
-      valueHint: "N",
-      description: "ask the learner for a trim every N instances",
-    },
     ...roleArgs,
   },
   run: async ({ args }) => {
     const { config, log } = start(args, `user-learner ${args.id}`);
     const member = listenMember(args.listen, config.link);
+    // As the manual's user-space learner: it asks for trims only when told to, on the command line or by the environment.
+    const origin = config.origins.trimEvery.from;
+    const trimEvery = origin === "flag" || origin === "environment" ? config.settings.trimEvery : 0;
     const options = { config, log, id: args.id, member, listens: Role.host, owns: 0 };
     return await runProcess(options, (context) => {
       const { deviceDirectory, cluster } = config.settings;
@@ -70,9 +67,7 @@ export const userLearnerCommand = defineKpaxosCommand({
         { acknowledges: true },
       );
       const host = new SessionHost(context.outbox(Role.host), context.native);
-      const source = new DeviceSource(reader, host, args.ask ?? 0, log, (fd) =>
-        context.opened.link.watch(fd),
-      );
+      const source = new DeviceSource(reader, host, trimEvery, log, (fd) => context.opened.link.watch(fd));
       return {
         cores: {},
         extras: [host, source],
