@@ -9,7 +9,6 @@ import { Violation } from "../support/walk_observer.ts";
 
 const EVENTS = 3000;
 const SEEDS = 50 * Number(process.env.KPAXOS_SEEDS ?? 1);
-const TRACE_LINES = 150;
 
 function nameOf(options: WalkOptions): string {
   return `KPAXOS_WALK=${options.native ? "native" : "kernel-paxos"}:${options.acceptors}:${options.seed}`;
@@ -23,8 +22,9 @@ function walk(options: WalkOptions, replay = false): ReturnType<Walk["run"]> {
     return walker.run();
   } catch (error) {
     if (!(error instanceof Violation)) throw error;
-    const trace = walker.trace.slice(-TRACE_LINES).join("\n");
-    throw new Error(`${error.message}\nrepeat it: ${nameOf(options)} bun test random_walk\n${trace}`);
+    throw new Error(
+      `${error.message}\nrepeat it: ${nameOf(options)} bun test random_walk\n${walker.trace()}`,
+    );
   }
 }
 
@@ -75,7 +75,7 @@ describe.each([true, false])("native %p", (native) => {
       const walker = new Walk(options);
       walker.keepsTrace = true;
       walker.run();
-      return walker.trace.join("\n");
+      return walker.trace();
     });
     expect(traces[0]!.length).toBeGreaterThan(1000);
     expect(traces[0] === traces[1]).toBe(true);

@@ -152,7 +152,8 @@ class Args {
   }
 }
 
-class Bench {
+/** The cores of one process under command. */
+export class Bench {
   isNative = true;
   #recorder = new Recorder();
   #roles = new Roles({ pairsAccepts: true, acceptorOf: (peer) => peer, wallOffsetUs: 0 });
@@ -164,6 +165,11 @@ class Bench {
     return this.isNative ? NATIVE_BALLOTS : KERNEL_PAXOS_BALLOTS;
   }
 
+  get cores(): Cores {
+    return this.#roles.cores;
+  }
+
+  /** One turn: time passes, messages come in, the cores act. What they said, line by line. */
   turn(commands: readonly string[]): string[] {
     const all = commands.map((command) => new Args(command, this));
     for (const args of all) if (args.word === "new") this.#make(args);

@@ -54,6 +54,7 @@ const VALUE_BYTES = 8;
 const POOL_LIMIT = 600;
 const VALUES_LIMIT = 80;
 const WINDOW = 64;
+const TRACE_LINES = 150;
 const HEAL_US = 120_000_000;
 /** With a bug planted nobody waits for what may never come. */
 const BUG_HEAL_US = 5_000_000;
@@ -62,7 +63,7 @@ const RESEND_US = 300_000;
 export class Walk {
   readonly observer: Observer;
   /** The last things that happened. */
-  readonly trace: string[] = [];
+  readonly #trace: (() => string)[] = [];
   keepsTrace = false;
   readonly #options: WalkOptions;
   readonly #random: () => number;
@@ -102,6 +103,10 @@ export class Walk {
     for (let id = 0; id < LEARNERS; id++) this.#startLearner(id);
   }
 
+  trace(): string {
+    return this.#trace.map((line) => line()).join("\n");
+  }
+
   run(): WalkResult {
     for (let i = 0; i < this.#options.events; i++) this.#event();
     this.#heal();
@@ -127,7 +132,8 @@ export class Walk {
   #cut(): void {
     const hosts = this.#random() < 0.6 ? this.#acceptors : this.#hosts;
     this.#cutOff = this.#cutOff >= 0 ? -1 : this.#pick(hosts).peer;
-    this.#note(() => (this.#cutOff < 0 ? "all are joined" : `${this.#hosts[this.#cutOff]!.name} is cut off`));
+    const text = this.#cutOff < 0 ? "all are joined" : `${this.#hosts[this.#cutOff]!.name} is cut off`;
+    this.#note(() => text);
   }
 
   /** One of the oldest messages, or any: delivered, lost, or delivered and still there. */
@@ -349,7 +355,8 @@ export class Walk {
 
   #note(text: () => string): void {
     if (!this.keepsTrace) return;
-    this.trace.push(`${(this.#nowUs / 1000).toFixed(1)} ms  ${text()}`);
-    if (this.trace.length > 400) this.trace.shift();
+    const nowUs = this.#nowUs;
+    this.#trace.push(() => `${(nowUs / 1000).toFixed(1)} ms  ${text()}`);
+    if (this.#trace.length > TRACE_LINES) this.#trace.shift();
   }
 }

@@ -1,0 +1,222 @@
+/**
+ * What holds values, against models that are too simple to be wrong: the arena, the queue of client values, batches.
+ */
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { Arena, MAX_BLOCK_BYTES, PAGE_BYTES } from "../../src/protocol/arena.ts";
+import {
+  BatchReader,
+  ENTRY_HEADER_BYTES,
+  entryBytes,
+  isBatch,
+  MAX_SEQUENCE,
+  writeEntryHeader,
+} from "../../src/protocol/batch.ts";
+import { ValueQueue } from "../../src/protocol/value_queue.ts";
+
+interface Block {
+  readonly offset: number;
+  readonly length: number;
+  readonly mark: number;
+}
+
+const length = fc.oneof(
+  fc.nat(100),
+  fc.nat(2000),
+  fc.nat(MAX_BLOCK_BYTES),
+  fc.constantFrom(0, 1, 32, 33, 64, 65, 32768, 32769, 65535, MAX_BLOCK_BYTES),
+);
+
+test("Arena: blocks never overlap, keep their bytes, and come back", () => {
+  const op = fc.oneof(
+    { weight: 3, arbitrary: fc.record({ take: length }) },
+    { weight: 2, arbitrary: fc.record({ give: fc.nat() }) },
+  );
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 5 }), fc.array(op, { maxLength: 120 }), (pages, ops) => {
+      const arena = new Arena(pages * PAGE_BYTES);
+      const blocks: Block[] = [];
+      let marks = 0;
+      const give = (index: number): void => {
+        const { offset, length: size, mark } = blocks.splice(index, 1)[0]!;
+        // The whole block, in one comparison: nobody else wrote into it.
+        expect(arena.bytes.subarray(offset, offset + size).every((byte) => byte === mark)).toBe(true);
+        arena.free(offset, size);
+      };
+      for (const o of ops) {
+        if ("take" in o) {
+          const offset = arena.alloc(o.take);
+          if (offset < 0) {
+            // Refused only when every page is in use.
+            const used = new Set(
+              blocks.filter((b) => b.length > 0).map((b) => Math.floor(b.offset / PAGE_BYTES)),
+            );
+            expect(used.size).toBe(pages);
+            continue;
+          }
+          expect(offset + o.take).toBeLessThanOrEqual(arena.capacity);
+          marks = (marks + 1) % 256;
+          arena.bytes.fill(marks, offset, offset + o.take);
+          blocks.push({ offset, length: o.take, mark: marks });
+        } else if (blocks.length > 0) give(o.give % blocks.length);
+        expect(arena.used).toBeGreaterThanOrEqual(blocks.reduce((sum, b) => sum + b.length, 0));
+        expect(arena.used).toBeLessThanOrEqual(arena.capacity);
+      }
+      while (blocks.length > 0) give(0);
+      expect(arena.used).toBe(0);
+      // All of it can be had again, in any size.
+      for (let page = 0; page < pages; page++) expect(arena.alloc(MAX_BLOCK_BYTES)).toBeGreaterThanOrEqual(0);
+      expect(arena.alloc(1)).toBe(-1);
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test("Arena: more than a block is refused", () => {
+  expect(new Arena(4 * PAGE_BYTES).alloc(MAX_BLOCK_BYTES + 1)).toBe(-1);
+});
+
+/** Space a value takes in the queue's ring. */
+function spaceOf(value: Buffer): number {
+  return 4 + ((value.length + 3) & ~3);
+}
+
+/** What `batchLength` promises, by the words of its description. */
+function batchOf(values: readonly Buffer[], limit: number): number {
+  let total = values[0]!.length;
+  if (total % 4 !== 0) return total;
+  for (const value of values.slice(1)) {
+    if (total + value.length > limit || value.length % 4 !== 0) break;
+    total += value.length;
+  }
+  return total;
+}
+
+test("ValueQueue: first in, first out, nothing lost, nothing overwritten", () => {
+  const size = fc.oneof(
+    fc.nat(40),
+    fc.nat(10).map((n) => 4 * n),
+    fc.nat(300),
+  );
+  const op = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ push: size }) },
+    { weight: 2, arbitrary: fc.record({ pop: fc.constant(1) }) },
+    { weight: 2, arbitrary: fc.record({ batch: fc.nat(200) }) },
+  );
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 600 }), fc.array(op, { maxLength: 150 }), (capacity, ops) => {
+      const queue = new ValueQueue(capacity);
+      const model: Buffer[] = [];
+      let mark = 0;
+      for (const o of ops) {
+        if ("push" in o) {
+          mark = (mark + 1) % 256;
+          const value = Buffer.alloc(o.push + 2, mark);
+          if (queue.push(value, 1, o.push)) model.push(value.subarray(1, 1 + o.push));
+          else if (model.length === 0) expect(spaceOf(value.subarray(2))).toBeGreaterThan(queue.bytes.length);
+          else expect(queue.usedBytes + 2 * spaceOf(value.subarray(2))).toBeGreaterThan(queue.bytes.length);
+        } else if ("pop" in o && model.length > 0) {
+          model.shift();
+          queue.pop();
+        } else if ("batch" in o && model.length > 0) {
+          const total = queue.batchLength(o.batch);
+          expect(total).toBe(batchOf(model, o.batch));
+          const into = Buffer.alloc(total + 8, 0xee);
+          const taken = queue.takeBatch(into, 4, total);
+          expect(into.subarray(4, 4 + total).equals(Buffer.concat(model.splice(0, taken)))).toBe(true);
+          expect(into.readUInt32LE(0) === 0xeeeeeeee && into.readUInt32LE(4 + total) === 0xeeeeeeee).toBe(
+            true,
+          );
+        }
+        expect(queue.count).toBe(model.length);
+        expect(queue.peekLength()).toBe(model[0]?.length ?? -1);
+        if (model.length > 0) {
+          const at = queue.peekOffset();
+          expect(model[0]!.equals(queue.bytes.subarray(at, at + queue.peekLength()))).toBe(true);
+        }
+        const least = model.reduce((sum, value) => sum + spaceOf(value), 0);
+        expect(queue.usedBytes).toBeGreaterThanOrEqual(least);
+        expect(queue.usedBytes).toBeLessThanOrEqual(queue.bytes.length);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+const entry = fc.record({
+  session: fc.oneof(fc.nat(5), fc.maxSafeNat()),
+  sequence: fc.oneof(fc.nat(5), fc.integer({ min: 0, max: MAX_SEQUENCE })),
+  flags: fc.nat(255),
+  value: fc.uint8Array({ maxLength: 70 }),
+});
+
+test("batch: what is written is read, each entry in its place", () => {
+  fc.assert(
+    fc.property(fc.array(entry, { maxLength: 12 }), fc.nat(16), (entries, unaligned) => {
+      const offset = unaligned * 4;
+      const total = entries.reduce((sum, e) => sum + entryBytes(e.value.length), 0);
+      const bytes = new Uint8Array(offset + total + 4).fill(0xff);
+      const view = new DataView(bytes.buffer);
+      let at = offset;
+      for (const e of entries) {
+        writeEntryHeader(view, at, e.session, e.sequence, e.value.length, e.flags);
+        bytes.set(e.value, at + ENTRY_HEADER_BYTES);
+        at += entryBytes(e.value.length);
+      }
+      expect(isBatch(bytes, offset, total)).toBe(true);
+      const reader = new BatchReader();
+      reader.open(bytes, offset, total);
+      for (const [index, e] of entries.entries()) {
+        expect(reader.next()).toBe(true);
+        const value = bytes.slice(reader.valueOffset, reader.valueOffset + reader.valueLength);
+        const { session, sequence, flags } = reader;
+        expect({ index: reader.index, session, sequence, flags, value }).toEqual({ index, ...e });
+      }
+      expect(reader.next()).toBe(false);
+      // One byte less or more is no batch.
+      if (total > 0) expect(isBatch(bytes, offset, total - 1)).toBe(false);
+      expect(isBatch(bytes, offset, total + 1)).toBe(false);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+/** Bytes of which only offset…offset + length − 1 may be read. */
+function guarded(bytes: Uint8Array, offset: number, size: number): Uint8Array {
+  return new Proxy(bytes, {
+    get(target, key) {
+      const index = typeof key === "string" && /^\d+$/.test(key) ? Number(key) : undefined;
+      if (index !== undefined && (index < offset || index >= offset + size))
+        throw new Error(`read at ${index}`);
+      return Reflect.get(target, key, target);
+    },
+  });
+}
+
+test("batch: any bytes are a batch or not, and nothing beyond them is read", () => {
+  // Headers with small lengths, so that some fit.
+  const piece = fc.oneof(
+    fc.uint8Array({ maxLength: 40 }),
+    fc.tuple(fc.uint8Array({ minLength: 12, maxLength: 12 }), fc.nat(30)).map(([head, n]) => {
+      return new Uint8Array([...head, n, 0, 0, 0, ...new Array<number>((n + 3) & ~3).fill(1)]);
+    }),
+  );
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 5 }), fc.nat(9), (pieces, offset) => {
+      const content = pieces.flatMap((p) => [...p]);
+      const bytes = new Uint8Array([...new Array<number>(offset).fill(7), ...content, 7, 7, 7, 7]);
+      const view = guarded(bytes, offset, content.length);
+      const whole = isBatch(view, offset, content.length);
+      const reader = new BatchReader();
+      reader.open(view, offset, content.length);
+      let read = 0;
+      while (reader.next()) {
+        expect(reader.valueOffset).toBe(offset + read + ENTRY_HEADER_BYTES);
+        read += entryBytes(reader.valueLength);
+        expect(read).toBeLessThanOrEqual(content.length);
+      }
+      expect(read === content.length).toBe(whole);
+    }),
+    { numRuns: 500 },
+  );
+});
