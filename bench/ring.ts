@@ -2,13 +2,14 @@
  * The ring between two views in one thread, so without the price of moving cache lines between cores; and what a call
  * into C costs, which the ring avoids per record.
  */
-import type { Bench } from "tinybench";
 import { library } from "../src/native/library.ts";
 import { Ring } from "../src/native/ring.ts";
+import type { Add } from "./micro.ts";
 
 const CAPACITY = 1 << 16;
 const RECORD_BYTES = 64;
 const BATCH = 32;
+const CALLS = 1000;
 /** What was read must count, or the compiler drops the reading. */
 const sink = new Int32Array(1);
 
@@ -23,26 +24,28 @@ function sum(words: Int32Array, offset: number): number {
   return total;
 }
 
-export function ringBench(bench: Bench): void {
+export function ringBench(add: Add): void {
   const buffer = new ArrayBuffer(Ring.bytesFor(CAPACITY));
   const memory = { bytes: new Uint8Array(buffer), words: new Int32Array(buffer) };
   const producer = Ring.create(memory, 0, CAPACITY);
   const consumer = Ring.attach(memory, 0);
   const c = library();
 
-  bench.add("ring: 64 B record, published and released alone", () => {
-    fill(memory.words, producer.reserve(RECORD_BYTES, 1), 1);
-    producer.submit();
-    if (consumer.peek()) sink[0]! += sum(memory.words, consumer.recordOffset);
-    consumer.release();
+  add("ring: 64 B record, published and released alone", BATCH, () => {
+    for (let i = 0; i < BATCH; i++) {
+      fill(memory.words, producer.reserve(RECORD_BYTES, 1), i);
+      producer.submit();
+      if (consumer.peek()) sink[0]! += sum(memory.words, consumer.recordOffset);
+      consumer.release();
+    }
   });
-  bench.add(`ring: ${BATCH} × 64 B records in one batch`, () => {
+  add(`ring: 64 B record, ${BATCH} in one batch`, BATCH, () => {
     for (let i = 0; i < BATCH; i++) fill(memory.words, producer.reserve(RECORD_BYTES, 1), i);
     producer.submit();
     while (consumer.peek()) sink[0]! += sum(memory.words, consumer.recordOffset);
     consumer.release();
   });
-  bench.add("FFI: a call that does nothing", () => {
-    sink[0]! += c.kpx_ring_bytes(CAPACITY);
+  add("FFI: a call that does nothing", CALLS, () => {
+    for (let i = 0; i < CALLS; i++) sink[0]! += c.kpx_ring_bytes(CAPACITY);
   });
 }

@@ -1,0 +1,101 @@
+/**
+ * `npm run bench`: what the parts of the hot path cost, one by one, on this machine. Nothing here waits for another
+ * process, so the figures are upper bounds of what a cluster can do, not what it does (that is `bench/cluster.ts`).
+ *
+ *     bun bench/micro.ts [--json] [--quick] [--only TEXT]
+ *
+ * `--quick` runs each task for milliseconds, to see that it runs; its figures mean nothing.
+ */
+import { parseArgs } from "node:util";
+import { Bench } from "tinybench";
+import { codecBench } from "./codec.ts";
+import { nativeBench } from "./native.ts";
+import { Cluster } from "./parties.ts";
+import { ringBench } from "./ring.ts";
+import { acceptorStep, clientStep, learnerStep, proposerStep } from "./steps.ts";
+
+/** Adds a task: `run` does the named thing `operations` times, so that taking the time does not count. */
+export type Add = (name: string, operations: number, run: () => void) => void;
+
+interface Row {
+  readonly name: string;
+  readonly opsPerSecond: number;
+  /** The median: on a machine that others use the mean says more about them. */
+  readonly nsPerOp: number;
+  /** Median absolute deviation, in percent of the median. */
+  readonly marginPercent: number;
+}
+
+const STEPS = 64;
+
+function stepsBench(add: Add): void {
+  for (const wire of ["native", "kernel-paxos"] as const) {
+    const steps: [name: string, step: () => void][] = [
+      ["acceptor: accept in, accepted out", acceptorStep(new Cluster(wire))],
+      ["acceptor: prepare and accept in, promise and accepted out", acceptorStep(new Cluster(wire), true)],
+      ["learner: accept and 2 accepted in, delivered", learnerStep(new Cluster(wire))],
+      ["proposer: value in, accept out, 2 accepted in, learned", proposerStep(new Cluster(wire))],
+      ["client: value out, delivered", clientStep(new Cluster(wire))],
+    ];
+    for (const [name, step] of steps) {
+      add(`${wire}: ${name}`, STEPS, () => {
+        for (let i = 0; i < STEPS; i++) step();
+      });
+    }
+  }
+}
+
+function measure(quick: boolean, only: string): Row[] {
+  const bench = new Bench({
+    time: quick ? 2 : 500,
+    warmupTime: quick ? 1 : 200,
+    iterations: quick ? 1 : 64,
+    warmupIterations: quick ? 1 : 16,
+    throws: true,
+  });
+  const operations = new Map<string, number>();
+  const add: Add = (name, count, run) => {
+    if (!name.includes(only)) return;
+    operations.set(name, count);
+    bench.add(name, run);
+  };
+  codecBench(add);
+  stepsBench(add);
+  ringBench(add);
+  const end = nativeBench(add);
+  bench.runSync();
+  end();
+  return bench.tasks.map(({ name, result }) => {
+    if (!("latency" in result)) throw new Error(`${name}: ${result.state}`);
+    const { p50, mad } = result.latency;
+    const nsPerOp = (p50 * 1e6) / operations.get(name)!;
+    return { name, opsPerSecond: 1e9 / nsPerOp, nsPerOp, marginPercent: (100 * mad) / p50 };
+  });
+}
+
+function table(rows: readonly Row[]): string {
+  const width = Math.max(...rows.map(({ name }) => name.length), 4);
+  const line = (name: string, ops: string, ns: string, margin: string): string =>
+    `${name.padEnd(width)} ${ops.padStart(12)} ${ns.padStart(10)} ${margin.padStart(8)}`;
+  const body = rows.map(({ name, opsPerSecond, nsPerOp, marginPercent }) =>
+    line(
+      name,
+      Math.round(opsPerSecond).toLocaleString("en"),
+      nsPerOp.toFixed(1),
+      `${marginPercent.toFixed(1)} %`,
+    ),
+  );
+  return [line("task", "ops/s", "ns/op", "±"), ...body].join("\n");
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    options: {
+      json: { type: "boolean", default: false },
+      quick: { type: "boolean", default: false },
+      only: { type: "string", default: "" },
+    },
+  });
+  const rows = measure(values.quick, values.only);
+  process.stdout.write(`${values.json ? JSON.stringify(rows) : table(rows)}\n`);
+}

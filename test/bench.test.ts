@@ -1,0 +1,49 @@
+/**
+ * The microbenchmarks run, each for a moment: their figures are not looked at.
+ */
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+
+const MICRO = join(import.meta.dir, "../bench/micro.ts");
+
+function micro(...args: string[]): { status: number; out: string; err: string } {
+  const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, MICRO, ...args]);
+  return { status: exitCode, out: stdout.toString(), err: stderr.toString() };
+}
+
+test("every microbenchmark runs", () => {
+  const { status, out, err } = micro("--quick", "--json");
+  expect({ status, err }).toEqual({ status: 0, err: "" });
+  const rows = JSON.parse(out) as {
+    name: string;
+    opsPerSecond: number;
+    nsPerOp: number;
+    marginPercent: number;
+  }[];
+  expect(rows.length).toBeGreaterThanOrEqual(25);
+  expect(new Set(rows.map(({ name }) => name)).size).toBe(rows.length);
+  for (const { opsPerSecond, nsPerOp } of rows) {
+    expect(opsPerSecond).toBeGreaterThan(0);
+    expect(nsPerOp).toBeGreaterThan(0);
+  }
+  for (const what of [
+    "encode accept",
+    "decode accept",
+    "acceptor",
+    "learner",
+    "proposer",
+    "ring",
+    "FFI",
+    "crc32c",
+    "UDP",
+  ])
+    expect(rows.some(({ name }) => name.includes(what))).toBe(true);
+});
+
+test("as a table, and only some", () => {
+  const { status, out } = micro("--quick", "--only", "crc32c");
+  expect(status).toBe(0);
+  const lines = out.trimEnd().split("\n");
+  expect(lines[0]).toMatch(/^task +ops\/s +ns\/op +±$/);
+  expect(lines).toHaveLength(5);
+});
