@@ -87,6 +87,8 @@ export class SessionGate implements Extra {
   #dueUs = 0;
   #nowUs = 0;
   #okUs = Number.NEGATIVE_INFINITY;
+  #asked = 0;
+  #answered = 0;
 
   constructor(client: Client, outbox: Outbox, first: number, end: number, host: string, log: Log) {
     this.#client = client;
@@ -105,6 +107,7 @@ export class SessionGate implements Extra {
     this.#nowUs = nowUs;
     if (nowUs < this.#dueUs) return;
     this.#outbox.sessionOpen(this.#first, this.#end);
+    this.#asked++;
     this.#dueUs = nowUs + (this.isConnected ? OPEN_AGAIN_US : OPEN_FIRST_US);
     if (this.#client.ready && !this.isConnected) {
       this.#log.once("host", "warn", `the learner host ${this.#host} does not answer`);
@@ -116,8 +119,8 @@ export class SessionGate implements Extra {
   }
 
   onSessionOk(_from: Peer, connection: number): void {
-    if (this.#connection !== connection)
-      this.#log.info(`connected with the learner host ${this.#host} (id ${connection})`);
+    if (!this.isConnected) this.#log.info(`connected with the learner host ${this.#host} (id ${connection})`);
+    this.#answered++;
     this.#connection = connection;
     this.#okUs = this.#nowUs;
     this.#client.ready = true;
@@ -127,7 +130,12 @@ export class SessionGate implements Extra {
     this.#client.onDelivered(bytes, offset, length);
   }
 
+  /**
+   * In the Kernel_Paxos wire clients of one host hear each other's OK. More answers than questions: the connection may be
+   * another client's, and to close that would take its values away, so ours is left to be forgotten.
+   */
   close(): void {
-    if (this.#connection >= 0) this.#outbox.sessionClose(this.#connection);
+    const isOurs = this.#connection >= 0 && this.#answered <= this.#asked;
+    if (isOurs) this.#outbox.sessionClose(this.#connection);
   }
 }

@@ -87,13 +87,20 @@ describeNetns("the reference's frames", () => {
         proposer.toHost(0, TYPE.hi, HI);
         await proposer.next(0, TYPE.ok);
         proposer.toHost(0, TYPE.del, DEL);
-        learner.toHost(0, TYPE.del, DEL);
+        const accepted = (iid: number): string => `${words(0, iid, 0, 10, 10, 2)}6869`;
         proposer.toHost(0, TYPE.accept, `${words(1, 0, 10, 2)}6869`);
-        expect(await proposer.next(0, TYPE.accepted)).toBe(`${words(0, 1, 0, 10, 10, 2)}6869`);
-        // The next state goes to the proposer alone.
+        expect(await proposer.next(0, TYPE.accepted)).toBe(accepted(1));
+        expect(await learner.next(0, TYPE.accepted)).toBe(accepted(1));
+        learner.toHost(0, TYPE.del, DEL);
+        // An answer to what was sent after the del: by then the acceptor has read it.
+        learner.toHost(0, TYPE.repeat, words(1, 1));
+        await learner.next(0, TYPE.accepted, 1);
         const states = learner.heard(0, TYPE.state).length;
+        proposer.toHost(0, TYPE.accept, `${words(2, 0, 10, 2)}6869`);
+        expect(await proposer.next(0, TYPE.accepted, 1)).toBe(accepted(2));
+        // The next states go to the proposer alone.
         await proposer.next(0, TYPE.state, proposer.heard(0, TYPE.state).length + 1);
-        expect(learner.heard(0, TYPE.accepted)).toEqual([]);
+        expect(learner.heard(0, TYPE.accepted)).toEqual([accepted(1), accepted(1)]);
         expect(learner.heard(0, TYPE.state).length).toBe(states);
       });
     });
