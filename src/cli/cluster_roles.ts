@@ -13,6 +13,8 @@ import { stoppable } from "./stoppable.ts";
 const SIGNALS = ["KILL", "TERM", "INT", "STOP", "CONT"] as const;
 const FORMS = SIGNALS.flatMap((name) => [name, `SIG${name}`]);
 
+const FORGOT = "back with an empty memory, which is not safe for a log that matters (no durable storage yet)";
+
 export const killCommand = defineKpaxosCommand({
   meta: {
     name: "kill",
@@ -53,8 +55,8 @@ export const startCommand = defineKpaxosCommand({
       { command: "kpaxos cluster start", what: "all that do not run" },
     ],
     notes: [
-      "An acceptor that was killed comes back without what it had promised and accepted: this version keeps that in " +
-        "memory. Restart one at a time, and not a majority.",
+      "An acceptor or replica comes back without what it had promised and accepted, since this version keeps that in " +
+        "memory. That is fit for trying things out; a log that matters is started anew as a whole: cluster up --replace.",
     ],
   },
   args: {
@@ -69,6 +71,8 @@ export const startCommand = defineKpaxosCommand({
             ? state.seats.filter((seat) => !isAlive(seat.process))
             : [seatOf(state, args.role)];
         await restartSeats(state, seats, { stop });
+        const forgetful = seats.filter(({ role }) => role === "acceptor" || role === "replica").map(nameOf);
+        if (forgetful.length > 0) process.stderr.write(`${forgetful.join(", ")}: ${FORGOT}\n`);
         for (const seat of seats) print(`${nameOf(seat)}: ready, pid ${seat.process?.pid}`);
         if (seats.length === 0) print(`every role of cluster ${state.name} runs`);
       }),

@@ -79,12 +79,16 @@ function hook(signals: boolean): void {
   }
 }
 
+/** Should the parent have died before the kernel was told, nothing would ever end it: it looks itself. */
+const IF_PARENT = ["sh", "-c", '[ "$PPID" = "$1" ] && shift && exec "$@"', "sh"];
+
 /**
  * Wraps a command so that the kernel ends it when this process dies, even by SIGKILL; where `setpriv` is missing the
  * next laboratory's sweep does it.
  */
 export function diesWithUs(argv: readonly string[]): string[] {
-  return Bun.which("setpriv") === null ? [...argv] : ["setpriv", "--pdeathsig", "KILL", "--", ...argv];
+  if (Bun.which("setpriv") === null) return [...argv];
+  return ["setpriv", "--pdeathsig", "KILL", "--", ...IF_PARENT, `${process.pid}`, ...argv];
 }
 
 export class Lab {

@@ -18,14 +18,15 @@ function flag(name: string): string {
 }
 
 function figures(): void {
-  const values = wrong === "zero" ? 0 : VALUES;
+  const wanted = words.includes("--values") ? Number(flag("--values")) : VALUES;
+  const values = wrong === "zero" ? 0 : wanted;
   const latencyUs = { mean: 10, p50: 10, p90: 11, p99: 12, p999: 13, max: 14 };
   const all = { values, seconds: 0.5, valuesPerSecond: values * 2, latencyUs, resent: 0, duplicates: 0 };
   console.log(JSON.stringify(all));
 }
 
 function client(): void {
-  const bounded = words.includes("--seconds");
+  const bounded = words.includes("--seconds") || words.includes("--values");
   if (bounded && wrong !== "endless") {
     figures();
     return;
