@@ -31,9 +31,13 @@ function storm(options: ClusterOptions, clients: readonly (number | undefined)[]
 /** Runs one body for many seeds; the seeds of different tests differ. */
 function seeds(name: string, count: number, body: (seed: number) => void): void {
   const first = Bun.hash.crc32(name) % 1_000_000;
-  test(`${name} (${count} seeds)`, () => {
-    for (let seed = first; seed < first + count * MORE; seed++) body(seed);
-  });
+  test(
+    `${name} (${count} seeds)`,
+    () => {
+      for (let seed = first; seed < first + count * MORE; seed++) body(seed);
+    },
+    60_000 * MORE,
+  );
 }
 
 describe.each([...WIRES])("wire %s", (wire) => {
