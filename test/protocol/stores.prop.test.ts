@@ -33,41 +33,46 @@ test("Arena: blocks never overlap, keep their bytes, and come back", () => {
     { weight: 2, arbitrary: fc.record({ give: fc.nat() }) },
   );
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 5 }), fc.array(op, { maxLength: 120 }), (pages, ops) => {
-      const arena = new Arena(pages * PAGE_BYTES);
-      const blocks: Block[] = [];
-      let marks = 0;
-      const give = (index: number): void => {
-        const { offset, length: size, mark } = blocks.splice(index, 1)[0]!;
-        // The whole block, in one comparison: nobody else wrote into it.
-        expect(arena.bytes.subarray(offset, offset + size).every((byte) => byte === mark)).toBe(true);
-        arena.free(offset, size);
-      };
-      for (const o of ops) {
-        if ("take" in o) {
-          const offset = arena.alloc(o.take);
-          if (offset < 0) {
-            // Refused only when every page is in use.
-            const used = new Set(
-              blocks.filter((b) => b.length > 0).map((b) => Math.floor(b.offset / PAGE_BYTES)),
-            );
-            expect(used.size).toBe(pages);
-            continue;
-          }
-          expect(offset + o.take).toBeLessThanOrEqual(arena.capacity);
-          marks = (marks + 1) % 256;
-          arena.bytes.fill(marks, offset, offset + o.take);
-          blocks.push({ offset, length: o.take, mark: marks });
-        } else if (blocks.length > 0) give(o.give % blocks.length);
-        expect(arena.used).toBeGreaterThanOrEqual(blocks.reduce((sum, b) => sum + b.length, 0));
-        expect(arena.used).toBeLessThanOrEqual(arena.capacity);
-      }
-      while (blocks.length > 0) give(0);
-      expect(arena.used).toBe(0);
-      // All of it can be had again, in any size.
-      for (let page = 0; page < pages; page++) expect(arena.alloc(MAX_BLOCK_BYTES)).toBeGreaterThanOrEqual(0);
-      expect(arena.alloc(1)).toBe(-1);
-    }),
+    fc.property(
+      fc.integer({ min: 1, max: 5 }),
+      fc.array(op, { maxLength: 120, size: "max" }),
+      (pages, ops) => {
+        const arena = new Arena(pages * PAGE_BYTES);
+        const blocks: Block[] = [];
+        let marks = 0;
+        const give = (index: number): void => {
+          const { offset, length: size, mark } = blocks.splice(index, 1)[0]!;
+          // The whole block, in one comparison: nobody else wrote into it.
+          expect(arena.bytes.subarray(offset, offset + size).every((byte) => byte === mark)).toBe(true);
+          arena.free(offset, size);
+        };
+        for (const o of ops) {
+          if ("take" in o) {
+            const offset = arena.alloc(o.take);
+            if (offset < 0) {
+              // Refused only when every page is in use.
+              const used = new Set(
+                blocks.filter((b) => b.length > 0).map((b) => Math.floor(b.offset / PAGE_BYTES)),
+              );
+              expect(used.size).toBe(pages);
+              continue;
+            }
+            expect(offset + o.take).toBeLessThanOrEqual(arena.capacity);
+            marks = (marks + 1) % 256;
+            arena.bytes.fill(marks, offset, offset + o.take);
+            blocks.push({ offset, length: o.take, mark: marks });
+          } else if (blocks.length > 0) give(o.give % blocks.length);
+          expect(arena.used).toBeGreaterThanOrEqual(blocks.reduce((sum, b) => sum + b.length, 0));
+          expect(arena.used).toBeLessThanOrEqual(arena.capacity);
+        }
+        while (blocks.length > 0) give(0);
+        expect(arena.used).toBe(0);
+        // All of it can be had again, in any size.
+        for (let page = 0; page < pages; page++)
+          expect(arena.alloc(MAX_BLOCK_BYTES)).toBeGreaterThanOrEqual(0);
+        expect(arena.alloc(1)).toBe(-1);
+      },
+    ),
     { numRuns: 150 },
   );
 });
@@ -93,6 +98,7 @@ function batchOf(values: readonly Buffer[], limit: number): number {
 }
 
 test("ValueQueue: first in, first out, nothing lost, nothing overwritten", () => {
+  const capacities = fc.oneof(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 1, max: 600 }));
   const size = fc.oneof(
     fc.nat(40),
     fc.nat(10).map((n) => 4 * n),
@@ -104,7 +110,7 @@ test("ValueQueue: first in, first out, nothing lost, nothing overwritten", () =>
     { weight: 2, arbitrary: fc.record({ batch: fc.nat(200) }) },
   );
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 600 }), fc.array(op, { maxLength: 150 }), (capacity, ops) => {
+    fc.property(capacities, fc.array(op, { maxLength: 150, size: "max" }), (capacity, ops) => {
       const queue = new ValueQueue(capacity);
       const model: Buffer[] = [];
       let mark = 0;
