@@ -102,7 +102,10 @@ async function wholeLife(
 
   const again = await user.run("cluster", "up", ...which, ...args);
   expect(again).toMatchObject({ code: 1, err: expect.stringContaining("already runs (7 of 7 roles") });
-  const following = user.spawn(["cluster", "logs", ...which, "--follow", "--lines", "0"]);
+  const following = user.spawn(["cluster", "logs", ...which, "--follow", "--lines", "1"]);
+  // From its first line on it follows.
+  const begun = await following.stdout.getReader().read();
+  expect(begun.done).toBe(false);
   expect(await user.ok("cluster", "down", ...which)).toContain("nothing of it is left");
   expect(await following.exited).toBe(0);
   expect(await user.ok("cluster", "down", ...which)).toContain("nothing to do");

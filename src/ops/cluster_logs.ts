@@ -1,7 +1,7 @@
 /**
  * The logs of a cluster's roles: the last lines, those of several roles in the order of their times, and what comes next.
  */
-import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { logPath, newestLog } from "./cluster_roles.ts";
 import { type ClusterState, readState, type SeatState } from "./cluster_state.ts";
 
@@ -20,10 +20,20 @@ interface Reading {
   rest: string;
 }
 
+/** undefined: there is no such file (any more). */
+function openLog(path: string): number | undefined {
+  try {
+    return openSync(path, "r");
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
 /** Complete lines that came since the last call. A file that became shorter is read from its beginning. */
 function readMore(reading: Reading): string[] {
-  if (!existsSync(reading.path)) return [];
-  const file = openSync(reading.path, "r");
+  const file = openLog(reading.path);
+  if (file === undefined) return [];
   try {
     const { size } = fstatSync(file);
     if (size < reading.at) reading.at = 0;
@@ -40,8 +50,8 @@ function readMore(reading: Reading): string[] {
 
 /** The last lines of a file, read from its end. */
 function lastLines(reading: Reading, count: number): string[] {
-  if (!existsSync(reading.path)) return [];
-  const file = openSync(reading.path, "r");
+  const file = openLog(reading.path);
+  if (file === undefined) return [];
   try {
     const { size } = fstatSync(file);
     let from = size;
