@@ -5,10 +5,11 @@
  * Invariants: instances are delivered in order; one is left out only when so many acceptors have trimmed it that no
  * quorum can repeat it, and that is told to the application, never silent.
  */
+import { LearnerTrims, type LearnerTrimsOptions } from "./learner_trims.ts";
 import { LearnerWindow } from "./learner_window.ts";
 import type { Outbox } from "./outbox.ts";
 import { quorumOf } from "./quorum.ts";
-import { type Ballot, type Life, MAX_IID, StateFlag } from "./types.ts";
+import { type Ballot, type Life, MAX_IID } from "./types.ts";
 
 /** Instances asked for in one repeat, and runs of holes asked for in one pass. */
 const REPEAT_SPAN = 64;
@@ -24,7 +25,6 @@ const OK_SILENCE_US = 3_500_000;
 const PROBE_US = 1_000_000;
 /** A probe that brought nothing for so long has found the end of the log. */
 const PROBE_ANSWER_US = 50_000;
-const REPORT_US = 1_000_000;
 
 /** Where a learner's values go. */
 export interface Application {
@@ -48,22 +48,15 @@ export interface ChosenObserver {
   onLearned(iid: number, ballot: Ballot, life: Life, bytes: Uint8Array, offset: number, length: number): void;
 }
 
-export interface LearnerOptions {
-  readonly acceptors: number;
+export interface LearnerOptions extends LearnerTrimsOptions {
   readonly windowInstances: number;
   readonly windowBytes: number;
   /** Start from instance 1 instead of from the present. */
   readonly catchUp: boolean;
-  /** Native wire: an acceptor's state tells its highest instance. */
-  readonly statesTellHighest: boolean;
   /** A proposer's learner is told where to start (`startAt`): what is in flight then is the proposer's business too. */
   readonly waitsForStart: boolean;
   /** A first instance heard below this means that the log has just begun (Kernel_Paxos wire). */
   readonly beginning: number;
-  readonly canTrim: boolean;
-  readonly trimEvery: number;
-  /** … and at the latest after so many bytes: acceptors hold no more than a few times as much. */
-  readonly trimBytes: number;
 }
 
 export class Learner {
@@ -74,7 +67,7 @@ export class Learner {
   catchingUp: boolean;
   /** Highest instance known to have been accepted or chosen somewhere. */
   highestIid = 0;
-  readonly counters = { delivered: 0, skipped: 0, repeatsSent: 0, outOfWindow: 0, trimsSent: 0, stalled: 0 };
+  readonly counters = { delivered: 0, skipped: 0, repeatsSent: 0, outOfWindow: 0, stalled: 0 };
   /** When each acceptor was last heard (any message), in microseconds. */
   readonly heardUs: Float64Array;
   readonly #options: LearnerOptions;
@@ -83,7 +76,7 @@ export class Learner {
   #observer: ChosenObserver | null = null;
   readonly #okUs: Float64Array;
   readonly #hiDueUs: Float64Array;
-  readonly #trims: Float64Array;
+  readonly #trims: LearnerTrims;
   readonly #states: Float64Array;
   #nowUs = 0;
   #startedUs = -1;
@@ -103,11 +96,6 @@ export class Learner {
   #requestedTo = 0;
   readonly #readsByProbing: boolean;
   #probedUs = Number.NEGATIVE_INFINITY;
-  #reportDueUs = 0;
-  #reported = 0;
-  /** Bytes delivered since the last report. */
-  #unreportedBytes = 0;
-  #pressure = false;
 
   constructor(options: LearnerOptions, outbox: Outbox, application: Application) {
     this.#options = options;
@@ -120,7 +108,7 @@ export class Learner {
     this.heardUs = new Float64Array(options.acceptors).fill(Number.NEGATIVE_INFINITY);
     this.#okUs = new Float64Array(options.acceptors).fill(Number.NEGATIVE_INFINITY);
     this.#hiDueUs = new Float64Array(options.acceptors);
-    this.#trims = new Float64Array(options.acceptors);
+    this.#trims = new LearnerTrims(options, outbox);
     this.#states = new Float64Array(options.acceptors).fill(-1);
   }
 
@@ -184,15 +172,11 @@ export class Learner {
 
   onAcceptorState(aid: number, trimIid: number, highestIid: number, flags: number): void {
     this.heardUs[aid] = this.#nowUs;
-    this.#trims[aid] = Math.max(this.#trims[aid]!, trimIid);
+    this.#trims.onState(aid, trimIid, flags);
     // Where everything is trimmed there was something (and the Kernel_Paxos wire tells of nothing else).
     const highest = Math.max(trimIid, highestIid);
     this.#states[aid] = highest;
     if (highest > this.highestIid) this.highestIid = highest;
-    if ((flags & StateFlag.halfFull) !== 0 && !this.#pressure) {
-      this.#pressure = true;
-      this.#reportDueUs = 0;
-    } else if (flags === 0) this.#pressure = false;
     if (this.next === 0 && this.#options.statesTellHighest && !this.#options.waitsForStart)
       this.#startFromStates();
   }
@@ -212,7 +196,7 @@ export class Learner {
         this.counters.stalled++;
         return false;
       }
-      this.#unreportedBytes += window.length(iid);
+      this.#trims.delivered(window.length(iid));
       this.#valueBytes += (window.length(iid) - this.#valueBytes) / 16;
       window.release(iid);
       this.next = iid + 1;
@@ -227,14 +211,14 @@ export class Learner {
     if (this.#startedUs < 0) this.#startedUs = nowUs;
     this.#sayHi();
     this.#repair();
-    if (this.#options.canTrim) this.#report();
+    this.#trims.report(Math.min(this.#application.acknowledged(), this.next - 1), nowUs);
   }
 
   /** Wants to hear the clock again at this time. */
   nextTickUs(): number {
     let due = this.#isBlocked() ? Math.max(this.#askDueUs, this.#nowUs) : this.#nextProbeUs();
     for (let aid = 0; aid < this.#hiDueUs.length; aid++) due = Math.min(due, this.#hiDueUs[aid]!);
-    return this.#options.canTrim ? Math.min(due, this.#reportDueUs) : due;
+    return Math.min(due, this.#trims.dueUs);
   }
 
   /** Says goodbye to the acceptors. */
@@ -384,14 +368,7 @@ export class Learner {
 
   /** Moves past what can never be had any more (true: it did): trimmed by so many acceptors that no quorum is left to repeat it. */
   #skipTrimmed(): boolean {
-    const acceptors = this.#options.acceptors;
-    let lost = 0;
-    for (let aid = 0; aid < acceptors; aid++) {
-      const trim = this.#trims[aid]!;
-      let trimmedHere = 0;
-      for (let other = 0; other < acceptors; other++) if (this.#trims[other]! >= trim) trimmedHere++;
-      if (acceptors - trimmedHere < quorumOf(acceptors)) lost = Math.max(lost, trim);
-    }
+    const lost = this.#trims.lost();
     if (lost < this.next) return false;
     const first = this.next;
     this.#release(lost + 1);
@@ -407,33 +384,5 @@ export class Learner {
   #release(below: number): void {
     const end = Math.min(below, this.next + this.window.instances);
     for (let iid = this.next; iid < end; iid++) this.window.release(iid);
-  }
-
-  /** Tells the acceptors up to where this learner needs nothing any more. */
-  #report(): void {
-    const acknowledged = Math.min(this.#application.acknowledged(), this.next - 1);
-    const { trimEvery, trimBytes } = this.#options;
-    const grown =
-      acknowledged - this.#reported >= trimEvery ||
-      (this.#unreportedBytes >= trimBytes && acknowledged > this.#reported);
-    if (!grown && this.#nowUs < this.#reportDueUs) return;
-    const news = grown || (this.#pressure && acknowledged > this.#reported);
-    if (news) {
-      this.#reported = acknowledged;
-      this.#unreportedBytes = 0;
-    }
-    if (!news && !this.#options.statesTellHighest && !this.#trimLags()) {
-      // Kernel_Paxos wire: a trim is an order, not a report; it is repeated only where it was lost.
-      this.#reportDueUs = this.#nowUs + REPORT_US;
-      return;
-    }
-    this.#outbox.trim(Math.max(0, this.#reported));
-    this.counters.trimsSent++;
-    this.#reportDueUs = this.#nowUs + (this.#pressure ? HOLE_MAX_US : REPORT_US);
-  }
-
-  #trimLags(): boolean {
-    for (let aid = 0; aid < this.#trims.length; aid++) if (this.#trims[aid]! < this.#reported) return true;
-    return false;
   }
 }
