@@ -208,14 +208,15 @@ export class Proposer implements ChosenObserver {
   }
 
   /**
-   * An acceptor has accepted something (Kernel_Paxos wire). Where that is no answer to our learner, somebody leads now, and a
-   * log that grows as fast as we can read it need not be read to its end before clients are served.
+   * An acceptor has accepted something (Kernel_Paxos wire). Where that is no answer to our learner, somebody leads now: he need
+   * not be silent because our learner is far behind him, nor need a log that grows as fast as we read it be read to its end.
    */
   onAcceptedNow(iid: number, ballot: Ballot): void {
     const { perInstance, scheme, id, proposers } = this.#options;
-    if (this.stage !== "waiting" || !perInstance || !this.#learner.isNews(iid)) return;
+    const waits = this.stage === "waiting" || this.stage === "passive";
+    if (!waits || !perInstance || ballot < this.#seenBallot || !this.#learner.isNews(iid)) return;
     const owner = ballotOwner(scheme, ballot);
-    if (ballot > this.#seenBallot) this.#seenBallot = ballot;
+    this.#seenBallot = ballot;
     if (owner !== id && owner < proposers) this.#follow(owner);
   }
 

@@ -66,7 +66,9 @@ describeNetns("proposers", () => {
       });
 
       test("the leader is killed under load, comes back, and follows", async () => {
-        await withCluster({ seats: TWO, settings, start: false }, async (cluster) => {
+        // Long enough that on a busy machine nobody takes a leader that is only slow for dead.
+        const patient = { ...settings, "proposer-timeout": "1s" };
+        await withCluster({ seats: TWO, settings: patient, start: false }, async (cluster) => {
           const learners = [cluster.startLearner(0, ["--catch-up"])];
           await cluster.startAll();
           const load = ["--outstanding", "4", "--json"];
