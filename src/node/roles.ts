@@ -164,6 +164,19 @@ export class Roles implements Receiver {
     if (promiseIid !== 0) this.#proposer?.onRidingPromise(aid, promiseIid, ballot);
   }
 
+  onRepeated(
+    _from: Peer,
+    aid: number,
+    iid: number,
+    ballot: Ballot,
+    life: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    this.#learner?.onAccepted(aid, iid, ballot, life, bytes, offset, length, true);
+  }
+
   onAcceptedRange(_from: Peer, aid: number, first: number, last: number, ballot: Ballot, life: Life): void {
     this.#learner?.onAcceptedRange(aid, first, last, ballot, life);
   }

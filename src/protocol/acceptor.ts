@@ -130,6 +130,7 @@ export class Acceptor {
         log.arena.bytes,
         log.offsetAt(iid),
         log.lengthAt(iid),
+        iid <= this.chosenIid,
       );
     }
   }

@@ -144,6 +144,7 @@ export class Learner {
     bytes: Uint8Array,
     offset: number,
     length: number,
+    isChosen = false,
   ): void {
     this.heardUs[aid] = this.#nowUs;
     // From here on it is known how far the log goes: no need to probe for its end.
@@ -151,7 +152,7 @@ export class Learner {
     if (iid > this.highestIid) this.highestIid = iid;
     if (!this.#inWindow(iid)) return;
     const wasReady = this.window.isReady(iid);
-    this.window.vote(iid, aid, ballot, life);
+    this.window.vote(iid, aid, ballot, life, isChosen);
     if (length >= 0) this.window.offer(iid, ballot, life, bytes, offset, length);
     if (!wasReady && this.window.isReady(iid)) this.#learned(iid);
   }

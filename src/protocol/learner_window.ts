@@ -7,7 +7,7 @@
  * higher ballot: what is proposed above a chosen ballot is the chosen value again.
  */
 import { Arena } from "./arena.ts";
-import { quorumOf } from "./quorum.ts";
+import { AcceptorSets, quorumOf } from "./quorum.ts";
 import { type Ballot, type Life, NO_BALLOT } from "./types.ts";
 
 const NO_VALUE = -1;
@@ -31,6 +31,8 @@ export class LearnerWindow {
   readonly #length: Int32Array;
   readonly #voteBallot: Float64Array;
   readonly #voteLife: Float64Array;
+  /** Acceptors that knew the instance to be chosen when they told their record. */
+  readonly #knowing: AcceptorSets;
 
   constructor(instances: number, bytes: number, acceptors: number) {
     let size = 1;
@@ -49,6 +51,7 @@ export class LearnerWindow {
     this.#length = new Int32Array(size).fill(NO_VALUE);
     this.#voteBallot = new Float64Array(size * acceptors);
     this.#voteLife = new Float64Array(size * acceptors);
+    this.#knowing = new AcceptorSets(size, acceptors);
   }
 
   isChosen(iid: number): boolean {
@@ -80,22 +83,43 @@ export class LearnerWindow {
     return this.#length[iid & this.#mask]!;
   }
 
-  /** Notes what an acceptor has accepted; true when this vote makes the instance chosen. */
-  vote(iid: number, aid: number, ballot: Ballot, life: Life): boolean {
+  /**
+   * Notes what an acceptor has accepted; true when this makes the instance known to be chosen. `isChosen`: the acceptor
+   * said so knowing that it is chosen. An acceptor of the choosing quorum then stands at the chosen ballot or above, and
+   * any quorum has one: so of a quorum that knows, the highest ballot is one of the chosen value, even where no
+   * quorum stands at one ballot any more.
+   */
+  vote(iid: number, aid: number, ballot: Ballot, life: Life, isChosen = false): boolean {
     const slot = this.#take(iid);
     const first = slot * this.#acceptors;
+    if (isChosen) this.#knowing.add(slot, aid);
     // An acceptor's accepted ballot only rises; an older report is late news.
-    if (this.#voteBallot[first + aid]! > ballot) return false;
-    this.#voteBallot[first + aid] = ballot;
-    this.#voteLife[first + aid] = life;
+    if (this.#voteBallot[first + aid]! <= ballot) {
+      this.#voteBallot[first + aid] = ballot;
+      this.#voteLife[first + aid] = life;
+    } else if (!isChosen) return false;
     if (this.#chosenBallot[slot] !== NO_BALLOT) return false;
     let votes = 0;
     for (let i = first; i < first + this.#acceptors; i++) {
       if (this.#voteBallot[i] === ballot && this.#voteLife[i] === life) votes++;
     }
-    if (votes < this.#quorum) return false;
-    this.#chosenBallot[slot] = ballot;
-    this.#chosenLife[slot] = life;
+    if (votes >= this.#quorum) {
+      this.#chosenBallot[slot] = ballot;
+      this.#chosenLife[slot] = life;
+      return true;
+    }
+    return this.#knowing.count(slot) >= this.#quorum && this.#chooseHighest(slot);
+  }
+
+  #chooseHighest(slot: number): true {
+    const first = slot * this.#acceptors;
+    let highest = -1;
+    for (let aid = 0; aid < this.#acceptors; aid++) {
+      if (!this.#knowing.has(slot, aid)) continue;
+      if (highest < 0 || this.#voteBallot[first + aid]! > this.#voteBallot[highest]!) highest = first + aid;
+    }
+    this.#chosenBallot[slot] = this.#voteBallot[highest]!;
+    this.#chosenLife[slot] = this.#voteLife[highest]!;
     return true;
   }
 
@@ -169,6 +193,7 @@ export class LearnerWindow {
 
   #clear(slot: number): void {
     if (this.#length[slot] !== NO_VALUE) this.arena.free(this.#offset[slot]!, this.#length[slot]!);
+    this.#knowing.clear(slot);
     this.#iid[slot] = 0;
     this.#length[slot] = NO_VALUE;
     this.#chosenBallot[slot] = NO_BALLOT;

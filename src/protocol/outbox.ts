@@ -74,7 +74,7 @@ export interface Outbox {
   ): void;
   acceptorState(trimIid: number, highestIid: number, flags: number): void;
   // acceptor → learner
-  /** The answer to `repeat`, always with its value. */
+  /** The answer to `repeat`, always with its value. `isChosen`: a leader has said that the instance is chosen (native wire). */
   repeated(
     to: Peer,
     iid: number,
@@ -83,6 +83,7 @@ export interface Outbox {
     bytes: Uint8Array,
     offset: number,
     length: number,
+    isChosen?: boolean,
   ): void;
   acceptorStateTo(to: Peer, trimIid: number, highestIid: number, flags: number): void;
   acceptorOk(to: Peer): void;

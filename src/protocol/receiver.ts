@@ -70,6 +70,20 @@ export interface Receiver {
     offset: number,
     length: number,
   ): void;
+  /**
+   * The answer to a repeat by an acceptor that was told before that the instance is chosen (native wire). Its record then
+   * stands at the chosen ballot or above.
+   */
+  onRepeated(
+    from: Peer,
+    aid: number,
+    iid: number,
+    ballot: Ballot,
+    life: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void;
   /** Phase 2b of instances first…last, all accepted at exactly `ballot`, without values (native wire). */
   onAcceptedRange(from: Peer, aid: number, first: number, last: number, ballot: Ballot, life: Life): void;
   /** The leader of `ballot` knows that every instance ≤ `iid` is chosen (native wire). */

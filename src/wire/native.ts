@@ -379,7 +379,12 @@ export class NativeWire implements Wire {
     if (second < 1 || life < 0 || valueLength > this.maxValue) return false;
     const bytes = this.#link.area.bytes;
     const offset = (at + 7) << 2;
+    if (type === NativeType.acceptedValue && flags === 1) {
+      receiver.onRepeated(from, aid, first, second as Ballot, life, bytes, offset, valueLength);
+      return true;
+    }
     if (type === NativeType.acceptedValue) {
+      if (flags !== 0) return false;
       receiver.onAccepted(from, aid, first, 0, second as Ballot, life, bytes, offset, valueLength);
       return true;
     }

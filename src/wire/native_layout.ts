@@ -103,6 +103,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
       ["life", 2],
     ],
     value: true,
+    flags: "chosen",
   },
   preempted: {
     fields: [

@@ -230,8 +230,9 @@ export class NativeOutbox implements Outbox {
     bytes: Uint8Array,
     offset: number,
     length: number,
+    isChosen = false,
   ): void {
-    if (!this.#to(to, this.#peers.role[to]!, NativeType.acceptedValue, 0, length)) return;
+    if (!this.#to(to, this.#peers.role[to]!, NativeType.acceptedValue, isChosen ? 1 : 0, length)) return;
     const frames = this.#frames;
     frames.pair(iid);
     frames.pair(ballot);

@@ -170,9 +170,11 @@ export class WalkOutbox implements Outbox {
     bytes: Uint8Array,
     offset: number,
     length: number,
+    isChosen = false,
   ): void {
     const value = bytes.slice(offset, offset + length);
-    this.#send(to, "onAccepted", this.#from, this.#from, iid, 0, ballot, life, value, 0, length);
+    if (isChosen) this.#send(to, "onRepeated", this.#from, this.#from, iid, ballot, life, value, 0, length);
+    else this.#send(to, "onAccepted", this.#from, this.#from, iid, 0, ballot, life, value, 0, length);
   }
   acceptorStateTo(to: Peer, trimIid: number, highestIid: number, flags: number): void {
     const highest = this.#native ? highestIid : 0;
