@@ -38,7 +38,7 @@ describeNetns("diagnosis", () => {
     const other = wire === "native" ? "kernel-paxos" : "native";
 
     describe(wire, () => {
-      test("a client without a cluster", async () => {
+      test("a client without a cluster (fault 36: nothing says why there are 0 values/s)", async () => {
         await withCluster({ seats: CORE, settings: { wire }, start: false }, async (cluster) => {
           await complains(
             cluster.client(cluster.spareHost, []),
@@ -94,7 +94,7 @@ describeNetns("diagnosis", () => {
   });
 
   // Fault 35: start-up reports success after failing.
-  test("start-up failures end with 69, 77 or 78, and name the fix", async () => {
+  test("start-up failures end with 69, 77 or 78, and name the fix (fault 35: success after failing)", async () => {
     await withCluster({ seats: CORE, start: false }, async (cluster) => {
       const run = (role: string, ...words: readonly string[]): string[] => [
         ...["run", role, "-f", cluster.configPath],

@@ -92,7 +92,7 @@ describeNetns("proposers", () => {
       });
 
       // Fault 23: there, a restarted proposer replays the whole log before it serves.
-      test("one that restarts on a log of 20 000 instances serves at once", async () => {
+      test("one that restarts on a log of 20 000 instances serves at once (fault 23: it replays the log first)", async () => {
         const seats = [...ACCEPTORS, seat("proposer", 0, 3)];
         const options = { wire, batching: "no", "proposer-timeout": "300ms", ...QUICK };
         await withCluster({ seats, settings: options }, async (cluster) => {
