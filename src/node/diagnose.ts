@@ -101,6 +101,13 @@ function proposerReasons({ cores, config, busy, proposerId, peers, members, nowU
     const canBeHeard = config.settings.wire === "native" && config.link === "ethernet";
     if (!isHeard && canBeHeard) reasons.push(`${name} was not heard: is it running?`);
     else if (!isHeard) reasons.push(`values sent to ${name} do not come back: is it running?`);
+    const delivered = cores.client?.counters.delivered ?? 0;
+    if (config.settings.wire === "kernel-paxos" && delivered > 0) {
+      // This wire has no words for a full acceptor.
+      reasons.push(
+        "or the acceptors are full because no learner trims: run one with --cantrim; their logs say so",
+      );
+    }
   }
   return reasons;
 }
