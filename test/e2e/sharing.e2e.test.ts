@@ -134,9 +134,11 @@ describeNetns("shared hosts", () => {
           );
           expect(figures).toMatchObject([GOOD, GOOD]);
           await expectExactly(learners, 400);
-          // One of them leaves, the other one and its host's acceptor stay.
+          // One of them leaves, the other one and its host's acceptor stay. In the Kernel_Paxos wire its del takes the whole
+          // address out until the other one's next hi, so some values may have to be sent again there.
           await cluster.member("learner", 0).stop();
-          expect(await cluster.runClient([...LOAD, "--device", "1"], { host: 2 })).toMatchObject(GOOD);
+          const after = await cluster.runClient([...LOAD, "--device", "1"], { host: 2 });
+          expect(after).toMatchObject(wire === "native" ? GOOD : { values: 200 });
         });
       });
     });
