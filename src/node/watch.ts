@@ -81,6 +81,16 @@ export class Watch implements Extra {
         600_000,
       );
     }
+    if (wire.otherCluster > 0) {
+      // Two clusters may well share a host, so this is no warning; but only who hears the stray can tell of it.
+      this.#log.once(
+        "other cluster",
+        "info",
+        () =>
+          `${wire.otherCluster} frames of another cluster were heard: \`cluster\` and the acceptor lines must be the same in every paxos.conf of one cluster`,
+        600_000,
+      );
+    }
     if (wire.cutValues > 0) {
       this.#log.once(
         "cut",

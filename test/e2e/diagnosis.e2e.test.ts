@@ -73,10 +73,11 @@ describeNetns("diagnosis", () => {
     });
   }
 
-  test("native: the cluster's name, and its acceptors", async () => {
+  test("native: a wrong cluster's name", async () => {
     await withCluster({ seats: CORE }, async (cluster) => {
       const renamed = cluster.client(cluster.spareHost, ["--cluster", "another"]);
-      await Promise.all([complains(renamed, /nothing moves: .*do not answer/)]);
+      await cluster.member("acceptor", 0).waitForLine(/frames of another cluster.*cluster/, 10_000);
+      await complains(renamed, /nothing moves: .*do not answer/);
     });
   });
 

@@ -10,7 +10,7 @@ import {
   type TestCluster,
   withCluster,
 } from "../support/cluster.ts";
-import { QUICK, WIRES } from "../support/e2e.ts";
+import { QUICK, startUserLearner, WIRES } from "../support/e2e.ts";
 import { describeNetns } from "../support/netns.ts";
 import { unprivileged } from "../support/unprivileged.ts";
 
@@ -82,6 +82,25 @@ describeNetns("networks", () => {
           });
         });
       }
+
+      test("udp: remote clients of a user-learner, and clients on a device", async () => {
+        await withCluster({ seats: STANDARD, link: "udp", settings: { wire } }, async (cluster) => {
+          const address = "10.75.80.5:9900";
+          await startUserLearner(cluster, 4, 0, ["--listen", address]);
+          const words = [
+            ["--learner", address],
+            ["--learner", address],
+            ["--device", "0"],
+          ];
+          const figures = await Promise.all(
+            words.map((one, at) => {
+              const host = one[0] === "--device" ? 4 : cluster.spareHost;
+              return cluster.runClient([...LOAD, ...one, "--id", `${at * 10}`], { host });
+            }),
+          );
+          for (const one of figures) expect(one).toMatchObject({ values: 200, resent: 0, duplicates: 0 });
+        });
+      });
 
       for (const link of ["ethernet", "udp"] as const) {
         test(`${link}: values of 0 bytes, 1, mixed, the largest, and one more`, async () => {
