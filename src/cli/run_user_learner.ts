@@ -66,7 +66,13 @@ export const userLearnerCommand = defineKpaxosCommand({
         args.device,
         { acknowledges: true },
       );
-      const host = new SessionHost(context.outbox(Role.host), context.native);
+      const host = new SessionHost(context.outbox(Role.host), context.native, (limit) =>
+        log.once(
+          "full",
+          "warn",
+          `a client was turned away: ${limit} are served already; restart this user-learner if they are gone`,
+        ),
+      );
       const source = new DeviceSource(reader, host, trimEvery, log, (fd) => context.opened.link.watch(fd));
       return {
         cores: {},

@@ -19,6 +19,7 @@ const ROOM_RESERVE = 8;
 export class SessionHost implements Extra, DeviceTaker {
   readonly counters = { opened: 0, closed: 0, forwarded: 0, unclaimed: 0, refused: 0, tooLarge: 0 };
   count = 0;
+  readonly #onFull: (limit: number) => void;
   readonly #outbox: Outbox;
   readonly #batches: boolean;
   readonly #peers = new Int32Array(CONNECTIONS_LIMIT);
@@ -29,8 +30,12 @@ export class SessionHost implements Extra, DeviceTaker {
   readonly #entry: EntryBuffer;
   #nextConnection = 1;
 
-  /** `batches`: values come with a session and sequence (native wire), not in a client record. */
-  constructor(outbox: Outbox, batches: boolean) {
+  /**
+   * `batches`: values come with a session and sequence (native wire), not in a client record. `onFull` is told the limit
+   * each time a client is turned away for it.
+   */
+  constructor(outbox: Outbox, batches: boolean, onFull: (limit: number) => void) {
+    this.#onFull = onFull;
     this.#outbox = outbox;
     this.#batches = batches;
     this.#entry = new EntryBuffer(outbox.maxValue);
@@ -41,6 +46,7 @@ export class SessionHost implements Extra, DeviceTaker {
     if (index < 0) {
       if (this.count === CONNECTIONS_LIMIT) {
         this.counters.refused++;
+        this.#onFull(CONNECTIONS_LIMIT);
         return;
       }
       index = this.count++;

@@ -32,6 +32,11 @@ export class AcceptorWatch implements Extra {
     const { log, counters } = this.#acceptor;
     const refused = counters.refusedFull - this.#refused;
     this.#refused = counters.refusedFull;
+    const { audience } = this.#acceptor;
+    if (audience.refused > 0) {
+      const text = `learners were turned away ${audience.refused} times: ${audience.count} listen already, which is the limit`;
+      this.#context.log.once("audience", "warn", text, AGAIN_MS);
+    }
     const fill = log.fill();
     if (fill < HALF) return;
     const percent = Math.floor(fill * 100);

@@ -59,7 +59,16 @@ export class Watch implements Extra {
 
   /** Lost frames are worth a line even while everything moves. */
   #lookAtDrops(): void {
-    const { link, wire } = this.#patient(this.#nowUs);
+    const { link, wire, peers } = this.#patient(this.#nowUs);
+    if (peers.refused > 0) {
+      this.#log.once(
+        "peers",
+        "warn",
+        () =>
+          `${peers.refused} frames of unknown senders were dropped: the table of ${peers.capacity} peers is full`,
+        AGAIN_MS,
+      );
+    }
     const drops = link.rxDropped + link.txDropped + wire.overflow;
     if (drops > this.#overrun) {
       this.#log.once(

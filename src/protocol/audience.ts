@@ -30,10 +30,6 @@ export class Audience implements AudienceView {
     return this.#peers[index]! as Peer;
   }
 
-  rolesAt(index: number): number {
-    return this.#roles[index]!;
-  }
-
   /** Whether the peer is registered for any of these role bits. */
   has(peer: Peer, roles: number): boolean {
     const index = this.#find(peer);

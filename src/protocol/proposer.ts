@@ -105,11 +105,6 @@ export class Proposer implements ChosenObserver {
     return this.#options.id;
   }
 
-  /** Acceptors that have promised the present ballot (native wire, while preparing). */
-  promisedBy(aid: number): boolean {
-    return this.#range.hasPromised(aid);
-  }
-
   /** A number that grows while values are chosen; null while nothing waits here. */
   progress(): number | null {
     const { queue, window } = this;
