@@ -10,13 +10,14 @@ import { Learner, NO_APPLICATION } from "../src/protocol/learner.ts";
 import { NativeValues } from "../src/protocol/native_values.ts";
 import { Proposer } from "../src/protocol/proposer.ts";
 import { MAX_IID, NO_BALLOT, Role } from "../src/protocol/types.ts";
+import { MemoryStorage } from "../src/storage/memory.ts";
 import { KernelPaxosValues } from "../src/wire/kernel_paxos_values.ts";
 import { type Cluster, Party, VALUE_BYTES } from "./parties.ts";
 
 const TRIM_EVERY = 1024;
 const PREEXEC_WINDOW = 128;
 const NOTHING = new Uint8Array(0);
-const journal = { promised() {}, promisedAt() {}, accepted() {}, trimmed() {} };
+const journal = new MemoryStorage();
 
 /** A client value as the wire wants it: an entry, or anything. */
 export function clientValue(): Uint8Array {

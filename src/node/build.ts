@@ -22,7 +22,6 @@ export function buildAcceptor(context: CoreContext): { acceptor: Acceptor; watch
   const { config, id, native, log } = context;
   const { settings } = config;
   const outbox = context.outbox(Role.acceptor);
-  const journal = { promised() {}, promisedAt() {}, accepted() {}, trimmed() {} };
   const trimRule = native ? new TrimRule(settings.learnerTimeoutMs) : null;
   const acceptor = new Acceptor(
     {
@@ -32,7 +31,7 @@ export function buildAcceptor(context: CoreContext): { acceptor: Acceptor; watch
       bytes: settings.acceptorWindowBytes,
       trimRule,
     },
-    journal,
+    context.storage,
     outbox,
   );
   outbox.setAudience(acceptor.audience);

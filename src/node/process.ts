@@ -12,6 +12,7 @@ import type { Outbox } from "../protocol/outbox.ts";
 import type { Life, Peer } from "../protocol/types.ts";
 import { Role } from "../protocol/types.ts";
 import { MemoryStorage } from "../storage/memory.ts";
+import type { Storage } from "../storage/storage.ts";
 import type { KernelPaxosOutbox } from "../wire/kernel_paxos_outbox.ts";
 import type { NativeOutbox } from "../wire/native_outbox.ts";
 import { type Claim, Claims } from "./claims.ts";
@@ -42,6 +43,8 @@ export interface CoreContext {
   readonly life: Life;
   readonly native: boolean;
   readonly peers: Peers;
+  /** What the acceptor of this process journals to; the node commits it. */
+  readonly storage: Storage;
   /** Uniform in 0…1. */
   readonly random: () => number;
   /** The outbox of one role; it claims that role and this process's id. */
@@ -84,6 +87,7 @@ export class Process {
     this.log = log;
     this.opened = open({ ...options, life });
     const { link, wire, peers, members, where } = this.opened;
+    const storage = new MemoryStorage();
     const claims: Claim[] = [];
     const name = (peer: number): string =>
       peer < 0 ? "nobody" : formatAddress(config.link, peers.addresses, peer * ADDRESS_WORDS);
@@ -95,6 +99,7 @@ export class Process {
       opened: this.opened,
       native: config.settings.wire === "native",
       peers,
+      storage,
       random: Math.random,
       outbox: (role) => {
         const plain = wire.outbox(role, id);
@@ -137,7 +142,7 @@ export class Process {
       wallOffsetUs: Date.now() * 1000 - nowUs(),
     });
     const receiver = log.enabled("debug") ? traceReceiver(roles, log, name) : roles;
-    this.node = new Node(link, wire, new MemoryStorage(), roles, receiver);
+    this.node = new Node(link, wire, storage, roles, receiver);
     this.#runner = new Runner(this.node, link, built.sleeper);
   }
 

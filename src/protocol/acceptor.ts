@@ -243,7 +243,7 @@ export class Acceptor {
     if (ballot > this.promised) {
       this.promised = ballot;
       this.promisedLife = life;
-      this.#journal.promised(first, ballot, life);
+      this.#journal.promised(ballot, life);
     }
     this.#promiseRange(from, first);
   }
@@ -288,7 +288,7 @@ export class Acceptor {
     if (!log.covers(iid)) return false;
     if (log.ballotAt(iid) === ballot) return true;
     if (!log.accept(iid, ballot, life, bytes, offset, length)) return false;
-    this.#journal.accepted(iid, ballot, life, bytes, offset, length);
+    this.#journal.accepted(iid, ballot, life, 0, bytes, offset, length);
     return true;
   }
 

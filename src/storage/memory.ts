@@ -11,6 +11,7 @@ export class MemoryStorage implements Storage {
   promisedAt(): void {}
   accepted(): void {}
   trimmed(): void {}
+  standing(): void {}
 
   commit(): number {
     return ++this.#ticket;
@@ -18,6 +19,10 @@ export class MemoryStorage implements Storage {
 
   durable(): number {
     return this.#ticket;
+  }
+
+  replay(): boolean {
+    return false;
   }
 
   close(): void {}

@@ -15,5 +15,10 @@ export interface Storage extends Journal {
   durable(): number;
   /** True when nothing survives a restart. */
   readonly forgets: boolean;
+  /**
+   * Tells what was kept: trim point, standing, promise, then the records in the order of their instances. False: nothing was
+   * kept, and the acceptor starts empty.
+   */
+  replay(into: Journal): boolean;
   close(): void;
 }

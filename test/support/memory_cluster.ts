@@ -295,6 +295,7 @@ export class MemoryCluster {
     const clusterId = clusterIdOf(config);
     const options = { link, peers, members, roles: listens, id, life, clusterId, group: 0 };
     const wire = native ? new NativeWire(options) : new KernelPaxosWire(options);
+    const storage = new MemoryStorage();
     const claims: Claim[] = [];
     const parts = build({
       config,
@@ -303,6 +304,7 @@ export class MemoryCluster {
       life,
       native,
       peers,
+      storage,
       random: this.random,
       outbox: (role) => {
         const outbox = wire.outbox(role, id);
@@ -320,7 +322,7 @@ export class MemoryCluster {
       wallOffsetUs: WALL_OFFSET_US,
     };
     const roles = new Roles({ ...cores, extras: [...(parts.extras ?? []), places] });
-    const node = new Node(link, wire, new MemoryStorage(), roles);
+    const node = new Node(link, wire, storage, roles);
     const host: Host = { name, link, node, cores, recorder: parts.recorder, ntx: 0, wakeUs: nowUs };
     this.hosts.push(host);
     return host;

@@ -3,7 +3,7 @@
  * named a0 (acceptor 0), p1, l0, c0; ballots are written round.id, `none` when there is none.
  */
 import { type BallotScheme, ballotOwner, ballotRound, NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
-import type { Journal } from "../../src/protocol/journal.ts";
+import { type Journal, RecordFlag } from "../../src/protocol/journal.ts";
 import type { Application } from "../../src/protocol/learner.ts";
 import type { Outbox } from "../../src/protocol/outbox.ts";
 import { type Ballot, Busy, type Life, MAX_IID, NO_PEER, type Peer } from "../../src/protocol/types.ts";
@@ -39,6 +39,11 @@ export interface RecorderOptions {
   readonly promiseRecords?: number;
 }
 
+/** " hearsay", " chosen", both or nothing. */
+function flagText(flags: number): string {
+  return `${flags & RecordFlag.hearsay ? " hearsay" : ""}${flags & RecordFlag.chosen ? " chosen" : ""}`;
+}
+
 export class Recorder implements Outbox {
   readonly maxValue: number;
   lines: string[] = [];
@@ -48,14 +53,18 @@ export class Recorder implements Outbox {
   takes = true;
   acknowledgedIid = 0;
   readonly journal: Journal = {
-    promised: (from, ballot, life) =>
-      this.#say(`write promised from=${from} ballot=${this.ballot(ballot)} life=${life}`),
+    promised: (ballot, life) => this.#say(`write promised ballot=${this.ballot(ballot)} life=${life}`),
     promisedAt: (iid, ballot) => this.#say(`write promised iid=${iid} ballot=${this.ballot(ballot)}`),
-    accepted: (iid, ballot, life, bytes, offset, length) => {
+    accepted: (iid, ballot, life, flags, bytes, offset, length) => {
       const value = textOf(bytes, offset, length);
-      this.#say(`write accepted iid=${iid} ballot=${this.ballot(ballot)} life=${life} value=${value}`);
+      const marks = flagText(flags);
+      this.#say(
+        `write accepted iid=${iid} ballot=${this.ballot(ballot)} life=${life}${marks} value=${value}`,
+      );
     },
     trimmed: (iid) => this.#say(`write trimmed iid=${iid}`),
+    standing: (generations, incarnations) =>
+      this.#say(`write standing generations=${generations} incarnations=${incarnations}`),
   };
   readonly application: Application = {
     deliver: (iid, bytes, offset, length) => {

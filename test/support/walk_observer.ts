@@ -54,7 +54,7 @@ export class Observer {
 
   journal(aid: number): Journal {
     return {
-      promised: (_from, ballot, life) => {
+      promised: (ballot, life) => {
         const before = this.#promised[aid]!;
         this.#rule(
           ballot > before.ballot,
@@ -69,7 +69,7 @@ export class Observer {
         this.#rule(ballot > before, "promises never fall", what);
         this.#promisedAt[aid]!.set(iid, ballot);
       },
-      accepted: (iid, ballot, life, bytes, offset, length) => {
+      accepted: (iid, ballot, life, _flags, bytes, offset, length) => {
         const all = this.#promised[aid]!;
         const own = this.#promisedAt[aid]!.get(iid) ?? 0;
         const below = ballot < all.ballot || (ballot === all.ballot && life !== all.life) || ballot < own;
@@ -79,6 +79,7 @@ export class Observer {
         this.#accepted(aid, iid, ballot, life, latin(bytes, offset, length));
       },
       trimmed: () => undefined,
+      standing: () => undefined,
     };
   }
 
