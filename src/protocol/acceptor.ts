@@ -25,6 +25,7 @@ const PRESSURE_INTERVAL_US = 100_000;
 /** A learner that has not said hi for so long is taken out of the audience. */
 const LEARNER_SILENCE_US = 10_000_000;
 const EMPTY = new Uint8Array(0);
+const NOBODY = new Float64Array(0);
 
 export interface AcceptorOptions extends AcceptorLogOptions {
   readonly aid: number;
@@ -42,6 +43,9 @@ export class Acceptor {
   promisedLife: Life = 0;
   /** A leader said that every instance ≤ this is chosen. */
   chosenIid = 0;
+  /** The newest generation known of each acceptor and the incarnation that belongs to it, by id; empty: nothing is known. */
+  generations: Float64Array = NOBODY;
+  incarnations: Float64Array = NOBODY;
   readonly counters = { refusedFull: 0, refusedLow: 0, preempted: 0, trims: 0, trimsIgnored: 0 };
   readonly #options: AcceptorOptions;
   readonly #journal: Journal;
@@ -62,6 +66,12 @@ export class Acceptor {
 
   get aid(): number {
     return this.#options.aid;
+  }
+
+  /** Takes up what a storage kept of the generations (see `Journal.standing`). */
+  restoreStanding(generations: Float64Array, incarnations: Float64Array): void {
+    this.generations = generations.slice();
+    this.incarnations = incarnations.slice();
   }
 
   onPrepare(from: Peer, iid: number, ballot: Ballot, life: Life): void {
@@ -287,7 +297,7 @@ export class Acceptor {
     const log = this.log;
     if (!log.covers(iid)) return false;
     if (log.ballotAt(iid) === ballot) return true;
-    if (!log.accept(iid, ballot, life, bytes, offset, length)) return false;
+    if (!log.accept(iid, ballot, life, 0, bytes, offset, length)) return false;
     this.#journal.accepted(iid, ballot, life, 0, bytes, offset, length);
     return true;
   }

@@ -26,6 +26,7 @@ export class AcceptorLog {
   readonly #promised: Float64Array;
   readonly #ballot: Float64Array;
   readonly #life: Float64Array;
+  readonly #flags: Uint8Array;
   readonly #offset: Uint32Array;
   readonly #length: Uint32Array;
   /** Highest instance a slot was ever taken for since the last trim. */
@@ -41,6 +42,7 @@ export class AcceptorLog {
     this.#promised = new Float64Array(instances);
     this.#ballot = new Float64Array(instances);
     this.#life = new Float64Array(instances);
+    this.#flags = new Uint8Array(instances);
     this.#offset = new Uint32Array(instances);
     this.#length = new Uint32Array(instances);
   }
@@ -67,9 +69,13 @@ export class AcceptorLog {
     return (this.#iid[slot] === iid ? this.#ballot[slot]! : NO_BALLOT) as Ballot;
   }
 
-  /** These three are defined only where `ballotAt` is not `NO_BALLOT`. */
+  /** These are defined only where `ballotAt` is not `NO_BALLOT`. */
   lifeAt(iid: number): Life {
     return this.#life[iid & this.#mask]!;
+  }
+  /** `RecordFlag` bits. */
+  flagsAt(iid: number): number {
+    return this.#flags[iid & this.#mask]!;
   }
   offsetAt(iid: number): number {
     return this.#offset[iid & this.#mask]!;
@@ -82,11 +88,12 @@ export class AcceptorLog {
     this.#promised[this.#take(iid)] = ballot;
   }
 
-  /** Records an accepted value; false when the arena has no room, and then nothing has changed. */
+  /** Records an accepted value with its `RecordFlag` bits; false when the arena has no room, and then nothing has changed. */
   accept(
     iid: number,
     ballot: Ballot,
     life: Life,
+    flags: number,
     bytes: Uint8Array,
     offset: number,
     length: number,
@@ -98,6 +105,7 @@ export class AcceptorLog {
     this.#promised[slot] = ballot;
     this.#ballot[slot] = ballot;
     this.#life[slot] = life;
+    this.#flags[slot] = flags;
     this.#offset[slot] = stored;
     this.#length[slot] = length;
     if (iid > this.highestIid) this.highestIid = iid;

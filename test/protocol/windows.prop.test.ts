@@ -55,7 +55,7 @@ test("AcceptorLog is a map of records above a trim point", () => {
             model.set(iid, { ...before, promised: o.ballot });
           } else {
             const value = `${++life}`.padEnd(o.size, "x").slice(0, o.size);
-            if (log.accept(iid, o.ballot as Ballot, life, bytesOf(value), 0, o.size)) {
+            if (log.accept(iid, o.ballot as Ballot, life, 0, bytesOf(value), 0, o.size)) {
               model.set(iid, { promised: o.ballot, ballot: o.ballot, life, value });
               highest = Math.max(highest, iid);
             }
