@@ -92,10 +92,7 @@ bool kpx_ethernet_accept(struct kpx_link *link, uint32_t *descriptor, uint32_t a
   const uint8_t *frame = link->area + at;
   uint32_t length = bytes - KPX_ETHERNET_HEADER;
   uint32_t ethertype = (uint32_t)frame[12] << 8 | frame[13];
-  if (kpx_checksum_applies(link, ethertype) && !kpx_checksum_holds(link, frame + KPX_ETHERNET_HEADER, length)) {
-    link->counters[KPX_RX_BAD_CHECKSUM]++;
-    return false;
-  }
+  if (kpx_checksum_applies(link, ethertype) && !kpx_checksum_admits(link, frame + KPX_ETHERNET_HEADER, length)) return false;
   memset(descriptor, 0, KPX_DESCRIPTOR_WORDS * sizeof *descriptor);
   descriptor[KPX_OFFSET] = at + KPX_ETHERNET_HEADER;
   descriptor[KPX_LENGTH] = length;

@@ -36,7 +36,9 @@ enum {
   KPX_OPTION_MULTICAST, /* two words: a MAC */
   KPX_OPTION_FAMILY = KPX_OPTION_MULTICAST + 2, /* 4 or 6 */
   KPX_OPTION_ADDRESS, /* six words: where to bind, as src/net/link.ts lays out a UDP address */
-  KPX_OPTION_FILTER_COUNT = KPX_OPTION_ADDRESS + 6,
+  KPX_OPTION_KEYS = KPX_OPTION_ADDRESS + 6, /* 0: a CRC-32C; 1 or 2: HMAC-SHA-256, the first key signs, both are taken */
+  KPX_OPTION_KEY, /* KPX_MAX_KEYS keys of KPX_KEY_BYTES */
+  KPX_OPTION_FILTER_COUNT = KPX_OPTION_KEY + 16,
   KPX_OPTION_WORDS,
 };
 
@@ -58,6 +60,8 @@ enum {
 #define KPX_MAX_AREA (1u << 30)
 #define KPX_MAX_FILTER 4096u
 #define KPX_MAX_WATCHED 8u
+#define KPX_MAX_KEYS 2u
+#define KPX_KEY_BYTES 32u
 
 /* A frame's descriptor, KPX_DESCRIPTOR_WORDS words; the meaning is told in src/net/link.ts. */
 #define KPX_DESCRIPTOR_WORDS 16u
@@ -90,6 +94,7 @@ enum {
   KPX_RX_TRUNCATED,
   KPX_RX_BAD_CHECKSUM,
   KPX_STEPS,
+  KPX_RX_BAD_MAC,
   KPX_COUNTERS,
 };
 
@@ -138,5 +143,13 @@ KPX_API int32_t kpx_event_loop_fd(void);
 
 /* CRC-32C (Castagnoli). */
 KPX_API uint32_t kpx_crc32c(const uint8_t *bytes, uint32_t length);
+
+/*
+ * HMAC-SHA-256. `prepare` makes of a key of any length the KPX_HMAC_WORDS words that it is used as; `digest` is 32
+ * bytes. The words are as secret as the key.
+ */
+#define KPX_HMAC_WORDS 16u
+KPX_API int32_t kpx_hmac_prepare(const uint8_t *key, uint32_t length, uint32_t *words);
+KPX_API int32_t kpx_hmac_sha256(const uint32_t *words, const uint8_t *bytes, uint32_t length, uint8_t *digest);
 
 #endif

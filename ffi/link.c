@@ -34,6 +34,7 @@ void kpx_link_destroy(struct kpx_link *link) {
   if (link->fd >= 0) close(link->fd);
   if (link->wake_fd >= 0) close(link->wake_fd);
   kpx_link_drop_messages(link);
+  explicit_bzero(link->keys, sizeof link->keys);
   free(link);
 }
 
@@ -55,6 +56,7 @@ int32_t kpx_link_open(const uint32_t *options, uint32_t count) {
       link = NULL;
     }
   }
+  if (own != NULL) explicit_bzero(own, count * sizeof *own);
   free(own);
   if (result < 0 && link != NULL) free(link);
   return result;

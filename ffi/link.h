@@ -12,6 +12,7 @@
 #include <linux/if_packet.h>
 #include <netinet/in.h>
 
+#include "hmac.h"
 #include "kpaxos.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -19,6 +20,7 @@
 #endif
 
 #define KPX_ETHERNET_HEADER 14u
+#define KPX_CRC_BYTES 4u
 
 union kpx_sockaddr {
   struct sockaddr_ll ll;
@@ -61,6 +63,9 @@ struct kpx_link {
   uint32_t payload_at; /* of the payload in its slot */
 
   uint32_t checksum_offset;
+  uint32_t trailer; /* bytes of the checksum or MAC, KPX_CRC_BYTES or KPX_MAC_BYTES */
+  uint32_t key_count;
+  struct kpx_hmac_key keys[KPX_MAX_KEYS];
   uint32_t main_ethertype;
   uint32_t receive_buffer;
 
@@ -116,10 +121,10 @@ int kpx_socket_buffers(struct kpx_link *link, const uint32_t *options);
 /* Whether a socket's error costs a frame only (true) or means that the link is unusable. */
 bool kpx_is_transient(int error);
 
-/* link_checksum.c: `seal` needs four bytes of room after `length`. */
+/* link_checksum.c: `seal` needs link->trailer bytes of room after `length`; `admits` counts what it refuses. */
 bool kpx_checksum_applies(const struct kpx_link *link, uint32_t ethertype);
 bool kpx_checksum_seal(const struct kpx_link *link, uint8_t *payload, uint32_t length);
-bool kpx_checksum_holds(const struct kpx_link *link, const uint8_t *payload, uint32_t length);
+bool kpx_checksum_admits(struct kpx_link *link, const uint8_t *payload, uint32_t length);
 
 /* link_tx.c, link_rx.c, link_ring.c, link_wait.c */
 int kpx_transmit(struct kpx_link *link, uint32_t ntx);

@@ -10,8 +10,14 @@ static bool within(uint32_t value, uint32_t least, uint32_t most) {
 
 static int configure_checksum(struct kpx_link *link, const uint32_t *options) {
   uint32_t offset = options[KPX_OPTION_CHECKSUM_OFFSET];
-  if (offset != KPX_NONE && offset > link->max_payload - 6) return -EINVAL;
+  uint32_t keys = options[KPX_OPTION_KEYS];
+  if (keys > KPX_MAX_KEYS || (keys > 0 && offset == KPX_NONE)) return -EINVAL;
+  link->trailer = keys > 0 ? KPX_MAC_BYTES : KPX_CRC_BYTES;
+  if (offset != KPX_NONE && offset > link->max_payload - link->trailer - 2) return -EINVAL;
   link->checksum_offset = offset;
+  link->key_count = keys;
+  const uint8_t *key = (const uint8_t *)(options + KPX_OPTION_KEY);
+  for (uint32_t i = 0; i < keys; i++) kpx_hmac_set(&link->keys[i], key + i * KPX_KEY_BYTES, KPX_KEY_BYTES);
   link->main_ethertype = options[KPX_OPTION_MAIN_ETHERTYPE];
   return 0;
 }

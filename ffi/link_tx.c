@@ -62,10 +62,10 @@ static uint32_t add_slot(struct kpx_link *link, uint32_t count, uint32_t slot, c
   uint32_t length = kpx_load(descriptor + KPX_LENGTH);
   uint32_t ethertype = link->kind == KPX_ETHERNET ? kpx_load(descriptor + KPX_PROTOCOL) & 0xFFFFu : 0;
   bool sealed = kpx_checksum_applies(link, ethertype);
-  uint32_t most = sealed ? link->max_payload - 4 : link->max_payload;
+  uint32_t most = sealed ? link->max_payload - link->trailer : link->max_payload;
   if (length > most) return 0;
   if (sealed && !kpx_checksum_seal(link, payload, length)) return 0;
-  if (sealed) length += 4;
+  if (sealed) length += link->trailer;
   if (link->kind == KPX_UDP) return add_udp(link, count, descriptor, payload, length);
   return add_ethernet(link, count, descriptor, ports, payload, length, ethertype);
 }

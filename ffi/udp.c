@@ -68,10 +68,7 @@ bool kpx_udp_accept(struct kpx_link *link, uint32_t *descriptor, uint32_t at, ui
     link->counters[KPX_RX_TRUNCATED]++;
     return false;
   }
-  if (kpx_checksum_applies(link, 0) && !kpx_checksum_holds(link, link->area + at, bytes)) {
-    link->counters[KPX_RX_BAD_CHECKSUM]++;
-    return false;
-  }
+  if (kpx_checksum_applies(link, 0) && !kpx_checksum_admits(link, link->area + at, bytes)) return false;
   memset(descriptor, 0, KPX_DESCRIPTOR_WORDS * sizeof *descriptor);
   descriptor[KPX_OFFSET] = at;
   descriptor[KPX_LENGTH] = bytes;

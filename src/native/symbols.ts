@@ -26,4 +26,8 @@ export const linkSymbols = {
   kpx_event_loop_fd: { args: [], returns: i32 },
   /** (bytes, length) */
   kpx_crc32c: { args: [ptr, u32], returns: u32 },
+  /** (key, length, words) */
+  kpx_hmac_prepare: { args: [ptr, u32, ptr], returns: i32 },
+  /** (words, bytes, length, digest) */
+  kpx_hmac_sha256: { args: [ptr, ptr, u32, ptr], returns: i32 },
 } as const;

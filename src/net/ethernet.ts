@@ -2,11 +2,18 @@
  * Raw Ethernet through one packet socket that hears an interface and `lo`.
  */
 import { CliError, ExitCode } from "../error.ts";
-import { library } from "../native/library.ts";
 import { Errno, errnoError } from "../native/unwrap.ts";
 import { type Program, packProgram } from "./filter.ts";
 import { type InterfaceInfo, interfaceNamed, listInterfaces } from "./interfaces.ts";
-import { commonOptions, Flag, Kind, Option, SystemLink, type SystemLinkOptions } from "./system_link.ts";
+import {
+  commonOptions,
+  Flag,
+  Kind,
+  Option,
+  openHandle,
+  SystemLink,
+  type SystemLinkOptions,
+} from "./system_link.ts";
 
 export interface EthernetOptions extends SystemLinkOptions {
   readonly interfaceName: string;
@@ -32,7 +39,9 @@ export function openEthernet(options: EthernetOptions): SystemLink {
   const maxPayload = options.maxPayload ?? Math.min(target.mtu, MAX_DEFAULT_PAYLOAD);
   const filter = packProgram(options.filter);
   const words = new Uint32Array(Option.words + filter.length);
-  words.set(commonOptions(Kind.ethernet, options, maxPayload));
+  const common = commonOptions(Kind.ethernet, options, maxPayload);
+  words.set(common);
+  common.fill(0);
   words[Option.mainEtherType] = options.mainEtherType ?? 0;
   words[Option.flags] = flagsOf(options);
   words[Option.ifindex] = target.index;
@@ -40,9 +49,9 @@ export function openEthernet(options: EthernetOptions): SystemLink {
   if (options.multicastMac !== undefined) words.set(options.multicastMac.subarray(0, 2), Option.multicast);
   words[Option.filterCount] = options.filter.length;
   words.set(filter, Option.words);
-  const handle = library().kpx_link_open(words, words.length);
+  const handle = openHandle(words);
   if (handle < 0) throw openError(-handle, target);
-  return new SystemLink("ethernet", handle, options.spinUs ?? 0);
+  return new SystemLink("ethernet", handle, options);
 }
 
 function flagsOf(options: EthernetOptions): number {

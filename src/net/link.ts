@@ -55,16 +55,21 @@ export interface LinkCounters {
   rxTruncated: number;
   /** Frames whose checksum was wrong (native wire); they never reach the decoder. */
   rxBadChecksum: number;
+  /** Frames without a MAC, or with one of another key; on a link without keys, frames that have a MAC. */
+  rxBadMac: number;
   steps: number;
 }
 
 /**
  * Where a link finds the length of what a frame's checksum covers: a little-endian u16 at byte `lengthOffset` of the
- * payload, counting from the payload's first byte. A CRC-32C of that many bytes follows them (4 bytes, little-endian).
- * The link appends it on send, and on receive drops and counts frames in which it is wrong.
+ * payload, counting from the payload's first byte. A CRC-32C of that many bytes follows them (4 bytes, little-endian),
+ * or, with keys, HMAC-SHA-256 cut to its first 16 bytes. The link appends it on send, and on receive drops and counts
+ * frames in which it is wrong.
  */
 export interface ChecksumOptions {
   readonly lengthOffset: number;
+  /** One or two keys of 32 bytes: the first signs, both are accepted. */
+  readonly keys?: readonly Uint8Array[] | undefined;
 }
 
 export interface Link {
@@ -77,6 +82,8 @@ export interface Link {
   readonly txSlots: number;
   /** Largest payload in bytes that a frame may have, checksum included. */
   readonly maxPayload: number;
+  /** How many of these bytes the checksum takes: 0 without one, 4, or 16 with keys. */
+  readonly trailerBytes: number;
   /** This node's own address (ADDRESS_WORDS words). */
   readonly address: Uint32Array;
   /**

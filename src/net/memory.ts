@@ -9,7 +9,7 @@
  */
 import { assert } from "../protocol/assert.ts";
 import { copyBytes } from "../protocol/bytes.ts";
-import { crc32c } from "./crc32c.ts";
+import { FrameSeal } from "./frame_seal.ts";
 import {
   ADDRESS,
   ADDRESS_WORDS,
@@ -66,7 +66,6 @@ export interface MemoryLinkOptions {
 
 /** An Ethernet frame has at least so much payload. */
 const LEAST_PAYLOAD = 46;
-const CHECKSUM_BYTES = 4;
 const LINKS_LIMIT = 2 ** 20;
 
 export class MemoryNetwork {
@@ -193,13 +192,13 @@ export class MemoryLink implements Link {
   readonly rxSlots: number;
   readonly txSlots: number;
   readonly maxPayload: number;
+  readonly trailerBytes: number;
   readonly address: Uint32Array;
   /** Links are numbered as they are opened, from 0. */
   readonly number: number;
   readonly #network: MemoryNetwork;
   readonly #queue: FrameQueue;
-  /** −1: no checksum. */
-  readonly #lengthOffset: number;
+  readonly #frameSeal: FrameSeal | undefined;
   readonly #mainEtherType: number;
   readonly #counters: LinkCounters = {
     rxFrames: 0,
@@ -210,6 +209,7 @@ export class MemoryLink implements Link {
     rxDropped: 0,
     rxTruncated: 0,
     rxBadChecksum: 0,
+    rxBadMac: 0,
     steps: 0,
   };
   #closed = false;
@@ -223,7 +223,8 @@ export class MemoryLink implements Link {
     this.txSlots = options.txSlots ?? 512;
     this.maxPayload = options.maxPayload ?? 1500;
     this.txBase = this.rxSlots * DESCRIPTOR_WORDS;
-    this.#lengthOffset = options.checksum?.lengthOffset ?? -1;
+    this.#frameSeal = options.checksum === undefined ? undefined : new FrameSeal(options.checksum);
+    this.trailerBytes = this.#frameSeal?.trailerBytes ?? 0;
     this.#mainEtherType = options.mainEtherType ?? 0;
     const slots = this.rxSlots + this.txSlots;
     const slotBytes = (Math.max(this.maxPayload, LEAST_PAYLOAD) + 3) & ~3;
@@ -299,12 +300,14 @@ export class MemoryLink implements Link {
     const protocol = words[descriptor + PROTOCOL]! & 0xffff;
     const offset = words[descriptor + OFFSET]!;
     let length = words[descriptor + LENGTH]!;
-    if (this.#isChecked(protocol)) {
-      if (!this.#seal(offset, length)) {
+    const seal = this.#sealOf(protocol);
+    if (seal !== undefined) {
+      const fits = length + seal.trailerBytes <= this.maxPayload;
+      if (!fits || !seal.seal(this.area.bytes, offset, length)) {
         this.#counters.txDropped++;
         return;
       }
-      length += CHECKSUM_BYTES;
+      length += seal.trailerBytes;
     } else if (length > this.maxPayload) {
       this.#counters.txDropped++;
       return;
@@ -321,10 +324,7 @@ export class MemoryLink implements Link {
     const length = queue.length[slot]!;
     const protocol = queue.protocol[slot]!;
     copyBytes(queue.bytes, slot * queue.slotBytes, bytes, at, length);
-    if (this.#isChecked(protocol) && !this.#holds(at, length)) {
-      this.#counters.rxBadChecksum++;
-      return false;
-    }
+    if (this.#sealOf(protocol)?.admits(bytes, at, length, this.#counters) === false) return false;
     words[descriptor + LENGTH] = length;
     words[descriptor + PROTOCOL] = protocol;
     words[descriptor + PORTS] = Port.wire;
@@ -336,32 +336,8 @@ export class MemoryLink implements Link {
     return true;
   }
 
-  #isChecked(protocol: number): boolean {
-    return this.#lengthOffset >= 0 && (this.#mainEtherType === 0 || this.#mainEtherType === protocol);
-  }
-
-  /** Appends the checksum; false when the frame does not say its own length, or has no room. */
-  #seal(offset: number, length: number): boolean {
-    if (length < this.#lengthOffset + 2 || length + CHECKSUM_BYTES > this.maxPayload) return false;
-    if (this.#covered(offset) !== length) return false;
-    const crc = crc32c(this.area.bytes, offset, length);
-    for (let i = 0; i < CHECKSUM_BYTES; i++) this.area.bytes[offset + length + i] = crc >>> (8 * i);
-    return true;
-  }
-
-  #holds(offset: number, length: number): boolean {
-    if (length < this.#lengthOffset + 2) return false;
-    const covered = this.#covered(offset);
-    if (covered < this.#lengthOffset + 2 || covered + CHECKSUM_BYTES > length) return false;
-    const crc = crc32c(this.area.bytes, offset, covered);
-    for (let i = 0; i < CHECKSUM_BYTES; i++) {
-      if (this.area.bytes[offset + covered + i] !== ((crc >>> (8 * i)) & 0xff)) return false;
-    }
-    return true;
-  }
-
-  #covered(offset: number): number {
-    const at = offset + this.#lengthOffset;
-    return this.area.bytes[at]! | (this.area.bytes[at + 1]! << 8);
+  /** What frames of this EtherType end in. */
+  #sealOf(protocol: number): FrameSeal | undefined {
+    return this.#mainEtherType === 0 || this.#mainEtherType === protocol ? this.#frameSeal : undefined;
   }
 }

@@ -5,6 +5,9 @@
 
 import { library, mappedMemory, type NativeSymbols } from "../native/library.ts";
 import { Errno, unwrap } from "../native/unwrap.ts";
+import { assert } from "../protocol/assert.ts";
+import { trailerBytesOf } from "./frame_seal.ts";
+import { KEY_BYTES, MAX_KEYS } from "./hmac.ts";
 import { ADDRESS_WORDS, type Area, type ChecksumOptions, type Link, type LinkCounters } from "./link.ts";
 
 // Words and numbers of ffi/kpaxos.h.
@@ -24,8 +27,10 @@ export const Option = {
   multicast: 12,
   family: 14,
   address: 15,
-  filterCount: 21,
-  words: 22,
+  keys: 21,
+  key: 22,
+  filterCount: 38,
+  words: 39,
 } as const;
 export const Kind = { ethernet: 1, udp: 2 } as const;
 export const Flag = { ring: 1, promiscuous: 2, alsoLo: 4, multicast: 8, dualStack: 16 } as const;
@@ -41,7 +46,7 @@ const Info = {
 } as const;
 const INFO_ADDRESS = 8;
 const INFO_COUNT = INFO_ADDRESS + ADDRESS_WORDS;
-const COUNTERS = 9;
+const COUNTERS = 10;
 
 const MAX_WAIT_US = 0x7fffffff;
 
@@ -73,7 +78,21 @@ export function commonOptions(kind: number, options: SystemLinkOptions, maxPaylo
   words[Option.sendBuffer] = options.sendBufferBytes ?? 0;
   words[Option.busyPollUs] = options.busyPollUs ?? 0;
   words[Option.checksumOffset] = options.checksum?.lengthOffset ?? NONE;
+  const keys = options.checksum?.keys ?? [];
+  assert(keys.length <= MAX_KEYS, "a link has at most two keys");
+  words[Option.keys] = keys.length;
+  keys.forEach((key, i) => {
+    assert(key.length === KEY_BYTES, "a key has 32 bytes");
+    new Uint8Array(words.buffer).set(key, 4 * Option.key + KEY_BYTES * i);
+  });
   return words;
+}
+
+/** Opens a link of these options; the handle, or a negative errno. The words hold keys: none are left in them. */
+export function openHandle(words: Uint32Array): number {
+  const handle = library().kpx_link_open(words, words.length);
+  words.fill(0);
+  return handle;
 }
 
 export class SystemLink implements Link {
@@ -84,6 +103,7 @@ export class SystemLink implements Link {
   readonly rxSlots: number;
   readonly txSlots: number;
   readonly maxPayload: number;
+  readonly trailerBytes: number;
   readonly address: Uint32Array;
   /** Bytes the kernel granted for frames that wait to be received. */
   readonly receiveBufferBytes: number;
@@ -94,10 +114,11 @@ export class SystemLink implements Link {
   readonly #counters = new Float64Array(COUNTERS);
   #last: LinkCounters | undefined;
 
-  constructor(kind: "ethernet" | "udp", handle: number, spinUs: number) {
+  constructor(kind: "ethernet" | "udp", handle: number, options: SystemLinkOptions) {
     this.kind = kind;
     this.#handle = handle;
-    this.#spinUs = spinUs;
+    this.#spinUs = options.spinUs ?? 0;
+    this.trailerBytes = trailerBytesOf(options.checksum);
     this.#native = library();
     this.#nativeStep = this.#native.kpx_link_step;
     const info = new Float64Array(INFO_COUNT);
@@ -152,6 +173,7 @@ export class SystemLink implements Link {
       rxTruncated: numbers[6]!,
       rxBadChecksum: numbers[7]!,
       steps: numbers[8]!,
+      rxBadMac: numbers[9]!,
     };
   }
 

@@ -2,11 +2,18 @@
  * UDP, IPv4 and IPv6, through one socket.
  */
 import { CliError, ExitCode } from "../error.ts";
-import { library } from "../native/library.ts";
 import { Errno, errnoError } from "../native/unwrap.ts";
 import { type Address, formatAddress, isIpv4, isUnspecified } from "./address.ts";
 import { ADDRESS_WORDS } from "./link.ts";
-import { commonOptions, Flag, Kind, Option, SystemLink, type SystemLinkOptions } from "./system_link.ts";
+import {
+  commonOptions,
+  Flag,
+  Kind,
+  Option,
+  openHandle,
+  SystemLink,
+  type SystemLinkOptions,
+} from "./system_link.ts";
 
 export interface UdpOptions extends SystemLinkOptions {
   /** Where to listen; without it any port of any address, which is what a client needs. */
@@ -36,9 +43,9 @@ function open(options: UdpOptions, where: Uint32Array, address: Address | undefi
   words[Option.family] = isIpv4(where) ? 4 : 6;
   words[Option.flags] = any && !isIpv4(where) ? Flag.dualStack : 0;
   words.set(where, Option.address);
-  const handle = library().kpx_link_open(words, words.length);
+  const handle = openHandle(words);
   if (handle < 0) throw openError(-handle, formatAddress("udp", where));
-  return new SystemLink("udp", handle, options.spinUs ?? 0);
+  return new SystemLink("udp", handle, options);
 }
 
 function openError(errno: number, address: string): CliError {

@@ -103,6 +103,7 @@ export function memoryLink(kind: Link["kind"], own: Uint32Array, txSlots = 8, sl
     rxSlots,
     txSlots,
     maxPayload: Math.min(slotBytes, kind === "udp" ? 65507 : 1500),
+    trailerBytes: 0,
     address: own,
     step: () => 0,
     counters: () => {
