@@ -3,10 +3,8 @@
  * library. A CRC-32C, or with keys a MAC.
  */
 import { crc32c } from "./crc32c.ts";
-import { frameMac, MAC_BYTES, macHolds } from "./hmac.ts";
-import type { ChecksumOptions, LinkCounters } from "./link.ts";
-
-export const CRC_BYTES = 4;
+import { frameMac, macHolds } from "./hmac.ts";
+import { type ChecksumOptions, CRC_BYTES, type LinkCounters, MAC_BYTES } from "./link.ts";
 
 /** How much of a frame's end `options` takes. */
 export function trailerBytesOf(options: ChecksumOptions | undefined): number {

@@ -3,12 +3,11 @@
  * Same results as `ffi/hmac.c`.
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
+import { MAC_BYTES } from "./link.ts";
 
 export const KEY_BYTES = 32;
 /** The first key signs, all are accepted. */
 export const MAX_KEYS = 2;
-/** What a frame carries of the 256 bits. */
-export const MAC_BYTES = 16;
 
 export function frameMac(key: Uint8Array, bytes: Uint8Array, offset: number, length: number): Uint8Array {
   const digest = createHmac("sha256", key)

@@ -36,6 +36,10 @@ export const Port = {
   self: 4,
 } as const;
 
+/** What a frame's checksum takes of it: a CRC-32C, or with keys a MAC. */
+export const CRC_BYTES = 4;
+export const MAC_BYTES = 16;
+
 export interface Area {
   readonly bytes: Uint8Array;
   /** The same memory as 32-bit words. */

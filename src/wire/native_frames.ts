@@ -10,7 +10,7 @@ import { assert } from "../protocol/assert.ts";
 import { copyBytes } from "../protocol/bytes.ts";
 import type { Life, Peer } from "../protocol/types.ts";
 
-import { ALL_IDS, CHECKSUM_BYTES, HEADER_BYTES, NATIVE_MAGIC, NATIVE_VERSION } from "./native_layout.ts";
+import { ALL_IDS, HEADER_BYTES, NATIVE_MAGIC, NATIVE_VERSION } from "./native_layout.ts";
 import type { TxFrames } from "./tx_frames.ts";
 
 const HIGH = 2 ** 32;
@@ -59,7 +59,7 @@ export class NativeFrames {
     this.#options = options;
     this.#words = options.link.area.words;
     this.#bytes = options.link.area.bytes;
-    this.#limit = Math.min(options.link.maxPayload - CHECKSUM_BYTES, 0xfffc) & ~3;
+    this.#limit = Math.min(options.link.maxPayload - options.link.trailerBytes, 0xfffc) & ~3;
     this.maxMessage = this.#limit - HEADER_BYTES;
   }
 
