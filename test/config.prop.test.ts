@@ -139,10 +139,14 @@ const validFiles = fc
       .map(([, line]) => line)
       .join("\n");
   })
-  .filter((text) => replicaOrBoth(text));
+  .filter((text) => replicaOrBoth(text) && !contradicts(text));
 
 function replicaOrBoth(text: string): boolean {
   return /^replica/m.test(text) || (/^acceptor/m.test(text) && /^proposer/m.test(text));
+}
+
+function contradicts(text: string): boolean {
+  return /^wire kernel-paxos/m.test(text) && /^cluster-key/m.test(text);
 }
 
 describe("round trips", () => {

@@ -180,6 +180,7 @@ describe("values", () => {
       wire: "native",
       interface: "",
       cluster: "kpaxos",
+      clusterKey: "",
       learnerCatchUp: false,
       proposerTimeoutMs: 1000,
       proposerPreexecWindow: 128,

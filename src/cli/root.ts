@@ -41,6 +41,10 @@ export const rootCommand: KpaxosCommand = defineKpaxosCommand({
       description: "decode and encode frames",
       load: async () => (await import("./frame.ts")).frameCommand,
     },
+    key: {
+      description: "make and rotate the key of a cluster",
+      load: async () => (await import("./key.ts")).keyCommand,
+    },
     cluster: {
       description: "local clusters of real processes",
       load: async () => (await import("./cluster.ts")).clusterCommand,

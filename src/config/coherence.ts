@@ -1,6 +1,6 @@
 /**
- * Settings that contradict each other, or that have no effect beside the others. Pure; warnings only: every such
- * configuration runs, but not as its author expects.
+ * Settings that contradict each other, or that have no effect beside the others. Pure. Warnings: such a configuration
+ * runs, but not as its author expects. An error only where it would run without the protection that it asks for.
  */
 import type { Config, Origin, Settings } from "./config.ts";
 import type { Place, Report } from "./report.ts";
@@ -18,6 +18,7 @@ export interface Given {
 export function checkCoherence(given: Given, report: Report): void {
   checkWindows(given, report);
   checkBatching(given, report);
+  checkKey(given, report);
   for (const { fields, isIdle, why } of idleRules(given)) {
     if (!isIdle) continue;
     for (const field of fields) {
@@ -66,6 +67,16 @@ function checkBatching({ settings, origins, placeOf }: Given, report: Report): v
     placeOf("batching"),
     "batching yes has no effect: the kernel-paxos wire carries one client value in an instance",
     "remove batching, or use wire native",
+  );
+}
+
+function checkKey({ settings, placeOf }: Given, report: Report): void {
+  if (settings.wire !== "kernel-paxos" || settings.clusterKey === "") return;
+  const { file, line } = placeOf("wire");
+  report.error(
+    placeOf("clusterKey"),
+    "cluster-key contradicts wire kernel-paxos: that wire carries no authentication",
+    `remove cluster-key here, or wire kernel-paxos (${line === 0 ? file : `${file}:${line}`})`,
   );
 }
 

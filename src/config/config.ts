@@ -22,6 +22,8 @@ export interface Settings {
   interface: string;
   /** Name of the cluster: with the acceptor ids it makes the cluster id of the native wire. */
   cluster: string;
+  /** The file of the cluster's keys; "" for none: frames then prove nothing about their author. */
+  clusterKey: string;
   learnerCatchUp: boolean;
   /** Silence after which phases are retried at the latest and a passive proposer takes over, in milliseconds. */
   proposerTimeoutMs: number;

@@ -105,6 +105,12 @@ function readLine(line: Line, roleLines: RoleLine[], given: Map<Field, Setting>,
   const value = readValue(field!, line.rest, valuePlace, report);
   if (value === undefined) return;
   const before = given.get(field!);
+  const spec = SCHEMA[field!];
+  if (before !== undefined && spec.kind === "text" && spec.isOnce === true) {
+    const hint = `keep one of the two (two keys at once: two lines in one key file)`;
+    report.error(place, `${key} was given before, on line ${before.place.line}`, hint);
+    return;
+  }
   if (before !== undefined) {
     report.warning(
       place,

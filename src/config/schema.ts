@@ -39,6 +39,8 @@ export interface TextSpec extends Common<string> {
   /** What the text must look like, and how that is said. */
   readonly pattern: RegExp;
   readonly form: string;
+  /** A second line of this key is an error: neither of the two is just overruled. */
+  readonly isOnce?: true;
 }
 
 export type Spec = BooleanSpec | NumberSpec | ChoiceSpec | TextSpec;
@@ -91,6 +93,16 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     form: "1 to 64 letters, digits, dots, dashes or underscores",
     default: "kpaxos",
     summary: "name of the cluster; nodes of another name are ignored (native wire)",
+  },
+  clusterKey: {
+    key: "cluster-key",
+    kind: "text",
+    // What looks like "none" beside a key elsewhere must not come to a file of that name.
+    pattern: /^(?!(?:no|off|none|false|0|""|'')$).{1,4000}$/i,
+    form: "the path of a key file, as kpaxos key new makes it; for no key leave it out everywhere",
+    isOnce: true,
+    default: "",
+    summary: "file of the key that all frames are authenticated with (native wire); the same on every host",
   },
   learnerCatchUp: {
     key: "learner-catch-up",

@@ -4,6 +4,7 @@
  */
 import type { Config, Member } from "../config/config.ts";
 import { CliError, ExitCode } from "../error.ts";
+import type { Log } from "../log.ts";
 import { openEthernet } from "../net/ethernet.ts";
 import { NATIVE_ETHERTYPE } from "../net/ethertypes.ts";
 import { kernelPaxosFilter, nativeFilter } from "../net/filter.ts";
@@ -19,6 +20,7 @@ import { Members } from "../wire/members.ts";
 import { multicastAddress, NativeWire } from "../wire/native.ts";
 import { LENGTH_OFFSET } from "../wire/native_layout.ts";
 import { clusterIdOf } from "./identity.ts";
+import { clusterKeys, fingerprint } from "./key_file.ts";
 
 /** Payload of a native datagram that an Ethernet of 1500 bytes carries whole, also over IPv6. */
 const NATIVE_DATAGRAM_BYTES = 1452;
@@ -26,10 +28,10 @@ const NATIVE_DATAGRAM_BYTES = 1452;
 const SPIN_US = 5_000;
 const RX_SLOTS = 128;
 const TX_SLOTS = 512;
-const CHECKSUM: ChecksumOptions = { lengthOffset: LENGTH_OFFSET };
 
 export interface OpenOptions {
   readonly config: Config;
+  readonly log: Log;
   /** The configured place of this process; undefined for one that needs none (a client, an unlisted learner). */
   readonly member: Member | undefined;
   /** Bits of the roles it listens for, and those that it is as a member of the configuration. */
@@ -50,7 +52,13 @@ export interface Opened {
 
 export function open(options: OpenOptions): Opened {
   const { config } = options;
-  const { link, where } = config.link === "udp" ? openUdpLink(options) : openEthernetLink(options);
+  const keys = clusterKeys(config);
+  const checksum: ChecksumOptions = { lengthOffset: LENGTH_OFFSET, keys };
+  const { link, where } =
+    config.link === "udp" ? openUdpLink(options, checksum) : openEthernetLink(options, checksum);
+  sayAuthentication(options, keys);
+  // The link has its own form of them.
+  for (const key of keys) key.fill(0);
   const peers = new Peers();
   const byAddress = config.settings.wire === "kernel-paxos";
   const members = new Members(config, link, peers, byAddress, options.owns, options.id);
@@ -68,7 +76,22 @@ export function open(options: OpenOptions): Opened {
   return { link, wire, peers, members, where };
 }
 
-function openUdpLink({ config, member }: OpenOptions): { link: SystemLink; where: string } {
+/** Who may speak in this cluster, said once. */
+function sayAuthentication({ config, log }: OpenOptions, keys: readonly Uint8Array[]): void {
+  if (keys.length > 0) {
+    const [signs, accepted] = keys.map(fingerprint);
+    log.info(`cluster-key: signs with ${signs}${accepted === undefined ? "" : `, accepts ${accepted} too`}`);
+  } else if (config.link === "ethernet") {
+    const why =
+      config.settings.wire === "native" ? "no cluster-key" : "no authentication in the Kernel_Paxos wire";
+    log.info(`${why}: anyone on this network segment can take part in this cluster, and break it`);
+  }
+}
+
+function openUdpLink(
+  { config, member }: OpenOptions,
+  checksum: ChecksumOptions,
+): { link: SystemLink; where: string } {
   const native = config.settings.wire === "native";
   const link = openUdp({
     address: member?.address,
@@ -76,14 +99,17 @@ function openUdpLink({ config, member }: OpenOptions): { link: SystemLink; where
     txSlots: TX_SLOTS,
     receiveBufferBytes: config.settings.receiveBufferBytes,
     spinUs: config.settings.busyPoll ? SPIN_US : 0,
-    ...(native ? { maxPayload: NATIVE_DATAGRAM_BYTES, checksum: CHECKSUM } : {}),
+    ...(native ? { maxPayload: NATIVE_DATAGRAM_BYTES, checksum } : {}),
   });
   const where =
     member?.address.kind === "udp" ? `UDP ${member.address.host} port ${member.address.port}` : "UDP";
   return { link, where };
 }
 
-function openEthernetLink(options: OpenOptions): { link: SystemLink; where: string } {
+function openEthernetLink(
+  options: OpenOptions,
+  checksum: ChecksumOptions,
+): { link: SystemLink; where: string } {
   const { config, member, listens, life } = options;
   const { settings } = config;
   const interfaces = listInterfaces();
@@ -121,7 +147,7 @@ function openEthernetLink(options: OpenOptions): { link: SystemLink; where: stri
     filter,
     multicastMac,
     mainEtherType: NATIVE_ETHERTYPE,
-    checksum: CHECKSUM,
+    checksum,
   });
   return { link, where };
 }

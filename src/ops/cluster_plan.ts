@@ -2,10 +2,11 @@
  * What a cluster consists of: the seats of a topology, their hosts and flags, and the `paxos.conf` that says so. Computes,
  * starts nothing.
  */
-
+import { resolve } from "node:path";
 import type { Config } from "../config/config.ts";
 import { type Flags, parseConfig } from "../config/parse.ts";
 import { configError } from "../config/read.ts";
+import { SCHEMA } from "../config/schema.ts";
 import { CliError, ExitCode } from "../error.ts";
 import type { ClusterState, SeatState } from "./cluster_state.ts";
 import { configText, type MemberRole, type Seat } from "./lab_cluster.ts";
@@ -60,8 +61,9 @@ function checkTrimLearner(topology: Topology, wanted: number | undefined): void 
   });
 }
 
-/** A flag's value as a line of the file has it. */
-function lineValue(value: string | number | boolean): string {
+/** A flag's value as a line of the file has it: a path there is not the shell's. */
+function lineValue(key: string, value: string | number | boolean): string {
+  if (key === SCHEMA.clusterKey.key) return resolve(String(value));
   return typeof value === "boolean" ? (value ? "yes" : "no") : String(value);
 }
 
@@ -86,7 +88,7 @@ export function planConfig(options: PlanOptions): PlannedConfig {
   const addresses = planned.map((seat) => options.takeAddress(seat.host));
   const given = Object.fromEntries(
     Object.entries(options.flags).flatMap(([key, value]) =>
-      value === undefined ? [] : [[key, lineValue(value)]],
+      value === undefined ? [] : [[key, lineValue(key, value)]],
     ),
   );
   // One after the other, as `configText` asks for them.
