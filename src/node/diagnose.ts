@@ -114,11 +114,12 @@ function proposerReasons({ cores, config, busy, proposerId, peers, members, nowU
 
 function linkReasons({ link, wire, where, config }: Patient): string[] {
   const reasons: string[] = [];
-  if (link.rxFrames === 0) {
+  if (link.rxBadMac > 0) reasons.push(wrongKey(link.rxBadMac, config));
+  else if (link.rxFrames === 0) {
     const check =
       config.link === "ethernet"
         ? "is the cable in, and are the others on this network segment?"
-        : "are the others running, and does a firewall drop UDP?";
+        : "are the others running, does a firewall drop UDP, and is `cluster-key` the same (or none) everywhere?";
     reasons.push(`no frame was received on ${where}: ${check}`);
   }
   if (link.txDropped > 0) reasons.push(`${link.txDropped} frames could not be sent on ${where}: is it up?`);
@@ -133,6 +134,13 @@ function linkReasons({ link, wire, where, config }: Patient): string[] {
     );
   if (wire.malformed > 0) reasons.push(`${wire.malformed} frames made no sense`);
   return reasons;
+}
+
+/** A frame that came broken looks the same as one that nobody of this cluster sent. */
+export function wrongKey(frames: number, config: Config): string {
+  const has = config.settings.clusterKey !== "";
+  const what = has ? "with a wrong or missing key" : "sealed with a cluster-key, which this process has not,";
+  return `${frames} frames ${what} were heard and dropped: \`cluster-key\` must be the same everywhere (kpaxos key show FILE compares)`;
 }
 
 function named(role: string, members: readonly Member[]): string {

@@ -3,7 +3,7 @@
  * it stands still, and once when it goes on.
  */
 import type { Log } from "../log.ts";
-import { diagnose, type Patient } from "./diagnose.ts";
+import { diagnose, type Patient, wrongKey } from "./diagnose.ts";
 import type { Extra } from "./roles.ts";
 
 const LOOK_US = 1_000_000;
@@ -20,6 +20,7 @@ export class Watch implements Extra {
   #movedUs = -1;
   #said = false;
   #overrun = 0;
+  #badMac = 0;
 
   constructor(log: Log, progress: () => number | null, patient: (nowUs: number) => Patient) {
     this.#log = log;
@@ -59,7 +60,11 @@ export class Watch implements Extra {
 
   /** Lost frames are worth a line even while everything moves. */
   #lookAtDrops(): void {
-    const { link, wire, peers } = this.#patient(this.#nowUs);
+    const { link, wire, peers, config } = this.#patient(this.#nowUs);
+    if (link.rxBadMac > this.#badMac) {
+      this.#log.once("key", "warn", () => wrongKey(link.rxBadMac, config), 600_000);
+      this.#badMac = link.rxBadMac;
+    }
     if (peers.refused > 0) {
       this.#log.once(
         "peers",
