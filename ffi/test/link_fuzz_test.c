@@ -37,11 +37,14 @@ static void scribble(struct test_link *link) {
   for (uint32_t word = 0; word < 16 * KPX_DESCRIPTOR_WORDS; word++) link->rx[word] = odd_number();
 }
 
-static void run(uint64_t seed, uint32_t checksum) {
+static void run(uint64_t seed, uint32_t checksum, uint32_t keys) {
   state = seed;
   uint32_t options[KPX_OPTION_WORDS];
   udp_options(options);
   options[KPX_OPTION_CHECKSUM_OFFSET] = checksum;
+  options[KPX_OPTION_KEYS] = keys;
+  for (uint32_t i = 0; i < 8 * keys; i++) options[KPX_OPTION_KEY + i] = next();
+  const uint32_t trailer = keys > 0 ? 16 : 4;
   struct test_link link = open_link(options, KPX_OPTION_WORDS);
   uint32_t tx_at = link.tx[KPX_OFFSET];
   uint32_t stride = link.tx[KPX_DESCRIPTOR_WORDS + KPX_OFFSET] - tx_at;
@@ -67,9 +70,10 @@ static void run(uint64_t seed, uint32_t checksum) {
     for (uint32_t slot = 0; slot < 16; slot++) {
       const uint8_t *now = link.area + tx_at + slot * stride, *then = before + tx_at + slot * stride;
       uint32_t length = link.tx[slot * KPX_DESCRIPTOR_WORDS + KPX_LENGTH];
-      uint32_t same = checksum != KPX_NONE && length <= 1496 ? length : stride;
+      uint32_t same = checksum != KPX_NONE && length <= 1500 - trailer ? length : stride;
       CHECK(memcmp(now, then, same) == 0);
-      if (same + 4 < stride) CHECK(memcmp(now + same + 4, then + same + 4, stride - same - 4) == 0);
+      uint32_t rest = same + trailer;
+      if (rest < stride) CHECK(memcmp(now + rest, then + rest, stride - rest) == 0);
     }
     for (int i = 0; i < received; i++) {
       const uint32_t *descriptor = link.rx + (uint32_t)i * KPX_DESCRIPTOR_WORDS;
@@ -99,8 +103,10 @@ int main(int argc, char **argv) {
   uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 20261122;
   printf("seed %llu\n", (unsigned long long)seed);
   fflush(stdout);
-  run(seed, KPX_NONE);
-  run(seed + 1, 10);
-  random_options_open_or_are_refused(seed + 2);
+  run(seed, KPX_NONE, 0);
+  run(seed + 1, 10, 0);
+  run(seed + 2, 10, 1);
+  run(seed + 3, 10, 2);
+  random_options_open_or_are_refused(seed + 4);
   return 0;
 }

@@ -128,6 +128,87 @@ static void a_wrong_checksum_is_dropped(void) {
   kpx_link_close(plain.handle);
 }
 
+/* Key `which` as option words, at place `at`. */
+static void set_key(uint32_t *options, uint32_t at, uint32_t which) {
+  for (uint32_t i = 0; i < 8; i++) options[KPX_OPTION_KEY + 8 * at + i] = 0x01020304u * (which + 1) + i;
+}
+
+static struct test_link keyed_link(uint32_t keys, uint32_t first, uint32_t second) {
+  uint32_t options[KPX_OPTION_WORDS];
+  udp_options(options);
+  options[KPX_OPTION_CHECKSUM_OFFSET] = 10;
+  options[KPX_OPTION_KEYS] = keys;
+  set_key(options, 0, first);
+  set_key(options, 1, second);
+  return open_link(options, KPX_OPTION_WORDS);
+}
+
+/* Sends a frame that says its own length; returns how many frames came. */
+static int send_sealed(struct test_link *from, struct test_link *to, uint32_t length) {
+  uint8_t bytes[1500] = {0};
+  bytes[10] = (uint8_t)length;
+  bytes[11] = (uint8_t)(length >> 8);
+  put(from, 0, to->address, KPX_PORT_WIRE, bytes, length);
+  kpx_link_step(from->handle, 1, 0, 0, 0);
+  return kpx_link_step(to->handle, 0, 16, 0, 10000);
+}
+
+static void only_who_has_the_key_is_heard(void) {
+  struct test_link one = keyed_link(1, 0, 0), same = keyed_link(1, 0, 0), other = keyed_link(1, 1, 0);
+  struct test_link both = keyed_link(2, 1, 0), none = keyed_link(0, 0, 0);
+  EQUAL(send_sealed(&one, &same, 20), 1);
+  EQUAL(same.rx[KPX_LENGTH], 36);
+  EQUAL(send_sealed(&one, &same, 1484), 1);
+  EQUAL(send_sealed(&one, &same, 1485), 0); /* no room for the MAC */
+  EQUAL(counter(one.handle, KPX_TX_DROPPED), 1);
+  EQUAL(counter(same.handle, KPX_RX_BAD_MAC), 0);
+  /* A rotation: both keys are taken, the first signs. */
+  EQUAL(send_sealed(&one, &both, 20), 1);
+  EQUAL(send_sealed(&other, &both, 20), 1);
+  EQUAL(send_sealed(&both, &other, 20), 1);
+  EQUAL(send_sealed(&both, &one, 20), 0);
+  EQUAL(counter(one.handle, KPX_RX_BAD_MAC), 1);
+  EQUAL(send_sealed(&other, &one, 20), 0);
+  EQUAL(send_sealed(&none, &one, 20), 0);
+  EQUAL(counter(one.handle, KPX_RX_BAD_MAC), 3);
+  EQUAL(send_sealed(&one, &none, 20), 0);
+  EQUAL(counter(none.handle, KPX_RX_BAD_MAC), 1);
+  EQUAL(counter(none.handle, KPX_RX_BAD_CHECKSUM), 0);
+  const struct test_link *all[] = {&one, &same, &other, &both, &none};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) kpx_link_close(all[i]->handle);
+}
+
+static void any_bit_that_is_wrong_costs_the_frame(void) {
+  uint32_t options[KPX_OPTION_WORDS];
+  udp_options(options);
+  struct test_link plain = open_link(options, KPX_OPTION_WORDS);
+  struct test_link a = keyed_link(1, 0, 0);
+  EQUAL(send_sealed(&a, &plain, 40), 1);
+  uint8_t sealed[57] = {0};
+  memcpy(sealed, payload_of(&plain, plain.rx), 56);
+  double bad = 0;
+  for (uint32_t bit = 0; bit < 56 * 8; bit++) {
+    sealed[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    put(&plain, 0, a.address, KPX_PORT_WIRE, sealed, 56);
+    kpx_link_step(plain.handle, 1, 0, 0, 0);
+    EQUAL(kpx_link_step(a.handle, 0, 16, 0, 0), 0);
+    sealed[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    bad++;
+  }
+  for (uint32_t length = 0; length < 56; length++, bad++) {
+    put(&plain, 0, a.address, KPX_PORT_WIRE, sealed, length);
+    kpx_link_step(plain.handle, 1, 0, 0, 0);
+    EQUAL(kpx_link_step(a.handle, 0, 16, 0, 0), 0);
+  }
+  EQUAL(counter(a.handle, KPX_RX_BAD_MAC), bad);
+  EQUAL(counter(a.handle, KPX_RX_FRAMES), 0);
+  put(&plain, 0, a.address, KPX_PORT_WIRE, sealed, 57); /* padding */
+  kpx_link_step(plain.handle, 1, 0, 0, 0);
+  EQUAL(kpx_link_step(a.handle, 0, 16, 0, 10000), 1);
+  kpx_link_close(plain.handle);
+  kpx_link_close(a.handle);
+}
+
 static void a_wait_ends_in_time_or_when_woken(void) {
   uint32_t options[KPX_OPTION_WORDS];
   udp_options(options);
@@ -200,6 +281,8 @@ static void bad_options_are_refused(void) {
       {KPX_OPTION_MAX_PAYLOAD, 0},
       {KPX_OPTION_MAX_PAYLOAD, KPX_MAX_PAYLOAD + 1},
       {KPX_OPTION_CHECKSUM_OFFSET, 1495},
+      {KPX_OPTION_KEYS, 1}, /* without a checksum */
+      {KPX_OPTION_KEYS, KPX_MAX_KEYS + 1},
       {KPX_OPTION_CHECKSUM_OFFSET, 0xFFFFFFFE},
       {KPX_OPTION_FLAGS, KPX_FLAG_RING},
       {KPX_OPTION_FILTER_COUNT, 1},
@@ -253,6 +336,8 @@ int main(void) {
   frames_longer_than_a_slot_are_dropped();
   a_full_receive_queue_is_counted();
   a_wrong_checksum_is_dropped();
+  only_who_has_the_key_is_heard();
+  any_bit_that_is_wrong_costs_the_frame();
   a_wait_ends_in_time_or_when_woken();
   only_live_handles_work();
   bad_options_are_refused();
