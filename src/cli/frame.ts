@@ -67,6 +67,11 @@ const decodeCommand = defineKpaxosCommand({
     ethertype: { type: "string", valueHint: "E", description: "EtherType of the frame: 0xcafc, or decimal" },
     udp: { type: "boolean", description: "datagrams; of the Kernel_Paxos wire unless --wire says otherwise" },
     frame: { type: "boolean", description: "whole Ethernet frames: 14 bytes of header, then the payload" },
+    "cluster-key": {
+      type: "string",
+      valueHint: "FILE",
+      description: "the key file of the cluster whose frames they are (native wire)",
+    },
     json: { type: "boolean", description: "one JSON object a line" },
     hex: {
       type: "positional",
@@ -76,7 +81,7 @@ const decodeCommand = defineKpaxosCommand({
     },
   },
   run: async ({ args }) => {
-    const options = decodeOptions(args);
+    const options = { ...decodeOptions(args), keys: await keysOf(args) };
     const json = args.json === true;
     return await eachLine(args.hex, json, async (line, refuse) => {
       const frame = await decodeHex(line, options);
@@ -92,6 +97,18 @@ const decodeCommand = defineKpaxosCommand({
     });
   },
 });
+
+async function keysOf(args: {
+  readonly wire: string | undefined;
+  readonly "cluster-key": string | undefined;
+}): Promise<Uint8Array[]> {
+  const path = args["cluster-key"];
+  if (path === undefined) return [];
+  if (args.wire === "kernel-paxos")
+    throw usageError("frames of the Kernel_Paxos wire have no MAC", "leave --cluster-key away");
+  const { readKeyFile } = await import("../node/key_file.ts");
+  return readKeyFile(path);
+}
 
 function decodeOptions(args: {
   readonly wire: (typeof WIRES)[number] | string | undefined;

@@ -24,6 +24,8 @@ export interface DecodeOptions {
   readonly udp: boolean;
   /** The 14 bytes of the Ethernet header come first. */
   readonly frame: boolean;
+  /** Of the cluster whose frame it is (native wire). */
+  readonly keys?: readonly Uint8Array[];
 }
 
 const ETHERNET_HEADER = 14;
@@ -53,7 +55,7 @@ export async function decodeHex(text: string, options: DecodeOptions): Promise<D
     return { error: `EtherType ${formatEtherType(etherType)} is ${whose}` };
   }
   const { decodeNativeText } = await import("./native_text.ts");
-  const messages: readonly FrameFields[] | Refusal = decodeNativeText(payload);
+  const messages: readonly FrameFields[] | Refusal = decodeNativeText(payload, options.keys);
   return "error" in messages ? messages : { messages, notes: [] };
 }
 

@@ -3,6 +3,8 @@
  * (message `frame`) and then its messages; a single message is made into a frame of its own.
  */
 import { crc32c } from "../net/crc32c.ts";
+import { macHolds } from "../net/hmac.ts";
+import { MAC_BYTES } from "../net/link.ts";
 import { Role, type RoleName } from "../protocol/types.ts";
 import { readU32Little, writeU32Little } from "./bytes.ts";
 import { type FrameFields, formatHex, parseHex, type Refusal } from "./frame_fields.ts";
@@ -22,8 +24,14 @@ import {
 const HIGH = 2 ** 32;
 const ROLE_NAMES = Object.keys(Role) as RoleName[];
 
-/** One object for the header and one for each message; `error` says why a node would refuse the frame. */
-export function decodeNativeText(payload: Uint8Array): readonly FrameFields[] | Refusal {
+/**
+ * One object for the header and one for each message; `error` says why a node would refuse the frame. With `keys`, a node
+ * that has them.
+ */
+export function decodeNativeText(
+  payload: Uint8Array,
+  keys: readonly Uint8Array[] = [],
+): readonly FrameFields[] | Refusal {
   if (payload.length < HEADER_BYTES + CHECKSUM_BYTES) {
     return {
       error: `${payload.length} bytes are less than a header and a checksum (${HEADER_BYTES + CHECKSUM_BYTES})`,
@@ -36,11 +44,8 @@ export function decodeNativeText(payload: Uint8Array): readonly FrameFields[] | 
   if (length < HEADER_BYTES || length % 4 !== 0 || length + CHECKSUM_BYTES > payload.length) {
     return { error: `the header says ${length} bytes, the frame has ${payload.length} with its checksum` };
   }
-  const checksum = readU32Little(payload, length);
-  const computed = crc32c(payload, 0, length);
-  if (checksum !== computed) {
-    return { error: `the checksum is ${hex32(checksum)}, that of these bytes is ${hex32(computed)}` };
-  }
+  const refusal = refuseTrailer(payload, length, keys);
+  if (refusal !== undefined) return refusal;
   const list: FrameFields[] = [headerFields(payload, length)];
   for (let at = HEADER_BYTES; at < length; ) {
     const message = messageFields(payload, at, length);
@@ -49,6 +54,25 @@ export function decodeNativeText(payload: Uint8Array): readonly FrameFields[] | 
     at += payload[at + 2]! | (payload[at + 3]! << 8);
   }
   return list;
+}
+
+function refuseTrailer(
+  payload: Uint8Array,
+  length: number,
+  keys: readonly Uint8Array[],
+): Refusal | undefined {
+  const checksum = readU32Little(payload, length);
+  const computed = crc32c(payload, 0, length);
+  if (keys.length === 0) {
+    if (checksum === computed) return undefined;
+    const isKeyed = payload.length === length + MAC_BYTES;
+    const why = isKeyed ? "; a MAC would fit: for frames of a cluster with a key give --cluster-key" : "";
+    return { error: `the checksum is ${hex32(checksum)}, that of these bytes is ${hex32(computed)}${why}` };
+  }
+  if (macHolds(keys, payload, 0, length)) return undefined;
+  return {
+    error: checksum === computed ? "no MAC, but a checksum: its sender has no key" : "no MAC of this key",
+  };
 }
 
 /** A frame with this one message. Header fields (`from`, `to`, `life`, `cluster`, `group`) may be given; `group` … default to 0. */
