@@ -32,6 +32,8 @@ export interface EndpointOptions {
   readonly group?: number;
   /** Bits; default: the role alone. */
   readonly listens?: number;
+  /** Of the cluster; default: none. */
+  readonly keys?: readonly Uint8Array[];
 }
 
 export class Endpoint {
@@ -54,7 +56,7 @@ export class Endpoint {
       txSlots: options.txSlots ?? 16,
       rxSlots: 64,
       maxPayload: options.maxPayload ?? 1500,
-      checksum: { lengthOffset: LENGTH_OFFSET },
+      checksum: { lengthOffset: LENGTH_OFFSET, keys: options.keys },
       mainEtherType: ETHERTYPE,
     });
     const listens = options.listens ?? role;
