@@ -9,6 +9,7 @@ import { Client, type ValueFormat } from "../src/protocol/client.ts";
 import { Learner, NO_APPLICATION } from "../src/protocol/learner.ts";
 import { NativeValues } from "../src/protocol/native_values.ts";
 import { Proposer } from "../src/protocol/proposer.ts";
+import { StandingVector } from "../src/protocol/standing.ts";
 import { MAX_IID, NO_BALLOT, Role } from "../src/protocol/types.ts";
 import { MemoryStorage } from "../src/storage/memory.ts";
 import { KernelPaxosValues } from "../src/wire/kernel_paxos_values.ts";
@@ -17,6 +18,7 @@ import { type Cluster, Party, VALUE_BYTES } from "./parties.ts";
 const TRIM_EVERY = 1024;
 const PREEXEC_WINDOW = 128;
 const NOTHING = new Uint8Array(0);
+const STANDING = new StandingVector(3).bytes;
 const journal = new MemoryStorage();
 
 /** A client value as the wire wants it: an entry, or anything. */
@@ -49,6 +51,7 @@ function learnerOf(cluster: Cluster, party: Party, ofProposer: boolean): Learner
     waitsForStart: ofProposer,
     beginning: PREEXEC_WINDOW,
     canTrim: false,
+    hasApplications: true,
     trimEvery: TRIM_EVERY,
     trimBytes: 1 << 20,
   };
@@ -61,6 +64,7 @@ export function acceptorStep(cluster: Cluster, alsoPrepare = false): () => void 
   const party = new Party(cluster, Role.acceptor, 0);
   const options = {
     aid: 0,
+    acceptors: 3,
     perInstance: !cluster.native,
     instances: 1 << 14,
     bytes: 8 << 20,
@@ -146,7 +150,7 @@ export function proposerStep(cluster: Cluster): () => void {
   party.drop();
   acceptors.forEach((one, i) => {
     if (native) {
-      one.outbox.promiseBegin(to[i]!, ballot, life, 1, 1, 0);
+      one.outbox.promiseBegin(to[i]!, ballot, life, 1, 1, 0, STANDING);
       one.outbox.promiseEnd(MAX_IID);
     } else {
       for (let iid = 1; iid <= PREEXEC_WINDOW; iid++)
@@ -164,7 +168,7 @@ export function proposerStep(cluster: Cluster): () => void {
     party.drop();
     for (let i = 0; i < 2; i++) {
       const one = acceptors[i]!;
-      if (native) one.outbox.repeated(to[i]!, iid, ballot, life, value, 0, value.length);
+      if (native) one.outbox.repeated(to[i]!, iid, ballot, life, 0, value, 0, value.length);
       else one.outbox.accepted(iid, iid + PREEXEC_WINDOW, ballot, life, value, 0, value.length);
       one.tell(party, roles);
     }

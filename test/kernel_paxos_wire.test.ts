@@ -5,6 +5,9 @@ import { type Ballot, Busy, type Peer, Role } from "../src/protocol/types.ts";
 import { formatHex } from "../src/wire/frame_fields.ts";
 import { type Bench, bench, bytesOf, ip, mac, userFrames } from "./support/kernel_paxos_fixture.ts";
 
+/** Of three acceptors that nobody has heard of. */
+const STANDING = new Uint8Array(36);
+
 const hex = (...words: number[]): string => words.map((word) => word.toString(16).padStart(8, "0")).join("");
 const ballot = (number: number): Ballot => number as Ballot;
 const NOTHING = new Uint8Array(0);
@@ -198,7 +201,7 @@ describe("a role says", () => {
     out.preempted(leader, 5, ballot(20));
     out.acceptorOk(listener);
     // Repeat answers carry the accepted ballot in both places, never the promised one.
-    out.repeated(listener, 5, ballot(10), 0, bytesOf("aa"), 0, 1);
+    out.repeated(listener, 5, ballot(10), 0, 0, bytesOf("aa"), 0, 1);
     expect(at.sent().map(({ etherType, payload }) => [etherType, payload])).toEqual([
       [0xcb01, hex(1, 99)],
       [0xcb01, hex(1, 99)],
@@ -216,7 +219,7 @@ describe("a role says", () => {
     out.learnerHi(0);
     out.repeat(1, 5, Number.MAX_SAFE_INTEGER);
     out.learnerDel();
-    out.trim(7);
+    out.trim(7, true);
     expect(at.sent().map(({ etherType, payload }) => [etherType, payload])).toEqual([
       [0xcb03, hex(0xcb03)],
       [0xcaff, hex(5, 0xffff_ffff)],
@@ -251,9 +254,9 @@ describe("a role says", () => {
     const out = at.wire.outbox(Role.proposer, 0);
     out.busy(0 as Peer, Busy.queueFull);
     out.claim(5);
-    out.chosen(5, ballot(10), true);
+    out.heartbeat(5, ballot(10), 0, 0);
     expect(at.sent()).toEqual([]);
-    expect(() => out.promiseBegin(0 as Peer, ballot(1), 0, 1, 1, 0)).toThrow("invariant");
+    expect(() => out.promiseBegin(0 as Peer, ballot(1), 0, 1, 1, 0, STANDING)).toThrow("invariant");
     expect(() => out.promiseEnd(1)).toThrow("invariant");
   });
 

@@ -204,7 +204,7 @@ test("what is said by an outbox is what is heard, however it shares frames", () 
       for (const one of items) {
         const ballot = one.ballot as Ballot;
         if ("bytes" in one) {
-          acceptor.outbox.repeated(to, one.iid, ballot, 3, one.bytes, 0, one.bytes.length);
+          acceptor.outbox.repeated(to, one.iid, ballot, 3, 0, one.bytes, 0, one.bytes.length);
           values.push(`${one.iid} ${one.ballot} ${formatHex(one.bytes)}`);
         } else {
           acceptor.outbox.accepted(one.iid, 0, ballot, 3, new Uint8Array(0), 0, 0);

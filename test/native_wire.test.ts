@@ -5,6 +5,9 @@ import { type Ballot, Busy, MAX_IID, Role } from "../src/protocol/types.ts";
 import { decodeNativeText } from "../src/wire/native_text.ts";
 import { addressOf, Endpoint, memoryNetwork } from "./support/native_fixture.ts";
 
+/** Of three acceptors that nobody has heard of. */
+const STANDING = new Uint8Array(36);
+
 const b = (ballot: number): Ballot => ballot as Ballot;
 const HELLO = Buffer.from("hello");
 /** What clients send: entries of a batch. */
@@ -56,7 +59,7 @@ describe("every message", () => {
     expect(say(proposer, () => outbox.prepareTo(1, n, b(n)))).toEqual({
       acceptor: [["onPrepare", "proposer 0", n, n, life]],
     });
-    outbox.chosen(n, b(n), false);
+    outbox.chosen(n);
     const accept = [
       ["onChosen", "proposer 0", n, n, life],
       ["onAccept", "proposer 0", n, 0, n, life, hex("hello")],
@@ -66,7 +69,10 @@ describe("every message", () => {
       learner: accept,
     });
     const chosen = [["onChosen", "proposer 0", n, n, life]];
-    expect(say(proposer, () => outbox.chosen(n, b(n), true))).toEqual({ acceptor: chosen, learner: chosen });
+    expect(say(proposer, () => outbox.heartbeat(n, b(n), 0, 0))).toEqual({
+      acceptor: chosen,
+      learner: chosen,
+    });
     const other = { role: "proposer", id: 1 } as const;
     const rival = new Endpoint(network, other);
     say(proposer, () => outbox.clientValue(1, entry(3), 0, 20, 1));
@@ -88,7 +94,7 @@ describe("every message", () => {
     expect(say(acceptor, () => outbox.acceptorState(n - 1, n, 3))).toEqual(
       both(["onAcceptorState", from, 1, n - 1, n, 3]),
     );
-    expect(say(acceptor, () => outbox.repeated(toLearner, n, b(n), n, HELLO, 0, 0))).toEqual({
+    expect(say(acceptor, () => outbox.repeated(toLearner, n, b(n), n, 0, HELLO, 0, 0))).toEqual({
       learner: [["onAccepted", from, 1, n, 0, n, n, ""]],
     });
     expect(say(acceptor, () => outbox.acceptorStateTo(toLearner, n, n, 0))).toEqual({
@@ -100,9 +106,9 @@ describe("every message", () => {
   test.each(EDGES)("a promise with records, numbers at %d", (n) => {
     const { outbox } = acceptor;
     const heard = say(acceptor, () => {
-      expect(outbox.promiseBegin(acceptor.peer("proposer", 0), b(n), n, 1, n, n - 1)).toBe(true);
-      expect(outbox.promiseRecord(n, b(n), n, HELLO, 0, 5)).toBe(true);
-      expect(outbox.promiseRecord(n, b(1), 0, HELLO, 0, 0)).toBe(true);
+      expect(outbox.promiseBegin(acceptor.peer("proposer", 0), b(n), n, 1, n, n - 1, STANDING)).toBe(true);
+      expect(outbox.promiseRecord(n, b(n), n, 0, HELLO, 0, 5)).toBe(true);
+      expect(outbox.promiseRecord(n, b(1), 0, 0, HELLO, 0, 0)).toBe(true);
       outbox.promiseEnd(MAX_IID);
     });
     expect(heard).toEqual({
@@ -121,7 +127,7 @@ describe("every message", () => {
     expect(say(learner, () => learner.outbox.learnerDel())).toEqual(fromLearner(["onLearnerDel"]));
     expect(say(learner, () => learner.outbox.repeat(1, 1, n))).toEqual(fromLearner(["onRepeat", 1, n]));
     expect(say(learner, () => learner.outbox.repeat(1, n, n))).toEqual(fromLearner(["onRepeat", n, n]));
-    expect(say(learner, () => learner.outbox.trim(n))).toEqual(fromLearner(["onTrim", n]));
+    expect(say(learner, () => learner.outbox.trim(n, true))).toEqual(fromLearner(["onTrim", n]));
     client.outbox.setHost(addressOf("host", 7));
     expect(say(client, () => client.outbox.sessionOpen(0, n))).toEqual({
       host: [["onSessionOpen", "client 40000", 0, n]],
@@ -194,11 +200,11 @@ describe("values", () => {
       2,
     );
     const heard = say(acceptor, () => {
-      acceptor.outbox.repeated(acceptor.peer("learner", 1), 1, b(1), 1, bytes, 0, maxValue);
-      acceptor.outbox.promiseBegin(to, b(1), 1, 1, 1, 0);
-      expect(acceptor.outbox.promiseRecord(1, b(1), 1, bytes, 0, maxValue + 1)).toBe(false);
-      expect(acceptor.outbox.promiseRecord(1, b(1), 1, bytes, 0, maxValue)).toBe(true);
-      expect(acceptor.outbox.promiseRecord(2, b(1), 1, bytes, 0, 0)).toBe(false);
+      acceptor.outbox.repeated(acceptor.peer("learner", 1), 1, b(1), 1, 0, bytes, 0, maxValue);
+      acceptor.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING);
+      expect(acceptor.outbox.promiseRecord(1, b(1), 1, 0, bytes, 0, maxValue + 1)).toBe(false);
+      expect(acceptor.outbox.promiseRecord(1, b(1), 1, 0, bytes, 0, maxValue)).toBe(true);
+      expect(acceptor.outbox.promiseRecord(2, b(1), 1, 0, bytes, 0, 0)).toBe(false);
       acceptor.outbox.promiseEnd(1);
     });
     expect([heard.learner?.length, heard.proposer?.length]).toEqual([1, 3]);
@@ -266,7 +272,7 @@ describe("frames", () => {
     learner.outbox.learnerHi(1);
     learner.outbox.repeat(1, 3, 4);
     learner.outbox.learnerHi(0);
-    learner.outbox.trim(2);
+    learner.outbox.trim(2, true);
     // Acceptors 0, 1 and 2.
     expect(learner.send()).toBe(3);
     expect(acceptor.hear().map(([name]) => name)).toEqual(["onLearnerHi", "onRepeat", "onTrim"]);
@@ -301,9 +307,9 @@ describe("frames", () => {
   test("ranges and promises without a slot", () => {
     const tight = new Endpoint(network, { role: "acceptor", id: 2, txSlots: 1 });
     const to = tight.peer("proposer", 0);
-    expect(tight.outbox.promiseBegin(to, b(1), 1, 1, 1, 0)).toBe(true);
+    expect(tight.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING)).toBe(true);
     tight.outbox.promiseEnd(MAX_IID);
-    expect(tight.outbox.promiseBegin(to, b(1), 1, 1, 1, 0)).toBe(false);
+    expect(tight.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING)).toBe(false);
     tight.outbox.accepted(1, 0, b(1), 1, HELLO, 0, 5);
     tight.outbox.accepted(2, 0, b(1), 1, HELLO, 0, 5);
     expect(tight.wire.counters.overflow).toBe(3);
@@ -380,7 +386,7 @@ describe("headers", () => {
     acceptor.outbox.acceptorState(1, 1, 0);
     proposer.outbox.prepare(1, b(1));
     proposer.outbox.accept(1, 0, b(1), HELLO, 0, 5);
-    proposer.outbox.chosen(1, b(1), true);
+    proposer.outbox.heartbeat(1, b(1), 0, 0);
     for (const [from, to] of [
       [acceptor, proposer],
       [proposer, acceptor],
@@ -397,7 +403,7 @@ describe("headers", () => {
   test("a broken message ends its frame; those before it count", () => {
     learner.outbox.learnerHi(1);
     learner.outbox.repeat(1, 5, 4);
-    learner.outbox.trim(3);
+    learner.outbox.trim(3, true);
     const payload = learner.sealed().find((one) => one.length > 40)!;
     expect(acceptor.take(payload, addressOf("learner", 1)).map(([name]) => name)).toEqual([
       "onLearnerHi",
@@ -411,9 +417,9 @@ describe("headers", () => {
 });
 
 test("frame decode shows what was sent", () => {
-  proposer.outbox.chosen(4, b(65536), false);
+  proposer.outbox.chosen(4);
   proposer.outbox.accept(5, 0, b(65536), HELLO, 0, 5);
-  proposer.outbox.chosen(5, b(65536), true);
+  proposer.outbox.heartbeat(5, b(65536), 0, 0);
   proposer.send();
   const { words, bytes } = learner.link.area;
   expect(learner.link.step(0, 0)).toBe(2);

@@ -26,6 +26,7 @@ export function buildAcceptor(context: CoreContext): { acceptor: Acceptor; watch
   const acceptor = new Acceptor(
     {
       aid: id,
+      acceptors: config.acceptors.length,
       perInstance: !native,
       instances: settings.acceptorWindowInstances,
       bytes: settings.acceptorWindowBytes,
@@ -66,6 +67,7 @@ export function buildLearner(
       waitsForStart: plan.ofProposer === true,
       beginning: BEGINNING,
       canTrim: plan.canTrim,
+      hasApplications: plan.role === Role.learner,
       trimEvery: Math.min(settings.trimEvery, Math.ceil(settings.acceptorWindowInstances / 8)),
       trimBytes: settings.acceptorWindowBytes / 8,
     },

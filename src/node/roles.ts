@@ -7,7 +7,15 @@ import type { Client } from "../protocol/client.ts";
 import type { Learner } from "../protocol/learner.ts";
 import type { Proposer } from "../protocol/proposer.ts";
 import type { Receiver } from "../protocol/receiver.ts";
-import type { Ballot, Busy, Life, Peer } from "../protocol/types.ts";
+import {
+  type AckKind,
+  type Ballot,
+  type Busy,
+  type Life,
+  type Peer,
+  RepeatFlag,
+  type Standing,
+} from "../protocol/types.ts";
 
 /** Anything else that lives in the turn: a learner host, a device, claims of one's place. */
 export interface Extra {
@@ -21,6 +29,21 @@ export interface Extra {
   onSessionValue?(from: Peer, bytes: Uint8Array, offset: number, length: number): void;
   onClaim?(from: Peer, uptimeMs: number): void;
   onBusy?(from: Peer, reason: Busy): void;
+  onAcknowledge?(from: Peer, kind: AckKind, session: number, sequence: number, iid: number): void;
+  onReadAsk?(from: Peer, nonce: number): void;
+  onReadIndex?(from: Peer, nonce: number, iid: number, confirmed: boolean): void;
+  onSnapshotAsk?(from: Peer, kind: number, above: number): void;
+  onSnapshotInfo?(from: Peer, kind: number, iid: number, size: number, checksum: number): void;
+  onSnapshotFetch?(from: Peer, kind: number, iid: number, position: number, size: number): void;
+  onSnapshotChunk?(
+    from: Peer,
+    kind: number,
+    iid: number,
+    position: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void;
 }
 
 export interface Cores {
@@ -113,6 +136,9 @@ export class Roles implements Receiver {
     first: number,
     last: number,
     _trimIid: number,
+    _bytes: Uint8Array,
+    _offset: number,
+    _length: number,
   ): void {
     this.#proposer?.onPromiseBegin(aid, ballot, life, asked, first, last);
   }
@@ -123,6 +149,7 @@ export class Roles implements Receiver {
     iid: number,
     valueBallot: Ballot,
     _valueLife: Life,
+    _flags: number,
     bytes: Uint8Array,
     offset: number,
     length: number,
@@ -170,11 +197,21 @@ export class Roles implements Receiver {
     iid: number,
     ballot: Ballot,
     life: Life,
+    flags: number,
     bytes: Uint8Array,
     offset: number,
     length: number,
   ): void {
-    this.#learner?.onAccepted(aid, iid, ballot, life, bytes, offset, length, true);
+    this.#learner?.onAccepted(
+      aid,
+      iid,
+      ballot,
+      life,
+      bytes,
+      offset,
+      length,
+      (flags & RepeatFlag.known) !== 0,
+    );
   }
 
   onAcceptedRange(_from: Peer, aid: number, first: number, last: number, ballot: Ballot, life: Life): void {
@@ -187,6 +224,28 @@ export class Roles implements Receiver {
     this.#proposer?.onLeader(iid, ballot);
   }
 
+  onHeartbeat(_from: Peer, iid: number, ballot: Ballot, _life: Life, _round: number, _leaseMs: number): void {
+    this.#acceptor?.onChosen(iid);
+    this.#learner?.onChosen(iid);
+    this.#proposer?.onLeader(iid, ballot);
+  }
+
+  onEcho(_from: Peer, _aid: number, _iid: number, _ballot: Ballot, _life: Life, _round: number): void {}
+  onPreVote(_from: Peer, _round: number, _ballot: Ballot): void {}
+  onPreVoted(_from: Peer, _aid: number, _round: number, _ballot: Ballot, _granted: boolean): void {}
+  onStandingAsk(_from: Peer, _aid: number, _nonce: number, _standing: Standing, _life: Life): void {}
+  onStanding(
+    _from: Peer,
+    _aid: number,
+    _nonce: number,
+    _standing: Standing,
+    _ballot: Ballot,
+    _bytes: Uint8Array,
+    _offset: number,
+    _length: number,
+  ): void {}
+  onRecover(_from: Peer, _aid: number, _iid: number, _ballot: Ballot, _life: Life): void {}
+
   onPreempted(_from: Peer, _aid: number, _iid: number, ballot: Ballot): void {
     this.#proposer?.onPreempted(ballot);
   }
@@ -195,7 +254,7 @@ export class Roles implements Receiver {
     this.#acceptor?.onRepeat(from, first, last);
   }
 
-  onTrim(from: Peer, iid: number): void {
+  onTrim(from: Peer, iid: number, _hasApplications: boolean): void {
     this.#acceptor?.onTrim(from, iid);
   }
 
@@ -210,6 +269,52 @@ export class Roles implements Receiver {
 
   onBusy(from: Peer, reason: Busy): void {
     for (let i = 0; i < this.#extras.length; i++) this.#extras[i]!.onBusy?.(from, reason);
+  }
+
+  onAcknowledge(from: Peer, kind: AckKind, session: number, sequence: number, iid: number): void {
+    for (let i = 0; i < this.#extras.length; i++) {
+      this.#extras[i]!.onAcknowledge?.(from, kind, session, sequence, iid);
+    }
+  }
+
+  onReadAsk(from: Peer, nonce: number): void {
+    for (let i = 0; i < this.#extras.length; i++) this.#extras[i]!.onReadAsk?.(from, nonce);
+  }
+
+  onReadIndex(from: Peer, nonce: number, iid: number, confirmed: boolean): void {
+    for (let i = 0; i < this.#extras.length; i++) {
+      this.#extras[i]!.onReadIndex?.(from, nonce, iid, confirmed);
+    }
+  }
+
+  onSnapshotAsk(from: Peer, kind: number, above: number): void {
+    for (let i = 0; i < this.#extras.length; i++) this.#extras[i]!.onSnapshotAsk?.(from, kind, above);
+  }
+
+  onSnapshotInfo(from: Peer, kind: number, iid: number, size: number, checksum: number): void {
+    for (let i = 0; i < this.#extras.length; i++) {
+      this.#extras[i]!.onSnapshotInfo?.(from, kind, iid, size, checksum);
+    }
+  }
+
+  onSnapshotFetch(from: Peer, kind: number, iid: number, position: number, size: number): void {
+    for (let i = 0; i < this.#extras.length; i++) {
+      this.#extras[i]!.onSnapshotFetch?.(from, kind, iid, position, size);
+    }
+  }
+
+  onSnapshotChunk(
+    from: Peer,
+    kind: number,
+    iid: number,
+    position: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    for (let i = 0; i < this.#extras.length; i++) {
+      this.#extras[i]!.onSnapshotChunk?.(from, kind, iid, position, bytes, offset, length);
+    }
   }
 
   onLearnerHi(from: Peer): void {

@@ -10,8 +10,19 @@ import { AcceptorLog, type AcceptorLogOptions } from "./acceptor_log.ts";
 import { Audience } from "./audience.ts";
 import type { Journal } from "./journal.ts";
 import type { Outbox } from "./outbox.ts";
+import { StandingVector } from "./standing.ts";
 import type { TrimRule } from "./trim_rule.ts";
-import { type Ballot, type Life, MAX_IID, NO_BALLOT, NO_PEER, type Peer, Role, StateFlag } from "./types.ts";
+import {
+  type Ballot,
+  type Life,
+  MAX_IID,
+  NO_BALLOT,
+  NO_PEER,
+  type Peer,
+  RepeatFlag,
+  Role,
+  StateFlag,
+} from "./types.ts";
 
 /** Instances answered per repeat: the asker comes back for the rest. */
 export const REPEAT_LIMIT = 64;
@@ -25,10 +36,10 @@ const PRESSURE_INTERVAL_US = 100_000;
 /** A learner that has not said hi for so long is taken out of the audience. */
 const LEARNER_SILENCE_US = 10_000_000;
 const EMPTY = new Uint8Array(0);
-const NOBODY = new Float64Array(0);
 
 export interface AcceptorOptions extends AcceptorLogOptions {
   readonly aid: number;
+  readonly acceptors: number;
   /** Kernel_Paxos wire: a prepare is for one instance. */
   readonly perInstance: boolean;
   /** Whom to believe in trims; null: anyone (Kernel_Paxos wire). */
@@ -43,9 +54,8 @@ export class Acceptor {
   promisedLife: Life = 0;
   /** A leader said that every instance ≤ this is chosen. */
   chosenIid = 0;
-  /** The newest generation known of each acceptor and the incarnation that belongs to it, by id; empty: nothing is known. */
-  generations: Float64Array = NOBODY;
-  incarnations: Float64Array = NOBODY;
+  /** Everybody's generations as far as this acceptor knows, its own included. */
+  readonly standing: StandingVector;
   readonly counters = { refusedFull: 0, refusedLow: 0, preempted: 0, trims: 0, trimsIgnored: 0 };
   readonly #options: AcceptorOptions;
   readonly #journal: Journal;
@@ -62,6 +72,7 @@ export class Acceptor {
     this.#journal = journal;
     this.#outbox = outbox;
     this.log = new AcceptorLog(options);
+    this.standing = new StandingVector(options.acceptors);
   }
 
   get aid(): number {
@@ -70,8 +81,7 @@ export class Acceptor {
 
   /** Takes up what a storage kept of the generations (see `Journal.standing`). */
   restoreStanding(generations: Float64Array, incarnations: Float64Array): void {
-    this.generations = generations.slice();
-    this.incarnations = incarnations.slice();
+    this.standing.copy(generations, incarnations);
   }
 
   onPrepare(from: Peer, iid: number, ballot: Ballot, life: Life): void {
@@ -137,10 +147,10 @@ export class Acceptor {
         iid,
         ballot,
         log.lifeAt(iid),
+        iid <= this.chosenIid ? RepeatFlag.known : 0,
         log.arena.bytes,
         log.offsetAt(iid),
         log.lengthAt(iid),
-        iid <= this.chosenIid,
       );
     }
   }
@@ -263,13 +273,17 @@ export class Acceptor {
     const log = this.log;
     const outbox = this.#outbox;
     let iid = Math.max(asked, this.chosenIid + 1, log.trimIid + 1);
-    if (!outbox.promiseBegin(to, this.promised, this.promisedLife, asked, iid, log.trimIid)) return;
+    const { promised, promisedLife } = this;
+    if (!outbox.promiseBegin(to, promised, promisedLife, asked, iid, log.trimIid, this.standing.bytes))
+      return;
     let fits = true;
     for (; fits && iid <= log.highestIid; iid++) {
       const ballot = log.ballotAt(iid);
       if (ballot === NO_BALLOT) continue;
       const life = log.lifeAt(iid);
-      fits = outbox.promiseRecord(iid, ballot, life, log.arena.bytes, log.offsetAt(iid), log.lengthAt(iid));
+      const flags = log.flagsAt(iid);
+      const at = log.offsetAt(iid);
+      fits = outbox.promiseRecord(iid, ballot, life, flags, log.arena.bytes, at, log.lengthAt(iid));
     }
     outbox.promiseEnd(fits ? MAX_IID : iid - 2);
   }

@@ -17,6 +17,8 @@ export interface LearnerTrimsOptions {
    */
   readonly statesTellHighest: boolean;
   readonly canTrim: boolean;
+  /** Somebody behind this learner needs the values: its reports count before those of learners that need them for themselves only. */
+  readonly hasApplications: boolean;
   readonly trimEvery: number;
   /** … and at the latest after so many bytes: acceptors hold no more than a few times as much. */
   readonly trimBytes: number;
@@ -69,7 +71,7 @@ export class LearnerTrims {
     this.dueUs = nowUs + (this.#pressure ? PRESSURE_REPORT_US : REPORT_US);
     // An order is repeated only where it was lost.
     if (!news && !statesTellHighest && !this.#isLagging()) return;
-    this.#outbox.trim(Math.max(0, this.#reported));
+    this.#outbox.trim(Math.max(0, this.#reported), this.#options.hasApplications);
     this.sent++;
   }
 

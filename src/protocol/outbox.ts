@@ -1,4 +1,4 @@
-import type { Ballot, Busy, Life, Peer } from "./types.ts";
+import type { AckKind, Ballot, Busy, Life, Peer, Standing } from "./types.ts";
 
 /**
  * How a role speaks: one method per message. An implementation (`wire/*`) encodes straight into a transmit slot
@@ -29,11 +29,12 @@ export interface Outbox {
     length: number,
   ): void;
 
-  /**
-   * Every instance ≤ `iid` is chosen: goes with each following `accept`; `now` also sends it by itself, as the leader's
-   * sign of life. Nothing in the Kernel_Paxos wire.
-   */
-  chosen(iid: number, ballot: Ballot, now: boolean): void;
+  /** Every instance ≤ `iid` is chosen: goes with each following `accept`. Nothing in the Kernel_Paxos wire. */
+  chosen(iid: number): void;
+  /** The leader's sign of life, to acceptors, proposers and (where it is multicast) learners; see `Receiver.onHeartbeat`. */
+  heartbeat(iid: number, ballot: Ballot, round: number, leaseMs: number): void;
+  /** To every acceptor. */
+  preVote(round: number, ballot: Ballot): void;
 
   // acceptor → proposer
   promise(
@@ -49,11 +50,20 @@ export interface Outbox {
    * Begins one frame of a range promise (native wire; see `Receiver.onPromiseBegin`); false: no frame left this turn.
    * `promiseRecord` returns false when the frame has no room for the record.
    */
-  promiseBegin(to: Peer, ballot: Ballot, life: Life, asked: number, first: number, trimIid: number): boolean;
+  promiseBegin(
+    to: Peer,
+    ballot: Ballot,
+    life: Life,
+    asked: number,
+    first: number,
+    trimIid: number,
+    standing: Uint8Array,
+  ): boolean;
   promiseRecord(
     iid: number,
     valueBallot: Ballot,
     valueLife: Life,
+    flags: number,
     bytes: Uint8Array,
     offset: number,
     length: number,
@@ -61,6 +71,14 @@ export interface Outbox {
   /** Ends the frame: it covers `first` … `last`; `MAX_IID` when it is the last part. */
   promiseEnd(last: number): void;
   preempted(to: Peer, iid: number, ballot: Ballot): void;
+  /** To every proposer, so that those who cannot hear the leader hear of it. */
+  echo(iid: number, ballot: Ballot, life: Life, round: number): void;
+  preVoted(to: Peer, round: number, ballot: Ballot, granted: boolean): void;
+
+  // acceptor → acceptor (native wire)
+  standingAsk(aid: number, nonce: number, standing: Standing): void;
+  standing(to: Peer, nonce: number, standing: Standing, ballot: Ballot, vector: Uint8Array): void;
+  recover(aid: number, iid: number, ballot: Ballot): void;
 
   // acceptor → its audience: every registered proposer and learner
   accepted(
@@ -74,16 +92,16 @@ export interface Outbox {
   ): void;
   acceptorState(trimIid: number, highestIid: number, flags: number): void;
   // acceptor → learner
-  /** The answer to `repeat`, always with its value. `isChosen`: a leader has said that the instance is chosen (native wire). */
+  /** The answer to `repeat`, always with its value. `flags`: `RepeatFlag` bits (native wire). */
   repeated(
     to: Peer,
     iid: number,
     ballot: Ballot,
     life: Life,
+    flags: number,
     bytes: Uint8Array,
     offset: number,
     length: number,
-    isChosen?: boolean,
   ): void;
   acceptorStateTo(to: Peer, trimIid: number, highestIid: number, flags: number): void;
   acceptorOk(to: Peer): void;
@@ -92,11 +110,30 @@ export interface Outbox {
   learnerHi(aid: number): void;
   learnerDel(): void;
   repeat(aid: number, first: number, last: number): void;
-  trim(iid: number): void;
+  trim(iid: number, hasApplications: boolean): void;
 
   // client → proposer; proposer → proposer when it forwards (hops = 1)
   clientValue(proposerId: number, bytes: Uint8Array, offset: number, length: number, hops: number): void;
   busy(to: Peer, reason: Busy): void;
+  acknowledge(to: Peer, kind: AckKind, session: number, sequence: number, iid: number): void;
+
+  // linearizable reads: anyone → proposer and back
+  readAsk(proposerId: number, nonce: number): void;
+  readIndex(to: Peer, nonce: number, iid: number, confirmed: boolean): void;
+
+  // snapshots: a learner → every learner and proposer; then one of them and back
+  snapshotAsk(kind: number, above: number): void;
+  snapshotInfo(to: Peer, kind: number, iid: number, size: number, checksum: number): void;
+  snapshotFetch(to: Peer, kind: number, iid: number, position: number, size: number): void;
+  snapshotChunk(
+    to: Peer,
+    kind: number,
+    iid: number,
+    position: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void;
 
   // any → its own role and id
   claim(uptimeMs: number): void;

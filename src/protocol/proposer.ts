@@ -269,7 +269,7 @@ export class Proposer implements ChosenObserver {
         break;
       case "leading":
         if (nowUs >= this.#heartbeatDueUs) {
-          this.#outbox.chosen(this.window.low - 1, this.ballot, true);
+          this.#outbox.heartbeat(this.window.low - 1, this.ballot, 0, 0);
           this.#heartbeatDueUs = nowUs + HEARTBEAT_US;
         }
         if (nowUs >= this.#phaseTwo.retryDueUs) this.#phaseTwo.retry(nowUs);
@@ -304,7 +304,7 @@ export class Proposer implements ChosenObserver {
     this.window.advance(this.#learner.next);
     if (this.stage === "passive") return this.#forwardQueue();
     if (this.stage !== "leading") return false;
-    this.#outbox.chosen(this.window.low - 1, this.ballot, false);
+    this.#outbox.chosen(this.window.low - 1);
     return this.#phaseTwo.run(this.#nowUs, this.isStalled);
   }
 

@@ -1,4 +1,4 @@
-import type { Ballot, Busy, Life, Peer } from "./types.ts";
+import type { AckKind, Ballot, Busy, Life, Peer, Standing } from "./types.ts";
 
 /**
  * What a decoder calls for each message of a frame: one method per message, arguments as numbers, values as a
@@ -24,7 +24,8 @@ export interface Receiver {
    * Phase 1b of a range (native wire): one frame of it, the answer to a prepare from `asked`. With `first` above `asked`
    * the acceptor vouches that everything below `first` is chosen (or trimmed). Its records of first…last follow as
    * `onPromiseRecord`, then `onPromiseEnd`; an instance without a record was not accepted there. `last` = `MAX_IID`:
-   * nothing more follows.
+   * nothing more follows. The value is the acceptor's standing (`standing.ts`). It answers a proposer's prepare, or the
+   * `recover` of another acceptor.
    */
   onPromiseBegin(
     from: Peer,
@@ -35,13 +36,18 @@ export interface Receiver {
     first: number,
     last: number,
     trimIid: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
   ): void;
+  /** `flags`: `RecordFlag` bits. */
   onPromiseRecord(
     from: Peer,
     aid: number,
     iid: number,
     valueBallot: Ballot,
     valueLife: Life,
+    flags: number,
     bytes: Uint8Array,
     offset: number,
     length: number,
@@ -70,34 +76,75 @@ export interface Receiver {
     offset: number,
     length: number,
   ): void;
-  /**
-   * The answer to a repeat by an acceptor that was told before that the instance is chosen (native wire). Its record then
-   * stands at the chosen ballot or above.
-   */
+  /** The answer to a repeat about which there is more to say than that it is the acceptor's vote: `RepeatFlag` bits (native wire). */
   onRepeated(
     from: Peer,
     aid: number,
     iid: number,
     ballot: Ballot,
     life: Life,
+    flags: number,
     bytes: Uint8Array,
     offset: number,
     length: number,
   ): void;
   /** Phase 2b of instances first…last, all accepted at exactly `ballot`, without values (native wire). */
   onAcceptedRange(from: Peer, aid: number, first: number, last: number, ballot: Ballot, life: Life): void;
-  /** The leader of `ballot` knows that every instance ≤ `iid` is chosen (native wire). */
+  /** The leader of `ballot` knows that every instance ≤ `iid` is chosen: said with each accept (native wire). */
   onChosen(from: Peer, iid: number, ballot: Ballot, life: Life): void;
+  /** The leader of `ballot` lives, and every instance ≤ `iid` is chosen. `round` > 0: acceptors echo it. `leaseMs` > 0: it asks for a lease. */
+  onHeartbeat(from: Peer, iid: number, ballot: Ballot, life: Life, round: number, leaseMs: number): void;
+  /** An acceptor has heard round `round` of the leader of (ballot, life), and has promised nobody above it. */
+  onEcho(from: Peer, aid: number, iid: number, ballot: Ballot, life: Life, round: number): void;
+  /** A proposer asks whether it may campaign at `ballot`. */
+  onPreVote(from: Peer, round: number, ballot: Ballot): void;
+  /** `ballot`: what the acceptor has promised; `granted`: it hears no leader. */
+  onPreVoted(from: Peer, aid: number, round: number, ballot: Ballot, granted: boolean): void;
+  /** An acceptor that started empty asks what another is and knows. `life`: the asker's. */
+  onStandingAsk(from: Peer, aid: number, nonce: number, standing: Standing, life: Life): void;
+  /** `ballot`: the highest it has promised; the value is its standing (`standing.ts`). */
+  onStanding(
+    from: Peer,
+    aid: number,
+    nonce: number,
+    standing: Standing,
+    ballot: Ballot,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void;
+  /** Phase 1a of an acceptor that recovers: like a prepare, but nothing above the trim point may be left out of the answer. */
+  onRecover(from: Peer, aid: number, iid: number, ballot: Ballot, life: Life): void;
   onPreempted(from: Peer, aid: number, iid: number, ballot: Ballot): void;
   /** A learner asks for what was accepted in first…last (inclusive). */
   onRepeat(from: Peer, first: number, last: number): void;
-  onTrim(from: Peer, iid: number): void;
+  /** `hasApplications`: somebody behind the reporting learner needs the values (native wire). */
+  onTrim(from: Peer, iid: number, hasApplications: boolean): void;
   /** `highestIid` and `flags` are 0 in the Kernel_Paxos wire. */
   onAcceptorState(from: Peer, aid: number, trimIid: number, highestIid: number, flags: number): void;
   /** An opaque value for the log. `hops` > 0: a proposer has forwarded it already. */
   onClientValue(from: Peer, bytes: Uint8Array, offset: number, length: number, hops: number): void;
   /** A proposer cannot take values from this client now (native wire). */
   onBusy(from: Peer, reason: Busy): void;
+  /** A proposer tells a client about its session; `iid`: where the value of `sequence` (or the session's opening) is. */
+  onAcknowledge(from: Peer, kind: AckKind, session: number, sequence: number, iid: number): void;
+  /** Asks for a point of the log at or after everything that is chosen now. */
+  onReadAsk(from: Peer, nonce: number): void;
+  /** Who has delivered `iid` reads what is linearizable; `confirmed` false: ask again, or somebody else. */
+  onReadIndex(from: Peer, nonce: number, iid: number, confirmed: boolean): void;
+  /** Asks for a snapshot of this kind that covers more than `above`. */
+  onSnapshotAsk(from: Peer, kind: number, above: number): void;
+  onSnapshotInfo(from: Peer, kind: number, iid: number, size: number, checksum: number): void;
+  onSnapshotFetch(from: Peer, kind: number, iid: number, position: number, size: number): void;
+  onSnapshotChunk(
+    from: Peer,
+    kind: number,
+    iid: number,
+    position: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void;
   onLearnerHi(from: Peer): void;
   onLearnerDel(from: Peer): void;
   onAcceptorOk(from: Peer): void;

@@ -29,5 +29,32 @@ export type RoleName = keyof typeof Role;
 export const Busy = { noQuorum: 1, queueFull: 2, windowFull: 3, tooLarge: 4, notLeader: 5 } as const;
 export type Busy = (typeof Busy)[keyof typeof Busy];
 
+/** What an acceptor is (PROTOCOL: birth and amnesia): only a voting one promises, accepts and answers repeats. */
+export const Standing = { fresh: 1, recovering: 2, voting: 3 } as const;
+export type Standing = (typeof Standing)[keyof typeof Standing];
+
+/** What an acceptor says about a record that it repeats; bits. 0: its own vote, not known to be chosen. */
+export const RepeatFlag = {
+  /** The acceptor knows that the instance is chosen, if perhaps at another ballot. */
+  known: 1,
+  /** This very record is the chosen value. */
+  marked: 2,
+  /** Not this acceptor's vote. */
+  hearsay: 4,
+} as const;
+
+/** What a proposer tells a client about its session. */
+export const AckKind = {
+  /** Everything up to the sequence is delivered. */
+  delivered: 0,
+  /** … and the next value wanted is the one after it: what was sent beyond is not taken. */
+  gap: 1,
+  /** The session is not known (any more): its values are not taken. */
+  expired: 2,
+  /** The session is open; the sequence is the nonce it was opened with. */
+  opened: 3,
+} as const;
+export type AckKind = (typeof AckKind)[keyof typeof AckKind];
+
 /** Flags of `acceptorState`. */
 export const StateFlag = { halfFull: 1, full: 2 } as const;

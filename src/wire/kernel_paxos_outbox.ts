@@ -11,7 +11,17 @@ import { assert } from "../protocol/assert.ts";
 import type { AudienceView } from "../protocol/audience.ts";
 import { copyBytes } from "../protocol/bytes.ts";
 import type { Outbox } from "../protocol/outbox.ts";
-import { type Ballot, type Busy, type Life, NO_BALLOT, NO_PEER, type Peer, Role } from "../protocol/types.ts";
+import {
+  type AckKind,
+  type Ballot,
+  type Busy,
+  type Life,
+  NO_BALLOT,
+  NO_PEER,
+  type Peer,
+  Role,
+  type Standing,
+} from "../protocol/types.ts";
 import { writeU32 } from "./bytes.ts";
 import {
   CLOSE_CODE,
@@ -117,8 +127,30 @@ export class KernelPaxosOutbox implements Outbox {
     this.#toAcceptors(bytes);
   }
 
-  /** The wire has no such message. */
-  chosen(_iid: number, _ballot: Ballot, _now: boolean): void {}
+  // What follows has no message in this wire.
+  chosen(_iid: number): void {}
+  heartbeat(_iid: number, _ballot: Ballot, _round: number, _leaseMs: number): void {}
+  preVote(_round: number, _ballot: Ballot): void {}
+  echo(_iid: number, _ballot: Ballot, _life: Life, _round: number): void {}
+  preVoted(_to: Peer, _round: number, _ballot: Ballot, _granted: boolean): void {}
+  standingAsk(_aid: number, _nonce: number, _standing: Standing): void {}
+  standing(_to: Peer, _nonce: number, _standing: Standing, _ballot: Ballot, _vector: Uint8Array): void {}
+  recover(_aid: number, _iid: number, _ballot: Ballot): void {}
+  acknowledge(_to: Peer, _kind: AckKind, _session: number, _sequence: number, _iid: number): void {}
+  readAsk(_proposerId: number, _nonce: number): void {}
+  readIndex(_to: Peer, _nonce: number, _iid: number, _confirmed: boolean): void {}
+  snapshotAsk(_kind: number, _above: number): void {}
+  snapshotInfo(_to: Peer, _kind: number, _iid: number, _size: number, _checksum: number): void {}
+  snapshotFetch(_to: Peer, _kind: number, _iid: number, _position: number, _size: number): void {}
+  snapshotChunk(
+    _to: Peer,
+    _kind: number,
+    _iid: number,
+    _position: number,
+    _bytes: Uint8Array,
+    _offset: number,
+    _length: number,
+  ): void {}
 
   promise(
     to: Peer,
@@ -142,6 +174,7 @@ export class KernelPaxosOutbox implements Outbox {
     _asked: number,
     _first: number,
     _trimIid: number,
+    _standing: Uint8Array,
   ): boolean {
     assert(false, "promises of the Kernel_Paxos wire are for one instance");
   }
@@ -150,6 +183,7 @@ export class KernelPaxosOutbox implements Outbox {
     _iid: number,
     _valueBallot: Ballot,
     _valueLife: Life,
+    _flags: number,
     _bytes: Uint8Array,
     _offset: number,
     _length: number,
@@ -192,6 +226,7 @@ export class KernelPaxosOutbox implements Outbox {
     iid: number,
     ballot: Ballot,
     _life: Life,
+    _flags: number,
     bytes: Uint8Array,
     offset: number,
     length: number,
@@ -230,7 +265,7 @@ export class KernelPaxosOutbox implements Outbox {
     this.#send(this.#acceptor(aid), Role.acceptor, NOTHING);
   }
 
-  trim(iid: number): void {
+  trim(iid: number, _hasApplications: boolean): void {
     const message = this.#clear(MessageType.trim);
     if (!this.#fits(iid)) return;
     message.iid = iid;

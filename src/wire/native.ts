@@ -7,9 +7,9 @@
 import { NATIVE_ETHERTYPE } from "../net/ethertypes.ts";
 import { ADDRESS, ADDRESS_WORDS, LENGTH, type Link, OFFSET, Port, PROTOCOL } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
-import { isBatch } from "../protocol/batch.ts";
 import type { Receiver } from "../protocol/receiver.ts";
-import { type Ballot, Busy, type Life, MAX_IID, type Peer, Role } from "../protocol/types.ts";
+import { STANDING_BYTES } from "../protocol/standing.ts";
+import { type Life, type Peer, Role } from "../protocol/types.ts";
 
 import type { Members } from "./members.ts";
 import { NativeFrames } from "./native_frames.ts";
@@ -23,6 +23,7 @@ import {
   NativeType,
   VALUE_OVERHEAD_BYTES,
 } from "./native_layout.ts";
+import { NativeMessages } from "./native_messages.ts";
 import { NativeOutbox } from "./native_outbox.ts";
 import { TxFrames } from "./tx_frames.ts";
 import { type Wire, WireCounters, type WireOptions } from "./wire.ts";
@@ -32,9 +33,10 @@ const HIGH = 2 ** 32;
 const HIGH_LIMIT = 2 ** 21;
 const BAD = -1;
 
-/** Largest value one instance can carry over a link. */
-export function maxNativeValue(link: Link): number {
-  return Math.max(0, (Math.min(link.maxPayload, 0xfffc) - VALUE_OVERHEAD_BYTES) & ~3);
+/** Largest value one instance can carry over a link: its record has to fit a promise. */
+export function maxNativeValue(link: Link, acceptors: number): number {
+  const overhead = VALUE_OVERHEAD_BYTES + acceptors * STANDING_BYTES;
+  return Math.max(0, (Math.min(link.maxPayload, 0xfffc) - overhead) & ~3);
 }
 
 /** The group address of a cluster: locally administered, "kp", and 16 bits of the cluster id. */
@@ -56,9 +58,9 @@ export class NativeWire implements Wire {
   readonly #tx: TxFrames;
   readonly #frames: NativeFrames;
   readonly #words: Uint32Array;
+  readonly #decoder: NativeMessages;
   /** The interface is `lo`: every host's address is the same, so none proves who sent a frame. */
   readonly #onLoopback: boolean;
-  #promising = false;
 
   constructor(options: WireOptions) {
     this.#options = options;
@@ -66,7 +68,8 @@ export class NativeWire implements Wire {
     this.#peers = options.peers;
     this.#members = options.members;
     this.#words = options.link.area.words;
-    this.maxValue = maxNativeValue(options.link);
+    this.maxValue = maxNativeValue(options.link, options.members.acceptors.length);
+    this.#decoder = new NativeMessages(this.#link.area, options.members.acceptors.length, this.maxValue);
     this.#onLoopback =
       options.link.kind === "ethernet" && options.link.address[0] === 0 && options.link.address[1] === 0;
     this.#tx = new TxFrames(options.link, this.counters);
@@ -198,6 +201,7 @@ export class NativeWire implements Wire {
     receiver: Receiver,
   ): void {
     const words = this.#words;
+    const messages = this.#decoder;
     let at = start + (HEADER_BYTES >>> 2);
     while (at < end) {
       const head = words[at]!;
@@ -215,8 +219,8 @@ export class NativeWire implements Wire {
         }
       } else if (length !== fixed) return this.#malformed(receiver, from, id);
       this.counters.messagesIn++;
-      if (this.#promising && type !== NativeType.promiseRecord) this.#endPromise(receiver, from, id);
-      const ok = this.#message(
+      if (type !== NativeType.promiseRecord) messages.endPromise(receiver, from, id);
+      const ok = messages.decode(
         type,
         (head >>> 8) & 0xff,
         at + 1,
@@ -231,199 +235,11 @@ export class NativeWire implements Wire {
       if (!ok) this.counters.badField++;
       at = next;
     }
-    if (this.#promising) this.#endPromise(receiver, from, id);
+    messages.endPromise(receiver, from, id);
   }
 
   #malformed(receiver: Receiver, from: Peer, id: number): void {
     this.counters.malformed++;
-    if (this.#promising) this.#endPromise(receiver, from, id);
+    this.#decoder.endPromise(receiver, from, id);
   }
-
-  #endPromise(receiver: Receiver, from: Peer, aid: number): void {
-    this.#promising = false;
-    receiver.onPromiseEnd(from, aid);
-  }
-
-  /** One message whose fields begin at word `at`; false when a number in it is out of range. */
-  #message(
-    type: number,
-    flags: number,
-    at: number,
-    valueLength: number,
-    from: Peer,
-    role: number,
-    id: number,
-    life: Life,
-    port: number,
-    receiver: Receiver,
-  ): boolean {
-    // What only an acceptor (a proposer) may say is checked against the header, whose sender was checked.
-    if (ACCEPTORS_WORD[type] === 1)
-      return role === Role.acceptor && this.#fromAcceptor(type, flags, at, valueLength, from, id, receiver);
-    if (PROPOSERS_WORD[type] === 1)
-      return role === Role.proposer && this.#fromProposer(type, at, valueLength, from, life, receiver);
-    const bytes = this.#link.area.bytes;
-    const first = this.#pair(at);
-    switch (type) {
-      case NativeType.repeat: {
-        const last = this.#pair(at + 2);
-        if (first < 1 || last < first) return false;
-        receiver.onRepeat(from, first, last);
-        return true;
-      }
-      case NativeType.trim:
-        if (first < 0) return false;
-        receiver.onTrim(from, first);
-        return true;
-      case NativeType.clientValue:
-        // Whatever gets into the log is delivered everywhere: only whole entries may.
-        if (valueLength === 0 || !isBatch(bytes, (at + 1) << 2, valueLength)) return false;
-        receiver.onClientValue(from, bytes, (at + 1) << 2, valueLength, flags);
-        return true;
-      case NativeType.busy:
-        if (flags < Busy.noQuorum || flags > Busy.notLeader) return false;
-        receiver.onBusy(from, flags as Busy);
-        return true;
-      case NativeType.learnerHi:
-        receiver.onLearnerHi(from);
-        return true;
-      case NativeType.learnerDel:
-        receiver.onLearnerDel(from);
-        return true;
-      case NativeType.claim:
-        if (first < 0) return false;
-        if (port !== Port.self) receiver.onClaim(from, first);
-        return true;
-      case NativeType.sessionOpen: {
-        const end = this.#pair(at + 2);
-        if (first < 0 || end <= first) return false;
-        receiver.onSessionOpen(from, first, end);
-        return true;
-      }
-      case NativeType.sessionOk:
-        receiver.onSessionOk(from, this.#words[at]!);
-        return true;
-      case NativeType.sessionClose:
-        receiver.onSessionClose(from, this.#words[at]!);
-        return true;
-      case NativeType.sessionValue:
-        receiver.onSessionValue(from, bytes, (at + 1) << 2, valueLength);
-        return true;
-      default:
-        return false;
-    }
-  }
-
-  #fromProposer(
-    type: number,
-    at: number,
-    valueLength: number,
-    from: Peer,
-    life: Life,
-    receiver: Receiver,
-  ): boolean {
-    const iid = this.#pair(at);
-    const ballot = this.#pair(at + 2) as Ballot;
-    if (iid < 0 || ballot < 1) return false;
-    if (type === NativeType.chosen) {
-      receiver.onChosen(from, iid, ballot, life);
-      return true;
-    }
-    if (iid < 1) return false;
-    if (type === NativeType.prepare) {
-      receiver.onPrepare(from, iid, ballot, life);
-      return true;
-    }
-    const chosenIid = this.#pair(at + 4);
-    if (chosenIid < 0 || valueLength > this.maxValue) return false;
-    receiver.onChosen(from, chosenIid, ballot, life);
-    receiver.onAccept(from, iid, 0, ballot, life, this.#link.area.bytes, (at + 7) << 2, valueLength);
-    return true;
-  }
-
-  #fromAcceptor(
-    type: number,
-    flags: number,
-    at: number,
-    valueLength: number,
-    from: Peer,
-    aid: number,
-    receiver: Receiver,
-  ): boolean {
-    if (type === NativeType.acceptorOk) {
-      receiver.onAcceptorOk(from);
-      return true;
-    }
-    const first = this.#pair(at);
-    const second = this.#pair(at + 2);
-    if (first < 0 || second < 0) return false;
-    if (type === NativeType.acceptorState) {
-      receiver.onAcceptorState(from, aid, first, second, flags);
-      return true;
-    }
-    if (first < 1) return false;
-    if (type === NativeType.preempted) {
-      if (second < 1) return false;
-      receiver.onPreempted(from, aid, first, second as Ballot);
-      return true;
-    }
-    if (type === NativeType.accepted) {
-      const ballot = this.#pair(at + 4) as Ballot;
-      const life = this.#pair(at + 6);
-      if (second < first || ballot < 1 || life < 0) return false;
-      receiver.onAcceptedRange(from, aid, first, second, ballot, life);
-      return true;
-    }
-    if (type === NativeType.promise) return this.#promise(at, first as Ballot, second, from, aid, receiver);
-    const life = this.#pair(at + 4);
-    if (second < 1 || life < 0 || valueLength > this.maxValue) return false;
-    const bytes = this.#link.area.bytes;
-    const offset = (at + 7) << 2;
-    if (type === NativeType.acceptedValue && flags === 1) {
-      receiver.onRepeated(from, aid, first, second as Ballot, life, bytes, offset, valueLength);
-      return true;
-    }
-    if (type === NativeType.acceptedValue) {
-      if (flags !== 0) return false;
-      receiver.onAccepted(from, aid, first, 0, second as Ballot, life, bytes, offset, valueLength);
-      return true;
-    }
-    if (!this.#promising) return false;
-    receiver.onPromiseRecord(from, aid, first, second as Ballot, life, bytes, offset, valueLength);
-    return true;
-  }
-
-  #promise(at: number, ballot: Ballot, life: Life, from: Peer, aid: number, receiver: Receiver): boolean {
-    const asked = this.#pair(at + 4);
-    const first = this.#pair(at + 6);
-    const last = this.#pair(at + 8);
-    const trimIid = this.#pair(at + 10);
-    if (asked < 1 || first < asked || last < first - 1 || last > MAX_IID || trimIid < 0) return false;
-    this.#promising = true;
-    receiver.onPromiseBegin(from, aid, ballot, life, asked, first, last, trimIid);
-    return true;
-  }
-
-  /** A number of up to 53 bits; −1 when it has more. */
-  #pair(at: number): number {
-    const high = this.#words[at + 1]!;
-    return high < HIGH_LIMIT ? high * HIGH + this.#words[at]! : BAD;
-  }
-}
-
-const ACCEPTORS_WORD = marks([
-  NativeType.promise,
-  NativeType.promiseRecord,
-  NativeType.accepted,
-  NativeType.acceptedValue,
-  NativeType.preempted,
-  NativeType.acceptorState,
-  NativeType.acceptorOk,
-]);
-const PROPOSERS_WORD = marks([NativeType.prepare, NativeType.accept, NativeType.chosen]);
-
-function marks(types: readonly NativeType[]): Uint8Array {
-  const list = new Uint8Array(256);
-  for (const type of types) list[type] = 1;
-  return list;
 }

@@ -8,8 +8,10 @@
  * Message: type (u8), flags (u8), length in bytes with this word (u16); then its words: instance ids, ballots and lives take two, low
  * one first; a value is its length in one word and its bytes, padded with zeros to 4.
  */
+import { MAC_BYTES } from "../net/link.ts";
+
 export const NATIVE_MAGIC = 0x6b;
-export const NATIVE_VERSION = 1;
+export const NATIVE_VERSION = 2;
 export const HEADER_BYTES = 28;
 export const CHECKSUM_BYTES = 4;
 /** Byte offset of the header's u16 that says how many bytes the checksum covers. */
@@ -33,11 +35,24 @@ export const NativeType = {
   learnerDel: 14,
   acceptorOk: 15,
   claim: 16,
-  chosen: 17,
+  heartbeat: 17,
   sessionOpen: 18,
   sessionOk: 19,
   sessionClose: 20,
   sessionValue: 21,
+  echo: 22,
+  preVote: 23,
+  preVoted: 24,
+  standingAsk: 25,
+  standing: 26,
+  recover: 27,
+  acknowledge: 28,
+  readAsk: 29,
+  readIndex: 30,
+  snapshotAsk: 31,
+  snapshotInfo: 32,
+  snapshotFetch: 33,
+  snapshotChunk: 34,
 } as const;
 export type NativeType = (typeof NativeType)[keyof typeof NativeType];
 export type NativeName = keyof typeof NativeType;
@@ -69,7 +84,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
       ["last", 2],
       ["trimIid", 2],
     ],
-    value: false,
+    value: true,
   },
   promiseRecord: {
     fields: [
@@ -78,6 +93,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
       ["valueLife", 2],
     ],
     value: true,
+    flags: "record",
   },
   accept: {
     fields: [
@@ -103,7 +119,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
       ["life", 2],
     ],
     value: true,
-    flags: "chosen",
+    flags: "repeat",
   },
   preempted: {
     fields: [
@@ -119,7 +135,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     ],
     value: false,
   },
-  trim: { fields: [["iid", 2]], value: false },
+  trim: { fields: [["iid", 2]], value: false, flags: "hasApplications" },
   acceptorState: {
     fields: [
       ["trimIid", 2],
@@ -134,10 +150,12 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
   learnerDel: { fields: [], value: false },
   acceptorOk: { fields: [], value: false },
   claim: { fields: [["uptimeMs", 2]], value: false },
-  chosen: {
+  heartbeat: {
     fields: [
       ["iid", 2],
       ["ballot", 2],
+      ["round", 2],
+      ["leaseMs", 1],
     ],
     value: false,
   },
@@ -151,6 +169,97 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
   sessionOk: { fields: [["connection", 1]], value: false },
   sessionClose: { fields: [["connection", 1]], value: false },
   sessionValue: { fields: [], value: true },
+  echo: {
+    fields: [
+      ["iid", 2],
+      ["ballot", 2],
+      ["life", 2],
+      ["round", 2],
+    ],
+    value: false,
+  },
+  preVote: {
+    fields: [
+      ["round", 2],
+      ["ballot", 2],
+    ],
+    value: false,
+  },
+  preVoted: {
+    fields: [
+      ["round", 2],
+      ["ballot", 2],
+    ],
+    value: false,
+    flags: "granted",
+  },
+  standingAsk: { fields: [["nonce", 2]], value: false, flags: "standing" },
+  standing: {
+    fields: [
+      ["nonce", 2],
+      ["ballot", 2],
+    ],
+    value: true,
+    flags: "standing",
+  },
+  recover: {
+    fields: [
+      ["iid", 2],
+      ["ballot", 2],
+    ],
+    value: false,
+  },
+  acknowledge: {
+    fields: [
+      ["session", 2],
+      ["sequence", 2],
+      ["iid", 2],
+    ],
+    value: false,
+    flags: "kind",
+  },
+  readAsk: { fields: [["nonce", 2]], value: false },
+  readIndex: {
+    fields: [
+      ["nonce", 2],
+      ["iid", 2],
+    ],
+    value: false,
+    flags: "confirmed",
+  },
+  snapshotAsk: {
+    fields: [
+      ["above", 2],
+      ["kind", 1],
+    ],
+    value: false,
+  },
+  snapshotInfo: {
+    fields: [
+      ["iid", 2],
+      ["size", 2],
+      ["kind", 1],
+      ["checksum", 1],
+    ],
+    value: false,
+  },
+  snapshotFetch: {
+    fields: [
+      ["iid", 2],
+      ["position", 2],
+      ["kind", 1],
+      ["size", 1],
+    ],
+    value: false,
+  },
+  snapshotChunk: {
+    fields: [
+      ["iid", 2],
+      ["position", 2],
+      ["kind", 1],
+    ],
+    value: true,
+  },
 };
 
 export const NATIVE_NAMES: readonly (NativeName | undefined)[] = names();
@@ -159,9 +268,12 @@ export const FIXED_BYTES: Uint16Array = fixedBytes();
 /** 1 where a value follows. */
 export const HAS_VALUE: Uint8Array = hasValue();
 
-/** What a frame carries besides the value of its single accept or promise record, checksum included. */
+/**
+ * What a frame carries besides the value of its single accept or promise record. A MAC is counted with and without keys: a
+ * value that was accepted without must fit a frame that has one.
+ */
 export const VALUE_OVERHEAD_BYTES =
-  HEADER_BYTES + CHECKSUM_BYTES + FIXED_BYTES[NativeType.promise]! + FIXED_BYTES[NativeType.promiseRecord]!;
+  HEADER_BYTES + MAC_BYTES + FIXED_BYTES[NativeType.promise]! + FIXED_BYTES[NativeType.promiseRecord]!;
 
 function names(): (NativeName | undefined)[] {
   const list: (NativeName | undefined)[] = [undefined];

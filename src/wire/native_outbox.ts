@@ -3,41 +3,18 @@
  * one after the other at one ballot merged into a range. With multicast (Ethernet) an accept reaches acceptors and
  * learners at once and `accepted` goes without its value; without it (UDP) every peer gets its own copy, with the value.
  */
-import type { Link } from "../net/link.ts";
-import type { Peers } from "../net/peers.ts";
 import { assert } from "../protocol/assert.ts";
 import type { AudienceView } from "../protocol/audience.ts";
 import type { Outbox } from "../protocol/outbox.ts";
-import { type Ballot, type Busy, type Life, NO_PEER, type Peer, Role } from "../protocol/types.ts";
-import type { Members } from "./members.ts";
-import { portTo } from "./members.ts";
-import { EVERYONE, type NativeFrames } from "./native_frames.ts";
-import { ALL_IDS, FIXED_BYTES, NativeType } from "./native_layout.ts";
-
-export interface NativeOutboxOptions {
-  readonly link: Link;
-  readonly frames: NativeFrames;
-  readonly peers: Peers;
-  readonly members: Members;
-  readonly multicast: boolean;
-  readonly maxValue: number;
-  readonly role: Role;
-  readonly id: number;
-}
+import { type Ballot, type Life, NO_PEER, type Peer, Role, type Standing } from "../protocol/types.ts";
+import { EVERYONE } from "./native_frames.ts";
+import { ALL_IDS, NativeType } from "./native_layout.ts";
+import { messageBytes, NativeSideOutbox } from "./native_side_outbox.ts";
 
 const NOBODY: AudienceView = { count: 0, peerAt: () => NO_PEER };
 
-export class NativeOutbox implements Outbox {
-  readonly maxValue: number;
-  readonly role: Role;
-  readonly #frames: NativeFrames;
-  readonly #link: Link;
-  readonly #peers: Peers;
-  readonly #members: Members;
-  readonly #multicast: boolean;
-  readonly #id: number;
+export class NativeOutbox extends NativeSideOutbox implements Outbox {
   #audience: AudienceView = NOBODY;
-  #host: Peer = NO_PEER;
   /** Goes with every accept. */
   #chosenIid = 0;
   /** The last `accepted` message, while it can still grow: where its `to` stands, and what it says. */
@@ -49,37 +26,17 @@ export class NativeOutbox implements Outbox {
   /** The promise frame being filled. */
   #promiseLastAt = 0;
 
-  constructor(options: NativeOutboxOptions) {
-    this.#frames = options.frames;
-    this.#link = options.link;
-    this.#peers = options.peers;
-    this.#members = options.members;
-    this.#multicast = options.multicast;
-    this.maxValue = options.maxValue;
-    this.role = options.role;
-    this.#id = options.id;
-  }
-
   setAudience(audience: AudienceView): void {
     this.#audience = audience;
   }
 
-  /** The learner host that session messages go to (client): its address words; any host there listens. */
-  setHost(words: Uint32Array): void {
-    this.#host = this.#peers.pin(Role.host, ALL_IDS, words, portTo(this.#link, words));
-  }
-
-  room(): number {
-    return this.#frames.room();
-  }
-
   prepare(iid: number, ballot: Ballot): void {
-    if (this.#multicast) this.#prepare(EVERYONE, iid, ballot);
-    else for (let aid = 0; aid < this.#members.acceptors.length; aid++) this.prepareTo(aid, iid, ballot);
+    if (this.multicast) this.#prepare(EVERYONE, iid, ballot);
+    else for (let aid = 0; aid < this.members.acceptors.length; aid++) this.prepareTo(aid, iid, ballot);
   }
 
   prepareTo(aid: number, iid: number, ballot: Ballot): void {
-    this.#prepare(this.#members.acceptors[aid]!, iid, ballot);
+    this.#prepare(this.members.acceptors[aid]!, iid, ballot);
   }
 
   accept(
@@ -90,26 +47,38 @@ export class NativeOutbox implements Outbox {
     offset: number,
     length: number,
   ): void {
-    if (this.#multicast) {
+    if (this.multicast) {
       this.#accept(EVERYONE, Role.acceptor | Role.learner, iid, ballot, bytes, offset, length);
       return;
     }
-    for (let aid = 0; aid < this.#members.acceptors.length; aid++) {
-      this.#accept(this.#members.acceptors[aid]!, Role.acceptor, iid, ballot, bytes, offset, length);
+    for (let aid = 0; aid < this.members.acceptors.length; aid++) {
+      this.#accept(this.members.acceptors[aid]!, Role.acceptor, iid, ballot, bytes, offset, length);
     }
   }
 
-  chosen(iid: number, ballot: Ballot, now: boolean): void {
+  chosen(iid: number): void {
     this.#chosenIid = iid;
-    if (!now) return;
-    if (this.#multicast) {
-      this.#chosen(EVERYONE, Role.acceptor | Role.proposer | Role.learner, iid, ballot);
+  }
+
+  heartbeat(iid: number, ballot: Ballot, round: number, leaseMs: number): void {
+    this.#chosenIid = iid;
+    if (this.multicast) {
+      this.#heartbeat(EVERYONE, Role.acceptor | Role.proposer | Role.learner, iid, ballot, round, leaseMs);
       return;
     }
-    const { acceptors, proposers } = this.#members;
-    for (let i = 0; i < acceptors.length; i++) this.#chosen(acceptors[i]!, Role.acceptor, iid, ballot);
+    const { acceptors, proposers } = this.members;
+    for (let i = 0; i < acceptors.length; i++) {
+      this.#heartbeat(acceptors[i]!, Role.acceptor, iid, ballot, round, leaseMs);
+    }
     for (let i = 0; i < proposers.length; i++) {
-      if (i !== this.#id) this.#chosen(proposers[i]!, Role.proposer, iid, ballot);
+      if (i !== this.id) this.#heartbeat(proposers[i]!, Role.proposer, iid, ballot, round, leaseMs);
+    }
+  }
+
+  preVote(round: number, ballot: Ballot): void {
+    const { acceptors } = this.members;
+    for (let i = 0; i < acceptors.length; i++) {
+      this.pairs(acceptors[i]!, Role.acceptor, NativeType.preVote, 0, round, ballot);
     }
   }
 
@@ -125,10 +94,18 @@ export class NativeOutbox implements Outbox {
     assert(false, "promises of the native wire are for a range");
   }
 
-  promiseBegin(to: Peer, ballot: Ballot, life: Life, asked: number, first: number, trimIid: number): boolean {
-    const frames = this.#frames;
+  promiseBegin(
+    to: Peer,
+    ballot: Ballot,
+    life: Life,
+    asked: number,
+    first: number,
+    trimIid: number,
+    standing: Uint8Array,
+  ): boolean {
+    const frames = this.frames;
     // A promise has its frame to itself, so that its records have all the room there is.
-    if (!this.#to(to, Role.proposer, NativeType.promise, 0, 0)) return false;
+    if (!this.to(to, this.peers.role[to]!, NativeType.promise, 0, standing.length)) return false;
     frames.pair(ballot);
     frames.pair(life);
     frames.pair(asked);
@@ -136,6 +113,7 @@ export class NativeOutbox implements Outbox {
     this.#promiseLastAt = frames.position();
     frames.pair(0);
     frames.pair(trimIid);
+    frames.value(standing, 0, standing.length);
     return true;
   }
 
@@ -143,14 +121,15 @@ export class NativeOutbox implements Outbox {
     iid: number,
     valueBallot: Ballot,
     valueLife: Life,
+    flags: number,
     bytes: Uint8Array,
     offset: number,
     length: number,
   ): boolean {
-    const frames = this.#frames;
+    const frames = this.frames;
     const size = messageBytes(NativeType.promiseRecord, length);
     if (frames.roomInFrame() < size) return false;
-    frames.append(NativeType.promiseRecord, 0, size);
+    frames.append(NativeType.promiseRecord, flags, size);
     frames.pair(iid);
     frames.pair(valueBallot);
     frames.pair(valueLife);
@@ -159,14 +138,41 @@ export class NativeOutbox implements Outbox {
   }
 
   promiseEnd(last: number): void {
-    this.#frames.patchPair(this.#promiseLastAt, last);
-    this.#frames.closeLast();
+    this.frames.patchPair(this.#promiseLastAt, last);
+    this.frames.closeLast();
   }
 
   preempted(to: Peer, iid: number, ballot: Ballot): void {
-    if (!this.#to(to, Role.proposer, NativeType.preempted, 0, 0)) return;
-    this.#frames.pair(iid);
-    this.#frames.pair(ballot);
+    this.pairs(to, this.peers.role[to]!, NativeType.preempted, 0, iid, ballot);
+  }
+
+  echo(iid: number, ballot: Ballot, life: Life, round: number): void {
+    if (this.multicast) {
+      this.#echo(EVERYONE, iid, ballot, life, round);
+      return;
+    }
+    const { proposers } = this.members;
+    for (let i = 0; i < proposers.length; i++) this.#echo(proposers[i]!, iid, ballot, life, round);
+  }
+
+  preVoted(to: Peer, round: number, ballot: Ballot, granted: boolean): void {
+    this.pairs(to, Role.proposer, NativeType.preVoted, granted ? 1 : 0, round, ballot);
+  }
+
+  standingAsk(aid: number, nonce: number, standing: Standing): void {
+    if (!this.to(this.members.acceptors[aid]!, Role.acceptor, NativeType.standingAsk, standing, 0)) return;
+    this.frames.pair(nonce);
+  }
+
+  standing(to: Peer, nonce: number, standing: Standing, ballot: Ballot, vector: Uint8Array): void {
+    if (!this.to(to, Role.acceptor, NativeType.standing, standing, vector.length)) return;
+    this.frames.pair(nonce);
+    this.frames.pair(ballot);
+    this.frames.value(vector, 0, vector.length);
+  }
+
+  recover(aid: number, iid: number, ballot: Ballot): void {
+    this.pairs(this.members.acceptors[aid]!, Role.acceptor, NativeType.recover, 0, iid, ballot);
   }
 
   accepted(
@@ -178,13 +184,13 @@ export class NativeOutbox implements Outbox {
     offset: number,
     length: number,
   ): void {
-    if (!this.#multicast) {
+    if (!this.multicast) {
       for (let i = 0; i < this.#audience.count; i++) {
-        this.repeated(this.#audience.peerAt(i), iid, ballot, life, bytes, offset, length);
+        this.repeated(this.#audience.peerAt(i), iid, ballot, life, 0, bytes, offset, length);
       }
       return;
     }
-    const frames = this.#frames;
+    const frames = this.frames;
     const grows =
       this.#rangeAt >= 0 &&
       this.#rangeMessages === frames.messages &&
@@ -197,7 +203,7 @@ export class NativeOutbox implements Outbox {
       return;
     }
     this.#rangeAt = -1;
-    if (!this.#toAll(Role.proposer | Role.learner, NativeType.accepted)) return;
+    if (!this.toAll(Role.proposer | Role.learner, NativeType.accepted)) return;
     frames.pair(iid);
     this.#rangeAt = frames.position();
     frames.pair(iid);
@@ -210,10 +216,10 @@ export class NativeOutbox implements Outbox {
   }
 
   acceptorState(trimIid: number, highestIid: number, flags: number): void {
-    if (this.#multicast) {
-      if (this.#toAll(Role.proposer | Role.learner, NativeType.acceptorState, flags)) {
-        this.#frames.pair(trimIid);
-        this.#frames.pair(highestIid);
+    if (this.multicast) {
+      if (this.toAll(Role.proposer | Role.learner, NativeType.acceptorState, flags)) {
+        this.frames.pair(trimIid);
+        this.frames.pair(highestIid);
       }
       return;
     }
@@ -227,13 +233,13 @@ export class NativeOutbox implements Outbox {
     iid: number,
     ballot: Ballot,
     life: Life,
+    flags: number,
     bytes: Uint8Array,
     offset: number,
     length: number,
-    isChosen = false,
   ): void {
-    if (!this.#to(to, this.#peers.role[to]!, NativeType.acceptedValue, isChosen ? 1 : 0, length)) return;
-    const frames = this.#frames;
+    if (!this.to(to, this.peers.role[to]!, NativeType.acceptedValue, flags, length)) return;
+    const frames = this.frames;
     frames.pair(iid);
     frames.pair(ballot);
     frames.pair(life);
@@ -241,82 +247,40 @@ export class NativeOutbox implements Outbox {
   }
 
   acceptorStateTo(to: Peer, trimIid: number, highestIid: number, flags: number): void {
-    if (!this.#to(to, this.#peers.role[to]!, NativeType.acceptorState, flags, 0)) return;
-    this.#frames.pair(trimIid);
-    this.#frames.pair(highestIid);
+    this.pairs(to, this.peers.role[to]!, NativeType.acceptorState, flags, trimIid, highestIid);
   }
 
   acceptorOk(to: Peer): void {
-    this.#to(to, this.#peers.role[to]!, NativeType.acceptorOk, 0, 0);
+    this.to(to, this.peers.role[to]!, NativeType.acceptorOk, 0, 0);
   }
 
   learnerHi(aid: number): void {
-    this.#to(this.#members.acceptors[aid]!, Role.acceptor, NativeType.learnerHi, 0, 0);
+    this.to(this.members.acceptors[aid]!, Role.acceptor, NativeType.learnerHi, 0, 0);
   }
 
   learnerDel(): void {
-    for (let aid = 0; aid < this.#members.acceptors.length; aid++) {
-      this.#to(this.#members.acceptors[aid]!, Role.acceptor, NativeType.learnerDel, 0, 0);
+    for (let aid = 0; aid < this.members.acceptors.length; aid++) {
+      this.to(this.members.acceptors[aid]!, Role.acceptor, NativeType.learnerDel, 0, 0);
     }
   }
 
   repeat(aid: number, first: number, last: number): void {
-    if (!this.#to(this.#members.acceptors[aid]!, Role.acceptor, NativeType.repeat, 0, 0)) return;
-    this.#frames.pair(first);
-    this.#frames.pair(last);
+    this.pairs(this.members.acceptors[aid]!, Role.acceptor, NativeType.repeat, 0, first, last);
   }
 
-  trim(iid: number): void {
-    for (let aid = 0; aid < this.#members.acceptors.length; aid++) {
-      if (this.#to(this.#members.acceptors[aid]!, Role.acceptor, NativeType.trim, 0, 0))
-        this.#frames.pair(iid);
-    }
-  }
-
-  clientValue(proposerId: number, bytes: Uint8Array, offset: number, length: number, hops: number): void {
-    const proposer = this.#members.proposers[proposerId];
-    assert(proposer !== undefined, "the proposer is configured");
-    if (this.#to(proposer, Role.proposer, NativeType.clientValue, hops, length)) {
-      this.#frames.value(bytes, offset, length);
-    }
-  }
-
-  busy(to: Peer, reason: Busy): void {
-    this.#to(to, this.#peers.role[to]!, NativeType.busy, reason, 0);
-  }
-
-  /** Only where a second process can take the same role and id at all: an UDP address belongs to one process. */
-  claim(uptimeMs: number): void {
-    if (this.#multicast && this.#begin(this.role, this.#id, EVERYONE, NativeType.claim, 0, 0)) {
-      this.#frames.pair(uptimeMs);
-    }
-  }
-
-  sessionOpen(first: number, end: number): void {
-    if (!this.#to(this.#host, Role.host, NativeType.sessionOpen, 0, 0)) return;
-    this.#frames.pair(first);
-    this.#frames.pair(end);
-  }
-
-  sessionOk(to: Peer, connection: number): void {
-    if (this.#to(to, Role.client, NativeType.sessionOk, 0, 0)) this.#frames.word(connection);
-  }
-
-  sessionClose(connection: number): void {
-    if (this.#to(this.#host, Role.host, NativeType.sessionClose, 0, 0)) this.#frames.word(connection);
-  }
-
-  sessionValue(to: Peer, bytes: Uint8Array, offset: number, length: number): void {
-    if (this.#to(to, Role.client, NativeType.sessionValue, 0, length)) {
-      this.#frames.value(bytes, offset, length);
+  trim(iid: number, hasApplications: boolean): void {
+    const flags = hasApplications ? 1 : 0;
+    for (let aid = 0; aid < this.members.acceptors.length; aid++) {
+      if (this.to(this.members.acceptors[aid]!, Role.acceptor, NativeType.trim, flags, 0))
+        this.frames.pair(iid);
     }
   }
 
   #prepare(peer: number, iid: number, ballot: Ballot): void {
-    const toId = peer < 0 ? ALL_IDS : this.#peers.id[peer]!;
-    if (!this.#begin(Role.acceptor, toId, peer, NativeType.prepare, 0, 0)) return;
-    this.#frames.pair(iid);
-    this.#frames.pair(ballot);
+    const toId = peer < 0 ? ALL_IDS : this.peers.id[peer]!;
+    if (!this.begin(Role.acceptor, toId, peer, NativeType.prepare, 0, 0)) return;
+    this.frames.pair(iid);
+    this.frames.pair(ballot);
   }
 
   #accept(
@@ -328,44 +292,30 @@ export class NativeOutbox implements Outbox {
     offset: number,
     length: number,
   ): void {
-    const toId = peer < 0 ? ALL_IDS : this.#peers.id[peer]!;
-    if (!this.#begin(roles, toId, peer, NativeType.accept, 0, length)) return;
-    const frames = this.#frames;
+    const toId = peer < 0 ? ALL_IDS : this.peers.id[peer]!;
+    if (!this.begin(roles, toId, peer, NativeType.accept, 0, length)) return;
+    const frames = this.frames;
     frames.pair(iid);
     frames.pair(ballot);
     frames.pair(this.#chosenIid);
     frames.value(bytes, offset, length);
   }
 
-  #chosen(peer: number, roles: number, iid: number, ballot: Ballot): void {
-    const toId = peer < 0 ? ALL_IDS : this.#peers.id[peer]!;
-    if (!this.#begin(roles, toId, peer, NativeType.chosen, 0, 0)) return;
-    this.#frames.pair(iid);
-    this.#frames.pair(ballot);
+  #heartbeat(peer: number, roles: number, iid: number, ballot: Ballot, round: number, leaseMs: number): void {
+    const toId = peer < 0 ? ALL_IDS : this.peers.id[peer]!;
+    if (!this.begin(roles, toId, peer, NativeType.heartbeat, 0, 0)) return;
+    this.frames.pair(iid);
+    this.frames.pair(ballot);
+    this.frames.pair(round);
+    this.frames.word(leaseMs);
   }
 
-  #to(peer: Peer, role: number, type: NativeType, flags: number, valueLength: number): boolean {
-    assert(peer >= 0, "a message has somebody to go to");
-    return this.#begin(role, this.#peers.id[peer]!, peer, type, flags, valueLength);
+  #echo(peer: number, iid: number, ballot: Ballot, life: Life, round: number): void {
+    const toId = peer < 0 ? ALL_IDS : this.peers.id[peer]!;
+    if (!this.begin(Role.proposer, toId, peer, NativeType.echo, 0, 0)) return;
+    this.frames.pair(iid);
+    this.frames.pair(ballot);
+    this.frames.pair(life);
+    this.frames.pair(round);
   }
-
-  #toAll(roles: number, type: NativeType, flags: number = 0): boolean {
-    return this.#begin(roles, ALL_IDS, EVERYONE, type, flags, 0);
-  }
-
-  #begin(
-    roles: number,
-    toId: number,
-    peer: number,
-    type: NativeType,
-    flags: number,
-    valueLength: number,
-  ): boolean {
-    const length = messageBytes(type, valueLength);
-    return this.#frames.begin(this.role, this.#id, roles, toId, peer, type, flags, length);
-  }
-}
-
-function messageBytes(type: NativeType, valueLength: number): number {
-  return FIXED_BYTES[type]! + ((valueLength + 3) & ~3);
 }

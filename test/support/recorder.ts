@@ -6,7 +6,18 @@ import { type BallotScheme, ballotOwner, ballotRound, NATIVE_BALLOTS } from "../
 import { type Journal, RecordFlag } from "../../src/protocol/journal.ts";
 import type { Application } from "../../src/protocol/learner.ts";
 import type { Outbox } from "../../src/protocol/outbox.ts";
-import { type Ballot, Busy, type Life, MAX_IID, NO_PEER, type Peer } from "../../src/protocol/types.ts";
+import { STANDING_BYTES, StandingVector } from "../../src/protocol/standing.ts";
+import {
+  AckKind,
+  type Ballot,
+  Busy,
+  type Life,
+  MAX_IID,
+  NO_PEER,
+  type Peer,
+  RepeatFlag,
+  Standing,
+} from "../../src/protocol/types.ts";
 
 const LETTERS = "aplc";
 const PEERS_PER_ROLE = 16;
@@ -42,6 +53,24 @@ export interface RecorderOptions {
 /** " hearsay", " chosen", both or nothing. */
 function flagText(flags: number): string {
   return `${flags & RecordFlag.hearsay ? " hearsay" : ""}${flags & RecordFlag.chosen ? " chosen" : ""}`;
+}
+
+function repeatText(flags: number): string {
+  const names = Object.entries(RepeatFlag).filter(([, bit]) => (flags & bit) !== 0);
+  return names.map(([name]) => ` ${name}`).join("");
+}
+
+function standingName(standing: Standing): string {
+  return Object.entries(Standing).find(([, value]) => value === standing)![0];
+}
+
+/** generation/incarnation of each acceptor. */
+export function vectorText(bytes: Uint8Array): string {
+  const vector = new StandingVector(bytes.length / STANDING_BYTES);
+  vector.read(bytes, 0, bytes.length);
+  return [...vector.generations]
+    .map((generation, aid) => `${generation}/${vector.incarnations[aid]}`)
+    .join(",");
 }
 
 export class Recorder implements Outbox {
@@ -123,8 +152,31 @@ export class Recorder implements Outbox {
       `accept iid=${iid}${riding} ballot=${this.ballot(ballot)} value=${textOf(bytes, offset, length)}`,
     );
   }
-  chosen(iid: number, ballot: Ballot, now: boolean): void {
-    if (now) this.#say(`chosen iid=${iid} ballot=${this.ballot(ballot)}`);
+  /** Goes with every accept: nothing of its own. */
+  chosen(_iid: number): void {}
+  heartbeat(iid: number, ballot: Ballot, round: number, leaseMs: number): void {
+    const rest = `${round === 0 ? "" : ` round=${round}`}${leaseMs === 0 ? "" : ` leaseMs=${leaseMs}`}`;
+    this.#say(`heartbeat iid=${iid} ballot=${this.ballot(ballot)}${rest}`);
+  }
+  preVote(round: number, ballot: Ballot): void {
+    this.#say(`preVote round=${round} ballot=${this.ballot(ballot)}`);
+  }
+  echo(iid: number, ballot: Ballot, life: Life, round: number): void {
+    this.#say(`echo iid=${iid} ballot=${this.ballot(ballot)} life=${life} round=${round}`);
+  }
+  preVoted(to: Peer, round: number, ballot: Ballot, granted: boolean): void {
+    const verdict = granted ? "granted" : "refused";
+    this.#say(`preVoted to=${peerName(to)} round=${round} ballot=${this.ballot(ballot)} ${verdict}`);
+  }
+  standingAsk(aid: number, nonce: number, standing: Standing): void {
+    this.#say(`standingAsk to=a${aid} nonce=${nonce} standing=${standingName(standing)}`);
+  }
+  standing(to: Peer, nonce: number, standing: Standing, ballot: Ballot, vector: Uint8Array): void {
+    const who = `to=${peerName(to)} nonce=${nonce} standing=${standingName(standing)}`;
+    this.#say(`standing ${who} ballot=${this.ballot(ballot)} vector=${vectorText(vector)}`);
+  }
+  recover(aid: number, iid: number, ballot: Ballot): void {
+    this.#say(`recover to=a${aid} iid=${iid} ballot=${this.ballot(ballot)}`);
   }
   promise(
     to: Peer,
@@ -141,16 +193,26 @@ export class Recorder implements Outbox {
         : ` valueBallot=${this.ballot(valueBallot)} value=${textOf(bytes, offset, length)}`;
     this.#say(`promise to=${peerName(to)} iid=${iid} ballot=${this.ballot(ballot)}${value}`);
   }
-  promiseBegin(to: Peer, ballot: Ballot, life: Life, asked: number, first: number, trimIid: number): boolean {
+  promiseBegin(
+    to: Peer,
+    ballot: Ballot,
+    life: Life,
+    asked: number,
+    first: number,
+    trimIid: number,
+    standing: Uint8Array,
+  ): boolean {
     this.#recordsLeft = this.#promiseRecords;
     const who = `to=${peerName(to)} ballot=${this.ballot(ballot)} life=${life}`;
-    this.#say(`promise ${who} asked=${asked} first=${first} trim=${trimIid}`);
+    const vector = standing.every((byte) => byte === 0) ? "" : ` vector=${vectorText(standing)}`;
+    this.#say(`promise ${who} asked=${asked} first=${first} trim=${trimIid}${vector}`);
     return true;
   }
   promiseRecord(
     iid: number,
     valueBallot: Ballot,
     valueLife: Life,
+    flags: number,
     bytes: Uint8Array,
     offset: number,
     length: number,
@@ -158,7 +220,7 @@ export class Recorder implements Outbox {
     if (this.#recordsLeft-- === 0) return false;
     const value = textOf(bytes, offset, length);
     this.#say(
-      `  record iid=${iid} valueBallot=${this.ballot(valueBallot)} valueLife=${valueLife} value=${value}`,
+      `  record iid=${iid} valueBallot=${this.ballot(valueBallot)} valueLife=${valueLife}${flagText(flags)} value=${value}`,
     );
     return true;
   }
@@ -189,6 +251,7 @@ export class Recorder implements Outbox {
     iid: number,
     ballot: Ballot,
     life: Life,
+    flags: number,
     bytes: Uint8Array,
     offset: number,
     length: number,
@@ -196,7 +259,7 @@ export class Recorder implements Outbox {
     this.frames--;
     const value = textOf(bytes, offset, length);
     this.#say(
-      `repeated to=${peerName(to)} iid=${iid} ballot=${this.ballot(ballot)} life=${life} value=${value}`,
+      `repeated to=${peerName(to)} iid=${iid} ballot=${this.ballot(ballot)} life=${life}${repeatText(flags)} value=${value}`,
     );
   }
   acceptorStateTo(to: Peer, trimIid: number, highestIid: number, flags: number): void {
@@ -214,8 +277,8 @@ export class Recorder implements Outbox {
   repeat(aid: number, first: number, last: number): void {
     this.#say(`repeat to=a${aid} first=${first} last=${last}`);
   }
-  trim(iid: number): void {
-    this.#say(`trim iid=${iid}`);
+  trim(iid: number, hasApplications: boolean): void {
+    this.#say(`trim iid=${iid}${hasApplications ? "" : " alone"}`);
   }
   clientValue(proposerId: number, bytes: Uint8Array, offset: number, length: number, hops: number): void {
     this.#say(`clientValue to=p${proposerId} hops=${hops} value=${textOf(bytes, offset, length)}`);
@@ -223,6 +286,37 @@ export class Recorder implements Outbox {
   busy(to: Peer, reason: Busy): void {
     const name = Object.entries(Busy).find(([, value]) => value === reason)![0];
     this.#say(`busy to=${peerName(to)} reason=${name}`);
+  }
+  acknowledge(to: Peer, kind: AckKind, session: number, sequence: number, iid: number): void {
+    const name = Object.entries(AckKind).find(([, value]) => value === kind)![0];
+    this.#say(`acknowledge to=${peerName(to)} ${name} session=${session} sequence=${sequence} iid=${iid}`);
+  }
+  readAsk(proposerId: number, nonce: number): void {
+    this.#say(`readAsk to=p${proposerId} nonce=${nonce}`);
+  }
+  readIndex(to: Peer, nonce: number, iid: number, confirmed: boolean): void {
+    this.#say(`readIndex to=${peerName(to)} nonce=${nonce} iid=${iid}${confirmed ? "" : " unconfirmed"}`);
+  }
+  snapshotAsk(kind: number, above: number): void {
+    this.#say(`snapshotAsk kind=${kind} above=${above}`);
+  }
+  snapshotInfo(to: Peer, kind: number, iid: number, size: number, checksum: number): void {
+    this.#say(`snapshotInfo to=${peerName(to)} kind=${kind} iid=${iid} size=${size} checksum=${checksum}`);
+  }
+  snapshotFetch(to: Peer, kind: number, iid: number, position: number, size: number): void {
+    this.#say(`snapshotFetch to=${peerName(to)} kind=${kind} iid=${iid} position=${position} size=${size}`);
+  }
+  snapshotChunk(
+    to: Peer,
+    kind: number,
+    iid: number,
+    position: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    const where = `to=${peerName(to)} kind=${kind} iid=${iid} position=${position}`;
+    this.#say(`snapshotChunk ${where} value=${textOf(bytes, offset, length)}`);
   }
   claim(uptimeMs: number): void {
     this.#say(`claim uptimeMs=${uptimeMs}`);

@@ -12,6 +12,7 @@ import { KERNEL_PAXOS_BALLOTS, NATIVE_BALLOTS } from "../../src/protocol/ballot.
 import { Learner } from "../../src/protocol/learner.ts";
 import { Proposer } from "../../src/protocol/proposer.ts";
 import { Status } from "../../src/protocol/proposer_window.ts";
+import { StandingVector } from "../../src/protocol/standing.ts";
 import { TrimRule } from "../../src/protocol/trim_rule.ts";
 import { type Ballot, MAX_IID, NO_PEER } from "../../src/protocol/types.ts";
 import { peerName, peerOf, Recorder } from "./recorder.ts";
@@ -29,6 +30,8 @@ export interface Section {
   readonly tail: readonly string[];
 }
 
+/** Of three acceptors that nobody has heard of. */
+const STANDING = new StandingVector(3).bytes;
 const TITLE = "=== ";
 const RULE = "----";
 const NOTHING = "(nothing)";
@@ -207,6 +210,7 @@ export class Bench {
     return new Acceptor(
       {
         aid: 0,
+        acceptors: args.number("acceptors", 3),
         perInstance: !this.isNative,
         instances: args.number("instances", 1024),
         bytes: args.number("bytes", 1 << 20),
@@ -228,6 +232,7 @@ export class Bench {
         waitsForStart: ofProposer,
         beginning: 128,
         canTrim: args.has("can-trim"),
+        hasApplications: !ofProposer,
         trimEvery: args.number("trim-every", 100),
         trimBytes: Number.POSITIVE_INFINITY,
       },
@@ -343,12 +348,15 @@ const MESSAGES: Readonly<Record<string, (roles: Roles, args: Args) => void>> = {
         first,
         a.number("last", MAX_IID),
         trim,
+        STANDING,
+        0,
+        STANDING.length,
       );
       for (const record of a.text("records", "").split(",").filter(Boolean)) {
         const [iid, ballot, text] = record.split(":");
         const value = a.like(`record ballot=${ballot} value=${text}`);
         const { bytes, offset, length } = value.value();
-        r.onPromiseRecord(a.peer(), aid, Number(iid), value.ballot(), 1, bytes, offset, length);
+        r.onPromiseRecord(a.peer(), aid, Number(iid), value.ballot(), 1, 0, bytes, offset, length);
       }
       r.onPromiseEnd(a.peer(), aid);
     }
@@ -373,9 +381,18 @@ const MESSAGES: Readonly<Record<string, (roles: Roles, args: Args) => void>> = {
     }
   },
   chosen: (r, a) => r.onChosen(a.peer(), a.number("iid"), a.ballot(), a.number("life", 0)),
+  heartbeat: (r, a) =>
+    r.onHeartbeat(
+      a.peer(),
+      a.number("iid"),
+      a.ballot(),
+      a.number("life", 0),
+      a.number("round", 0),
+      a.number("leaseMs", 0),
+    ),
   preempted: (r, a) => r.onPreempted(a.peer(), a.aids()[0]!, a.number("iid", 1), a.ballot()),
   repeat: (r, a) => r.onRepeat(a.peer(), a.number("first"), a.number("last")),
-  trim: (r, a) => r.onTrim(a.peer(), a.number("iid")),
+  trim: (r, a) => r.onTrim(a.peer(), a.number("iid"), !a.has("alone")),
   state: (r, a) => {
     for (const aid of a.aids()) {
       const flags = (a.has("halfFull") ? 1 : 0) | (a.has("full") ? 2 : 0);

@@ -263,7 +263,14 @@ export class Walk {
     const host = this.#acceptors[aid]!;
     const trimRule = native ? new TrimRule(10_000) : null;
     const acceptor = new Acceptor(
-      { aid, perInstance: !native, instances: WINDOW, bytes: 4 << 16, trimRule },
+      {
+        aid,
+        acceptors: this.#options.acceptors,
+        perInstance: !native,
+        instances: WINDOW,
+        bytes: 4 << 16,
+        trimRule,
+      },
       this.observer.journal(aid),
       host.outbox,
     );
@@ -337,6 +344,7 @@ export class Walk {
         waitsForStart: ofProposer,
         beginning: 128,
         canTrim: !ofProposer && (native || id === 0),
+        hasApplications: !ofProposer,
         trimEvery: 5,
         trimBytes: 1 << 20,
       },

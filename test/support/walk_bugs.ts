@@ -118,13 +118,14 @@ class Adopts extends Roles {
     iid: number,
     valueBallot: Ballot,
     valueLife: Life,
+    flags: number,
     bytes: Uint8Array,
     offset: number,
     length: number,
   ): void {
     const order = this.#order(valueBallot) as Ballot;
     if (order === NO_BALLOT) return;
-    super.onPromiseRecord(from, aid, iid, order, valueLife, bytes, offset, length);
+    super.onPromiseRecord(from, aid, iid, order, valueLife, flags, bytes, offset, length);
   }
 }
 
@@ -155,8 +156,12 @@ class CountsPromises extends Roles {
     first: number,
     last: number,
     trimIid: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
   ): void {
-    super.onPromiseBegin(from, ++this.#promises % 3, ballot, life, asked, first, last, trimIid);
+    const aid = ++this.#promises % 3;
+    super.onPromiseBegin(from, aid, ballot, life, asked, first, last, trimIid, bytes, offset, length);
   }
 
   override onPromiseEnd(from: Peer, _aid: number): void {

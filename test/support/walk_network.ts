@@ -5,7 +5,14 @@
 import type { AudienceView } from "../../src/protocol/audience.ts";
 import type { Outbox } from "../../src/protocol/outbox.ts";
 import type { Receiver } from "../../src/protocol/receiver.ts";
-import { type Ballot, type Busy, type Life, MAX_IID, type Peer } from "../../src/protocol/types.ts";
+import {
+  type Ballot,
+  type Busy,
+  type Life,
+  MAX_IID,
+  type Peer,
+  type Standing,
+} from "../../src/protocol/types.ts";
 
 export interface Flight {
   readonly from: Peer;
@@ -35,9 +42,16 @@ export class WalkOutbox implements Outbox {
   readonly #peers: Peers;
   readonly #pool: Flight[];
   #chosenIid = 0;
-  #promise: { to: Peer; ballot: Ballot; life: Life; asked: number; first: number; trimIid: number } | null =
-    null;
-  #records: (readonly [iid: number, ballot: Ballot, life: Life, bytes: Uint8Array])[] = [];
+  #promise: {
+    readonly to: Peer;
+    readonly ballot: Ballot;
+    readonly life: Life;
+    readonly asked: number;
+    readonly first: number;
+    readonly trimIid: number;
+    readonly standing: Uint8Array;
+  } | null = null;
+  #records: (readonly [iid: number, ballot: Ballot, life: Life, flags: number, bytes: Uint8Array])[] = [];
 
   constructor(native: boolean, from: Peer, peers: Peers, pool: Flight[]) {
     this.#native = native;
@@ -72,12 +86,41 @@ export class WalkOutbox implements Outbox {
       if (this.#native) this.#send(to as Peer, "onChosen", this.#from, this.#chosenIid, ballot, this.life);
     }
   }
-  chosen(iid: number, ballot: Ballot, now: boolean): void {
+  chosen(iid: number): void {
     this.#chosenIid = iid;
-    if (!now || !this.#native) return;
+  }
+  heartbeat(iid: number, ballot: Ballot, round: number, leaseMs: number): void {
+    this.#chosenIid = iid;
+    if (!this.#native) return;
     for (let to = 0; to < this.#everyone(); to++) {
-      if (to !== this.#from) this.#send(to as Peer, "onChosen", this.#from, iid, ballot, this.life);
+      if (to !== this.#from) {
+        this.#send(to as Peer, "onHeartbeat", this.#from, iid, ballot, this.life, round, leaseMs);
+      }
     }
+  }
+  preVote(round: number, ballot: Ballot): void {
+    for (let aid = 0; aid < this.#peers.acceptors; aid++) {
+      this.#send(aid as Peer, "onPreVote", this.#from, round, ballot);
+    }
+  }
+  echo(iid: number, ballot: Ballot, life: Life, round: number): void {
+    for (let id = 0; id < this.#peers.proposers; id++) {
+      const to = (this.#peers.acceptors + id) as Peer;
+      this.#send(to, "onEcho", this.#from, this.#from, iid, ballot, life, round);
+    }
+  }
+  preVoted(to: Peer, round: number, ballot: Ballot, granted: boolean): void {
+    this.#send(to, "onPreVoted", this.#from, this.#from, round, ballot, granted);
+  }
+  standingAsk(aid: number, nonce: number, standing: Standing): void {
+    this.#send(aid as Peer, "onStandingAsk", this.#from, this.#from, nonce, standing, this.life);
+  }
+  standing(to: Peer, nonce: number, standing: Standing, ballot: Ballot, vector: Uint8Array): void {
+    const copy = vector.slice();
+    this.#send(to, "onStanding", this.#from, this.#from, nonce, standing, ballot, copy, 0, copy.length);
+  }
+  recover(aid: number, iid: number, ballot: Ballot): void {
+    this.#send(aid as Peer, "onRecover", this.#from, this.#from, iid, ballot, this.life);
   }
 
   promise(
@@ -92,8 +135,16 @@ export class WalkOutbox implements Outbox {
     const value = bytes.slice(offset, offset + length);
     this.#send(to, "onPromise", this.#from, this.#from, iid, ballot, valueBallot, value, 0, length);
   }
-  promiseBegin(to: Peer, ballot: Ballot, life: Life, asked: number, first: number, trimIid: number): boolean {
-    this.#promise = { to, ballot, life, asked, first, trimIid };
+  promiseBegin(
+    to: Peer,
+    ballot: Ballot,
+    life: Life,
+    asked: number,
+    first: number,
+    trimIid: number,
+    standing: Uint8Array,
+  ): boolean {
+    this.#promise = { to, ballot, life, asked, first, trimIid, standing: standing.slice() };
     this.#records = [];
     return true;
   }
@@ -101,16 +152,17 @@ export class WalkOutbox implements Outbox {
     iid: number,
     valueBallot: Ballot,
     valueLife: Life,
+    flags: number,
     bytes: Uint8Array,
     offset: number,
     length: number,
   ): boolean {
     if (this.#records.length === PROMISE_RECORDS) return false;
-    this.#records.push([iid, valueBallot, valueLife, bytes.slice(offset, offset + length)]);
+    this.#records.push([iid, valueBallot, valueLife, flags, bytes.slice(offset, offset + length)]);
     return true;
   }
   promiseEnd(last: number): void {
-    const { to, ballot, life, asked, first, trimIid } = this.#promise!;
+    const { to, ballot, life, asked, first, trimIid, standing } = this.#promise!;
     const aid = this.#from;
     const records = this.#records;
     this.#pool.push({
@@ -121,9 +173,21 @@ export class WalkOutbox implements Outbox {
         return `range promise of ${aid} at ${ballot}/${life} asked ${asked} first ${first} last ${end}: ${records.map((r) => `${r[0]}@${r[1]}`)}`;
       },
       deliver: (receiver) => {
-        receiver.onPromiseBegin(aid, aid, ballot, life, asked, first, last, trimIid);
-        for (const [iid, valueBallot, valueLife, value] of records) {
-          receiver.onPromiseRecord(aid, aid, iid, valueBallot, valueLife, value, 0, value.length);
+        receiver.onPromiseBegin(
+          aid,
+          aid,
+          ballot,
+          life,
+          asked,
+          first,
+          last,
+          trimIid,
+          standing,
+          0,
+          standing.length,
+        );
+        for (const [iid, valueBallot, valueLife, flags, value] of records) {
+          receiver.onPromiseRecord(aid, aid, iid, valueBallot, valueLife, flags, value, 0, value.length);
         }
         receiver.onPromiseEnd(aid, aid);
       },
@@ -167,13 +231,14 @@ export class WalkOutbox implements Outbox {
     iid: number,
     ballot: Ballot,
     life: Life,
+    flags: number,
     bytes: Uint8Array,
     offset: number,
     length: number,
-    isChosen = false,
   ): void {
     const value = bytes.slice(offset, offset + length);
-    if (isChosen) this.#send(to, "onRepeated", this.#from, this.#from, iid, ballot, life, value, 0, length);
+    const from = this.#from;
+    if (flags !== 0) this.#send(to, "onRepeated", from, from, iid, ballot, life, flags, value, 0, length);
     else this.#send(to, "onAccepted", this.#from, this.#from, iid, 0, ballot, life, value, 0, length);
   }
   acceptorStateTo(to: Peer, trimIid: number, highestIid: number, flags: number): void {
@@ -195,8 +260,10 @@ export class WalkOutbox implements Outbox {
   repeat(aid: number, first: number, last: number): void {
     this.#send(aid as Peer, "onRepeat", this.#from, first, last);
   }
-  trim(iid: number): void {
-    for (let aid = 0; aid < this.#peers.acceptors; aid++) this.#send(aid as Peer, "onTrim", this.#from, iid);
+  trim(iid: number, hasApplications: boolean): void {
+    for (let aid = 0; aid < this.#peers.acceptors; aid++) {
+      this.#send(aid as Peer, "onTrim", this.#from, iid, hasApplications);
+    }
   }
   clientValue(proposerId: number, bytes: Uint8Array, offset: number, length: number, hops: number): void {
     const to = (this.#peers.acceptors + proposerId) as Peer;
@@ -206,6 +273,13 @@ export class WalkOutbox implements Outbox {
 
   // What no core of a walk has a use for.
   busy(_to: Peer, _reason: Busy): void {}
+  acknowledge(): void {}
+  readAsk(): void {}
+  readIndex(): void {}
+  snapshotAsk(): void {}
+  snapshotInfo(): void {}
+  snapshotFetch(): void {}
+  snapshotChunk(): void {}
   claim(): void {}
   sessionOpen(): void {}
   sessionOk(): void {}

@@ -1,0 +1,84 @@
+/**
+ * What an acceptor knows of everybody's generations: of each acceptor the newest generation it heard of, and the incarnation
+ * (the life with which that generation began). It goes with promises and recovery answers, so that whoever counts a
+ * quorum can tell what an acceptor said before it forgot everything (PROTOCOL: birth and amnesia).
+ *
+ * Encoded: for each acceptor, in the order of their ids, generation (4 bytes) and incarnation (8), little-endian.
+ */
+import type { Life } from "./types.ts";
+
+export const STANDING_BYTES = 12;
+const HIGH = 2 ** 32;
+const MAX_HIGH = 2 ** 21;
+
+export class StandingVector {
+  readonly generations: Float64Array;
+  readonly incarnations: Float64Array;
+  /** The encoded form, always up to date. */
+  readonly bytes: Uint8Array;
+  readonly #view: DataView;
+
+  constructor(acceptors: number) {
+    this.generations = new Float64Array(acceptors);
+    this.incarnations = new Float64Array(acceptors);
+    this.bytes = new Uint8Array(acceptors * STANDING_BYTES);
+    this.#view = new DataView(this.bytes.buffer);
+  }
+
+  set(aid: number, generation: number, incarnation: Life): void {
+    this.generations[aid] = generation;
+    this.incarnations[aid] = incarnation;
+    const at = aid * STANDING_BYTES;
+    this.#view.setUint32(at, generation, true);
+    this.#view.setUint32(at + 4, incarnation >>> 0, true);
+    this.#view.setUint32(at + 8, Math.floor(incarnation / HIGH), true);
+  }
+
+  copy(generations: Float64Array, incarnations: Float64Array): void {
+    for (let aid = 0; aid < generations.length; aid++) this.set(aid, generations[aid]!, incarnations[aid]!);
+  }
+
+  /** Takes an encoded vector in; false when it is none of so many acceptors. */
+  read(bytes: Uint8Array, offset: number, length: number): boolean {
+    if (!isStanding(bytes, offset, length, this.generations.length)) return false;
+    for (let aid = 0; aid < this.generations.length; aid++) {
+      const at = offset + aid * STANDING_BYTES;
+      this.set(aid, word(bytes, at), word(bytes, at + 8) * HIGH + word(bytes, at + 4));
+    }
+    return true;
+  }
+
+  /**
+   * Whether what acceptor `aid` said as (generation, incarnation) is outdated by what is known here: it has begun a newer
+   * generation since, or was born a second time.
+   */
+  outdates(aid: number, generation: number, incarnation: Life): boolean {
+    const known = this.generations[aid]!;
+    return (
+      known > generation || (known === generation && known > 0 && this.incarnations[aid] !== incarnation)
+    );
+  }
+
+  /** Takes over what `other` knows better; true when anything was. */
+  merge(other: StandingVector): boolean {
+    let changed = false;
+    for (let aid = 0; aid < this.generations.length; aid++) {
+      if (other.generations[aid]! <= this.generations[aid]!) continue;
+      this.set(aid, other.generations[aid]!, other.incarnations[aid]!);
+      changed = true;
+    }
+    return changed;
+  }
+}
+
+/** Whether the bytes are a vector of so many acceptors, each incarnation a life. */
+export function isStanding(bytes: Uint8Array, offset: number, length: number, acceptors: number): boolean {
+  if (length !== acceptors * STANDING_BYTES) return false;
+  for (let at = offset + 8; at < offset + length; at += STANDING_BYTES)
+    if (word(bytes, at) >= MAX_HIGH) return false;
+  return true;
+}
+
+function word(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
+}

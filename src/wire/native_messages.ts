@@ -1,0 +1,380 @@
+/**
+ * The messages of the native wire: one at a time from words to a call of the receiver. Every number is checked for range; who
+ * may say what is checked against the frame's header.
+ */
+import { type Area, Port } from "../net/link.ts";
+import { isBatch } from "../protocol/batch.ts";
+import { RecordFlag } from "../protocol/journal.ts";
+import type { Receiver } from "../protocol/receiver.ts";
+import { isStanding } from "../protocol/standing.ts";
+import {
+  AckKind,
+  type Ballot,
+  Busy,
+  type Life,
+  MAX_IID,
+  type Peer,
+  RepeatFlag,
+  Role,
+  Standing,
+} from "../protocol/types.ts";
+import { NativeType } from "./native_layout.ts";
+
+const HIGH = 2 ** 32;
+/** Above 53 bits a pair of words is no number of ours. */
+const HIGH_LIMIT = 2 ** 21;
+const BAD = -1;
+
+export class NativeMessages {
+  readonly #words: Uint32Array;
+  readonly #bytes: Uint8Array;
+  readonly #acceptors: number;
+  readonly #maxValue: number;
+  /** Promise records may follow. */
+  #promising = false;
+
+  constructor(area: Area, acceptors: number, maxValue: number) {
+    this.#words = area.words;
+    this.#bytes = area.bytes;
+    this.#acceptors = acceptors;
+    this.#maxValue = maxValue;
+  }
+
+  /** No record of the promise follows; nothing if none was open. */
+  endPromise(receiver: Receiver, from: Peer, aid: number): void {
+    if (!this.#promising) return;
+    this.#promising = false;
+    receiver.onPromiseEnd(from, aid);
+  }
+
+  /** One message whose fields begin at word `at`; false when a number in it is out of range. */
+  decode(
+    type: number,
+    flags: number,
+    at: number,
+    valueLength: number,
+    from: Peer,
+    role: number,
+    id: number,
+    life: Life,
+    port: number,
+    receiver: Receiver,
+  ): boolean {
+    // What only an acceptor (a proposer) may say is checked against the header, whose sender was checked.
+    if (ACCEPTORS_WORD[type] === 1)
+      return (
+        role === Role.acceptor && this.#fromAcceptor(type, flags, at, valueLength, from, id, life, receiver)
+      );
+    if (PROPOSERS_WORD[type] === 1)
+      return role === Role.proposer && this.#fromProposer(type, flags, at, valueLength, from, life, receiver);
+    if (type >= NativeType.snapshotAsk) return this.#snapshot(type, at, valueLength, from, receiver);
+    const bytes = this.#bytes;
+    const first = this.#pair(at);
+    switch (type) {
+      case NativeType.repeat: {
+        const last = this.#pair(at + 2);
+        if (first < 1 || last < first) return false;
+        receiver.onRepeat(from, first, last);
+        return true;
+      }
+      case NativeType.trim:
+        if (first < 0) return false;
+        if (flags > 1) return false;
+        receiver.onTrim(from, first, flags === 1);
+        return true;
+      case NativeType.clientValue:
+        // Whatever gets into the log is delivered everywhere: only whole entries may.
+        if (valueLength === 0 || !isBatch(bytes, (at + 1) << 2, valueLength)) return false;
+        receiver.onClientValue(from, bytes, (at + 1) << 2, valueLength, flags);
+        return true;
+      case NativeType.busy:
+        if (flags < Busy.noQuorum || flags > Busy.notLeader) return false;
+        receiver.onBusy(from, flags as Busy);
+        return true;
+      case NativeType.learnerHi:
+        receiver.onLearnerHi(from);
+        return true;
+      case NativeType.learnerDel:
+        receiver.onLearnerDel(from);
+        return true;
+      case NativeType.readAsk:
+        if (first < 1) return false;
+        receiver.onReadAsk(from, first);
+        return true;
+      case NativeType.claim:
+        if (first < 0) return false;
+        if (port !== Port.self) receiver.onClaim(from, first);
+        return true;
+      case NativeType.sessionOpen: {
+        const end = this.#pair(at + 2);
+        if (first < 0 || end <= first) return false;
+        receiver.onSessionOpen(from, first, end);
+        return true;
+      }
+      case NativeType.sessionOk:
+        receiver.onSessionOk(from, this.#words[at]!);
+        return true;
+      case NativeType.sessionClose:
+        receiver.onSessionClose(from, this.#words[at]!);
+        return true;
+      case NativeType.sessionValue:
+        receiver.onSessionValue(from, bytes, (at + 1) << 2, valueLength);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #fromProposer(
+    type: number,
+    flags: number,
+    at: number,
+    valueLength: number,
+    from: Peer,
+    life: Life,
+    receiver: Receiver,
+  ): boolean {
+    if (type === NativeType.acknowledge) return this.#acknowledge(flags, at, from, receiver);
+    const iid = this.#pair(at);
+    const ballot = this.#pair(at + 2) as Ballot;
+    if (iid < 0) return false;
+    if (type === NativeType.readIndex) {
+      // Its first number is the nonce, its second the instance.
+      if (iid < 1 || ballot < 0 || flags > 1) return false;
+      receiver.onReadIndex(from, iid, ballot, flags === 1);
+      return true;
+    }
+    if (ballot < 1) return false;
+    if (type === NativeType.heartbeat) {
+      const round = this.#pair(at + 4);
+      if (round < 0) return false;
+      receiver.onHeartbeat(from, iid, ballot, life, round, this.#words[at + 6]!);
+      return true;
+    }
+    if (iid < 1) return false;
+    if (type === NativeType.prepare) {
+      receiver.onPrepare(from, iid, ballot, life);
+      return true;
+    }
+    if (type === NativeType.preVote) {
+      receiver.onPreVote(from, iid, ballot);
+      return true;
+    }
+    const chosenIid = this.#pair(at + 4);
+    if (chosenIid < 0 || valueLength > this.#maxValue) return false;
+    receiver.onChosen(from, chosenIid, ballot, life);
+    receiver.onAccept(from, iid, 0, ballot, life, this.#bytes, (at + 7) << 2, valueLength);
+    return true;
+  }
+
+  #acknowledge(flags: number, at: number, from: Peer, receiver: Receiver): boolean {
+    const session = this.#pair(at);
+    const sequence = this.#pair(at + 2);
+    const iid = this.#pair(at + 4);
+    if (session < 1 || sequence < 0 || iid < 0 || flags > AckKind.opened) return false;
+    receiver.onAcknowledge(from, flags as AckKind, session, sequence, iid);
+    return true;
+  }
+
+  #snapshot(type: number, at: number, valueLength: number, from: Peer, receiver: Receiver): boolean {
+    const iid = this.#pair(at);
+    if (iid < 0) return false;
+    if (type === NativeType.snapshotAsk) {
+      receiver.onSnapshotAsk(from, this.#words[at + 2]!, iid);
+      return true;
+    }
+    const position = this.#pair(at + 2);
+    const kind = this.#words[at + 4]!;
+    if (iid < 1 || position < 0) return false;
+    if (type === NativeType.snapshotInfo) {
+      receiver.onSnapshotInfo(from, kind, iid, position, this.#words[at + 5]!);
+    } else if (type === NativeType.snapshotFetch) {
+      receiver.onSnapshotFetch(from, kind, iid, position, this.#words[at + 5]!);
+    } else {
+      const offset = (at + 6) << 2;
+      receiver.onSnapshotChunk(from, kind, iid, position, this.#bytes, offset, valueLength);
+    }
+    return true;
+  }
+
+  #fromAcceptor(
+    type: number,
+    flags: number,
+    at: number,
+    valueLength: number,
+    from: Peer,
+    aid: number,
+    life: Life,
+    receiver: Receiver,
+  ): boolean {
+    if (type === NativeType.acceptorOk) {
+      receiver.onAcceptorOk(from);
+      return true;
+    }
+    const first = this.#pair(at);
+    const second = this.#pair(at + 2);
+    if (first < 0 || second < 0) return false;
+    if (type === NativeType.acceptorState) {
+      receiver.onAcceptorState(from, aid, first, second, flags);
+      return true;
+    }
+    if (type === NativeType.echo) {
+      const leader = this.#pair(at + 4);
+      const round = this.#pair(at + 6);
+      if (second < 1 || leader < 0 || round < 1) return false;
+      receiver.onEcho(from, aid, first, second as Ballot, leader, round);
+      return true;
+    }
+    if (first < 1) return false;
+    if (type >= NativeType.preVoted) {
+      return this.#amongAcceptors(
+        type,
+        flags,
+        at,
+        first,
+        second as Ballot,
+        valueLength,
+        from,
+        aid,
+        life,
+        receiver,
+      );
+    }
+    if (type === NativeType.preempted) {
+      if (second < 1) return false;
+      receiver.onPreempted(from, aid, first, second as Ballot);
+      return true;
+    }
+    if (type === NativeType.accepted) {
+      const ballot = this.#pair(at + 4) as Ballot;
+      const leader = this.#pair(at + 6);
+      if (second < first || ballot < 1 || leader < 0) return false;
+      receiver.onAcceptedRange(from, aid, first, second, ballot, leader);
+      return true;
+    }
+    if (type === NativeType.promise)
+      return this.#promise(at, first as Ballot, second, valueLength, from, aid, receiver);
+    return this.#record(type, flags, at, first, second as Ballot, valueLength, from, aid, receiver);
+  }
+
+  /** One record, in an answer to a repeat or in a promise. */
+  #record(
+    type: number,
+    flags: number,
+    at: number,
+    iid: number,
+    ballot: Ballot,
+    valueLength: number,
+    from: Peer,
+    aid: number,
+    receiver: Receiver,
+  ): boolean {
+    const life = this.#pair(at + 4);
+    if (ballot < 1 || life < 0 || valueLength > this.#maxValue) return false;
+    const bytes = this.#bytes;
+    const offset = (at + 7) << 2;
+    if (type === NativeType.acceptedValue) {
+      if (flags > REPEAT_FLAGS) return false;
+      if (flags === 0) receiver.onAccepted(from, aid, iid, 0, ballot, life, bytes, offset, valueLength);
+      else receiver.onRepeated(from, aid, iid, ballot, life, flags, bytes, offset, valueLength);
+      return true;
+    }
+    if (!this.#promising || flags > RECORD_FLAGS) return false;
+    receiver.onPromiseRecord(from, aid, iid, ballot, life, flags, bytes, offset, valueLength);
+    return true;
+  }
+
+  /** Messages whose first number is a nonce or a round, and those between acceptors. */
+  #amongAcceptors(
+    type: number,
+    flags: number,
+    at: number,
+    first: number,
+    ballot: Ballot,
+    valueLength: number,
+    from: Peer,
+    aid: number,
+    life: Life,
+    receiver: Receiver,
+  ): boolean {
+    if (type === NativeType.preVoted) {
+      if (flags > 1) return false;
+      receiver.onPreVoted(from, aid, first, ballot, flags === 1);
+      return true;
+    }
+    if (type === NativeType.recover) {
+      if (ballot < 1) return false;
+      receiver.onRecover(from, aid, first, ballot, life);
+      return true;
+    }
+    if (flags < Standing.fresh || flags > Standing.voting) return false;
+    if (type === NativeType.standingAsk) {
+      receiver.onStandingAsk(from, aid, first, flags as Standing, life);
+      return true;
+    }
+    const bytes = this.#bytes;
+    const offset = (at + 5) << 2;
+    if (!isStanding(bytes, offset, valueLength, this.#acceptors)) return false;
+    receiver.onStanding(from, aid, first, flags as Standing, ballot, bytes, offset, valueLength);
+    return true;
+  }
+
+  #promise(
+    at: number,
+    ballot: Ballot,
+    life: Life,
+    valueLength: number,
+    from: Peer,
+    aid: number,
+    receiver: Receiver,
+  ): boolean {
+    const bytes = this.#bytes;
+    const offset = (at + 13) << 2;
+    if (!isStanding(bytes, offset, valueLength, this.#acceptors)) return false;
+    const asked = this.#pair(at + 4);
+    const first = this.#pair(at + 6);
+    const last = this.#pair(at + 8);
+    const trimIid = this.#pair(at + 10);
+    if (asked < 1 || first < asked || last < first - 1 || last > MAX_IID || trimIid < 0) return false;
+    this.#promising = true;
+    receiver.onPromiseBegin(from, aid, ballot, life, asked, first, last, trimIid, bytes, offset, valueLength);
+    return true;
+  }
+
+  /** A number of up to 53 bits; −1 when it has more. */
+  #pair(at: number): number {
+    const high = this.#words[at + 1]!;
+    return high < HIGH_LIMIT ? high * HIGH + this.#words[at]! : BAD;
+  }
+}
+
+const ACCEPTORS_WORD = marks([
+  NativeType.promise,
+  NativeType.promiseRecord,
+  NativeType.accepted,
+  NativeType.acceptedValue,
+  NativeType.preempted,
+  NativeType.acceptorState,
+  NativeType.acceptorOk,
+  NativeType.echo,
+  NativeType.preVoted,
+  NativeType.standingAsk,
+  NativeType.standing,
+  NativeType.recover,
+]);
+const PROPOSERS_WORD = marks([
+  NativeType.prepare,
+  NativeType.accept,
+  NativeType.heartbeat,
+  NativeType.preVote,
+  NativeType.acknowledge,
+  NativeType.readIndex,
+]);
+const REPEAT_FLAGS = RepeatFlag.known | RepeatFlag.marked | RepeatFlag.hearsay;
+const RECORD_FLAGS = RecordFlag.hearsay | RecordFlag.chosen;
+
+function marks(types: readonly NativeType[]): Uint8Array {
+  const list = new Uint8Array(256);
+  for (const type of types) list[type] = 1;
+  return list;
+}
