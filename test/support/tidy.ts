@@ -41,6 +41,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   net: ["native/", "protocol/", "config/config.ts", "error.ts", "node:"],
   wire: ["net/", "protocol/", "config/config.ts", "node:buffer"],
   storage: ["protocol/", "config/config.ts", "error.ts", "bun:sqlite", "node:"],
+  kv: ["api/", "error.ts", "node:"],
   // What serves applications is plugged into the node, which does not know it.
   delivery: [
     "protocol/",
@@ -84,7 +85,10 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "bun",
     "node:",
   ],
+  api: ["protocol/", "wire/", "net/", "delivery/", "node/", "config/", "log.ts", "error.ts", "node:"],
   cli: [
+    "api/",
+    "kv/",
     "protocol/",
     "wire/",
     "storage/",

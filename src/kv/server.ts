@@ -1,0 +1,191 @@
+/**
+ * The key-value store over HTTP, on a Unix socket or a TCP port: turns requests into commands and reads of a replica. Holds
+ * no state of its own. What it answers after a write was chosen and applied; what it cannot know it says so (504).
+ */
+import { OutcomeUnknownError, READ_MODES, type ReadMode, type Replicated } from "../api/state_machine.ts";
+import {
+  type Command,
+  type Condition,
+  decodeResult,
+  encodeCommand,
+  MAX_KEY_BYTES,
+  put,
+  type Result,
+  remove,
+  Status,
+} from "./command.ts";
+import type { KvStore } from "./store.ts";
+
+export const KEYS_PATH = "/v1/keys";
+export const STATUS_PATH = "/v1/status";
+/** Header of an answer: the version of the key. */
+export const VERSION_HEADER = "kpaxos-version";
+const LIST_LIMIT = 1000;
+
+export interface KvServerOptions {
+  readonly store: KvStore;
+  readonly replica: Replicated;
+  /** How a read is made when the request does not say. */
+  readonly read: ReadMode;
+  /** Bytes of the largest command that can be submitted. */
+  readonly maxCommandBytes: number;
+  /** What `/v1/status` tells. */
+  readonly status: () => Readonly<Record<string, unknown>>;
+}
+
+/** One key of a list, as JSON has it. */
+export interface ListedKey {
+  readonly key: string;
+  readonly version: number;
+  /** In base64. */
+  readonly value: string;
+}
+
+class BadRequest extends Error {
+  readonly status: number;
+  constructor(message: string, status = 400) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export class KvServer {
+  readonly #options: KvServerOptions;
+
+  constructor(options: KvServerOptions) {
+    this.#options = options;
+  }
+
+  /** Answers one request; never rejects. */
+  readonly fetch = async (request: Request): Promise<Response> => {
+    try {
+      return await this.#answer(request);
+    } catch (error) {
+      if (error instanceof BadRequest) return failure(error.status, error.message);
+      const message = error instanceof Error ? error.message : String(error);
+      return failure(error instanceof OutcomeUnknownError ? 504 : 503, message);
+    }
+  };
+
+  async #answer(request: Request): Promise<Response> {
+    const url = new URL(request.url);
+    const { pathname } = url;
+    if (pathname === STATUS_PATH) return Response.json(this.#options.status());
+    if (pathname === KEYS_PATH && request.method === "GET") return await this.#list(url);
+    if (!pathname.startsWith(`${KEYS_PATH}/`)) throw new BadRequest(`there is nothing at ${pathname}`, 404);
+    const key = keyOf(pathname.slice(KEYS_PATH.length + 1));
+    switch (request.method) {
+      case "GET":
+      case "HEAD":
+        return await this.#get(key, url);
+      case "PUT":
+        return await this.#execute(
+          put(key, new Uint8Array(await request.arrayBuffer()), conditionOf(request, url)),
+        );
+      case "DELETE":
+        return await this.#execute(remove(key, conditionOf(request, url)));
+      default:
+        throw new BadRequest(`${request.method} is not understood`, 405);
+    }
+  }
+
+  async #get(key: string, url: URL): Promise<Response> {
+    await this.#read(url);
+    const entry = this.#options.store.get(key);
+    if (entry === undefined) return failure(404, `no key ${JSON.stringify(key)}`);
+    return new Response(entry.value, { headers: versionHeaders(entry.version) });
+  }
+
+  async #list(url: URL): Promise<Response> {
+    const { searchParams } = url;
+    const limit = Number(searchParams.get("limit") ?? LIST_LIMIT);
+    if (!Number.isInteger(limit) || limit < 1) throw new BadRequest("limit is a whole number from 1");
+    await this.#read(url);
+    const after = searchParams.get("after");
+    const found = this.#options.store.list({
+      prefix: searchParams.get("prefix") ?? "",
+      ...(after === null ? {} : { after }),
+      limit: Math.min(limit, LIST_LIMIT) + 1,
+    });
+    const more = found.length > Math.min(limit, LIST_LIMIT);
+    if (more) found.pop();
+    const keys: ListedKey[] = found.map(([key, { value, version }]) => ({
+      key,
+      version,
+      value: Buffer.from(value).toString("base64"),
+    }));
+    return Response.json({ keys, more });
+  }
+
+  async #read(url: URL): Promise<void> {
+    const given = url.searchParams.get("read") ?? this.#options.read;
+    const mode = READ_MODES.find((one) => one === given);
+    if (mode === undefined) throw new BadRequest(`read is one of ${READ_MODES.join(", ")}`);
+    await this.#options.replica.read(mode);
+  }
+
+  async #execute(command: Command): Promise<Response> {
+    const bytes = encodeCommand(command);
+    const { maxCommandBytes, replica } = this.#options;
+    if (bytes.length > maxCommandBytes) {
+      throw new BadRequest(`key and value are ${bytes.length} bytes, the limit is ${maxCommandBytes}`, 413);
+    }
+    return answerTo(command, decodeResult(await replica.submit(bytes)));
+  }
+}
+
+function answerTo({ key }: Command, { status, version }: Result): Response {
+  switch (status) {
+    case Status.done:
+      return Response.json({ version }, { headers: versionHeaders(version) });
+    case Status.differs:
+      return failure(412, "the condition does not hold", version);
+    case Status.missing:
+      return failure(404, `no key ${JSON.stringify(key)}`);
+    case Status.full:
+      return failure(507, "the store is full", version);
+    case Status.malformed:
+      return failure(400, "the replicas do not understand this command");
+  }
+}
+
+function keyOf(path: string): string {
+  let key: string;
+  try {
+    key = decodeURIComponent(path);
+  } catch {
+    throw new BadRequest("the key is not properly percent-encoded");
+  }
+  const bytes = Buffer.byteLength(key);
+  if (bytes === 0 || bytes > MAX_KEY_BYTES) {
+    throw new BadRequest(`a key has 1 to ${MAX_KEY_BYTES} bytes, this one has ${bytes}`);
+  }
+  return key;
+}
+
+/** `If-Match: "VERSION"` or `*`, `If-None-Match: *`, or `?expect=` with the value wanted, in base64url. */
+function conditionOf(request: Request, url: URL): Condition {
+  const expect = url.searchParams.get("expect");
+  const match = request.headers.get("if-match");
+  const noneMatch = request.headers.get("if-none-match");
+  const given = [expect, match, noneMatch].filter((one) => one !== null);
+  if (given.length > 1) throw new BadRequest("more than one condition is given");
+  if (expect !== null) return { kind: "value", value: new Uint8Array(Buffer.from(expect, "base64url")) };
+  if (noneMatch !== null) {
+    if (noneMatch !== "*") throw new BadRequest("If-None-Match knows only *");
+    return { kind: "absent" };
+  }
+  if (match === null) return { kind: "none" };
+  if (match === "*") return { kind: "present" };
+  const version = /^"(\d{1,15})"$/.exec(match)?.[1];
+  if (version === undefined) throw new BadRequest('If-Match is * or a version in quotes: "3"');
+  return { kind: "version", version: Number(version) };
+}
+
+function versionHeaders(version: number): Record<string, string> {
+  return { [VERSION_HEADER]: `${version}`, etag: `"${version}"` };
+}
+
+function failure(status: number, error: string, version?: number): Response {
+  return Response.json(version === undefined ? { error } : { error, version }, { status });
+}

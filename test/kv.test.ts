@@ -1,0 +1,244 @@
+/**
+ * The key-value store: its commands as bytes, the store against a plain map, and the HTTP interface over a replica that
+ * applies at once.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { OutcomeUnknownError, type Replicated } from "../src/api/state_machine.ts";
+import { KvClient } from "../src/kv/client.ts";
+import {
+  type Command,
+  type Condition,
+  decodeCommand,
+  decodeResult,
+  encodeCommand,
+  Operation,
+  put,
+  remove,
+  Status,
+} from "../src/kv/command.ts";
+import { KvServer } from "../src/kv/server.ts";
+import { KvStore } from "../src/kv/store.ts";
+
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
+const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+const keys = fc.string({ minLength: 1, maxLength: 6, unit: fc.constantFrom("a", "b", "/", "ü", "🙂") });
+const values = fc.uint8Array({ maxLength: 12 });
+const conditions: fc.Arbitrary<Condition> = fc.oneof(
+  { weight: 4, arbitrary: fc.constant<Condition>({ kind: "none" }) },
+  fc.constant<Condition>({ kind: "absent" }),
+  fc.constant<Condition>({ kind: "present" }),
+  fc.nat(3).map((version): Condition => ({ kind: "version", version })),
+  values.map((value): Condition => ({ kind: "value", value })),
+);
+const commands: fc.Arbitrary<Command> = fc.oneof(
+  fc.tuple(keys, values, conditions).map(([key, value, condition]) => put(key, value, condition)),
+  fc.tuple(keys, conditions).map(([key, condition]) => remove(key, condition)),
+);
+
+describe("commands", () => {
+  test("decode what was encoded", () => {
+    fc.assert(
+      fc.property(commands, (command) => {
+        expect(decodeCommand(encodeCommand(command))).toEqual(command);
+      }),
+    );
+  });
+
+  test("whatever is cut off or put behind is no command", () => {
+    fc.assert(
+      fc.property(commands, fc.nat(), (command, cut) => {
+        const bytes = encodeCommand(command);
+        expect(decodeCommand(bytes.subarray(0, cut % bytes.length))).toBeUndefined();
+        expect(decodeCommand(new Uint8Array([...bytes, 0]))).toBeUndefined();
+      }),
+    );
+  });
+
+  test("random bytes never throw", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => void decodeCommand(bytes)),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+/** What the store is meant to be, said once more in the plainest way. */
+class Model {
+  readonly entries = new Map<string, { value: string; version: number }>();
+
+  apply({ operation, key, condition, value }: Command): [Status, number] {
+    const entry = this.entries.get(key);
+    const version = entry?.version ?? 0;
+    const isMet =
+      condition.kind === "none" ||
+      (condition.kind === "absent" && version === 0) ||
+      (condition.kind === "present" && version > 0) ||
+      (condition.kind === "version" && version === condition.version) ||
+      (condition.kind === "value" && entry?.value === `${condition.value}`);
+    if (!isMet) return [Status.differs, version];
+    if (operation === Operation.put) {
+      this.entries.set(key, { value: `${value}`, version: version + 1 });
+      return [Status.done, version + 1];
+    }
+    if (entry === undefined) return [Status.missing, 0];
+    this.entries.delete(key);
+    return [Status.done, 0];
+  }
+}
+
+describe("the store", () => {
+  test("does what a plain map does, also after a snapshot is restored anywhere", () => {
+    fc.assert(
+      fc.property(fc.array(commands, { maxLength: 40 }), fc.nat(40), (list, restoreAt) => {
+        let store = new KvStore();
+        const model = new Model();
+        list.forEach((command, i) => {
+          if (i === restoreAt) {
+            const snapshot = store.snapshot();
+            const { bytes } = store;
+            store = new KvStore();
+            store.restore(snapshot);
+            expect(store.snapshot()).toEqual(snapshot);
+            expect(store.bytes).toBe(bytes);
+          }
+          const { status, version } = decodeResult(store.apply(encodeCommand(command)));
+          expect([status, version]).toEqual(model.apply(command));
+        });
+        const listed = store.list().map(([key, { value, version }]) => [key, `${value}`, version]);
+        const sorted = [...model.entries].sort(([a], [b]) => (a < b ? -1 : 1));
+        expect(listed).toEqual(sorted.map(([key, { value, version }]) => [key, value, version]));
+      }),
+    );
+  });
+
+  test("lists by prefix, behind a key, up to a limit", () => {
+    const store = new KvStore();
+    for (const key of ["b/2", "a/1", "b/1", "c", "b/3", "b"])
+      store.apply(encodeCommand(put(key, bytesOf(key))));
+    const names = (...options: Parameters<KvStore["list"]>): string[] =>
+      store.list(...options).map(([key]) => key);
+    expect(names()).toEqual(["a/1", "b", "b/1", "b/2", "b/3", "c"]);
+    expect(names({ prefix: "b/" })).toEqual(["b/1", "b/2", "b/3"]);
+    expect(names({ prefix: "b/", after: "b/1" })).toEqual(["b/2", "b/3"]);
+    expect(names({ prefix: "b/", after: "a" })).toEqual(["b/1", "b/2", "b/3"]);
+    expect(names({ after: "b/3" })).toEqual(["c"]);
+    expect(names({ limit: 2 })).toEqual(["a/1", "b"]);
+  });
+
+  test("refuses a snapshot that is none of its own, and keeps what it has", () => {
+    const store = new KvStore();
+    store.apply(encodeCommand(put("a", bytesOf("1"))));
+    const snapshot = store.snapshot();
+    expect(() => store.restore(new Uint8Array(3))).toThrow("no snapshot");
+    expect(() => store.restore(snapshot.subarray(0, snapshot.length - 1))).toThrow("ends early");
+    expect(textOf(store.get("a")!.value)).toBe("1");
+  });
+});
+
+describe("over HTTP", () => {
+  const socket = join(tmpdir(), `kpaxos-kv-${process.pid}.sock`);
+  const store = new KvStore();
+  const reads: string[] = [];
+  let trouble: Error | undefined;
+  const replica: Replicated = {
+    submit: async (command) => {
+      if (trouble !== undefined) throw trouble;
+      return store.apply(command);
+    },
+    read: async (mode) => {
+      if (trouble !== undefined) throw trouble;
+      reads.push(mode);
+    },
+  };
+  const kv = new KvServer({
+    store,
+    replica,
+    read: "confirmed",
+    maxCommandBytes: 200,
+    status: () => ({ applied: 7 }),
+  });
+  const client = new KvClient({ socket });
+  let server: Bun.Server<undefined>;
+  beforeAll(() => {
+    server = Bun.serve({ unix: socket, fetch: kv.fetch });
+  });
+  afterAll(async () => {
+    await server.stop(true);
+    rmSync(socket, { force: true });
+  });
+
+  test("put, get, delete, list", async () => {
+    expect(await client.get("k/ey ü")).toBeUndefined();
+    expect(await client.put("k/ey ü", bytesOf("v1"))).toEqual({ done: true, version: 1 });
+    expect(await client.put("k/ey ü", bytesOf(""))).toEqual({ done: true, version: 2 });
+    expect(await client.get("k/ey ü")).toEqual({ value: bytesOf(""), version: 2 });
+    const listed = await Array.fromAsync(client.list("k/"));
+    expect(listed).toEqual([{ key: "k/ey ü", value: bytesOf(""), version: 2 }]);
+    expect(await client.delete("k/ey ü")).toEqual({ done: true, version: 0 });
+    expect(await client.delete("k/ey ü")).toEqual({ done: false, version: 0 });
+    expect(await client.status()).toEqual({ applied: 7 });
+  });
+
+  test("conditions: absent, version, value", async () => {
+    expect(await client.put("c", bytesOf("x"), { absent: true })).toEqual({ done: true, version: 1 });
+    expect(await client.put("c", bytesOf("y"), { absent: true })).toEqual({ done: false, version: 1 });
+    expect(await client.put("c", bytesOf("y"), { version: 2 })).toEqual({ done: false, version: 1 });
+    expect(await client.put("c", bytesOf("y"), { version: 1 })).toEqual({ done: true, version: 2 });
+    expect(await client.delete("c", { value: bytesOf("x") })).toEqual({ done: false, version: 2 });
+    expect(await client.delete("c", { value: bytesOf("y") })).toEqual({ done: true, version: 0 });
+  });
+
+  test("pages: a list of more keys than one answer has", async () => {
+    for (let i = 0; i < 1001; i++)
+      store.apply(encodeCommand(put(`p${`${i}`.padStart(4, "0")}`, bytesOf(`${i}`))));
+    const listed = await Array.fromAsync(client.list("p"));
+    expect(listed.map(({ key }) => Number(key.slice(1)))).toEqual([...Array(1001).keys()]);
+  });
+
+  test("reads are made the way that was asked for", async () => {
+    reads.length = 0;
+    await client.get("a");
+    await client.get("a", "log");
+    await Array.fromAsync(client.list("", "local"));
+    expect(reads.slice(0, 2)).toEqual(["confirmed", "log"]);
+    expect(new Set(reads.slice(2))).toEqual(new Set(["local"]));
+  });
+
+  test("what is wrong is said", async () => {
+    const ask = async (path: string, init: RequestInit = {}): Promise<[number, string]> => {
+      const response = await fetch(`http://kv${path}`, { ...init, unix: socket });
+      return [response.status, ((await response.json()) as { error: string }).error];
+    };
+    expect(await ask("/v1/keys/")).toEqual([400, "a key has 1 to 1024 bytes, this one has 0"]);
+    expect(await ask("/v1/keys/%ff")).toEqual([400, "the key is not properly percent-encoded"]);
+    expect(await ask("/other")).toEqual([404, "there is nothing at /other"]);
+    expect(await ask("/v1/keys/a?read=fast")).toEqual([400, "read is one of log, confirmed, local"]);
+    expect(await ask("/v1/keys?limit=0")).toEqual([400, "limit is a whole number from 1"]);
+    expect(await ask("/v1/keys/a", { method: "POST" })).toEqual([405, "POST is not understood"]);
+    const big = { method: "PUT", body: new Uint8Array(300) };
+    expect(await ask("/v1/keys/a", big)).toEqual([413, "key and value are 309 bytes, the limit is 200"]);
+    const unquoted = { method: "DELETE", headers: { "if-match": "3" } };
+    expect(await ask("/v1/keys/a", unquoted)).toEqual([400, 'If-Match is * or a version in quotes: "3"']);
+  });
+
+  test("trouble: an unknown outcome is not a refusal", async () => {
+    trouble = new OutcomeUnknownError("the command may have been chosen");
+    await expect(client.put("a", bytesOf("1"))).rejects.toThrow("the command may have been chosen");
+    const response = await fetch("http://kv/v1/keys/a", { method: "DELETE", unix: socket });
+    expect(response.status).toBe(504);
+    trouble = new Error("no leader");
+    const other = await fetch("http://kv/v1/keys/a", { unix: socket });
+    expect(other.status).toBe(503);
+    trouble = undefined;
+  });
+
+  test("no server: the error says what to start", async () => {
+    const nobody = new KvClient({ socket: `${socket}.none` });
+    await expect(nobody.get("a")).rejects.toThrow("cannot reach");
+  });
+});
