@@ -164,7 +164,7 @@ interface KeyLine {
 function keyLines(text: string, path: string): KeyLine[] {
   const found: KeyLine[] = [];
   text.split("\n").forEach((line, index) => {
-    const words = line.replace(/#.*$/, "").split(/\s+/).filter(Boolean);
+    const words = line.split("#", 1)[0]!.split(/\s+/).filter(Boolean);
     if (words.length === 0) return;
     const key = words.length === 2 && words[0] === WORD ? decodeKey(words[1]!) : undefined;
     const place = `${path}:${index + 1}`;
