@@ -52,6 +52,7 @@ export interface Receiver {
     offset: number,
     length: number,
   ): void;
+  /** The frame is read. Not called when a record of it was refused: without it the frame says nothing. */
   onPromiseEnd(from: Peer, aid: number): void;
   /** Phase 2a. `promiseIid` ≠ 0: the accept is a prepare for that instance too (Kernel_Paxos wire). */
   onAccept(

@@ -210,14 +210,13 @@ export class NativeWire implements Wire {
       const fixed = FIXED_BYTES[type]!;
       const next = at + (length >>> 2);
       let valueLength = 0;
-      if (fixed === 0 || length < fixed || (length & 3) !== 0 || next > end)
-        return this.#malformed(receiver, from, id);
+      if (fixed === 0 || length < fixed || (length & 3) !== 0 || next > end) return this.#malformed();
       if (HAS_VALUE[type] === 1) {
         valueLength = words[at + (fixed >>> 2) - 1]!;
         if (valueLength > length - fixed || ((valueLength + 3) & ~3) !== length - fixed) {
-          return this.#malformed(receiver, from, id);
+          return this.#malformed();
         }
-      } else if (length !== fixed) return this.#malformed(receiver, from, id);
+      } else if (length !== fixed) return this.#malformed();
       this.counters.messagesIn++;
       if (type !== NativeType.promiseRecord) messages.endPromise(receiver, from, id);
       const ok = messages.decode(
@@ -232,14 +231,17 @@ export class NativeWire implements Wire {
         port,
         receiver,
       );
-      if (!ok) this.counters.badField++;
+      if (!ok) {
+        this.counters.badField++;
+        messages.voidPromise();
+      }
       at = next;
     }
     messages.endPromise(receiver, from, id);
   }
 
-  #malformed(receiver: Receiver, from: Peer, id: number): void {
+  #malformed(): void {
     this.counters.malformed++;
-    this.#decoder.endPromise(receiver, from, id);
+    this.#decoder.voidPromise();
   }
 }

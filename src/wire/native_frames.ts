@@ -84,12 +84,7 @@ export class NativeFrames {
     assert(length <= this.maxMessage, "a message fits a frame");
     const source = (id << 8) | role;
     const target = (toId << 8) | roles;
-    let frame = this.#open - 1;
-    while (
-      frame >= 0 &&
-      (this.#peer[frame] !== peer || this.#source[frame] !== source || this.#target[frame] !== target)
-    )
-      frame--;
+    let frame = this.#find(source, target, peer);
     if (frame >= 0 && this.#used[frame]! + length > this.#limit) {
       this.#close(frame);
       frame = -1;
@@ -157,6 +152,12 @@ export class NativeFrames {
     return this.#words[position + 1]! * HIGH + this.#words[position]!;
   }
 
+  /** Closes the frame that is open for a destination, if any: the next message begins one of its own. */
+  closeTo(role: number, id: number, roles: number, toId: number, peer: number): void {
+    const frame = this.#find((id << 8) | role, (toId << 8) | roles, peer);
+    if (frame >= 0) this.#close(frame);
+  }
+
   /** Closes the frame of the last message: nothing is added to it any more. */
   closeLast(): void {
     if (this.#frame >= 0) this.#close(this.#frame);
@@ -166,6 +167,16 @@ export class NativeFrames {
   /** Closes all open frames. */
   seal(): void {
     for (let frame = this.#open - 1; frame >= 0; frame--) this.#close(frame);
+  }
+
+  #find(source: number, target: number, peer: number): number {
+    let frame = this.#open - 1;
+    while (
+      frame >= 0 &&
+      (this.#peer[frame] !== peer || this.#source[frame] !== source || this.#target[frame] !== target)
+    )
+      frame--;
+    return frame;
   }
 
   #close(frame: number): void {

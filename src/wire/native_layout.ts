@@ -9,6 +9,7 @@
  * one first; a value is its length in one word and its bytes, padded with zeros to 4.
  */
 import { MAC_BYTES } from "../net/link.ts";
+import { Role } from "../protocol/types.ts";
 
 export const NATIVE_MAGIC = 0x6b;
 export const NATIVE_VERSION = 2;
@@ -57,7 +58,12 @@ export const NativeType = {
 export type NativeType = (typeof NativeType)[keyof typeof NativeType];
 export type NativeName = keyof typeof NativeType;
 
+/** Who has a learner core, or talks to a proposer: all but acceptors. */
+const OTHERS = Role.proposer | Role.learner | Role.client | Role.host;
+
 interface MessageLayout {
+  /** Role bits: who may say it. */
+  readonly from: number;
   /** Fields in order: name and how many words it takes. */
   readonly fields: readonly (readonly [name: string, words: 1 | 2])[];
   /** A value follows the fields. */
@@ -69,6 +75,7 @@ interface MessageLayout {
 /** Every message as data: lengths are checked against it, and `kpaxos frame` shows frames with it. */
 export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
   prepare: {
+    from: Role.proposer,
     fields: [
       ["iid", 2],
       ["ballot", 2],
@@ -76,6 +83,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     value: false,
   },
   promise: {
+    from: Role.acceptor,
     fields: [
       ["ballot", 2],
       ["life", 2],
@@ -87,6 +95,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     value: true,
   },
   promiseRecord: {
+    from: Role.acceptor,
     fields: [
       ["iid", 2],
       ["valueBallot", 2],
@@ -96,6 +105,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     flags: "record",
   },
   accept: {
+    from: Role.proposer,
     fields: [
       ["iid", 2],
       ["ballot", 2],
@@ -104,6 +114,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     value: true,
   },
   accepted: {
+    from: Role.acceptor,
     fields: [
       ["first", 2],
       ["last", 2],
@@ -113,6 +124,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     value: false,
   },
   acceptedValue: {
+    from: Role.acceptor,
     fields: [
       ["iid", 2],
       ["ballot", 2],
@@ -122,6 +134,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     flags: "repeat",
   },
   preempted: {
+    from: Role.acceptor,
     fields: [
       ["iid", 2],
       ["ballot", 2],
@@ -129,14 +142,16 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     value: false,
   },
   repeat: {
+    from: OTHERS,
     fields: [
       ["first", 2],
       ["last", 2],
     ],
     value: false,
   },
-  trim: { fields: [["iid", 2]], value: false, flags: "hasApplications" },
+  trim: { from: OTHERS, fields: [["iid", 2]], value: false, flags: "hasApplications" },
   acceptorState: {
+    from: Role.acceptor,
     fields: [
       ["trimIid", 2],
       ["highestIid", 2],
@@ -144,13 +159,14 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     value: false,
     flags: "state",
   },
-  clientValue: { fields: [], value: true, flags: "hops" },
-  busy: { fields: [], value: false, flags: "reason" },
-  learnerHi: { fields: [], value: false },
-  learnerDel: { fields: [], value: false },
-  acceptorOk: { fields: [], value: false },
-  claim: { fields: [["uptimeMs", 2]], value: false },
+  clientValue: { from: OTHERS, fields: [], value: true, flags: "hops" },
+  busy: { from: Role.proposer, fields: [], value: false, flags: "reason" },
+  learnerHi: { from: OTHERS, fields: [], value: false },
+  learnerDel: { from: OTHERS, fields: [], value: false },
+  acceptorOk: { from: Role.acceptor, fields: [], value: false },
+  claim: { from: Role.acceptor | OTHERS, fields: [["uptimeMs", 2]], value: false },
   heartbeat: {
+    from: Role.proposer,
     fields: [
       ["iid", 2],
       ["ballot", 2],
@@ -160,16 +176,18 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     value: false,
   },
   sessionOpen: {
+    from: Role.client,
     fields: [
       ["first", 2],
       ["end", 2],
     ],
     value: false,
   },
-  sessionOk: { fields: [["connection", 1]], value: false },
-  sessionClose: { fields: [["connection", 1]], value: false },
-  sessionValue: { fields: [], value: true },
+  sessionOk: { from: Role.host, fields: [["connection", 1]], value: false },
+  sessionClose: { from: Role.client, fields: [["connection", 1]], value: false },
+  sessionValue: { from: Role.host, fields: [], value: true },
   echo: {
+    from: Role.acceptor,
     fields: [
       ["iid", 2],
       ["ballot", 2],
@@ -179,6 +197,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     value: false,
   },
   preVote: {
+    from: Role.proposer,
     fields: [
       ["round", 2],
       ["ballot", 2],
@@ -186,6 +205,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     value: false,
   },
   preVoted: {
+    from: Role.acceptor,
     fields: [
       ["round", 2],
       ["ballot", 2],
@@ -193,8 +213,9 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     value: false,
     flags: "granted",
   },
-  standingAsk: { fields: [["nonce", 2]], value: false, flags: "standing" },
+  standingAsk: { from: Role.acceptor, fields: [["nonce", 2]], value: false, flags: "standing" },
   standing: {
+    from: Role.acceptor,
     fields: [
       ["nonce", 2],
       ["ballot", 2],
@@ -203,6 +224,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     flags: "standing",
   },
   recover: {
+    from: Role.acceptor,
     fields: [
       ["iid", 2],
       ["ballot", 2],
@@ -210,6 +232,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     value: false,
   },
   acknowledge: {
+    from: Role.proposer,
     fields: [
       ["session", 2],
       ["sequence", 2],
@@ -218,8 +241,9 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     value: false,
     flags: "kind",
   },
-  readAsk: { fields: [["nonce", 2]], value: false },
+  readAsk: { from: OTHERS, fields: [["nonce", 2]], value: false },
   readIndex: {
+    from: Role.proposer,
     fields: [
       ["nonce", 2],
       ["iid", 2],
@@ -228,6 +252,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     flags: "confirmed",
   },
   snapshotAsk: {
+    from: OTHERS,
     fields: [
       ["above", 2],
       ["kind", 1],
@@ -235,6 +260,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     value: false,
   },
   snapshotInfo: {
+    from: OTHERS,
     fields: [
       ["iid", 2],
       ["size", 2],
@@ -244,6 +270,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     value: false,
   },
   snapshotFetch: {
+    from: OTHERS,
     fields: [
       ["iid", 2],
       ["position", 2],
@@ -253,6 +280,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     value: false,
   },
   snapshotChunk: {
+    from: OTHERS,
     fields: [
       ["iid", 2],
       ["position", 2],
@@ -267,6 +295,8 @@ export const NATIVE_NAMES: readonly (NativeName | undefined)[] = names();
 export const FIXED_BYTES: Uint16Array = fixedBytes();
 /** 1 where a value follows. */
 export const HAS_VALUE: Uint8Array = hasValue();
+/** Role bits: who may say a message of each type. */
+export const SPEAKERS: Uint8Array = speakers();
 
 /**
  * What a frame carries besides the value of its single accept or promise record. A MAC is counted with and without keys: a
@@ -298,4 +328,12 @@ function hasValue(): Uint8Array {
     flags[NativeType[name]] = NATIVE_MESSAGES[name].value ? 1 : 0;
   }
   return flags;
+}
+
+function speakers(): Uint8Array {
+  const roles = new Uint8Array(256);
+  for (const name of Object.keys(NATIVE_MESSAGES) as NativeName[]) {
+    roles[NativeType[name]] = NATIVE_MESSAGES[name].from;
+  }
+  return roles;
 }

@@ -17,8 +17,9 @@ import {
   RepeatFlag,
   Role,
   Standing,
+  StateFlag,
 } from "../protocol/types.ts";
-import { NativeType } from "./native_layout.ts";
+import { NativeType, SPEAKERS } from "./native_layout.ts";
 
 const HIGH = 2 ** 32;
 /** Above 53 bits a pair of words is no number of ours. */
@@ -47,7 +48,15 @@ export class NativeMessages {
     receiver.onPromiseEnd(from, aid);
   }
 
-  /** One message whose fields begin at word `at`; false when a number in it is out of range. */
+  /**
+   * The promise being read is not whole: its end is never told, so that it counts for nothing. A record left out would
+   * read as "nothing was accepted there".
+   */
+  voidPromise(): void {
+    this.#promising = false;
+  }
+
+  /** One message whose fields begin at word `at`; false when a number in it is out of range, or its sender may not say it. */
   decode(
     type: number,
     flags: number,
@@ -60,14 +69,14 @@ export class NativeMessages {
     port: number,
     receiver: Receiver,
   ): boolean {
-    // What only an acceptor (a proposer) may say is checked against the header, whose sender was checked.
-    if (ACCEPTORS_WORD[type] === 1)
-      return (
-        role === Role.acceptor && this.#fromAcceptor(type, flags, at, valueLength, from, id, life, receiver)
-      );
-    if (PROPOSERS_WORD[type] === 1)
-      return role === Role.proposer && this.#fromProposer(type, flags, at, valueLength, from, life, receiver);
-    if (type >= NativeType.snapshotAsk) return this.#snapshot(type, at, valueLength, from, receiver);
+    // Who may say it is checked against the header, whose sender was checked.
+    const speakers = SPEAKERS[type]!;
+    if ((speakers & role) === 0) return false;
+    if (speakers === Role.acceptor)
+      return this.#fromAcceptor(type, flags, at, valueLength, from, id, life, receiver);
+    if (speakers === Role.proposer)
+      return this.#fromProposer(type, flags, at, valueLength, from, life, receiver);
+    if (type >= NativeType.snapshotAsk) return this.#snapshot(type, at, valueLength, from, port, receiver);
     const bytes = this.#bytes;
     const first = this.#pair(at);
     switch (type) {
@@ -78,18 +87,13 @@ export class NativeMessages {
         return true;
       }
       case NativeType.trim:
-        if (first < 0) return false;
-        if (flags > 1) return false;
+        if (first < 0 || flags > 1) return false;
         receiver.onTrim(from, first, flags === 1);
         return true;
       case NativeType.clientValue:
         // Whatever gets into the log is delivered everywhere: only whole entries may.
-        if (valueLength === 0 || !isBatch(bytes, (at + 1) << 2, valueLength)) return false;
+        if (flags > 1 || valueLength === 0 || !isBatch(bytes, (at + 1) << 2, valueLength)) return false;
         receiver.onClientValue(from, bytes, (at + 1) << 2, valueLength, flags);
-        return true;
-      case NativeType.busy:
-        if (flags < Busy.noQuorum || flags > Busy.notLeader) return false;
-        receiver.onBusy(from, flags as Busy);
         return true;
       case NativeType.learnerHi:
         receiver.onLearnerHi(from);
@@ -135,6 +139,11 @@ export class NativeMessages {
     receiver: Receiver,
   ): boolean {
     if (type === NativeType.acknowledge) return this.#acknowledge(flags, at, from, receiver);
+    if (type === NativeType.busy) {
+      if (flags < Busy.noQuorum || flags > Busy.notLeader) return false;
+      receiver.onBusy(from, flags as Busy);
+      return true;
+    }
     const iid = this.#pair(at);
     const ballot = this.#pair(at + 2) as Ballot;
     if (iid < 0) return false;
@@ -176,16 +185,24 @@ export class NativeMessages {
     return true;
   }
 
-  #snapshot(type: number, at: number, valueLength: number, from: Peer, receiver: Receiver): boolean {
+  #snapshot(
+    type: number,
+    at: number,
+    valueLength: number,
+    from: Peer,
+    port: number,
+    receiver: Receiver,
+  ): boolean {
     const iid = this.#pair(at);
     if (iid < 0) return false;
     if (type === NativeType.snapshotAsk) {
-      receiver.onSnapshotAsk(from, this.#words[at + 2]!, iid);
+      // A multicast comes back to its sender, which has no snapshot that it lacks.
+      if (port !== Port.self) receiver.onSnapshotAsk(from, this.#words[at + 2]!, iid);
       return true;
     }
     const position = this.#pair(at + 2);
     const kind = this.#words[at + 4]!;
-    if (iid < 1 || position < 0) return false;
+    if (iid < 1 || position < 0 || valueLength > this.#maxValue) return false;
     if (type === NativeType.snapshotInfo) {
       receiver.onSnapshotInfo(from, kind, iid, position, this.#words[at + 5]!);
     } else if (type === NativeType.snapshotFetch) {
@@ -212,9 +229,15 @@ export class NativeMessages {
       return true;
     }
     const first = this.#pair(at);
+    if (type === NativeType.standingAsk) {
+      if (first < 1 || flags < Standing.fresh || flags > Standing.voting) return false;
+      receiver.onStandingAsk(from, aid, first, flags as Standing, life);
+      return true;
+    }
     const second = this.#pair(at + 2);
     if (first < 0 || second < 0) return false;
     if (type === NativeType.acceptorState) {
+      if (flags > STATE_FLAGS) return false;
       receiver.onAcceptorState(from, aid, first, second, flags);
       return true;
     }
@@ -279,7 +302,7 @@ export class NativeMessages {
       else receiver.onRepeated(from, aid, iid, ballot, life, flags, bytes, offset, valueLength);
       return true;
     }
-    if (!this.#promising || flags > RECORD_FLAGS) return false;
+    if (flags > RECORD_FLAGS || !this.#promising) return false;
     receiver.onPromiseRecord(from, aid, iid, ballot, life, flags, bytes, offset, valueLength);
     return true;
   }
@@ -308,10 +331,6 @@ export class NativeMessages {
       return true;
     }
     if (flags < Standing.fresh || flags > Standing.voting) return false;
-    if (type === NativeType.standingAsk) {
-      receiver.onStandingAsk(from, aid, first, flags as Standing, life);
-      return true;
-    }
     const bytes = this.#bytes;
     const offset = (at + 5) << 2;
     if (!isStanding(bytes, offset, valueLength, this.#acceptors)) return false;
@@ -348,33 +367,6 @@ export class NativeMessages {
   }
 }
 
-const ACCEPTORS_WORD = marks([
-  NativeType.promise,
-  NativeType.promiseRecord,
-  NativeType.accepted,
-  NativeType.acceptedValue,
-  NativeType.preempted,
-  NativeType.acceptorState,
-  NativeType.acceptorOk,
-  NativeType.echo,
-  NativeType.preVoted,
-  NativeType.standingAsk,
-  NativeType.standing,
-  NativeType.recover,
-]);
-const PROPOSERS_WORD = marks([
-  NativeType.prepare,
-  NativeType.accept,
-  NativeType.heartbeat,
-  NativeType.preVote,
-  NativeType.acknowledge,
-  NativeType.readIndex,
-]);
 const REPEAT_FLAGS = RepeatFlag.known | RepeatFlag.marked | RepeatFlag.hearsay;
 const RECORD_FLAGS = RecordFlag.hearsay | RecordFlag.chosen;
-
-function marks(types: readonly NativeType[]): Uint8Array {
-  const list = new Uint8Array(256);
-  for (const type of types) list[type] = 1;
-  return list;
-}
+const STATE_FLAGS = StateFlag.halfFull | StateFlag.full;

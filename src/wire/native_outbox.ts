@@ -104,8 +104,10 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
     standing: Uint8Array,
   ): boolean {
     const frames = this.frames;
+    const role = this.peers.role[to]!;
     // A promise has its frame to itself, so that its records have all the room there is.
-    if (!this.to(to, this.peers.role[to]!, NativeType.promise, 0, standing.length)) return false;
+    frames.closeTo(this.role, this.id, role, this.peers.id[to]!, to);
+    if (!this.to(to, role, NativeType.promise, 0, standing.length)) return false;
     frames.pair(ballot);
     frames.pair(life);
     frames.pair(asked);

@@ -81,7 +81,6 @@ export class NativeSideOutbox {
     this.pairs(to, this.peers.role[to]!, NativeType.readIndex, confirmed ? 1 : 0, nonce, iid);
   }
 
-  /** The asker is one of those it asks; it has nothing to answer itself with. */
   snapshotAsk(kind: number, above: number): void {
     if (this.multicast) {
       this.#snapshotAsk(EVERYONE, Role.learner | Role.proposer, kind, above);

@@ -95,7 +95,11 @@ export function encodeNativeText(fields: FrameFields): { payload: Uint8Array } |
   if (refusal !== undefined) return refusal;
   let at = HEADER_BYTES;
   payload[at] = type;
-  payload[at + 1] = Number(layout.flags === undefined ? 0 : (fields[layout.flags] ?? 0));
+  const flags = Number(layout.flags === undefined ? 0 : (fields[layout.flags] ?? 0));
+  if (!Number.isInteger(flags) || flags < 0 || flags > 255) {
+    return { error: `${layout.flags} must be a whole number from 0 to 255` };
+  }
+  payload[at + 1] = flags;
   payload[at + 2] = size & 0xff;
   payload[at + 3] = size >> 8;
   at += 4;
