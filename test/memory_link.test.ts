@@ -206,3 +206,58 @@ test("the queue is a queue: earliest first, equal times in order of sending", ()
     }),
   );
 });
+
+describe("places", () => {
+  test("what is under way to a place reaches the link that is opened there next; what came meanwhile is lost", () => {
+    const net = network({ leastDelayUs: 100, mostDelayUs: 100 });
+    const a = net.open({ address: mac(1), place: 1 });
+    const first = net.open({ address: mac(2), place: 2 });
+    send(a, mac(2), Port.wire, payload(1));
+    net.deliver(60);
+    send(a, mac(2), Port.wire, payload(2));
+    first.close();
+    net.deliver(120);
+    const second = net.open({ address: mac(2), place: 2 });
+    net.deliver(1000);
+    expect(firsts(receive(second))).toEqual([2]);
+    expect(() => net.open({ address: mac(3), place: 2 })).toThrow();
+  });
+
+  test("cuts and worse ways hold for places, whoever is there", () => {
+    const net = network();
+    const a = net.open({ address: mac(1), place: 1 });
+    net.cutPlaces(1, 2);
+    const b = net.open({ address: mac(2), place: 2 });
+    const c = net.open({ address: mac(3), place: 3 });
+    send(a, GROUP, Port.wire, payload(1));
+    expect([b, c].map((link) => receive(link).length)).toEqual([0, 1]);
+    net.heal();
+    net.worsen(1, 3, { ...NO_FAULTS, loss: 1 });
+    send(a, GROUP, Port.wire, payload(1));
+    expect([b, c].map((link) => receive(link).length)).toEqual([1, 0]);
+    net.worsen(1, 3);
+    send(a, GROUP, Port.wire, payload(1));
+    expect([b, c].map((link) => receive(link).length)).toEqual([1, 1]);
+  });
+
+  test("stale frames come, much later", () => {
+    const net = network({ stale: 1, staleUs: 5_000_000 });
+    const [a, b] = three(net);
+    for (let i = 0; i < 20; i++) send(a, mac(2), Port.wire, payload(i));
+    net.deliver(100_000);
+    expect(receive(b).length).toBeLessThan(5);
+    net.deliver(5_000_001);
+    expect(net.counters.stale).toBe(20);
+  });
+
+  test("the digest follows from what was sent", () => {
+    const digest = (byte: number): number => {
+      const net = network();
+      const [a] = three(net);
+      send(a, mac(2), Port.wire, payload(byte));
+      return net.digest;
+    };
+    expect(digest(1)).toBe(digest(1));
+    expect(digest(1)).not.toBe(digest(2));
+  });
+});

@@ -35,6 +35,9 @@ export interface Faults {
   /** The copy takes up to `lateUs` longer: later ones overtake it. */
   readonly reordering: number;
   readonly lateUs: number;
+  /** The copy takes up to `staleUs` longer: by then the world has changed, and whom it is for may have restarted. */
+  readonly stale: number;
+  readonly staleUs: number;
   /** How long every copy takes, drawn evenly. */
   readonly leastDelayUs: number;
   readonly mostDelayUs: number;
@@ -46,11 +49,18 @@ export const NO_FAULTS: Faults = {
   corruption: 0,
   reordering: 0,
   lateUs: 0,
+  stale: 0,
+  staleUs: 0,
   leastDelayUs: 0,
   mostDelayUs: 0,
 };
 
 export interface MemoryLinkOptions {
+  /**
+   * Where the link is: cuts and faults of single ways hold for places, and what is under way to a place reaches the link that is
+   * opened there next. At most one open link a place. Default: a place of its own.
+   */
+  readonly place?: number;
   /** The link's MAC, as address words (`link.ts`). */
   readonly address: Uint32Array;
   readonly rxSlots?: number;
@@ -66,17 +76,25 @@ export interface MemoryLinkOptions {
 
 /** An Ethernet frame has at least so much payload. */
 const LEAST_PAYLOAD = 46;
-const LINKS_LIMIT = 2 ** 20;
+const PLACES_LIMIT = 2 ** 20;
+/** Places that nobody has named lie behind those that somebody has. */
+const OWN_PLACES = 2 ** 19;
 
 export class MemoryNetwork {
   faults: Faults;
   nowUs = 0;
   /** What the faults did, in copies of frames. */
-  readonly counters = { lost: 0, duplicated: 0, corrupted: 0, late: 0, cut: 0 };
+  readonly counters = { lost: 0, duplicated: 0, corrupted: 0, late: 0, stale: 0, cut: 0 };
+  /** Follows from every frame sent, its sender and its time: runs with the same digest were the same. */
+  digest = 0;
   readonly #random: () => number;
   readonly #links: MemoryLink[] = [];
-  /** Pairs (from, to) of links that are cut. */
+  /** Ways (from, to) between places that are cut. */
   readonly #cuts = new Set<number>();
+  /** Ways that have faults of their own. */
+  readonly #ways = new Map<number, Faults>();
+  /** What was under way to places where no link is open now. */
+  readonly #parked = new Map<number, FrameQueue>();
   #opened = 0;
   #sent = 0;
 
@@ -87,8 +105,14 @@ export class MemoryNetwork {
   }
 
   open(options: MemoryLinkOptions): MemoryLink {
-    assert(this.#opened < LINKS_LIMIT, "links are numbered");
-    const link = new MemoryLink(this, this.#opened++, options);
+    const place = options.place ?? OWN_PLACES + this.#opened;
+    assert(place < PLACES_LIMIT, "places are numbered");
+    assert(!this.#links.some((link) => link.place === place), "one link a place");
+    this.#opened++;
+    const parked = this.#parked.get(place);
+    this.#parked.delete(place);
+    parked?.dropUntil(this.nowUs);
+    const link = new MemoryLink(this, place, options, parked);
     this.#links.push(link);
     return link;
   }
@@ -108,7 +132,18 @@ export class MemoryNetwork {
 
   /** From now on nothing goes from one link to the other in this direction; what is under way arrives. */
   cut(from: MemoryLink, to: MemoryLink): void {
-    this.#cuts.add(from.number * LINKS_LIMIT + to.number);
+    this.cutPlaces(from.place, to.place);
+  }
+
+  /** The same of places, whether a link is open there or not. */
+  cutPlaces(from: number, to: number): void {
+    this.#cuts.add(from * PLACES_LIMIT + to);
+  }
+
+  /** From now on frames from one place to the other have these faults; without: those of all others. */
+  worsen(from: number, to: number, faults?: Faults): void {
+    if (faults === undefined) this.#ways.delete(from * PLACES_LIMIT + to);
+    else this.#ways.set(from * PLACES_LIMIT + to, faults);
   }
 
   /** Cuts these links off from all others that are open, both ways. */
@@ -122,9 +157,10 @@ export class MemoryNetwork {
     }
   }
 
-  /** Takes all cuts back. */
+  /** Takes all cuts back, and what was worsened. */
   heal(): void {
     this.#cuts.clear();
+    this.#ways.clear();
   }
 
   /** For links: carries a frame to whomever it is for. `words` at `address`: the destination. */
@@ -137,42 +173,75 @@ export class MemoryNetwork {
     length: number,
   ): void {
     const isGroup = (words[address]! & 1) !== 0;
+    this.#digest(from, offset, length);
     for (let i = 0; i < this.#links.length; i++) {
       const to = this.#links[i]!;
       if (to === from) continue;
       const own = to.address;
       if (!isGroup && (own[0] !== words[address] || own[1] !== words[address + 1])) continue;
-      if (this.#cuts.size > 0 && this.#cuts.has(from.number * LINKS_LIMIT + to.number)) this.counters.cut++;
-      else this.#copies(from, to, protocol, offset, length);
+      const way = from.place * PLACES_LIMIT + to.place;
+      if (this.#cuts.size > 0 && this.#cuts.has(way)) this.counters.cut++;
+      else {
+        const faults = (this.#ways.size > 0 ? this.#ways.get(way) : undefined) ?? this.faults;
+        this.#copies(faults, from, to, protocol, offset, length);
+      }
     }
   }
 
-  /** For links. */
-  forget(link: MemoryLink): void {
+  /** For links. `queue`: what is under way to this one; it waits for the next link of a named place. */
+  forget(link: MemoryLink, queue: FrameQueue): void {
     this.#links.splice(this.#links.indexOf(link), 1);
+    if (link.place < OWN_PLACES) this.#parked.set(link.place, queue);
   }
 
-  #copies(from: MemoryLink, to: MemoryLink, protocol: number, offset: number, length: number): void {
-    if (this.#happens(this.faults.loss)) {
+  /** A frame's last bytes are its checksum, so they stand for all of it. */
+  #digest(from: MemoryLink, offset: number, length: number): void {
+    const { bytes } = from.area;
+    let digest = Math.imul(this.digest ^ from.place ^ (length << 16), 0x9e3779b1) ^ (this.nowUs | 0);
+    for (let i = offset + length - 4; i < offset + length; i++)
+      digest = Math.imul(digest ^ bytes[i]!, 0x01000193);
+    this.digest = digest >>> 0;
+  }
+
+  #copies(
+    faults: Faults,
+    from: MemoryLink,
+    to: MemoryLink,
+    protocol: number,
+    offset: number,
+    length: number,
+  ): void {
+    if (this.#happens(faults.loss)) {
       this.counters.lost++;
       return;
     }
-    this.#copy(from, to, protocol, offset, length);
-    if (!this.#happens(this.faults.duplication)) return;
+    this.#copy(faults, from, to, protocol, offset, length);
+    if (!this.#happens(faults.duplication)) return;
     this.counters.duplicated++;
-    this.#copy(from, to, protocol, offset, length);
+    this.#copy(faults, from, to, protocol, offset, length);
   }
 
-  #copy(from: MemoryLink, to: MemoryLink, protocol: number, offset: number, length: number): void {
-    const { leastDelayUs, mostDelayUs, lateUs } = this.faults;
+  #copy(
+    faults: Faults,
+    from: MemoryLink,
+    to: MemoryLink,
+    protocol: number,
+    offset: number,
+    length: number,
+  ): void {
+    const { leastDelayUs, mostDelayUs, lateUs, staleUs } = faults;
     let dueUs = this.nowUs + leastDelayUs;
     if (mostDelayUs > leastDelayUs) dueUs += Math.floor(this.#random() * (mostDelayUs - leastDelayUs + 1));
-    if (this.#happens(this.faults.reordering)) {
+    if (this.#happens(faults.reordering)) {
       this.counters.late++;
       dueUs += Math.floor(this.#random() * (lateUs + 1));
     }
+    if (this.#happens(faults.stale)) {
+      this.counters.stale++;
+      dueUs += Math.floor(this.#random() * (staleUs + 1));
+    }
     let flipped = -1;
-    if (this.#happens(this.faults.corruption) && length > 0) {
+    if (this.#happens(faults.corruption) && length > 0) {
       this.counters.corrupted++;
       flipped = Math.floor(this.#random() * length * 8);
     }
@@ -194,8 +263,7 @@ export class MemoryLink implements Link {
   readonly maxPayload: number;
   readonly trailerBytes: number;
   readonly address: Uint32Array;
-  /** Links are numbered as they are opened, from 0. */
-  readonly number: number;
+  readonly place: number;
   readonly #network: MemoryNetwork;
   readonly #queue: FrameQueue;
   readonly #frameSeal: FrameSeal | undefined;
@@ -214,9 +282,10 @@ export class MemoryLink implements Link {
   };
   #closed = false;
 
-  constructor(network: MemoryNetwork, number: number, options: MemoryLinkOptions) {
+  /** `parked`: what is under way to the place already. */
+  constructor(network: MemoryNetwork, place: number, options: MemoryLinkOptions, parked?: FrameQueue) {
     this.#network = network;
-    this.number = number;
+    this.place = place;
     this.address = new Uint32Array(ADDRESS_WORDS);
     this.address.set(options.address.subarray(0, 2));
     this.rxSlots = options.rxSlots ?? 128;
@@ -232,7 +301,8 @@ export class MemoryLink implements Link {
     const buffer = new ArrayBuffer(head + slots * slotBytes);
     this.area = { bytes: new Uint8Array(buffer), words: new Uint32Array(buffer) };
     for (let i = 0; i < slots; i++) this.area.words[i * DESCRIPTOR_WORDS + OFFSET] = head + i * slotBytes;
-    this.#queue = new FrameQueue(options.queueFrames ?? 1024, slotBytes);
+    this.#queue = parked ?? new FrameQueue(options.queueFrames ?? 1024, slotBytes);
+    assert(this.#queue.slotBytes === slotBytes, "links of one place have slots of one size");
   }
 
   /** `waitUs` means nothing here: there is no clock to wait on. */
@@ -256,12 +326,11 @@ export class MemoryLink implements Link {
     return { ...this.#counters };
   }
 
-  /** What is under way to this link is lost. */
+  /** What lies here is lost, and what is under way if the place has no number. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#network.forget(this);
-    this.#queue.clear();
+    this.#network.forget(this, this.#queue);
   }
 
   /** For the network: a copy of a frame in `from`'s area. `flipped`: a bit that breaks on the way, −1: none. */

@@ -73,8 +73,9 @@ export class FrameQueue {
     return slot;
   }
 
-  clear(): void {
-    this.count = 0;
+  /** Frames due up to `nowUs` are gone. */
+  dropUntil(nowUs: number): void {
+    while (this.dueUs() <= nowUs) this.pop();
   }
 
   #isBefore(a: number, b: number): boolean {
