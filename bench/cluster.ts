@@ -3,13 +3,16 @@
  * acceptors, a proposer, and a client with its learner inside, raw Ethernet between network namespaces (`--udp`: UDP
  * on 127.0.0.1). The program measured is dist/kpaxos where it is built, else src/main.ts.
  *
- *     bun bench/cluster.ts [--wire W] [--udp] [--replicas] [--windows 1,10,100] [--size 64] [--seconds 3] [--rounds 1]
+ *     bun bench/cluster.ts [--wire W] [--udp] [--replicas] [--key] [--windows 1,10,100] [--size 64]
+ *         [--seconds 3] [--rounds 1]
  *
- * With several rounds the table shows each window's median round. Figures of a busy machine are figures of that machine.
+ * `--key` authenticates all frames. With several rounds the table shows each window's median round. Figures of a busy
+ * machine are figures of that machine.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { newKeyLine, writeKeyFile } from "../src/node/key_file.ts";
 import { canMakeNamespaces, Lab } from "../src/ops/lab.ts";
 import { LabCluster, type Seat } from "../src/ops/lab_cluster.ts";
 import { type ClientFigures, lastFigures } from "../src/ops/lab_figures.ts";
@@ -27,11 +30,13 @@ const SEATS: readonly Seat[] = [
 ];
 const REPLICAS: readonly Seat[] = [0, 1, 2].map((id) => ({ role: "replica", id, host: id }));
 const CLIENT_HOST = 4;
+const KEY_FILE = "cluster.key";
 
 interface Options {
   readonly wire: string;
   readonly udp: boolean;
   readonly replicas: boolean;
+  readonly key: boolean;
   readonly windows: readonly number[];
   readonly size: string;
   readonly seconds: number;
@@ -46,6 +51,7 @@ function options(): Options {
       wire: { type: "string", default: "native" },
       udp: { type: "boolean", default: false },
       replicas: { type: "boolean", default: false },
+      key: { type: "boolean", default: false },
       windows: { type: "string", default: "1,10,100" },
       size: { type: "string", default: "64" },
       seconds: { type: "string", default: "3" },
@@ -105,11 +111,18 @@ async function main(): Promise<void> {
     cluster = new LabCluster({
       network: place,
       seats,
-      settings: { wire: chosen.wire, verbosity: "info" },
+      settings: {
+        wire: chosen.wire,
+        verbosity: "info",
+        ...(chosen.key ? { "cluster-key": KEY_FILE } : {}),
+      },
       command,
     });
+    if (chosen.key) writeKeyFile(join(cluster.directory, KEY_FILE), newKeyLine(), false);
     await cluster.startAll();
-    process.stdout.write(`${place.description}, wire ${chosen.wire}, ${chosen.size} B values:\n\n`);
+    process.stdout.write(
+      `${place.description}, wire ${chosen.wire}, ${chosen.size} B values${chosen.key ? ", with a key" : ""}:\n\n`,
+    );
     row(["window", "values/s", "p50 µs", "p99 µs", "sent again"]);
     row(["---:", "---:", "---:", "---:", "---:"]);
     for (const window of chosen.windows) {

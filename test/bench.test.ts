@@ -47,3 +47,14 @@ test("as a table, and only some", () => {
   expect(lines[0]).toMatch(/^task +ops\/s +ns\/op +±$/);
   expect(lines).toHaveLength(5);
 });
+
+test("so does what a key costs", () => {
+  const { exitCode, stdout } = Bun.spawnSync([
+    ...[process.execPath, join(import.meta.dir, "../bench/auth.ts")],
+    ...["--quick", "--json"],
+  ]);
+  expect(exitCode).toBe(0);
+  const rows = JSON.parse(stdout.toString()) as Record<string, number>[];
+  expect(rows.map(({ bytes }) => bytes)).toEqual([64, 512, 1500]);
+  for (const row of rows) for (const ns of Object.values(row)) expect(ns).toBeGreaterThan(0);
+});
