@@ -12,12 +12,14 @@
  * | 12–15 | length of the value in bytes (24 bits); above it the flags (8 bits) |
  * | 16… | the value, padded with zeros to a multiple of 4 |
  *
- * Flags: bit 0 `more`: the value goes on in the session's next entry.
+ * Flags: bit 0 `more`: the value goes on in the session's next entry; bit 1 `open`: opens a session, and stands first in its
+ * batch (its session field is a nonce of the client's, its sequence 0); bit 2 `close`: ends the session. What comes of an
+ * entry is decided at delivery: `session_table.ts`.
  */
 import { copyBytes } from "./bytes.ts";
 
 export const ENTRY_HEADER_BYTES = 16;
-export const EntryFlag = { more: 1 } as const;
+export const EntryFlag = { more: 1, open: 2, close: 4 } as const;
 /** Largest sequence number an entry can carry: 43 bits. */
 export const MAX_SEQUENCE = 2 ** 43 - 1;
 const HIGH_BITS = 2 ** 32;
