@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { Port } from "../src/net/link.ts";
 import { Audience } from "../src/protocol/audience.ts";
-import { type Ballot, Busy, type Peer, Role } from "../src/protocol/types.ts";
+import { AckKind, type Ballot, Busy, type Peer, Role, Standing } from "../src/protocol/types.ts";
 import { formatHex } from "../src/wire/frame_fields.ts";
 import { type Bench, bench, bytesOf, ip, mac, userFrames } from "./support/kernel_paxos_fixture.ts";
 
@@ -33,7 +33,7 @@ describe("an acceptor hears", () => {
   test("repeat, trim, hi and del of anyone", () => {
     const at = acceptor();
     expect(at.hear(0xcaff, hex(3, 9), CLIENT)).toEqual([["onRepeat", 3, 9]]);
-    expect(at.hear(0xcb00, hex(7), CLIENT)).toEqual([["onTrim", 7]]);
+    expect(at.hear(0xcb00, hex(7), CLIENT)).toEqual([["onTrim", 7, true]]);
     expect(at.hear(0xcb03, hex(0xcb03), CLIENT)).toEqual([["onLearnerHi"]]);
     expect(at.hear(0xcb04, hex(0), CLIENT)).toEqual([["onLearnerDel"]]);
   });
@@ -254,7 +254,21 @@ describe("a role says", () => {
     const out = at.wire.outbox(Role.proposer, 0);
     out.busy(0 as Peer, Busy.queueFull);
     out.claim(5);
+    out.chosen(5);
     out.heartbeat(5, ballot(10), 0, 0);
+    out.preVote(1, ballot(10));
+    out.echo(5, ballot(10), 1, 1);
+    out.preVoted(0 as Peer, 1, ballot(10), true);
+    out.standingAsk(0, 1, Standing.fresh);
+    out.standing(0 as Peer, 1, Standing.voting, ballot(10), STANDING);
+    out.recover(0, 1, ballot(10));
+    out.acknowledge(0 as Peer, AckKind.delivered, 1, 1, 1);
+    out.readAsk(0, 1);
+    out.readIndex(0 as Peer, 1, 1, true);
+    out.snapshotAsk(0, 1);
+    out.snapshotInfo(0 as Peer, 0, 1, 1, 1);
+    out.snapshotFetch(0 as Peer, 0, 1, 0, 1);
+    out.snapshotChunk(0 as Peer, 0, 1, 0, NOTHING, 0, 0);
     expect(at.sent()).toEqual([]);
     expect(() => out.promiseBegin(0 as Peer, ballot(1), 0, 1, 1, 0, STANDING)).toThrow("invariant");
     expect(() => out.promiseEnd(1)).toThrow("invariant");

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { crc32c } from "../src/net/crc32c.ts";
 import type { Receiver } from "../src/protocol/receiver.ts";
+import { STANDING_BYTES } from "../src/protocol/standing.ts";
 import { type Ballot, MAX_IID, Role } from "../src/protocol/types.ts";
 import { type FrameFields, formatHex } from "../src/wire/frame_fields.ts";
 import { decodeHex, encodeFields, formatMessage, parseFields } from "../src/wire/frame_text.ts";
@@ -16,21 +17,51 @@ import {
   GROUP,
   memoryNetwork,
 } from "./support/native_fixture.ts";
+import { entry, expected, PLAYERS, perform, SAYINGS, stage, standingOf } from "./support/native_sayings.ts";
 
 const ALL_ROLES = Role.acceptor | Role.proposer | Role.learner | Role.client | Role.host;
-/** Arguments that name an acceptor stand first in these; an instance in those. */
-const NAMES_ACCEPTOR = /^on(Promise(Begin|Record|End)|Accepted(Range)?|Preempted|AcceptorState)$/;
+/** Arguments that name an acceptor stand first in these. */
+const NAMES_ACCEPTOR =
+  /^on(Promise(Begin|Record|End)|Accepted(Range)?|Repeated|Preempted|AcceptorState|Echo|PreVoted|Standing(Ask)?|Recover)$/;
+/** Arguments (after the sender, the value counted as none) that are at least 1. */
 const FROM_ONE: Readonly<Record<string, readonly number[]>> = {
   onPrepare: [0, 1],
-  onPromiseBegin: [3, 4],
+  onPromiseBegin: [1, 3, 4],
   onPromiseRecord: [1, 2],
   onAccept: [0, 2],
   onAccepted: [1, 3],
+  onRepeated: [1, 2, 4],
   onAcceptedRange: [1, 2, 3],
   onChosen: [1],
+  onHeartbeat: [1],
+  onEcho: [2, 4],
+  onPreVote: [0, 1],
+  onPreVoted: [1],
+  onStandingAsk: [1, 2],
+  onStanding: [1, 2],
+  onRecover: [1, 2],
   onPreempted: [1, 2],
   onRepeat: [0, 1],
   onBusy: [0],
+  onAcknowledge: [1],
+  onReadAsk: [0],
+  onReadIndex: [0],
+  onSnapshotInfo: [1],
+  onSnapshotFetch: [1],
+  onSnapshotChunk: [1],
+};
+/** The largest of an argument. */
+const AT_MOST: Readonly<Record<string, readonly [index: number, most: number]>> = {
+  onBusy: [0, 5],
+  onAcknowledge: [0, 3],
+  onStandingAsk: [2, 3],
+  onStanding: [2, 3],
+  onRepeated: [4, 7],
+  onPromiseRecord: [4, 3],
+  onAcceptorState: [3, 3],
+  onHeartbeat: [4, 2 ** 32 - 1],
+  onSnapshotAsk: [0, 2 ** 32 - 1],
+  onSnapshotFetch: [3, 2 ** 32 - 1],
 };
 
 /** Fails on any number out of range and any view beyond the frame. */
@@ -49,10 +80,12 @@ function strict(frameEnd: () => number, told: string[]): Receiver {
         }
         const numbers = at >= 0 ? [...args.slice(0, at), ...args.slice(at + 3)] : args;
         for (const number of numbers)
-          expect(Number.isSafeInteger(number) && (number as number) >= 0).toBe(true);
+          if (typeof number !== "boolean")
+            expect(Number.isSafeInteger(number) && (number as number) >= 0).toBe(true);
         if (NAMES_ACCEPTOR.test(name)) expect(args[0]).toBeLessThan(ACCEPTORS);
-        for (const index of FROM_ONE[name] ?? []) expect(args[index]).toBeGreaterThanOrEqual(1);
-        if (name === "onBusy") expect(args[0]).toBeLessThanOrEqual(5);
+        for (const index of FROM_ONE[name] ?? []) expect(numbers[index]).toBeGreaterThanOrEqual(1);
+        const bound = AT_MOST[name];
+        if (bound !== undefined) expect(numbers[bound[0]]).toBeLessThanOrEqual(bound[1]);
         if (name === "onRepeat" || name === "onSessionOpen")
           expect(args[1]).toBeGreaterThanOrEqual(args[0] as number);
         if (name === "onAcceptedRange") expect(args[2]).toBeGreaterThanOrEqual(args[1] as number);
@@ -85,11 +118,19 @@ const number = fc.oneof(
 );
 const role = fc.constantFrom("acceptor", "proposer", "learner", "client", "host");
 const name = fc.constantFrom(...(Object.keys(NATIVE_MESSAGES) as NativeName[]));
-const value = fc.uint8Array({ maxLength: 60 });
+const value = fc.oneof(
+  fc.uint8Array({ maxLength: 60 }),
+  fc.constantFrom(entry(3), standingOf(1, MAX_IID), new Uint8Array(ACCEPTORS * STANDING_BYTES)),
+);
 
 /** Fields of a message, as `frame encode` takes them. */
 const message: fc.Arbitrary<FrameFields> = fc
-  .tuple(name, fc.array(number, { minLength: 6, maxLength: 6 }), value, fc.nat(255))
+  .tuple(
+    name,
+    fc.array(number, { minLength: 6, maxLength: 6 }),
+    value,
+    fc.oneof({ weight: 4, arbitrary: fc.nat(4) }, { weight: 1, arbitrary: fc.nat(255) }),
+  )
   .map(([kind, numbers, bytes, flags]) => {
     const { fields, value: has, flags: flag } = NATIVE_MESSAGES[kind];
     const all: Record<string, string | number> = { message: kind };
@@ -100,7 +141,9 @@ const message: fc.Arbitrary<FrameFields> = fc
     if (has) all.value = formatHex(bytes);
     return all;
   });
-const frame = fc.tuple(message, role, fc.nat(2), number).map(([fields, from, id, life]) => {
+const frame = fc.tuple(message, role, fc.boolean(), fc.nat(2), number).map(([fields, any, own, id, life]) => {
+  // Half of them from somebody who may say that.
+  const from = own ? speakerOf(fields.message as NativeName) : any;
   const made = encodeNativeText({
     ...fields,
     from: `${from} ${id}`,
@@ -113,6 +156,11 @@ const frame = fc.tuple(message, role, fc.nat(2), number).map(([fields, from, id,
   if ("error" in made) throw new Error(made.error);
   return { payload: made.payload, address: addressOf(from as "acceptor", id), fields };
 });
+
+function speakerOf(message: NativeName): string {
+  const { from } = NATIVE_MESSAGES[message];
+  return Object.entries(Role).find(([, bit]) => (from & bit) !== 0)![0];
+}
 
 function reseal(payload: Uint8Array): void {
   const length = Math.min(payload[10]! | (payload[11]! << 8), payload.length - 4);
@@ -171,18 +219,79 @@ describe("whatever comes is decoded or refused", () => {
     );
   });
 
-  test("most valid frames are taken", () => {
+  test("many valid frames are taken, of every message", () => {
     const { take } = taker();
-    let told = 0;
+    const told = new Set<string>();
+    let count = 0;
     fc.assert(
-      fc.property(frame, ({ payload, address }) => {
-        if (take(payload, address).length > 0) told++;
+      fc.property(frame, ({ payload, address, fields }) => {
+        if (take(payload, address).length === 0) return;
+        told.add(String(fields.message));
+        count++;
+      }),
+      { numRuns: 10_000, seed: 1 },
+    );
+    expect(count).toBeGreaterThan(3000);
+    // Alone in its frame a record belongs to no promise.
+    const names = Object.keys(NATIVE_MESSAGES).filter((one) => one !== "promiseRecord");
+    expect([...told].sort()).toEqual(names.sort());
+  });
+});
+
+describe("what an outbox says is what is heard", () => {
+  test.each([
+    ["Ethernet", false],
+    ["UDP", true],
+  ])("every message, any numbers, over %s", (_, udp) => {
+    const players = stage(memoryNetwork(), udp);
+    const saying = fc.constantFrom(...SAYINGS);
+    fc.assert(
+      fc.property(saying, fc.integer({ min: 1, max: MAX_IID }), (one, n) => {
+        const heard = perform(players, one.by, (from) => one.say(from, n));
+        expect(heard).toEqual(expected(one, players, n, udp));
       }),
       { numRuns: 2000 },
     );
-    expect(told).toBeGreaterThan(300);
+  });
+
+  test.each([
+    ["Ethernet", false],
+    ["UDP", true],
+  ])("many messages of one turn, in order for each peer, over %s", (_, udp) => {
+    const players = stage(memoryNetwork(), udp);
+    const saying = fc.constantFrom(...SAYINGS.filter((one) => one.by === "a1" && one.name !== "accepted"));
+    const item = fc.tuple(saying, fc.integer({ min: 1, max: MAX_IID }));
+    fc.assert(
+      fc.property(fc.array(item, { maxLength: 12 }), (items) => {
+        const heard = perform(players, "a1", (from) => {
+          for (const [one, n] of items) one.say(from, n);
+        });
+        const calls: Record<string, unknown[]> = {};
+        for (const [one, n] of items) {
+          for (const [player, list] of Object.entries(expected(one, players, n, udp))) {
+            const before = calls[player] ?? [];
+            before.push(...(list as unknown[]));
+            calls[player] = before;
+          }
+        }
+        // Multicasts travel in frames of their own: among them and among the others the order holds.
+        const split = (list: unknown[], all: boolean) =>
+          list.filter((call) => isMulticast(call as unknown[]) === all);
+        for (const player of PLAYERS) {
+          const [said, got] = [calls[player] ?? [], (heard[player] ?? []) as unknown[]];
+          if (udp) expect(got).toEqual(said);
+          else for (const all of [true, false]) expect(split(got, all)).toEqual(split(said, all));
+        }
+      }),
+      { numRuns: 300 },
+    );
   });
 });
+
+/** Of an acceptor: the echo and the state for everyone (whose flags are 3 in `SAYINGS`). */
+function isMulticast(call: unknown[]): boolean {
+  return call[0] === "onEcho" || (call[0] === "onAcceptorState" && call.at(-1) === 3);
+}
 
 test("what is said by an outbox is what is heard, however it shares frames", () => {
   const network = memoryNetwork();

@@ -1,25 +1,16 @@
 import { beforeEach, describe, expect, test } from "bun:test";
+import { CRC_BYTES, MAC_BYTES } from "../src/net/link.ts";
 import type { MemoryNetwork } from "../src/net/memory.ts";
-import { entryBytes, writeEntryHeader } from "../src/protocol/batch.ts";
 import { type Ballot, Busy, MAX_IID, Role } from "../src/protocol/types.ts";
 import { decodeNativeText } from "../src/wire/native_text.ts";
 import { addressOf, Endpoint, memoryNetwork } from "./support/native_fixture.ts";
+import { entry, HELLO } from "./support/native_sayings.ts";
 
 /** Of three acceptors that nobody has heard of. */
 const STANDING = new Uint8Array(36);
 
 const b = (ballot: number): Ballot => ballot as Ballot;
-const HELLO = Buffer.from("hello");
-/** What clients send: entries of a batch. */
-const entry = (length: number): Uint8Array => {
-  const bytes = new Uint8Array(entryBytes(length));
-  writeEntryHeader(new DataView(bytes.buffer), 0, 5, 1, length, 0);
-  return bytes;
-};
-const toHex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 const hex = (text: string): string => Buffer.from(text).toString("hex");
-/** At the edges of 32 and 53 bits. */
-const EDGES = [1, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1, MAX_IID - 1, MAX_IID];
 
 let network: MemoryNetwork;
 let acceptor: Endpoint;
@@ -50,121 +41,10 @@ function say(from: Endpoint, words: () => void): Record<string, unknown[][]> {
   );
 }
 
-describe("every message", () => {
-  test.each(EDGES)("of a proposer, numbers at %d", (n) => {
-    const { outbox, life } = proposer;
-    expect(say(proposer, () => outbox.prepare(n, b(n)))).toEqual({
-      acceptor: [["onPrepare", "proposer 0", n, n, life]],
-    });
-    expect(say(proposer, () => outbox.prepareTo(1, n, b(n)))).toEqual({
-      acceptor: [["onPrepare", "proposer 0", n, n, life]],
-    });
-    outbox.chosen(n);
-    const accept = [
-      ["onChosen", "proposer 0", n, n, life],
-      ["onAccept", "proposer 0", n, 0, n, life, hex("hello")],
-    ];
-    expect(say(proposer, () => outbox.accept(n, 0, b(n), HELLO, 0, 5))).toEqual({
-      acceptor: accept,
-      learner: accept,
-    });
-    const chosen = [["onChosen", "proposer 0", n, n, life]];
-    expect(say(proposer, () => outbox.heartbeat(n, b(n), 0, 0))).toEqual({
-      acceptor: chosen,
-      learner: chosen,
-    });
-    const other = { role: "proposer", id: 1 } as const;
-    const rival = new Endpoint(network, other);
-    say(proposer, () => outbox.clientValue(1, entry(3), 0, 20, 1));
-    expect(rival.hear()).toEqual([["onClientValue", "proposer 0", toHex(entry(3)), 1]]);
-  });
-
-  test.each(EDGES)("of an acceptor, numbers at %d", (n) => {
-    const { outbox } = acceptor;
-    const toProposer = acceptor.peer("proposer", 0);
-    const toLearner = acceptor.peer("learner", 1);
-    const from = "acceptor 1";
-    const both = (call: unknown[]) => ({ proposer: [call], learner: [call] });
-    expect(say(acceptor, () => outbox.preempted(toProposer, n, b(n)))).toEqual({
-      proposer: [["onPreempted", from, 1, n, n]],
-    });
-    expect(say(acceptor, () => outbox.accepted(n, 0, b(n), n, HELLO, 0, 5))).toEqual(
-      both(["onAcceptedRange", from, 1, n, n, n, n]),
-    );
-    expect(say(acceptor, () => outbox.acceptorState(n - 1, n, 3))).toEqual(
-      both(["onAcceptorState", from, 1, n - 1, n, 3]),
-    );
-    expect(say(acceptor, () => outbox.repeated(toLearner, n, b(n), n, 0, HELLO, 0, 0))).toEqual({
-      learner: [["onAccepted", from, 1, n, 0, n, n, ""]],
-    });
-    expect(say(acceptor, () => outbox.acceptorStateTo(toLearner, n, n, 0))).toEqual({
-      learner: [["onAcceptorState", from, 1, n, n, 0]],
-    });
-    expect(say(acceptor, () => outbox.acceptorOk(toLearner))).toEqual({ learner: [["onAcceptorOk", from]] });
-  });
-
-  test.each(EDGES)("a promise with records, numbers at %d", (n) => {
-    const { outbox } = acceptor;
-    const heard = say(acceptor, () => {
-      expect(outbox.promiseBegin(acceptor.peer("proposer", 0), b(n), n, 1, n, n - 1, STANDING)).toBe(true);
-      expect(outbox.promiseRecord(n, b(n), n, 0, HELLO, 0, 5)).toBe(true);
-      expect(outbox.promiseRecord(n, b(1), 0, 0, HELLO, 0, 0)).toBe(true);
-      outbox.promiseEnd(MAX_IID);
-    });
-    expect(heard).toEqual({
-      proposer: [
-        ["onPromiseBegin", "acceptor 1", 1, n, n, 1, n, MAX_IID, n - 1],
-        ["onPromiseRecord", "acceptor 1", 1, n, n, n, hex("hello")],
-        ["onPromiseRecord", "acceptor 1", 1, n, 1, 0, ""],
-        ["onPromiseEnd", "acceptor 1", 1],
-      ],
-    });
-  });
-
-  test.each(EDGES)("of learners and clients, numbers at %d", (n) => {
-    const fromLearner = (call: unknown[]) => ({ acceptor: [[call[0], "learner 1", ...call.slice(1)]] });
-    expect(say(learner, () => learner.outbox.learnerHi(1))).toEqual(fromLearner(["onLearnerHi"]));
-    expect(say(learner, () => learner.outbox.learnerDel())).toEqual(fromLearner(["onLearnerDel"]));
-    expect(say(learner, () => learner.outbox.repeat(1, 1, n))).toEqual(fromLearner(["onRepeat", 1, n]));
-    expect(say(learner, () => learner.outbox.repeat(1, n, n))).toEqual(fromLearner(["onRepeat", n, n]));
-    expect(say(learner, () => learner.outbox.trim(n, true))).toEqual(fromLearner(["onTrim", n]));
-    client.outbox.setHost(addressOf("host", 7));
-    expect(say(client, () => client.outbox.sessionOpen(0, n))).toEqual({
-      host: [["onSessionOpen", "client 40000", 0, n]],
-    });
-    expect(say(client, () => client.outbox.clientValue(0, entry(9), 0, 28, 0))).toEqual({
-      proposer: [["onClientValue", "client 40000", toHex(entry(9)), 0]],
-    });
-    const twin = new Endpoint(network, { role: "learner", id: 1, life: 77 });
-    say(learner, () => learner.outbox.claim(n));
-    expect(twin.hear()).toEqual([["onClaim", "learner 1", n]]);
-  });
-
-  test("of hosts, and refusals", () => {
-    client.outbox.setHost(addressOf("host", 7));
-    const to = host.peer("client", 40000);
-    expect(say(host, () => host.outbox.sessionOk(to, 0xffff_ffff))).toEqual({
-      client: [["onSessionOk", "host 7", 0xffff_ffff]],
-    });
-    expect(say(client, () => client.outbox.sessionClose(9))).toEqual({
-      host: [["onSessionClose", "client 40000", 9]],
-    });
-    expect(say(host, () => host.outbox.sessionValue(to, HELLO, 0, 5))).toEqual({
-      client: [["onSessionValue", "host 7", hex("hello")]],
-    });
-    const asker = proposer.peer("client", 40000);
-    for (const reason of Object.values(Busy)) {
-      expect(say(proposer, () => proposer.outbox.busy(asker, reason))).toEqual({
-        client: [["onBusy", "proposer 0", reason]],
-      });
-    }
-  });
-
-  test("a life may have 53 bits", () => {
-    const old = new Endpoint(network, { role: "proposer", id: 1, life: MAX_IID });
-    expect(say(old, () => old.outbox.prepare(1, b(1)))).toEqual({
-      acceptor: [["onPrepare", "proposer 1", 1, 1, MAX_IID]],
-    });
+test("a life may have 53 bits", () => {
+  const old = new Endpoint(network, { role: "proposer", id: 1, life: MAX_IID });
+  expect(say(old, () => old.outbox.prepare(1, b(1)))).toEqual({
+    acceptor: [["onPrepare", "proposer 1", 1, 1, MAX_IID]],
   });
 });
 
@@ -194,7 +74,7 @@ describe("values", () => {
 
   test("the largest value fits every message that carries it; what is larger is refused", () => {
     const { maxValue } = proposer.wire;
-    const bytes = new Uint8Array(maxValue + 4).fill(7);
+    const bytes = new Uint8Array(maxValue + MAC_BYTES).fill(7);
     const to = acceptor.peer("proposer", 0);
     expect(say(proposer, () => proposer.outbox.accept(1, 0, b(1), bytes, 0, maxValue)).learner).toHaveLength(
       2,
@@ -202,7 +82,9 @@ describe("values", () => {
     const heard = say(acceptor, () => {
       acceptor.outbox.repeated(acceptor.peer("learner", 1), 1, b(1), 1, 0, bytes, 0, maxValue);
       acceptor.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING);
-      expect(acceptor.outbox.promiseRecord(1, b(1), 1, 0, bytes, 0, maxValue + 1)).toBe(false);
+      // What a MAC would take is left over without one.
+      const over = maxValue + MAC_BYTES - CRC_BYTES + 1;
+      expect(acceptor.outbox.promiseRecord(1, b(1), 1, 0, bytes, 0, over)).toBe(false);
       expect(acceptor.outbox.promiseRecord(1, b(1), 1, 0, bytes, 0, maxValue)).toBe(true);
       expect(acceptor.outbox.promiseRecord(2, b(1), 1, 0, bytes, 0, 0)).toBe(false);
       acceptor.outbox.promiseEnd(1);
@@ -304,6 +186,45 @@ describe("frames", () => {
     expect(proposer.wire.counters).toMatchObject({ malformed: 0, badField: 0 });
   });
 
+  test("a promise has its frame to itself, whatever else goes to that peer", () => {
+    const to = acceptor.peer("proposer", 0);
+    const value = new Uint8Array(proposer.wire.maxValue);
+    acceptor.outbox.preVoted(to, 1, b(1), true);
+    acceptor.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING);
+    expect(acceptor.outbox.promiseRecord(1, b(1), 1, 0, value, 0, value.length)).toBe(true);
+    acceptor.outbox.promiseEnd(MAX_IID);
+    acceptor.outbox.preempted(to, 1, b(1));
+    expect(acceptor.send()).toBe(3);
+    expect(proposer.hear().map(([name]) => name)).toEqual([
+      "onPreVoted",
+      "onPromiseBegin",
+      "onPromiseRecord",
+      "onPromiseEnd",
+      "onPreempted",
+    ]);
+  });
+
+  test.each([1, 3, 5, 7, 41])(
+    "with %d acceptors, with and without a key, the largest value fits",
+    (count) => {
+      const network = memoryNetwork();
+      const standing = new Uint8Array(12 * count);
+      for (const keys of [undefined, [new Uint8Array(32)]]) {
+        for (const maxPayload of [1280, 1452, 1499, 1500, 9000]) {
+          const one = new Endpoint(network, { role: "acceptor", id: 0, maxPayload, acceptors: count, keys });
+          const { maxValue } = one.wire;
+          expect(maxValue).toBe((maxPayload - 132 - 12 * count) & ~3);
+          const to = one.peer("proposer", 0);
+          const value = new Uint8Array(maxValue + 4);
+          one.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, standing);
+          expect(one.outbox.promiseRecord(1, b(1), 1, 0, value, 0, maxValue)).toBe(true);
+          one.outbox.promiseEnd(MAX_IID);
+          expect(one.sealed()[0]!.length).toBe(132 - 16 + 12 * count + maxValue);
+        }
+      }
+    },
+  );
+
   test("ranges and promises without a slot", () => {
     const tight = new Endpoint(network, { role: "acceptor", id: 2, txSlots: 1 });
     const to = tight.peer("proposer", 0);
@@ -344,7 +265,7 @@ describe("headers", () => {
   test.each([
     ["wrong magic", 0, 0x6c, "malformed"],
     ["a message of the UDP form of the other wire", 0, 0, "otherWire"],
-    ["wrong version", 1, 2, "otherVersion"],
+    ["wrong version", 1, 1, "otherVersion"],
     ["wrong cluster", 4, 0, "otherCluster"],
     ["wrong group", 3, 9, "otherCluster"],
     ["for another role", 9, Role.learner, "notForUs"],
@@ -419,7 +340,7 @@ describe("headers", () => {
 test("frame decode shows what was sent", () => {
   proposer.outbox.chosen(4);
   proposer.outbox.accept(5, 0, b(65536), HELLO, 0, 5);
-  proposer.outbox.heartbeat(5, b(65536), 0, 0);
+  proposer.outbox.heartbeat(5, b(65536), 6, 7);
   proposer.send();
   const { words, bytes } = learner.link.area;
   expect(learner.link.step(0, 0)).toBe(2);
@@ -429,7 +350,7 @@ test("frame decode shows what was sent", () => {
   });
   const header = {
     message: "frame",
-    version: 1,
+    version: 2,
     group: 3,
     cluster: 0xc0ffee11,
     from: "proposer 0",
@@ -441,8 +362,8 @@ test("frame decode shows what was sent", () => {
       { message: "accept", iid: 5, ballot: 65536, chosenIid: 4, value: hex("hello") },
     ],
     [
-      { ...header, to: "acceptor|proposer|learner *", length: 48 },
-      { message: "chosen", iid: 5, ballot: 65536 },
+      { ...header, to: "acceptor|proposer|learner *", length: 60 },
+      { message: "heartbeat", iid: 5, ballot: 65536, round: 6, leaseMs: 7 },
     ],
   ]);
 });

@@ -3,7 +3,7 @@
  * writes down what it is told.
  */
 import type { Config, Member } from "../../src/config/config.ts";
-import { ADDRESS, DESCRIPTOR_WORDS, LENGTH, OFFSET, PORTS, Port } from "../../src/net/link.ts";
+import { ADDRESS, DESCRIPTOR_WORDS, LENGTH, type Link, OFFSET, PORTS, Port } from "../../src/net/link.ts";
 import { type MemoryLink, MemoryNetwork } from "../../src/net/memory.ts";
 import { Peers } from "../../src/net/peers.ts";
 import type { Receiver } from "../../src/protocol/receiver.ts";
@@ -33,7 +33,11 @@ export interface EndpointOptions {
   /** Bits; default: the role alone. */
   readonly listens?: number;
   /** Of the cluster; default: none. */
-  readonly keys?: readonly Uint8Array[];
+  readonly keys?: readonly Uint8Array[] | undefined;
+  /** The wire takes its link for UDP: no multicast. */
+  readonly udp?: boolean;
+  /** How many acceptors the cluster has; default: `ACCEPTORS`. */
+  readonly acceptors?: number;
 }
 
 export class Endpoint {
@@ -42,6 +46,7 @@ export class Endpoint {
   readonly members: Members;
   readonly wire: NativeWire;
   readonly outbox: NativeOutbox;
+  readonly id: number;
   readonly life: number;
   readonly calls: unknown[][] = [];
   readonly #recorder: Receiver;
@@ -50,6 +55,7 @@ export class Endpoint {
   constructor(network: MemoryNetwork, options: EndpointOptions) {
     const role = Role[options.role];
     this.#network = network;
+    this.id = options.id;
     this.life = options.life ?? 1000 + role * 100 + options.id;
     this.link = network.open({
       address: options.address ?? addressOf(options.role, options.id),
@@ -60,9 +66,9 @@ export class Endpoint {
       mainEtherType: ETHERTYPE,
     });
     const listens = options.listens ?? role;
-    this.members = new Members(CONFIG, this.link, this.peers, false, role, options.id);
+    this.members = new Members(configOf(options.acceptors), this.link, this.peers, false, role, options.id);
     this.wire = new NativeWire({
-      link: this.link,
+      link: options.udp === true ? withoutMulticast(this.link) : this.link,
       peers: this.peers,
       members: this.members,
       roles: listens,
@@ -98,12 +104,13 @@ export class Endpoint {
     this.wire.decode(descriptor, this.link.area.words[descriptor + PORTS]!, receiver, 1);
   }
 
-  /** Puts a payload into rx slot 0 as if it had come from `from`, and decodes it. */
+  /** Puts a payload into rx slot 0 as if it had come from `from` (through `port`), and decodes it. */
   take(
     payload: Uint8Array,
     from: Uint32Array,
     receiver: Receiver = this.#recorder,
     protocol = ETHERTYPE,
+    port: number = Port.wire,
   ): unknown[][] {
     const before = this.calls.length;
     const { words, bytes } = this.link.area;
@@ -111,7 +118,7 @@ export class Endpoint {
     bytes.set(payload, words[descriptor + OFFSET]!);
     words[descriptor + LENGTH] = payload.length;
     words[descriptor + LENGTH + 1] = protocol;
-    words[descriptor + PORTS] = Port.wire;
+    words[descriptor + PORTS] = port;
     words.set(from, descriptor + ADDRESS);
     this.decode(0, receiver);
     return this.calls.slice(before);
@@ -131,6 +138,24 @@ export class Endpoint {
   peer(role: RoleName, id: number): Peer {
     return this.peers.pin(Role[role], id, addressOf(role, id), Port.wire);
   }
+}
+
+function withoutMulticast(link: MemoryLink): Link {
+  const { area, rxBase, txBase, rxSlots, txSlots, maxPayload, trailerBytes, address } = link;
+  return {
+    kind: "udp",
+    area,
+    rxBase,
+    txBase,
+    rxSlots,
+    txSlots,
+    maxPayload,
+    trailerBytes,
+    address,
+    step: (ntx, waitUs) => link.step(ntx, waitUs),
+    counters: () => link.counters(),
+    close: () => link.close(),
+  };
 }
 
 export function addressOf(role: RoleName, id: number): Uint32Array {
@@ -153,11 +178,13 @@ function line(role: RoleName, count: number): Member[] {
   }));
 }
 
-const CONFIG = {
-  acceptors: line("acceptor", ACCEPTORS),
-  proposers: line("proposer", 2),
-  learners: line("learner", 2),
-} as unknown as Config;
+function configOf(acceptors: number = ACCEPTORS): Config {
+  return {
+    acceptors: line("acceptor", acceptors),
+    proposers: line("proposer", 2),
+    learners: line("learner", 2),
+  } as unknown as Config;
+}
 
 /** Every call as its name, who spoke ("acceptor 0"), and its arguments; a value as hex, null for none. */
 function recorder(calls: unknown[][], peers: Peers): Receiver {
