@@ -85,12 +85,12 @@ export class Recorder implements Application {
   readonly skips: [first: number, last: number][] = [];
   readonly #delivered: Delivered;
   readonly #fromStart: boolean;
-  readonly #client: Client | undefined;
+  client: Client | undefined;
 
   constructor(delivered: Delivered, fromStart: boolean, client?: Client) {
     this.#delivered = delivered;
     this.#fromStart = fromStart;
-    this.#client = client;
+    this.client = client;
   }
 
   deliver(iid: number, bytes: Uint8Array, offset: number, length: number): boolean {
@@ -100,7 +100,7 @@ export class Recorder implements Application {
     if (this.first === 0) this.first = iid;
     this.last = iid;
     this.#delivered.take(iid, bytes, offset, length);
-    this.#client?.onDelivered(bytes, offset, length);
+    this.client?.onDelivered(bytes, offset, length);
     return true;
   }
 

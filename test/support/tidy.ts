@@ -86,7 +86,23 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "node:",
   ],
   api: ["protocol/", "wire/", "net/", "delivery/", "node/", "config/", "log.ts", "error.ts", "node:"],
+  // Everything but what touches the machine.
+  sim: [
+    "api/",
+    "kv/",
+    "protocol/",
+    "wire/",
+    "storage/",
+    "net/",
+    "delivery/",
+    "node/",
+    "config/",
+    "text/",
+    "log.ts",
+    "error.ts",
+  ],
   cli: [
+    "sim/",
     "api/",
     "kv/",
     "protocol/",

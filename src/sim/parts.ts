@@ -1,0 +1,113 @@
+/**
+ * The processes of a simulated cluster, made by the same functions as the real ones (node/build.ts).
+ */
+import type { Config } from "../config/config.ts";
+import { parseConfig } from "../config/parse.ts";
+import { LearnerGate } from "../delivery/client_gates.ts";
+import { parseMac } from "../net/address.ts";
+import { buildAcceptor, buildLearner, buildProposer } from "../node/build.ts";
+import type { CoreContext } from "../node/process.ts";
+import { Client, type ValueFormat } from "../protocol/client.ts";
+import type { Application } from "../protocol/learner.ts";
+import { NativeValues } from "../protocol/native_values.ts";
+import { Role } from "../protocol/types.ts";
+import { KernelPaxosValues } from "../wire/kernel_paxos_values.ts";
+import type { Parts } from "./cluster.ts";
+
+export function acceptorParts(context: CoreContext): Parts {
+  const { acceptor, watch } = buildAcceptor(context);
+  return { cores: { acceptor }, extras: [watch] };
+}
+
+export function proposerParts(context: CoreContext): Parts {
+  return { cores: buildProposer(context, undefined) };
+}
+
+export function learnerParts(
+  context: CoreContext,
+  application: Application,
+  catchUp: boolean,
+  canTrim: boolean,
+): Parts {
+  const plan = { role: Role.learner, catchUp, canTrim };
+  return { cores: { learner: buildLearner(context, plan, context.outbox(Role.learner), application) } };
+}
+
+export function replicaParts(context: CoreContext, application: Application): Parts {
+  const { acceptor, watch } = buildAcceptor(context);
+  const plan = { role: Role.learner, catchUp: true, canTrim: context.native };
+  const learner = buildLearner(context, plan, context.outbox(Role.learner), application);
+  const { proposer } = buildProposer(context, learner);
+  return { cores: { acceptor, proposer, learner }, extras: [watch] };
+}
+
+export interface ClientPlan {
+  /** Its first session (native wire) or client id. */
+  readonly firstSession: number;
+  readonly clients: number;
+  readonly outstanding: number;
+  readonly leastSize: number;
+  readonly mostSize: number;
+  readonly values: number;
+  readonly proposerId: number;
+  readonly canTrim: boolean;
+}
+
+/** A client with a learner inside; `applicationOf`: what its learner delivers to. */
+export function clientParts(
+  context: CoreContext,
+  plan: ClientPlan,
+  applicationOf: (client: Client) => Application,
+): Parts {
+  const { config, native, id } = context;
+  const { clients, outstanding, mostSize } = plan;
+  const outbox = context.outbox(Role.client);
+  const format: ValueFormat = native
+    ? new NativeValues(plan.firstSession, clients, outstanding, mostSize)
+    : new KernelPaxosValues(id, clients, mostSize);
+  const options = { ...plan, timeoutMs: config.settings.clientTimeoutMs, random: context.random };
+  const client = new Client(options, format, outbox, { delivered: () => undefined });
+  const learnerPlan = { role: Role.client, catchUp: false, canTrim: plan.canTrim };
+  const learner = buildLearner(context, learnerPlan, outbox, applicationOf(client));
+  const gate = new LearnerGate(client, learner, config.acceptors.length, native);
+  return { cores: { client, learner }, extras: [gate] };
+}
+
+/** How many of each there are; with replicas, these are all the members. */
+export interface Shape {
+  readonly acceptors: number;
+  readonly proposers: number;
+  readonly learners: number;
+  readonly replicas?: number;
+  /** One MAC for acceptor, proposer and learner of each id. */
+  readonly sharedHosts?: boolean;
+}
+
+/** The MAC of a process: what it is, and its number from 0. */
+export function macOf(kind: number, number: number): Uint32Array {
+  const text = `02:4b:50:00:${hex(kind)}:${hex(number + 1)}`;
+  return parseMac(text)!.words;
+}
+
+/** A configuration of such a cluster. Windows are small, so that they are reached. */
+export function simConfig(shape: Shape, settings: readonly string[]): Config {
+  const { acceptors, proposers, learners, replicas = 0, sharedHosts = false } = shape;
+  const lines = ["acceptor-window-instances 4096", "acceptor-window-bytes 2097152"];
+  lines.push("learner-window-instances 256", "learner-window-bytes 262144", "client-timeout 200ms");
+  const add = (role: string, kind: number, count: number): void => {
+    for (let id = 0; id < count; id++) lines.push(`${role} ${id} 02:4b:50:00:${hex(kind)}:${hex(id + 1)}`);
+  };
+  if (replicas > 0) add("replica", 4, replicas);
+  else {
+    add("acceptor", 1, acceptors);
+    add("proposer", sharedHosts ? 1 : 2, proposers);
+    add("learner", sharedHosts ? 1 : 3, learners);
+  }
+  const { config, diagnostics } = parseConfig(`${[...lines, ...settings].join("\n")}\n`, "memory.conf");
+  if (config === undefined) throw new Error(diagnostics.map(({ message }) => message).join("\n"));
+  return config;
+}
+
+function hex(byte: number): string {
+  return (byte & 0xff).toString(16).padStart(2, "0");
+}
