@@ -29,6 +29,14 @@ export class AcceptorSets {
     return true;
   }
 
+  remove(slot: number, aid: number): void {
+    const word = slot * this.#words + (aid >>> 5);
+    const bit = 1 << (aid & 31);
+    if ((this.#bits[word]! & bit) === 0) return;
+    this.#bits[word] = this.#bits[word]! & ~bit;
+    this.#counts[slot] = this.#counts[slot]! - 1;
+  }
+
   has(slot: number, aid: number): boolean {
     return (this.#bits[slot * this.#words + (aid >>> 5)]! & (1 << (aid & 31))) !== 0;
   }

@@ -50,13 +50,12 @@ export class StandingVector {
 
   /**
    * Whether what acceptor `aid` said as (generation, incarnation) is outdated by what is known here: it has begun a newer
-   * generation since, or was born a second time.
+   * generation since, or was born a second time. Above generation 1 a second incarnation says nothing: of two attempts to
+   * recover at one generation only one can have come to vote, and that is the one that speaks.
    */
   outdates(aid: number, generation: number, incarnation: Life): boolean {
     const known = this.generations[aid]!;
-    return (
-      known > generation || (known === generation && known > 0 && this.incarnations[aid] !== incarnation)
-    );
+    return known > generation || (known === 1 && generation === 1 && this.incarnations[aid] !== incarnation);
   }
 
   /** Takes over what `other` knows better; true when anything was. */
