@@ -153,6 +153,18 @@ export class SessionTable {
     return Outcome.deliver;
   }
 
+  /** Forgets everything. */
+  clear(): void {
+    this.#id.fill(0);
+    this.#nonce.fill(0);
+    this.#byId.clear();
+    this.#byNonce.clear();
+    this.#use.clear();
+    this.#partialUse.clear();
+    this.#partials.clear();
+    this.#resetFree();
+  }
+
   /** The table as bytes: the same at every learner that has decided the same entries. */
   serialize(): Uint8Array {
     const partials = this.#partials;
@@ -174,7 +186,7 @@ export class SessionTable {
     const { maxValueBytes } = this.limits;
     const refusal = checkImage(bytes, this.limits, partialBlocks(maxValueBytes), blocksOf);
     if (refusal !== null) return refusal;
-    this.#clear();
+    this.clear();
     const image = new ImageReader(bytes);
     while (image.next()) {
       const slot = this.#free[--this.#freeCount]!;
@@ -261,17 +273,6 @@ export class SessionTable {
     this.#id[slot] = 0;
     this.#nonce[slot] = 0;
     this.#free[this.#freeCount++] = slot;
-  }
-
-  #clear(): void {
-    this.#id.fill(0);
-    this.#nonce.fill(0);
-    this.#byId.clear();
-    this.#byNonce.clear();
-    this.#use.clear();
-    this.#partialUse.clear();
-    this.#partials.clear();
-    this.#resetFree();
   }
 
   #resetFree(): void {

@@ -1,0 +1,230 @@
+/**
+ * The session filter: every value that is to be delivered is handed on once, whole, in order, with its position, whenever the
+ * consumer takes it; and a filter that goes on from a snapshot hands on what the first one would have.
+ */
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { EntryFlag } from "../../src/protocol/batch.ts";
+import { SessionFilter, type ValueConsumer } from "../../src/protocol/session_filter.ts";
+import { Outcome, SessionTable } from "../../src/protocol/session_table.ts";
+import { MAX_IID } from "../../src/protocol/types.ts";
+import { batchOf, type Entry, open } from "../support/entries.ts";
+
+const LIMITS = { sessions: 4, maxValueBytes: 64 };
+
+/** Writes down what it takes; `refuses` says how often it says "not now". */
+class Collector implements ValueConsumer {
+  readonly taken: string[] = [];
+  readonly #refuses: () => boolean;
+
+  constructor(refuses: () => boolean = () => false) {
+    this.#refuses = refuses;
+  }
+
+  take(
+    iid: number,
+    index: number,
+    isLast: boolean,
+    session: number,
+    sequence: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): boolean {
+    if (this.#refuses()) return false;
+    const value = new TextDecoder().decode(bytes.subarray(offset, offset + length));
+    this.taken.push(`${iid}.${index}${isLast ? " last" : ""} ${session}/${sequence} ${value}`);
+    return true;
+  }
+
+  finished(iid: number): void {
+    this.taken.push(`${iid} done`);
+  }
+
+  skipped(first: number, last: number): void {
+    this.taken.push(`${first}-${last} skipped`);
+  }
+
+  acknowledged(): number {
+    return MAX_IID;
+  }
+}
+
+function filterFor(consumer: ValueConsumer | null): SessionFilter {
+  return new SessionFilter(new SessionTable(LIMITS), consumer);
+}
+
+/** Delivers as a learner does: again and again, from wherever the value lies then. */
+function deliver(filter: SessionFilter, iid: number, batch: Uint8Array, shift = 0): void {
+  for (let attempt = 0; ; attempt++) {
+    const bytes = new Uint8Array(batch.length + shift + attempt + 3).fill(0xee);
+    bytes.set(batch, shift + attempt);
+    if (filter.deliver(iid, bytes, shift + attempt, batch.length)) return;
+    expect(attempt).toBeLessThan(1000);
+  }
+}
+
+test("values, pieces, duplicates, gaps and strangers", () => {
+  const collector = new Collector();
+  const filter = filterFor(collector);
+  const more = EntryFlag.more;
+  const instances: Entry[][] = [
+    [open(77)],
+    [
+      { session: 1, sequence: 1, value: "a" },
+      { session: 1, sequence: 2, value: "big", flags: more },
+      { session: 1, sequence: 2, value: "big", flags: more },
+    ],
+    [
+      { session: 1, sequence: 4, value: "too soon" },
+      { session: 1, sequence: 3, value: " enough" },
+      { session: 1, sequence: 1, value: "a" },
+      { session: 9, sequence: 1, value: "stranger" },
+    ],
+    [],
+    [{ session: 1, sequence: 4, value: "d" }, open(78), { session: 1, sequence: 5, value: "" }],
+    [
+      { session: 1, sequence: 6, flags: EntryFlag.close },
+      { session: 1, sequence: 7, value: "late" },
+    ],
+  ];
+  const outcomes: number[] = [];
+  filter.listen({ onEntry: (outcome) => outcomes.push(outcome), onTableReplaced: () => undefined });
+  instances.forEach((entries, i) => {
+    deliver(filter, i + 1, batchOf(entries));
+  });
+  expect(collector.taken).toEqual([
+    "1 done",
+    "2.0 last 1/1 a",
+    "2 done",
+    "3.1 last 1/3 big enough",
+    "3 done",
+    "4 done",
+    "5.0 1/4 d",
+    "5.2 last 1/5 ",
+    "5 done",
+    "6 done",
+  ]);
+  expect(outcomes).toEqual([
+    Outcome.opened,
+    Outcome.deliver,
+    Outcome.piece,
+    Outcome.duplicate,
+    Outcome.gap,
+    Outcome.deliver,
+    Outcome.duplicate,
+    Outcome.unknown,
+    Outcome.deliver,
+    Outcome.misplaced,
+    Outcome.deliver,
+    Outcome.closed,
+    Outcome.unknown,
+  ]);
+  expect(filter.counters).toEqual({
+    values: 4,
+    pieces: 1,
+    duplicates: 2,
+    gaps: 1,
+    unknown: 2,
+    misplaced: 1,
+  });
+});
+
+test("a filter that begins in the middle knows no session, and says that it does not", () => {
+  const collector = new Collector();
+  const filter = filterFor(collector);
+  deliver(filter, 5, batchOf([{ session: 1, sequence: 1, value: "a" }]));
+  expect([filter.isWhole, filter.iid]).toEqual([false, 5]);
+  deliver(filter, 6, batchOf([open(7)]));
+  deliver(filter, 7, batchOf([{ session: 6, sequence: 1, value: "b" }]));
+  expect(collector.taken).toEqual(["5 done", "6 done", "7.0 last 6/1 b", "7 done"]);
+  filter.skipped(8, 10);
+  deliver(filter, 11, batchOf([{ session: 6, sequence: 2, value: "c" }]));
+  expect(collector.taken.slice(4)).toEqual(["8-10 skipped", "11 done"]);
+  expect(filter.table.count).toBe(0);
+});
+
+describe("any log, any back-pressure", () => {
+  const piece = fc.record({
+    who: fc.nat(2),
+    off: fc.constantFrom(0, 0, 0, 0, -1, 1),
+    more: fc.nat(3).map((n) => n === 0),
+    size: fc.nat(30),
+  });
+  const instance = fc.oneof(
+    { weight: 1, arbitrary: fc.nat(5).map((n) => n) },
+    { weight: 5, arbitrary: fc.array(piece, { maxLength: 6 }) },
+  );
+
+  /** Turns a plan into batches: sequences near those that are due. */
+  function logOf(plan: readonly (number | { who: number; off: number; more: boolean; size: number }[])[]) {
+    const opened: number[] = [];
+    const due: number[] = [];
+    return plan.map((one, at) => {
+      if (typeof one === "number") {
+        opened.push(at + 1);
+        due.push(1);
+        return batchOf([open(1000 + at)]);
+      }
+      return batchOf(
+        one.map(({ who, off, more, size }, i) => {
+          const index = opened.length - 1 - who;
+          const sequence = Math.max(1, (due[index] ?? 1) + off);
+          if (off === 0 && index >= 0) due[index] = due[index]! + 1;
+          const value = String.fromCharCode(97 + ((at + i) % 26)).repeat(size);
+          return { session: opened[index] ?? 999_999, sequence, value, flags: more ? EntryFlag.more : 0 };
+        }),
+      );
+    });
+  }
+
+  test("the same values in the same order, also from a snapshot on", () => {
+    fc.assert(
+      fc.property(
+        fc.array(instance, { maxLength: 40 }),
+        fc.infiniteStream(fc.nat(2)),
+        fc.nat(40),
+        (plan, refusals, cut) => {
+          const log = logOf(plan);
+          const wanted = new Collector();
+          const straight = filterFor(wanted);
+          const slow = new Collector(() => refusals.next().value === 0);
+          const stalled = filterFor(slow);
+          let resumed: SessionFilter | undefined;
+          const rest = new Collector();
+          let seen = 0;
+          log.forEach((batch, i) => {
+            if (i === cut) {
+              resumed = filterFor(rest);
+              const image = straight.snapshot()!;
+              expect(resumed.restore(image, i)).toBe(null);
+              seen = wanted.taken.length;
+            }
+            deliver(straight, i + 1, batch);
+            deliver(stalled, i + 1, batch, i % 4);
+            if (resumed !== undefined) deliver(resumed, i + 1, batch);
+          });
+          expect(slow.taken).toEqual(wanted.taken);
+          expect(Buffer.compare(stalled.snapshot()!, straight.snapshot()!)).toBe(0);
+          if (resumed === undefined) return;
+          expect(rest.taken).toEqual(wanted.taken.slice(seen));
+          expect(resumed.isWhole).toBe(true);
+          expect(Buffer.compare(resumed.snapshot()!, straight.snapshot()!)).toBe(0);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  test("no snapshot in the middle of an instance", () => {
+    let takes = false;
+    const filter = filterFor(new Collector(() => !takes));
+    deliver(filter, 1, batchOf([open(7)]));
+    const batch = batchOf([{ session: 1, sequence: 1, value: "a" }]);
+    expect(filter.deliver(2, batch, 0, batch.length)).toBe(false);
+    expect(filter.snapshot()).toBe(null);
+    takes = true;
+    expect(filter.deliver(2, batch, 0, batch.length)).toBe(true);
+    expect(filter.snapshot()).not.toBe(null);
+  });
+});
