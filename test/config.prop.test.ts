@@ -146,7 +146,9 @@ function replicaOrBoth(text: string): boolean {
 }
 
 function contradicts(text: string): boolean {
-  return /^wire kernel-paxos/m.test(text) && /^cluster-key/m.test(text);
+  const key = /^wire kernel-paxos/m.test(text) && /^cluster-key/m.test(text);
+  const storage = /^storage-backend sqlite/m.test(text) && !/^storage-path/m.test(text);
+  return key || storage;
 }
 
 describe("round trips", () => {

@@ -188,6 +188,8 @@ describe("values", () => {
       proposerQueueBytes: 4 << 20,
       acceptorTrashFiles: false,
       storageBackend: "memory",
+      storagePath: "",
+      storageSync: true,
       acceptorWindowBytes: 64 << 20,
       acceptorWindowInstances: 524288,
       learnerWindowInstances: 8192,
@@ -205,9 +207,9 @@ describe("values", () => {
     });
   });
 
-  test("storage-backend lmdb runs in memory and says so", () => {
-    const config = parsed(`${MINIMAL}storage-backend LMDB\n`);
-    expect(config.settings.storageBackend).toBe("memory");
+  test("storage-backend lmdb means sqlite and says so", () => {
+    const config = parsed(`${MINIMAL}storage-backend LMDB\nstorage-path /var/lib/kpaxos\n`);
+    expect(config.settings.storageBackend).toBe("sqlite");
     expect(config.warnings.map((w) => [w.line, w.column])).toEqual([[3, 17]]);
   });
 });

@@ -1,6 +1,6 @@
 /**
  * Settings that contradict each other, or that have no effect beside the others. Pure. Warnings: such a configuration
- * runs, but not as its author expects. An error only where it would run without the protection that it asks for.
+ * runs, but not as its author expects. An error only where it would run without what it asks for: a key, a disk.
  */
 import type { Config, Origin, Settings } from "./config.ts";
 import type { Place, Report } from "./report.ts";
@@ -19,6 +19,7 @@ export function checkCoherence(given: Given, report: Report): void {
   checkWindows(given, report);
   checkBatching(given, report);
   checkKey(given, report);
+  checkStorage(given, report);
   for (const { fields, isIdle, why } of idleRules(given)) {
     if (!isIdle) continue;
     for (const field of fields) {
@@ -57,6 +58,11 @@ function idleRules(given: Given) {
       isIdle: settings.storageBackend === "memory",
       why: "with storage-backend memory an acceptor starts empty anyway",
     },
+    {
+      fields: ["storagePath", "storageSync"],
+      isIdle: settings.storageBackend === "memory",
+      why: "storage-backend memory keeps nothing on disk",
+    },
   ] satisfies { fields: Field[]; isIdle: boolean; why: string }[];
 }
 
@@ -77,6 +83,15 @@ function checkKey({ settings, placeOf }: Given, report: Report): void {
     placeOf("clusterKey"),
     "cluster-key contradicts wire kernel-paxos: that wire carries no authentication",
     `remove cluster-key here, or wire kernel-paxos (${line === 0 ? file : `${file}:${line}`})`,
+  );
+}
+
+function checkStorage({ settings, placeOf }: Given, report: Report): void {
+  if (settings.storageBackend !== "sqlite" || settings.storagePath !== "") return;
+  report.error(
+    placeOf("storageBackend"),
+    "storage-backend sqlite needs storage-path: the directory of the acceptors' databases",
+    "add a line such as: storage-path /var/lib/kpaxos",
   );
 }
 

@@ -34,7 +34,11 @@ export interface Settings {
   /** Client values a proposer queues before it answers `busy`, in bytes. */
   proposerQueueBytes: number;
   acceptorTrashFiles: boolean;
-  storageBackend: "memory";
+  storageBackend: "memory" | "sqlite";
+  /** Directory of the acceptors' databases; "" for none. */
+  storagePath: string;
+  /** Sync what an acceptor promises and accepts before it says so. */
+  storageSync: boolean;
   acceptorWindowBytes: number;
   acceptorWindowInstances: number;
   learnerWindowInstances: number;

@@ -150,16 +150,32 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
   storageBackend: {
     key: "storage-backend",
     kind: "choice",
-    choices: ["memory"],
+    choices: ["memory", "sqlite"],
     accepted: {
       lmdb: {
-        as: "memory",
-        warning: "this version keeps accepted values in memory: nothing survives a restart of a majority",
-        hint: "write storage-backend memory to say that this is known",
+        as: "sqlite",
+        warning:
+          "there is no LMDB here: acceptors keep what they promise and accept in SQLite, and read no LMDB files",
+        hint: "write storage-backend sqlite, and name the directory with storage-path",
       },
     },
     default: "memory",
     summary: "where an acceptor keeps what it has promised and accepted",
+  },
+  storagePath: {
+    key: "storage-path",
+    kind: "text",
+    pattern: /^\/.{0,4000}$/,
+    form: "an absolute path",
+    default: "",
+    summary: "directory of the acceptors' databases, acceptor-ID.db (storage-backend sqlite)",
+  },
+  storageSync: {
+    key: "storage-sync",
+    kind: "boolean",
+    default: true,
+    summary:
+      "what an acceptor promises and accepts is on the disk before it says so (storage-backend sqlite)",
   },
   acceptorWindowBytes: {
     key: "acceptor-window-bytes",
@@ -287,11 +303,11 @@ export const RETIRED_KEYS: Readonly<Record<string, RetiredKey>> = {
   },
   "lmdb-sync": {
     kind: "boolean",
-    instead: "there is no LMDB here; choose where values live with storage-backend",
+    instead: "there is no LMDB here; storage-backend sqlite syncs unless storage-sync no",
   },
   "lmdb-env-path": {
     kind: "text",
-    instead: "there is no LMDB here; choose where values live with storage-backend",
+    instead: "there is no LMDB here; name a directory for storage-backend sqlite with storage-path",
   },
   "lmdb-mapsize": {
     kind: "size",

@@ -8,6 +8,7 @@ import { type Application, Learner, NO_APPLICATION } from "../protocol/learner.t
 import { Proposer } from "../protocol/proposer.ts";
 import { TrimRule } from "../protocol/trim_rule.ts";
 import { Role } from "../protocol/types.ts";
+import { restoreAcceptor } from "./acceptor_storage.ts";
 import { AcceptorWatch } from "./acceptor_watch.ts";
 import type { CoreContext } from "./process.ts";
 import type { Extra } from "./roles.ts";
@@ -36,7 +37,7 @@ export function buildAcceptor(context: CoreContext): { acceptor: Acceptor; watch
     outbox,
   );
   outbox.setAudience(acceptor.audience);
-  log.warn("this acceptor keeps everything in memory: after a restart it has forgotten its promises");
+  restoreAcceptor(acceptor, context.storage, settings, log);
   return { acceptor, watch: new AcceptorWatch(context, acceptor, trimRule) };
 }
 

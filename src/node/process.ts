@@ -15,6 +15,7 @@ import { MemoryStorage } from "../storage/memory.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { KernelPaxosOutbox } from "../wire/kernel_paxos_outbox.ts";
 import type { NativeOutbox } from "../wire/native_outbox.ts";
+import { openAcceptorStorage } from "./acceptor_storage.ts";
 import { type Claim, Claims } from "./claims.ts";
 import { newLife } from "./identity.ts";
 import { type Opened, open } from "./open.ts";
@@ -85,9 +86,16 @@ export class Process {
     const { config, log, id } = options;
     const life = newLife();
     this.log = log;
-    this.opened = open({ ...options, life });
+    // Before the link: what comes while a large database is read would only pile up.
+    const isAcceptor = (options.owns & Role.acceptor) !== 0;
+    const storage = isAcceptor ? openAcceptorStorage(config, id, log) : new MemoryStorage();
+    try {
+      this.opened = open({ ...options, life });
+    } catch (error) {
+      storage.close();
+      throw error;
+    }
     const { link, wire, peers, members, where } = this.opened;
-    const storage = new MemoryStorage();
     const claims: Claim[] = [];
     const name = (peer: number): string =>
       peer < 0 ? "nobody" : formatAddress(config.link, peers.addresses, peer * ADDRESS_WORDS);
@@ -112,6 +120,7 @@ export class Process {
       this.#built = build(context);
     } catch (error) {
       link.close();
+      storage.close();
       throw error;
     }
     const built = this.#built;
@@ -166,6 +175,7 @@ export class Process {
       process.off("SIGINT", onSignal);
       process.off("SIGTERM", onSignal);
       this.opened.link.close();
+      this.node.storage.close();
       this.#built.close?.();
     }
     if (this.#fatal !== undefined) throw this.#fatal;

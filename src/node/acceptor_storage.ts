@@ -1,0 +1,54 @@
+/**
+ * An acceptor's storage in its process: opened for the acceptor that the configuration names, and put back into it before
+ * its first turn.
+ */
+import type { Config, Settings } from "../config/config.ts";
+import { SCHEMA } from "../config/schema.ts";
+import { formatValue } from "../config/values.ts";
+import { CliError, ExitCode } from "../error.ts";
+import type { Log } from "../log.ts";
+import type { Acceptor } from "../protocol/acceptor.ts";
+import { AcceptorRestore } from "../protocol/acceptor_restore.ts";
+import { openStorage } from "../storage/open.ts";
+import type { Storage } from "../storage/storage.ts";
+import { clusterIdOf } from "./identity.ts";
+
+export function openAcceptorStorage(config: Config, acceptor: number, log: Log): Storage {
+  const { settings, acceptors } = config;
+  const identity = {
+    cluster: settings.cluster,
+    clusterId: clusterIdOf(config),
+    wire: settings.wire,
+    acceptors: acceptors.length,
+    acceptor,
+  };
+  return openStorage(settings, identity, (text) => log.warn(text));
+}
+
+/** False: the storage held nothing, and the acceptor is empty. */
+export function restoreAcceptor(
+  acceptor: Acceptor,
+  storage: Storage,
+  settings: Readonly<Settings>,
+  log: Log,
+): boolean {
+  const restore = new AcceptorRestore(acceptor);
+  const kept = storage.replay(restore);
+  if (restore.lacks !== undefined) {
+    const field = restore.lacks === "bytes" ? "acceptorWindowBytes" : "acceptorWindowInstances";
+    const spec = SCHEMA[field];
+    throw new CliError("what this acceptor has kept does not fit its window", {
+      exitCode: ExitCode.config,
+      hint: `raise ${spec.key}: it is ${formatValue(spec, settings[field])} now, and was more when this was written`,
+    });
+  }
+  if (storage.forgets) {
+    log.warn("this acceptor keeps everything in memory: after a restart it has forgotten its promises");
+  } else if (kept) {
+    const { trimIid, highestIid } = acceptor.log;
+    log.info(
+      `goes on with ${restore.records} instances up to ${highestIid}, trimmed to ${trimIid}, promised ballot ${acceptor.promised}`,
+    );
+  }
+  return kept;
+}

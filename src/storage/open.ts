@@ -1,0 +1,28 @@
+/**
+ * The storage that a configuration asks for.
+ */
+import type { Settings } from "../config/config.ts";
+import { MemoryStorage } from "./memory.ts";
+import type { Identity } from "./sqlite_format.ts";
+import { openSqlite } from "./sqlite_open.ts";
+import type { Storage } from "./storage.ts";
+
+export function openStorage(
+  settings: Readonly<Settings>,
+  identity: Identity,
+  warn: (text: string) => void,
+): Storage {
+  if (settings.storageBackend === "memory") return new MemoryStorage();
+  if (!settings.storageSync) {
+    warn(
+      "storage-sync no: after a power cut or a crash of the system this acceptor may have forgotten its last promises, and two values may be chosen",
+    );
+  }
+  return openSqlite({
+    directory: settings.storagePath,
+    identity,
+    sync: settings.storageSync,
+    trash: settings.acceptorTrashFiles,
+    warn,
+  });
+}

@@ -1,0 +1,181 @@
+/**
+ * The files of one acceptor's database: its name, the lock that keeps a second process out (the kernel drops it with the
+ * process, also after SIGKILL), what SQLite's errors mean to a user, and making files so that they survive a power cut.
+ */
+import { Database, SQLiteError } from "bun:sqlite";
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { CliError, ExitCode } from "../error.ts";
+
+const PROC_LOCKS = "/proc/locks";
+
+export interface StoragePaths {
+  readonly directory: string;
+  readonly database: string;
+  readonly wal: string;
+  readonly lock: string;
+  /** A database on its way in, and on its way out. */
+  readonly draft: string;
+  readonly trashed: string;
+}
+
+export function pathsOf(directory: string, acceptor: number): StoragePaths {
+  const database = join(directory, `acceptor-${acceptor}.db`);
+  return {
+    directory,
+    database,
+    wal: `${database}-wal`,
+    lock: join(directory, `acceptor-${acceptor}.lock`),
+    draft: `${database}.new`,
+    trashed: `${database}.trashed`,
+  };
+}
+
+/** What a file lacks to be this acceptor's: it is damaged, or somebody else's. */
+export class StorageRefusal extends CliError {
+  readonly isDamaged: boolean;
+
+  constructor(message: string, options: { isDamaged: boolean; hint: string; cause?: unknown }) {
+    const { isDamaged, hint, cause } = options;
+    super(message, { hint, cause, exitCode: isDamaged ? ExitCode.failure : ExitCode.config });
+    this.isDamaged = isDamaged;
+  }
+}
+
+export function damaged(path: string, what: string, cause?: unknown): StorageRefusal {
+  return new StorageRefusal(`${path} is damaged: ${what}`, {
+    isDamaged: true,
+    hint:
+      "restore a copy that is not older than the acceptor's last answer, or start empty with acceptor-trash-files yes: " +
+      "the acceptor then recovers from the others",
+    cause,
+  });
+}
+
+export function foreign(path: string, what: string): StorageRefusal {
+  return new StorageRefusal(`${path} is not this acceptor's: ${what}`, {
+    isDamaged: false,
+    hint: "correct storage-path, or the lines of paxos.conf that differ; nothing in the file was changed",
+  });
+}
+
+/** An error of a system call or of SQLite on the way to a database as the user should read it; others as they are. */
+export function troubleWith(path: string, doing: string, error: unknown): unknown {
+  const code = codeOf(error);
+  if (code === "") return error;
+  if (code === "SQLITE_NOTADB")
+    return damaged(path, "it is no SQLite database, or its header is destroyed", error);
+  if (code.startsWith("SQLITE_CORRUPT")) return damaged(path, `SQLite says "${textOf(error)}"`, error);
+  if (["EACCES", "EPERM", "EROFS", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH"].includes(code)) {
+    return new CliError(`cannot ${doing} ${path}: ${textOf(error)}`, {
+      exitCode: ExitCode.noPermission,
+      hint: "name a directory that this user may write as storage-path",
+      cause: error,
+    });
+  }
+  return new CliError(`cannot ${doing} ${path}: ${textOf(error)}`, {
+    hint:
+      HINTS[code.split("_").slice(0, 2).join("_")] ??
+      "see what the system says of this file and its disk (dmesg)",
+    cause: error,
+  });
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  SQLITE_FULL:
+    "free space on its file system and start this acceptor again: everything it has promised so far is in the file",
+  SQLITE_IOERR:
+    "look for disk errors (dmesg) before you start this acceptor again; what it has promised so far was written before",
+  ENOSPC: "free space on its file system",
+  SQLITE_CANTOPEN: "storage-path takes a directory on a local file system that this user may write",
+};
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+}
+
+function textOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return error instanceof SQLiteError && error.code !== undefined ? `${text} (${error.code})` : text;
+}
+
+/** Makes the directory, so that it is there after a power cut too. */
+export function makeDirectory(directory: string): void {
+  try {
+    if (existsSync(directory)) {
+      if (!statSync(directory).isDirectory()) {
+        throw new CliError(`storage-path ${directory} is no directory`, {
+          exitCode: ExitCode.config,
+          hint: "name the directory: each acceptor has a file acceptor-ID.db in it",
+        });
+      }
+      return;
+    }
+    mkdirSync(directory, { recursive: true, mode: 0o755 });
+    for (let at = directory; at !== dirname(at); at = dirname(at)) syncDirectory(dirname(at));
+  } catch (error) {
+    throw troubleWith(directory, "make the directory", error);
+  }
+}
+
+/** Makes names that were made, moved or removed in a directory durable. */
+export function syncDirectory(directory: string): void {
+  const fd = openSync(directory, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Held until it is closed, or the process ends in whatever way. */
+export class StorageLock {
+  readonly #database: Database;
+
+  constructor(paths: StoragePaths) {
+    // SQLite locks a file without a line of C here; nothing is ever written to this one.
+    const database = openDatabase(paths.lock);
+    try {
+      database.run("PRAGMA journal_mode = MEMORY");
+      database.run("PRAGMA locking_mode = EXCLUSIVE");
+      database.run("BEGIN EXCLUSIVE");
+    } catch (error) {
+      database.close(true);
+      throw isBusy(error) ? inUse(paths) : troubleWith(paths.lock, "lock", error);
+    }
+    this.#database = database;
+  }
+
+  close(): void {
+    this.#database.close(true);
+  }
+}
+
+export function isBusy(error: unknown): boolean {
+  return /^SQLITE_(BUSY|LOCKED)/.test(codeOf(error));
+}
+
+export function inUse(paths: StoragePaths): CliError {
+  const pid = existsSync(paths.lock) ? holderOf(paths.lock) : undefined;
+  const who = pid === undefined ? "another process" : `process ${pid}`;
+  return new CliError(`${paths.database} is in use by ${who}`, {
+    hint: "one acceptor, one process: end the other one, or give this one another storage-path",
+  });
+}
+
+/** Who locks a file, as far as this host's kernel tells. */
+function holderOf(path: string): number | undefined {
+  if (!existsSync(PROC_LOCKS)) return undefined;
+  const locks = readFileSync(PROC_LOCKS, "utf8");
+  const inode = statSync(path).ino;
+  const pid = new RegExp(`WRITE (\\d+) [\\da-f]+:[\\da-f]+:${inode} `).exec(locks)?.[1];
+  return pid === undefined ? undefined : Number(pid);
+}
+
+export function openDatabase(path: string): Database {
+  try {
+    return new Database(path, { create: true, readwrite: true, strict: true });
+  } catch (error) {
+    throw troubleWith(path, "open", error);
+  }
+}
