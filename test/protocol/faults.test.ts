@@ -307,7 +307,7 @@ describe("liveness", () => {
     const bench = new Bench();
     playOn(bench, "new proposer proposers=1\nnew acceptor", `start iid=${far}\ntrim from=l0 iid=${far - 1}`);
     playOn(bench, `rangePromise aid=0,1 first=${far} ballot=1.0`);
-    expect(playOn(bench, "value from=c0 value=a")).toEqual([`accept iid=${far} ballot=1.0 value=a`]);
+    expect(playOn(bench, "value from=c0 value=a")).toContain(`accept iid=${far} ballot=1.0 value=a`);
     const accept = `accept from=p0 iid=${far} ballot=1.0 life=7 value=a`;
     expect(playOn(bench, `${accept}\naccepted aid=0,1 iid=${far} ballot=1.0 life=7`)).toContain(
       `deliver iid=${far} value=a`,
