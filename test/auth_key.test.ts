@@ -256,6 +256,9 @@ describe("configuration", () => {
       expect(said.code).toBe(0);
       expect(`${said.out}${said.err}`).not.toContain(SECRET.slice(0, 8));
     }
+    chmodSync(key, 0o644);
+    const open = await errorOfAsync(() => kpaxos("config", "check", "-f", conf));
+    expect(open.message).toContain("is open to other users");
     expect((await kpaxos("config", "show", "-f", conf)).out).toContain(`cluster-key ${key}`);
     const planned = planConfig({
       topology: { replicas: 1 },

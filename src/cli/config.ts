@@ -6,6 +6,7 @@ import { configToJson, formatConfig, summarize } from "../config/format.ts";
 import type { ParseResult } from "../config/parse.ts";
 import { configError, readDiagnosed } from "../config/read.ts";
 import { formatDiagnostic } from "../config/report.ts";
+import { clusterKeys } from "../node/key_file.ts";
 import { defineKpaxosCommand, type KpaxosCommand } from "./command.ts";
 import { print, printJson } from "./output.ts";
 import { fileArg, settingArgs, settingFlags } from "./settings.ts";
@@ -37,6 +38,8 @@ const checkCommand = defineKpaxosCommand({
     if (args.json === true) printJson(checkToJson(args.file, result));
     if (result.config === undefined) throw configError(args.file, result.diagnostics);
     warn(result.config);
+    // A process would not start with a key file that is missing or open to others.
+    for (const key of clusterKeys(result.config)) key.fill(0);
     if (args.json !== true) print(`${args.file}: ok (${summarize(result.config)})`);
   },
 });
