@@ -140,7 +140,7 @@ export function proposerStep(cluster: Cluster): () => void {
     party.outbox,
     learner,
   );
-  learner.catchingUp = false;
+  learner.repair.catchingUp = false;
   const roles = rolesOf(cluster, party, { proposer, learner });
   const value = clientValue();
   const to = acceptors.map((one) => one.members.proposers[0]!);

@@ -7,15 +7,7 @@ import type { Client } from "../protocol/client.ts";
 import type { Learner } from "../protocol/learner.ts";
 import type { Proposer } from "../protocol/proposer.ts";
 import type { Receiver } from "../protocol/receiver.ts";
-import {
-  type AckKind,
-  type Ballot,
-  type Busy,
-  type Life,
-  type Peer,
-  RepeatFlag,
-  type Standing,
-} from "../protocol/types.ts";
+import type { AckKind, Ballot, Busy, Life, Peer, Standing } from "../protocol/types.ts";
 
 /** Anything else that lives in the turn: a learner host, a device, claims of one's place. */
 export interface Extra {
@@ -202,16 +194,7 @@ export class Roles implements Receiver {
     offset: number,
     length: number,
   ): void {
-    this.#learner?.onAccepted(
-      aid,
-      iid,
-      ballot,
-      life,
-      bytes,
-      offset,
-      length,
-      (flags & RepeatFlag.known) !== 0,
-    );
+    this.#learner?.onAccepted(aid, iid, ballot, life, bytes, offset, length, flags);
   }
 
   onAcceptedRange(_from: Peer, aid: number, first: number, last: number, ballot: Ballot, life: Life): void {

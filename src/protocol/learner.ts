@@ -2,29 +2,21 @@
  * The learner. Finds out what is chosen, delivers it in instance order, each instance once, and repairs what it missed:
  * it asks the acceptors to repeat. Pure.
  *
- * Invariants: instances are delivered in order; one is left out only when so many acceptors have trimmed it that no
- * quorum can repeat it, and that is told to the application, never silent.
+ * Invariants: instances are delivered in order. One is left out only when so many acceptors have trimmed it that no quorum
+ * can repeat it, and that is told to the application, never silent. A learner that keeps what the log has made so far
+ * (`keepsState`) leaves nothing out by itself: it stays where it is until a snapshot leads it on (`restored`).
  */
+import { LearnerRepair } from "./learner_repair.ts";
 import { LearnerTrims, type LearnerTrimsOptions } from "./learner_trims.ts";
 import { LearnerWindow } from "./learner_window.ts";
 import type { Outbox } from "./outbox.ts";
 import { quorumOf } from "./quorum.ts";
 import { type Ballot, type Life, MAX_IID } from "./types.ts";
 
-/** Instances asked for in one repeat, and runs of holes asked for in one pass. */
-const REPEAT_SPAN = 64;
-/** What one repeat may bring, in bytes: as much as an acceptor answers at once. */
-const REPEAT_BYTES = 65536;
-const REPEAT_RUNS = 4;
 const NOTHING = new Uint8Array(0);
-const HOLE_FIRST_US = 5_000;
-const HOLE_MAX_US = 100_000;
 const HI_FIRST_US = 100_000;
 const HI_AGAIN_US = 1_000_000;
 const OK_SILENCE_US = 3_500_000;
-const PROBE_US = 1_000_000;
-/** A probe that brought nothing for so long has found the end of the log. */
-const PROBE_ANSWER_US = 50_000;
 
 /** Where a learner's values go. */
 export interface Application {
@@ -53,8 +45,13 @@ export interface LearnerOptions extends LearnerTrimsOptions {
   readonly windowBytes: number;
   /** Start from instance 1 instead of from the present. */
   readonly catchUp: boolean;
-  /** A proposer's learner is told where to start (`startAt`): what is in flight then is the proposer's business too. */
+  /** It is told where to start (`startAt`, `restored`). */
   readonly waitsForStart: boolean;
+  /**
+   * What it delivers makes a state (the table of sessions), which is right only after instance 1 or a snapshot: nothing is
+   * ever left out on the way.
+   */
+  readonly keepsState?: boolean;
   /** A first instance heard below this means that the log has just begun (Kernel_Paxos wire). */
   readonly beginning: number;
 }
@@ -63,11 +60,24 @@ export class Learner {
   readonly window: LearnerWindow;
   /** Next instance to deliver; 0: not known yet where to start. */
   next: number;
-  /** Reading the log from its beginning, and not yet at its end (Kernel_Paxos wire, where only probing finds it). */
-  catchingUp: boolean;
   /** Highest instance known to have been accepted or chosen somewhere. */
   highestIid = 0;
-  readonly counters = { delivered: 0, skipped: 0, repeatsSent: 0, outOfWindow: 0, stalled: 0 };
+  /** Up to here the leader says that everything is chosen. */
+  chosenIid = 0;
+  /** The log cannot be read on for want of what is trimmed up to here; 0: it can. Only a snapshot of at least as much helps. */
+  lostIid = 0;
+  /** The application has refused the next instance, and may have taken a part of it. */
+  isStalled = false;
+  readonly counters = {
+    delivered: 0,
+    deliveredBytes: 0,
+    skipped: 0,
+    repeatsSent: 0,
+    outOfWindow: 0,
+    stalled: 0,
+    restored: 0,
+  };
+  readonly repair: LearnerRepair;
   /** When each acceptor was last heard (any message), in microseconds. */
   readonly heardUs: Float64Array;
   readonly #options: LearnerOptions;
@@ -79,23 +89,6 @@ export class Learner {
   readonly #trims: LearnerTrims;
   readonly #states: Float64Array;
   #nowUs = 0;
-  #startedUs = -1;
-  /** The instance `next` was blocked at, since when, and when to ask again. */
-  #blockedIid = 0;
-  #blockedSinceUs = 0;
-  #askDueUs = 0;
-  #askPauseUs = HOLE_FIRST_US;
-  /** Bulk catch-up: last instance asked for; beyond it the next request leaves at once. */
-  #askedTo = 0;
-  #turnAcceptor = 0;
-  /** Length of the values delivered lately, in bytes. */
-  #valueBytes = 0;
-  #probeDueUs = 0;
-  #probedTo = 0;
-  /** Highest instance that any acceptor was asked for. */
-  #requestedTo = 0;
-  readonly #readsByProbing: boolean;
-  #probedUs = Number.NEGATIVE_INFINITY;
 
   constructor(options: LearnerOptions, outbox: Outbox, application: Application) {
     this.#options = options;
@@ -103,13 +96,12 @@ export class Learner {
     this.#application = application;
     this.window = new LearnerWindow(options.windowInstances, options.windowBytes, options.acceptors);
     this.next = options.catchUp ? 1 : 0;
-    this.#readsByProbing = options.catchUp && !options.statesTellHighest;
-    this.catchingUp = this.#readsByProbing;
     this.heardUs = new Float64Array(options.acceptors).fill(Number.NEGATIVE_INFINITY);
     this.#okUs = new Float64Array(options.acceptors).fill(Number.NEGATIVE_INFINITY);
     this.#hiDueUs = new Float64Array(options.acceptors);
     this.#trims = new LearnerTrims(options, outbox);
     this.#states = new Float64Array(options.acceptors).fill(-1);
+    this.repair = new LearnerRepair(this, options, this.#trims, outbox);
   }
 
   observe(observer: ChosenObserver): void {
@@ -124,9 +116,36 @@ export class Learner {
 
   /** Leaves out everything below `iid`: the caller knows that it is chosen and needs none of it. */
   startAt(iid: number): void {
-    if (iid <= this.next) return;
-    if (this.next > 0) this.#release(iid);
-    this.next = iid;
+    if (this.#options.keepsState !== true && iid > this.next) this.#moveTo(iid);
+  }
+
+  /** The state after instance `iid` is here (0: nothing was chosen yet): goes on behind it. Never goes back. */
+  restored(iid: number): void {
+    if (iid < this.next) return;
+    if (this.next > 0) {
+      this.counters.skipped += iid + 1 - this.next;
+      this.counters.restored++;
+    }
+    this.#moveTo(iid + 1);
+    if (iid > this.highestIid) this.highestIid = iid;
+    if (this.lostIid <= iid) this.lostIid = 0;
+  }
+
+  /** A quorum of acceptors has told how far its log goes. */
+  get statesKnown(): boolean {
+    let known = 0;
+    for (let aid = 0; aid < this.#states.length; aid++) if (this.#states[aid]! >= 0) known++;
+    return known >= quorumOf(this.#options.acceptors);
+  }
+
+  /** The highest instance that any acceptor has trimmed. */
+  get trimmedIid(): number {
+    return this.#trims.highest();
+  }
+
+  /** An acceptor is half full: what can be trimmed should be. */
+  get isPressed(): boolean {
+    return this.#trims.pressure;
   }
 
   /** The value that a proposer has sent for an instance (native wire: `accept` is multicast). */
@@ -136,6 +155,7 @@ export class Learner {
     if (this.window.isReady(iid)) this.#learned(iid);
   }
 
+  /** An acceptor's record of an instance: `flags` are `RepeatFlag` bits, 0 of an `accepted` as it is sent to everybody. */
   onAccepted(
     aid: number,
     iid: number,
@@ -144,17 +164,18 @@ export class Learner {
     bytes: Uint8Array,
     offset: number,
     length: number,
-    isChosen = false,
+    flags = 0,
   ): void {
     this.heardUs[aid] = this.#nowUs;
     // From here on it is known how far the log goes: no need to probe for its end.
-    if (this.isNews(iid)) this.catchingUp = false;
+    if (this.isNews(iid)) this.repair.catchingUp = false;
     if (iid > this.highestIid) this.highestIid = iid;
     if (!this.#inWindow(iid)) return;
     const wasReady = this.window.isReady(iid);
-    this.window.vote(iid, aid, ballot, life, isChosen);
+    this.window.vote(iid, aid, ballot, life, flags);
     if (length >= 0) this.window.offer(iid, ballot, life, bytes, offset, length);
     if (!wasReady && this.window.isReady(iid)) this.#learned(iid);
+    if (length >= 0) this.repair.onRecord(aid, iid, length);
   }
 
   /** Instances first…last were accepted at one ballot. However long the range says it is, only the window's part counts. */
@@ -168,18 +189,22 @@ export class Learner {
 
   /** Everything ≤ `iid` is chosen; where we stand lower, something was missed. */
   onChosen(iid: number): void {
+    if (iid > this.chosenIid) this.chosenIid = iid;
     if (iid > this.highestIid) this.highestIid = iid;
   }
 
   onAcceptorState(aid: number, trimIid: number, highestIid: number, flags: number): void {
     this.heardUs[aid] = this.#nowUs;
     this.#trims.onState(aid, trimIid, flags);
+    this.repair.onTrim(aid, trimIid);
     // Where everything is trimmed there was something (and the Kernel_Paxos wire tells of nothing else).
     const highest = Math.max(trimIid, highestIid);
     this.#states[aid] = highest;
     if (highest > this.highestIid) this.highestIid = highest;
-    if (this.next === 0 && this.#options.statesTellHighest && !this.#options.waitsForStart)
-      this.#startFromStates();
+    const { statesTellHighest, waitsForStart } = this.#options;
+    // The present: just above what a quorum of acceptors has accepted when we came.
+    if (this.next === 0 && statesTellHighest && !waitsForStart && this.statesKnown)
+      this.next = Math.max(...this.#states) + 1;
   }
 
   onAcceptorOk(aid: number): void {
@@ -195,29 +220,31 @@ export class Learner {
       const iid = this.next;
       if (!this.#application.deliver(iid, window.arena.bytes, window.offset(iid), window.length(iid))) {
         this.counters.stalled++;
+        this.isStalled = true;
         return false;
       }
+      this.isStalled = false;
+      this.counters.deliveredBytes += window.length(iid);
       this.#trims.delivered(window.length(iid));
-      this.#valueBytes += (window.length(iid) - this.#valueBytes) / 16;
+      this.repair.delivered(window.length(iid));
       window.release(iid);
       this.next = iid + 1;
       this.counters.delivered++;
     }
-    if (this.#askedTo > 0 && this.next > this.#askedTo && this.isBehind) this.#ask();
+    this.repair.goOn();
     return true;
   }
 
   tick(nowUs: number): void {
     this.#nowUs = nowUs;
-    if (this.#startedUs < 0) this.#startedUs = nowUs;
     this.#sayHi();
-    this.#repair();
+    this.repair.tick(nowUs);
     this.#trims.report(Math.min(this.#application.acknowledged(), this.next - 1), nowUs);
   }
 
   /** Wants to hear the clock again at this time. */
   nextTickUs(): number {
-    let due = this.#isBlocked() ? Math.max(this.#askDueUs, this.#nowUs) : this.#nextProbeUs();
+    let due = Math.max(this.repair.dueUs(), this.#nowUs);
     for (let aid = 0; aid < this.#hiDueUs.length; aid++) due = Math.min(due, this.#hiDueUs[aid]!);
     return Math.min(due, this.#trims.dueUs);
   }
@@ -225,6 +252,14 @@ export class Learner {
   /** Says goodbye to the acceptors. */
   close(): void {
     this.#outbox.learnerDel();
+  }
+
+  /** Moves past what can never be had any more, and says so. */
+  skipTo(lost: number): void {
+    const first = this.next;
+    this.#moveTo(lost + 1);
+    this.counters.skipped += this.next - first;
+    this.#application.skipped(first, lost);
   }
 
   #inWindow(iid: number): boolean {
@@ -250,21 +285,14 @@ export class Learner {
     );
   }
 
-  /** The present: just above what a quorum of acceptors has accepted when we came. */
-  #startFromStates(): void {
-    let known = 0;
-    let highest = 0;
-    for (let aid = 0; aid < this.#states.length; aid++) {
-      if (this.#states[aid]! < 0) continue;
-      known++;
-      highest = Math.max(highest, this.#states[aid]!);
-    }
-    if (known >= quorumOf(this.#options.acceptors)) this.next = highest + 1;
+  /** Reading the log from its beginning, and not yet at its end (Kernel_Paxos wire, where only probing finds it). */
+  get catchingUp(): boolean {
+    return this.repair.catchingUp;
   }
 
   /** Whether what an acceptor says of this instance cannot be an answer to us. */
   isNews(iid: number): boolean {
-    return this.#requestedTo > 0 && iid > this.#requestedTo;
+    return this.repair.requestedTo > 0 && iid > this.repair.requestedTo;
   }
 
   /** More is known to be in the log than was delivered. */
@@ -273,7 +301,7 @@ export class Learner {
   }
 
   /** Something is known beyond `next`, and `next` cannot be delivered for want of messages. */
-  #isBlocked(): boolean {
+  get isBlocked(): boolean {
     return this.isBehind && !this.window.isReady(this.next);
   }
 
@@ -285,101 +313,10 @@ export class Learner {
     }
   }
 
-  #repair(): void {
-    if (!this.#isBlocked()) {
-      this.#blockedIid = 0;
-      this.#askedTo = this.isBehind ? this.#askedTo : 0;
-      this.#probe();
-      return;
-    }
-    if (this.#blockedIid !== this.next) {
-      this.#blockedIid = this.next;
-      this.#blockedSinceUs = this.#nowUs;
-      this.#askPauseUs = HOLE_FIRST_US;
-      this.#askDueUs = this.#nowUs + HOLE_FIRST_US;
-      return;
-    }
-    if (this.#nowUs < this.#askDueUs) return;
-    if (this.#nowUs - this.#blockedSinceUs > HOLE_MAX_US) {
-      // What nobody can repeat may be a hole that a proposer has to fill, and proposers wait for the catching up.
-      this.catchingUp = this.#skipTrimmed() && this.#readsByProbing;
-    }
-    if (!this.#isBlocked()) return;
-    this.#ask();
-    this.#askPauseUs = Math.min(this.#askPauseUs * 2, HOLE_MAX_US);
-    this.#askDueUs = this.#nowUs + this.#askPauseUs;
-  }
-
-  /**
-   * Nobody may know that there is more: the last messages can be lost, and in the Kernel_Paxos wire no state tells of
-   * the highest instance. So an idle learner asks once a second for what may follow.
-   */
-  #probe(): void {
-    if (this.#options.statesTellHighest || this.next === 0) return;
-    if (this.catchingUp && this.#probedTo > 0) {
-      if (this.next > this.#probedTo) this.#probeDueUs = this.#nowUs;
-      else if (this.#nowUs - this.#probedUs >= PROBE_ANSWER_US) this.catchingUp = false;
-    }
-    if (this.#nowUs < this.#probeDueUs) return;
-    this.#probedTo = this.next + REPEAT_SPAN - 1;
-    this.#probedUs = this.#nowUs;
-    this.#probeDueUs = this.#nowUs + PROBE_US;
-    this.#askAll(this.next, this.#probedTo);
-  }
-
-  #nextProbeUs(): number {
-    if (this.#options.statesTellHighest || this.next === 0) return Number.POSITIVE_INFINITY;
-    if (!this.catchingUp || this.#probedTo === 0) return this.#probeDueUs;
-    return this.next > this.#probedTo ? this.#nowUs : this.#probedUs + PROBE_ANSWER_US;
-  }
-
-  /** Asks for the runs of instances that cannot be delivered yet, lowest first. */
-  #ask(): void {
-    const window = this.window;
-    const limit = Math.min(this.highestIid, this.next + window.instances - 1);
-    const span = Math.max(1, Math.min(REPEAT_SPAN, Math.floor(REPEAT_BYTES / (this.#valueBytes + 1))));
-    let iid = this.next;
-    for (let run = 0; run < REPEAT_RUNS && iid <= limit; run++) {
-      while (iid <= limit && window.isReady(iid)) iid++;
-      if (iid > limit) break;
-      const first = iid;
-      const wantsValue = window.isChosen(iid);
-      while (
-        iid <= limit &&
-        iid - first < span &&
-        !window.isReady(iid) &&
-        window.isChosen(iid) === wantsValue
-      )
-        iid++;
-      if (wantsValue) {
-        // The votes are here: any one acceptor can tell the value.
-        this.#turnAcceptor = (this.#turnAcceptor + 1) % this.#options.acceptors;
-        this.#outbox.repeat(this.#turnAcceptor, first, iid - 1);
-        this.counters.repeatsSent++;
-      } else this.#askAll(first, iid - 1);
-      this.#askedTo = iid - 1;
-    }
-  }
-
-  #askAll(first: number, last: number): void {
-    if (last > this.#requestedTo) this.#requestedTo = last;
-    for (let aid = 0; aid < this.#options.acceptors; aid++) this.#outbox.repeat(aid, first, last);
-    this.counters.repeatsSent += this.#options.acceptors;
-  }
-
-  /** Moves past what can never be had any more (true: it did): trimmed by so many acceptors that no quorum is left to repeat it. */
-  #skipTrimmed(): boolean {
-    const lost = this.#trims.lost();
-    if (lost < this.next) return false;
-    const first = this.next;
-    this.#release(lost + 1);
-    this.next = lost + 1;
-    this.counters.skipped += this.next - first;
-    this.#application.skipped(first, lost);
-    // The log goes on above it, perhaps far.
-    this.#probedTo = 0;
-    this.#probeDueUs = this.#nowUs;
-    return true;
+  #moveTo(iid: number): void {
+    if (this.next > 0) this.#release(iid);
+    this.next = iid;
+    this.isStalled = false;
   }
 
   #release(below: number): void {

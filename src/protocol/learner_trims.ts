@@ -6,8 +6,9 @@ import type { Outbox } from "./outbox.ts";
 import { quorumOf } from "./quorum.ts";
 import { StateFlag } from "./types.ts";
 
-const REPORT_US = 1_000_000;
-const PRESSURE_REPORT_US = 100_000;
+const REPORT_US = 100_000;
+/** An order is looked after (Kernel_Paxos wire). */
+const ORDER_US = 1_000_000;
 
 export interface LearnerTrimsOptions {
   readonly acceptors: number;
@@ -34,7 +35,8 @@ export class LearnerTrims {
   #reported = 0;
   /** Bytes delivered since the last report. */
   #unreportedBytes = 0;
-  #pressure = false;
+  /** An acceptor is half full, or was when it was last heard. */
+  pressure = false;
 
   constructor(options: LearnerTrimsOptions, outbox: Outbox) {
     this.#options = options;
@@ -45,10 +47,17 @@ export class LearnerTrims {
 
   onState(aid: number, trimIid: number, flags: number): void {
     this.#trims[aid] = Math.max(this.#trims[aid]!, trimIid);
-    if ((flags & StateFlag.halfFull) !== 0 && !this.#pressure) {
-      this.#pressure = true;
+    if ((flags & StateFlag.halfFull) !== 0 && !this.pressure) {
+      this.pressure = true;
       if (this.#options.canTrim) this.dueUs = 0;
-    } else if (flags === 0) this.#pressure = false;
+    } else if (flags === 0) this.pressure = false;
+  }
+
+  /** The highest instance that any acceptor has trimmed. */
+  highest(): number {
+    let highest = 0;
+    for (let aid = 0; aid < this.#trims.length; aid++) highest = Math.max(highest, this.#trims[aid]!);
+    return highest;
   }
 
   delivered(bytes: number): void {
@@ -63,12 +72,12 @@ export class LearnerTrims {
       acknowledged - this.#reported >= trimEvery ||
       (this.#unreportedBytes >= trimBytes && acknowledged > this.#reported);
     if (!grown && nowUs < this.dueUs) return;
-    const news = grown || (this.#pressure && acknowledged > this.#reported);
+    const news = grown || (this.pressure && acknowledged > this.#reported);
     if (news) {
       this.#reported = acknowledged;
       this.#unreportedBytes = 0;
     }
-    this.dueUs = nowUs + (this.#pressure ? PRESSURE_REPORT_US : REPORT_US);
+    this.dueUs = nowUs + (statesTellHighest || this.pressure ? REPORT_US : ORDER_US);
     // An order is repeated only where it was lost.
     if (!news && !statesTellHighest && !this.#isLagging()) return;
     this.#outbox.trim(Math.max(0, this.#reported), this.#options.hasApplications);

@@ -1,14 +1,15 @@
 /**
- * What a learner knows of the instances it has not delivered yet: each acceptor's latest accepted ballot and life, one
- * candidate value, and the ballot at which a quorum has accepted. A window bounded in instances and bytes.
+ * What a learner knows of the instances it has not delivered yet: each acceptor's latest record (ballot and life), one
+ * candidate value, and the ballot at which the instance is chosen. A window bounded in instances and bytes.
  *
- * Invariant: an instance is chosen at (ballot, life) only when a quorum of distinct acceptors has reported exactly
- * that accepted ballot and life; it is ready when its candidate was proposed at that very ballot and life, or at a
- * higher ballot: what is proposed above a chosen ballot is the chosen value again.
+ * Invariant: an instance is chosen at (ballot, life) only when a quorum of distinct acceptors has reported exactly that
+ * accepted ballot and life as its vote, when an acceptor has marked that record as the chosen value, or when it is the
+ * highest record of a quorum that knows the instance to be chosen. It is ready when its candidate was proposed at that
+ * very ballot and life, or at a higher ballot: what is proposed above a chosen ballot is the chosen value again.
  */
 import { Arena } from "./arena.ts";
 import { AcceptorSets, quorumOf } from "./quorum.ts";
-import { type Ballot, type Life, NO_BALLOT } from "./types.ts";
+import { type Ballot, type Life, NO_BALLOT, RepeatFlag } from "./types.ts";
 
 const NO_VALUE = -1;
 
@@ -29,8 +30,10 @@ export class LearnerWindow {
   readonly #valueLife: Float64Array;
   readonly #offset: Uint32Array;
   readonly #length: Int32Array;
-  readonly #voteBallot: Float64Array;
-  readonly #voteLife: Float64Array;
+  readonly #recordBallot: Float64Array;
+  readonly #recordLife: Float64Array;
+  /** 1: the record is the acceptor's own vote; 0: it is hearsay. */
+  readonly #isVote: Uint8Array;
   /** Acceptors that knew the instance to be chosen when they told their record. */
   readonly #knowing: AcceptorSets;
 
@@ -49,8 +52,9 @@ export class LearnerWindow {
     this.#valueLife = new Float64Array(size);
     this.#offset = new Uint32Array(size);
     this.#length = new Int32Array(size).fill(NO_VALUE);
-    this.#voteBallot = new Float64Array(size * acceptors);
-    this.#voteLife = new Float64Array(size * acceptors);
+    this.#recordBallot = new Float64Array(size * acceptors);
+    this.#recordLife = new Float64Array(size * acceptors);
+    this.#isVote = new Uint8Array(size * acceptors);
     this.#knowing = new AcceptorSets(size, acceptors);
   }
 
@@ -84,31 +88,48 @@ export class LearnerWindow {
   }
 
   /**
-   * Notes what an acceptor has accepted; true when this makes the instance known to be chosen. `isChosen`: the acceptor
-   * said so knowing that it is chosen. An acceptor of the choosing quorum then stands at the chosen ballot or above, and
-   * any quorum has one: so of a quorum that knows, the highest ballot is one of the chosen value, even where no
-   * quorum stands at one ballot any more.
+   * Notes an acceptor's record of an instance; true when this makes the instance known to be chosen. `flags` (`RepeatFlag`)
+   * say what more the acceptor knows:
+   *
+   * - `marked`: the leader of this very ballot and life announced the instance as chosen. It proposed one value here, and
+   *   announces only what is chosen, so that value is it: one answer suffices, hearsay or not.
+   * - `known`: the instance is chosen, if perhaps at another ballot. Of a quorum that knows, the highest record is one of
+   *   the chosen value, even where no quorum stands at one ballot any more: it has an acceptor of the choosing quorum, whose
+   *   record is at the chosen ballot or above, and nothing else was ever proposed there.
+   * - `hearsay`: no vote, so it is never counted among equal ballots. For `known` it counts like any record: who recovered
+   *   after it had helped to choose took the highest record of a quorum of the *others*. One of those was in the choosing
+   *   quorum too (n acceptors cannot hold two quorums that share only the one that forgot), and had accepted by then: its
+   *   answer promised a ballot above all it knew of, and what is chosen later than that needs the recovered one's new vote.
    */
-  vote(iid: number, aid: number, ballot: Ballot, life: Life, isChosen = false): boolean {
+  vote(iid: number, aid: number, ballot: Ballot, life: Life, flags = 0): boolean {
     const slot = this.#take(iid);
-    const first = slot * this.#acceptors;
-    if (isChosen) this.#knowing.add(slot, aid);
-    // An acceptor's accepted ballot only rises; an older report is late news.
-    if (this.#voteBallot[first + aid]! <= ballot) {
-      this.#voteBallot[first + aid] = ballot;
-      this.#voteLife[first + aid] = life;
-    } else if (!isChosen) return false;
-    if (this.#chosenBallot[slot] !== NO_BALLOT) return false;
-    let votes = 0;
-    for (let i = first; i < first + this.#acceptors; i++) {
-      if (this.#voteBallot[i] === ballot && this.#voteLife[i] === life) votes++;
+    const at = slot * this.#acceptors + aid;
+    const knows = (flags & (RepeatFlag.known | RepeatFlag.marked)) !== 0;
+    if (knows) this.#knowing.add(slot, aid);
+    const isVote = (flags & RepeatFlag.hearsay) === 0;
+    // An acceptor's record only rises; an older report is late news. Hearsay of a ballot it voted at tells nothing new.
+    if (this.#recordBallot[at]! < ballot || (isVote && this.#recordBallot[at] === ballot)) {
+      this.#recordBallot[at] = ballot;
+      this.#recordLife[at] = life;
+      this.#isVote[at] = isVote ? 1 : 0;
     }
-    if (votes >= this.#quorum) {
+    if (this.#chosenBallot[slot] !== NO_BALLOT) return false;
+    if ((flags & RepeatFlag.marked) !== 0 || (isVote && this.#votes(slot, ballot, life) >= this.#quorum)) {
       this.#chosenBallot[slot] = ballot;
       this.#chosenLife[slot] = life;
       return true;
     }
-    return this.#knowing.count(slot) >= this.#quorum && this.#chooseHighest(slot);
+    return knows && this.#knowing.count(slot) >= this.#quorum && this.#chooseHighest(slot);
+  }
+
+  /** Acceptors whose latest record is a vote at exactly this ballot and life. */
+  #votes(slot: number, ballot: Ballot, life: Life): number {
+    const first = slot * this.#acceptors;
+    let votes = 0;
+    for (let i = first; i < first + this.#acceptors; i++) {
+      if (this.#isVote[i] === 1 && this.#recordBallot[i] === ballot && this.#recordLife[i] === life) votes++;
+    }
+    return votes;
   }
 
   #chooseHighest(slot: number): true {
@@ -116,10 +137,11 @@ export class LearnerWindow {
     let highest = -1;
     for (let aid = 0; aid < this.#acceptors; aid++) {
       if (!this.#knowing.has(slot, aid)) continue;
-      if (highest < 0 || this.#voteBallot[first + aid]! > this.#voteBallot[highest]!) highest = first + aid;
+      if (highest < 0 || this.#recordBallot[first + aid]! > this.#recordBallot[highest]!)
+        highest = first + aid;
     }
-    this.#chosenBallot[slot] = this.#voteBallot[highest]!;
-    this.#chosenLife[slot] = this.#voteLife[highest]!;
+    this.#chosenBallot[slot] = this.#recordBallot[highest]!;
+    this.#chosenLife[slot] = this.#recordLife[highest]!;
     return true;
   }
 
@@ -198,6 +220,6 @@ export class LearnerWindow {
     this.#length[slot] = NO_VALUE;
     this.#chosenBallot[slot] = NO_BALLOT;
     const first = slot * this.#acceptors;
-    for (let i = first; i < first + this.#acceptors; i++) this.#voteBallot[i] = NO_BALLOT;
+    for (let i = first; i < first + this.#acceptors; i++) this.#recordBallot[i] = NO_BALLOT;
   }
 }

@@ -4,10 +4,11 @@
  */
 import { describe, expect, test } from "bun:test";
 import { LearnerWindow } from "../../src/protocol/learner_window.ts";
-import type { Ballot } from "../../src/protocol/types.ts";
+import { type Ballot, RepeatFlag } from "../../src/protocol/types.ts";
 
 const OLD = 65536 as Ballot;
 const NEW = 131073 as Ballot;
+const KNOWS = RepeatFlag.known;
 const VALUE = new TextEncoder().encode("value");
 
 function late(): LearnerWindow {
@@ -24,10 +25,10 @@ describe("acceptors at different ballots", () => {
 
   test("a quorum that knows it to be chosen: the highest ballot's value is it", () => {
     const window = late();
-    window.vote(1, 0, OLD, 7, true);
+    window.vote(1, 0, OLD, 7, KNOWS);
     window.offer(1, OLD, 7, VALUE, 0, VALUE.length);
     expect(window.isChosen(1)).toBe(false);
-    expect(window.vote(1, 1, NEW, 8, true)).toBe(true);
+    expect(window.vote(1, 1, NEW, 8, KNOWS)).toBe(true);
     expect(window.chosenBallot(1)).toBe(NEW);
     expect(window.isReady(1)).toBe(false);
     window.offer(1, NEW, 8, VALUE, 0, VALUE.length);
@@ -36,23 +37,23 @@ describe("acceptors at different ballots", () => {
 
   test("one that knows and one that does not are no quorum that knows", () => {
     const window = late();
-    window.vote(1, 0, OLD, 7, true);
-    expect(window.vote(1, 1, NEW, 8, false)).toBe(false);
+    window.vote(1, 0, OLD, 7, KNOWS);
+    expect(window.vote(1, 1, NEW, 8)).toBe(false);
     expect(window.isChosen(1)).toBe(false);
   });
 
   test("the same acceptor twice is one", () => {
     const window = late();
-    window.vote(1, 0, OLD, 7, true);
-    expect(window.vote(1, 0, NEW, 8, true)).toBe(false);
+    window.vote(1, 0, OLD, 7, KNOWS);
+    expect(window.vote(1, 0, NEW, 8, KNOWS)).toBe(false);
     expect(window.isChosen(1)).toBe(false);
   });
 
   test("late news of an acceptor says that it knew, and changes nothing else", () => {
     const window = late();
-    window.vote(1, 0, NEW, 8, false);
-    window.vote(1, 1, OLD, 7, true);
-    expect(window.vote(1, 0, OLD, 7, true)).toBe(true);
+    window.vote(1, 0, NEW, 8);
+    window.vote(1, 1, OLD, 7, KNOWS);
+    expect(window.vote(1, 0, OLD, 7, KNOWS)).toBe(true);
     expect(window.chosenBallot(1)).toBe(NEW);
   });
 });

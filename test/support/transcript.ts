@@ -230,6 +230,7 @@ export class Bench {
         catchUp: args.has("catch-up") || (ofProposer && !this.isNative),
         statesTellHighest: this.isNative,
         waitsForStart: ofProposer,
+        keepsState: args.has("keeps-state"),
         beginning: 128,
         canTrim: args.has("can-trim"),
         hasApplications: !ofProposer,

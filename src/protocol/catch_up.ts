@@ -1,0 +1,241 @@
+/**
+ * How a learner that is far behind reads the log: in ranges, several of them under way at once, spread over the acceptors. A
+ * range is asked of one acceptor first, for old records come marked as chosen and one answer proves them; what does not
+ * come back marked is asked of the others too. Pure.
+ *
+ * What is under way is bounded in bytes, by what the values seen lately were long: it begins small, grows while answers
+ * come, and is halved when one does not. So the answers never overflow a receive buffer for long, neither here nor, by
+ * way of the acceptors, at those who work at the head of the log. The next range is asked for as soon as there is room.
+ */
+import type { LearnerWindow } from "./learner_window.ts";
+import type { Outbox } from "./outbox.ts";
+import { Retry } from "./retry.ts";
+
+/** Instances asked for at once: what an acceptor answers at most. */
+const SPAN = 64;
+/** Bytes that one range may bring: more ranges under way, rather than long ones, keep each acceptor's turn short. */
+const SPAN_BYTES = 16_384;
+/** Bytes under way: at first, at least, and at most (a receive buffer of 212 kB holds no more small frames than that). */
+const FIRST_BYTES = 65_536;
+const LEAST_BYTES = 16_384;
+const MOST_BYTES = 262_144;
+const REQUESTS = 64;
+/** What a message and its share of a frame cost beside the value. */
+const RECORD_BYTES = 48;
+const FIRST_VALUE_BYTES = 1024;
+const ANSWER_LIMIT_US = 200_000;
+/** An acceptor that did not answer is not asked alone again for so long. */
+const AVOID_US = 500_000;
+/** So many ranges in a row came back without marks: acceptors do not know what is chosen. All are asked at once then, … */
+const UNMARKED_RANGES = 4;
+/** … but for every so many-th range. */
+const PROBE_EVERY = 16;
+/** Frames left to others. */
+const ROOM_RESERVE = 16;
+
+const FREE = -1;
+const EVERYONE = -2;
+
+export class CatchUp {
+  readonly counters = { ranges: 0, unmarked: 0, unanswered: 0 };
+  /** Bytes that may be under way. */
+  windowBytes = FIRST_BYTES;
+  /** Ranges under way, and the bytes they are expected to bring. */
+  requests = 0;
+  expectedBytes = 0;
+  readonly #window: LearnerWindow;
+  readonly #outbox: Outbox;
+  readonly #acceptors: number;
+  readonly #retry = new Retry(ANSWER_LIMIT_US);
+  /** Of each range: whom it was asked of, its instances, the highest one answered, the bytes expected, when and how often asked. */
+  readonly #aid = new Int32Array(REQUESTS).fill(FREE);
+  readonly #first = new Float64Array(REQUESTS);
+  readonly #last = new Float64Array(REQUESTS);
+  readonly #answered = new Float64Array(REQUESTS);
+  readonly #bytes = new Float64Array(REQUESTS);
+  readonly #sentUs = new Float64Array(REQUESTS);
+  readonly #tries = new Uint8Array(REQUESTS);
+  readonly #avoidUntilUs: Float64Array;
+  readonly #trims: Float64Array;
+  #valueBytes = FIRST_VALUE_BYTES;
+  /** Everything wanted below was asked for once. */
+  #cursor = 0;
+  #turn = 0;
+  #unmarked = 0;
+  #ranges = 0;
+  /** Until the first answer is missing the window doubles with each round trip. */
+  #isNew = true;
+  #nowUs = 0;
+
+  constructor(acceptors: number, window: LearnerWindow, outbox: Outbox) {
+    this.#acceptors = acceptors;
+    this.#window = window;
+    this.#outbox = outbox;
+    this.#avoidUntilUs = new Float64Array(acceptors);
+    this.#trims = new Float64Array(acceptors);
+  }
+
+  /** The acceptor has nothing at or below `iid` any more. */
+  onTrim(aid: number, iid: number): void {
+    if (iid > this.#trims[aid]!) this.#trims[aid] = iid;
+  }
+
+  /** A record came that was asked for, or may have been. */
+  onRecord(aid: number, iid: number, length: number): void {
+    this.#valueBytes += (length - this.#valueBytes) / 16;
+    for (let i = 0; i < REQUESTS; i++) {
+      const asked = this.#aid[i]!;
+      if (asked === FREE || iid < this.#first[i]! || iid > this.#last[i]!) continue;
+      if (asked === aid && iid > this.#answered[i]!) this.#answered[i] = iid;
+      return;
+    }
+  }
+
+  /** Goes on: `next`…`limit` are wanted. To be called once a turn, and when it is due. */
+  run(nowUs: number, next: number, limit: number): void {
+    this.#nowUs = nowUs;
+    for (let i = 0; i < REQUESTS; i++) if (this.#aid[i] !== FREE) this.#look(i, next);
+    if (this.#cursor < next || !(this.#window.isReady(next) || this.#requestOf(next) >= 0)) {
+      // Also where a value had to make room for one of a lower instance after it came.
+      this.#cursor = next;
+    }
+    const last = Math.min(limit, next + this.#window.instances - 1);
+    while (this.requests < REQUESTS && this.#outbox.room() > ROOM_RESERVE && this.#hasRoom()) {
+      if (!this.#askNext(last)) break;
+    }
+  }
+
+  /** When an answer is missing; `Infinity` while none is waited for. */
+  dueUs(): number {
+    let due = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < REQUESTS; i++) {
+      if (this.#aid[i] !== FREE) due = Math.min(due, this.#sentUs[i]! + this.#retry.pauseUs(this.#tries[i]!));
+    }
+    return due;
+  }
+
+  /** There is nothing to catch up with any more. */
+  stop(): void {
+    this.#aid.fill(FREE);
+    this.requests = 0;
+    this.expectedBytes = 0;
+    this.#cursor = 0;
+  }
+
+  #hasRoom(): boolean {
+    if (this.requests === 0) return true;
+    const { arena } = this.#window;
+    const isFull = arena.used + this.expectedBytes > arena.capacity / 2;
+    return !isFull && this.expectedBytes < this.windowBytes;
+  }
+
+  /** What became of a range. */
+  #look(i: number, next: number): void {
+    const window = this.#window;
+    let first = Math.max(this.#first[i]!, next);
+    const last = this.#last[i]!;
+    while (first <= last && window.isReady(first)) first++;
+    this.#first[i] = first;
+    if (first > last) return this.#done(i);
+    const asked = this.#aid[i]!;
+    if (asked !== EVERYONE && this.#answered[i]! >= last) {
+      // It has told what it has. The rest it has not, or does not know to be chosen.
+      this.#unmarked++;
+      this.counters.unmarked++;
+      return this.#send(i, EVERYONE, asked);
+    }
+    if (this.#nowUs - this.#sentUs[i]! < this.#retry.pauseUs(this.#tries[i]!)) return;
+    this.counters.unanswered++;
+    this.#isNew = false;
+    this.windowBytes = Math.max(LEAST_BYTES, this.windowBytes / 2);
+    if (asked !== EVERYONE) this.#avoidUntilUs[asked] = this.#nowUs + AVOID_US;
+    const other = this.#tries[i]! < 2 ? this.#oneAcceptor(first) : EVERYONE;
+    this.#send(i, other, FREE);
+  }
+
+  #done(i: number): void {
+    const bytes = this.#bytes[i]!;
+    if (this.#tries[i] === 1) this.#retry.sample(this.#nowUs - this.#sentUs[i]!);
+    if (this.#aid[i] !== EVERYONE) this.#unmarked = 0;
+    const grown = this.windowBytes + (this.#isNew ? bytes : (bytes * SPAN_BYTES) / this.windowBytes);
+    this.windowBytes = Math.min(MOST_BYTES, grown);
+    this.#aid[i] = FREE;
+    this.expectedBytes -= bytes;
+    this.requests--;
+  }
+
+  /** Asks for the next run of instances that are not here and not under way; false: there is none up to `last`. */
+  #askNext(last: number): boolean {
+    const window = this.#window;
+    let first = this.#cursor;
+    for (;;) {
+      while (first <= last && window.isReady(first)) first++;
+      if (first > last) {
+        this.#cursor = first;
+        return false;
+      }
+      const underWay = this.#requestOf(first);
+      if (underWay < 0) break;
+      first = this.#last[underWay]! + 1;
+    }
+    const span = Math.max(1, Math.min(SPAN, Math.floor(SPAN_BYTES / (this.#valueBytes + RECORD_BYTES))));
+    let end = Math.min(last, first + span - 1);
+    for (let i = 0; i < REQUESTS; i++) {
+      if (this.#aid[i] !== FREE && this.#first[i]! > first) end = Math.min(end, this.#first[i]! - 1);
+    }
+    let to = first;
+    while (to < end && !window.isReady(to + 1)) to++;
+    this.#cursor = to + 1;
+    this.#begin(first, to);
+    return true;
+  }
+
+  #begin(first: number, last: number): void {
+    const i = this.#aid.indexOf(FREE);
+    this.requests++;
+    this.#ranges++;
+    this.#first[i] = first;
+    this.#last[i] = last;
+    this.#bytes[i] = 0;
+    this.#tries[i] = 0;
+    const alone = this.#unmarked < UNMARKED_RANGES || this.#ranges % PROBE_EVERY === 0;
+    this.#send(i, alone ? this.#oneAcceptor(first) : EVERYONE, FREE);
+  }
+
+  /** `except`: an acceptor that has answered already. */
+  #send(i: number, aid: number, except: number): void {
+    const first = this.#first[i]!;
+    const last = this.#last[i]!;
+    let copies = 0;
+    for (let to = 0; to < this.#acceptors; to++) {
+      if (to === except || (aid !== EVERYONE && to !== aid)) continue;
+      this.#outbox.repeat(to, first, last);
+      copies++;
+    }
+    this.counters.ranges += copies;
+    this.#aid[i] = aid;
+    this.#answered[i] = 0;
+    this.#sentUs[i] = this.#nowUs;
+    this.#tries[i] = Math.min(255, this.#tries[i]! + 1);
+    const bytes = copies * (last - first + 1) * (this.#valueBytes + RECORD_BYTES);
+    this.expectedBytes += bytes - this.#bytes[i]!;
+    this.#bytes[i] = bytes;
+  }
+
+  /** The next of those that answered lately and still have the instance; everyone when there is none. */
+  #oneAcceptor(iid: number): number {
+    for (let tried = 0; tried < this.#acceptors; tried++) {
+      const aid = (this.#turn + 1) % this.#acceptors;
+      this.#turn = aid;
+      if (this.#avoidUntilUs[aid]! <= this.#nowUs && this.#trims[aid]! < iid) return aid;
+    }
+    return EVERYONE;
+  }
+
+  #requestOf(iid: number): number {
+    for (let i = 0; i < REQUESTS; i++) {
+      if (this.#aid[i] !== FREE && iid >= this.#first[i]! && iid <= this.#last[i]!) return i;
+    }
+    return -1;
+  }
+}
