@@ -4,7 +4,12 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Busy, Role } from "../src/protocol/types.ts";
+import type { Link } from "../src/net/link.ts";
+import { ENTRY_HEADER_BYTES } from "../src/protocol/batch.ts";
+import { RecordFlag } from "../src/protocol/journal.ts";
+import { STANDING_BYTES, StandingVector } from "../src/protocol/standing.ts";
+import { AckKind, Busy, RepeatFlag, Role, Standing } from "../src/protocol/types.ts";
+import { maxNativeValue } from "../src/wire/native.ts";
 import {
   CHECKSUM_BYTES,
   FIXED_BYTES,
@@ -20,6 +25,18 @@ import {
 import { decodeNativeText, encodeNativeText } from "../src/wire/native_text.ts";
 
 const page = readFileSync(join(import.meta.dir, "../docs/wire-native.md"), "utf8");
+
+const ALL_ROLES = Object.values(Role).reduce((all, bit) => all | bit, 0);
+
+/** "acceptor", "others" (all but acceptors), "all". */
+function speakers(from: number): string {
+  if (from === ALL_ROLES) return "all";
+  if (from === (ALL_ROLES & ~Role.acceptor)) return "others";
+  return Object.entries(Role)
+    .filter(([, bit]) => (from & bit) !== 0)
+    .map(([name]) => name)
+    .join(", ");
+}
 
 /** The rows of the table whose header begins with these cells, without the header; backquotes are dropped. */
 function table(...header: readonly string[]): string[][] {
@@ -37,15 +54,18 @@ function table(...header: readonly string[]): string[][] {
   return rows;
 }
 
-test("messages: types, sizes, fields, values, flags", () => {
+test("messages: types, sizes, fields, values, flags, who may say them; and somebody hears them", () => {
   const names = Object.keys(NATIVE_MESSAGES) as NativeName[];
   const expected = names.map((name) => {
-    const { fields, value, flags } = NATIVE_MESSAGES[name];
+    const { fields, value, flags, from } = NATIVE_MESSAGES[name];
     const list = fields.map(([field, words]) => `${field}:${words}`).join(" ");
     const type = NativeType[name];
-    return [`${type}`, name, `${FIXED_BYTES[type]}`, list || "—", value ? "yes" : "no", flags ?? "—"];
+    const size = `${FIXED_BYTES[type]}`;
+    return [`${type}`, name, size, list || "—", value ? "yes" : "no", flags ?? "—", speakers(from)];
   });
-  expect(table("type", "message")).toEqual(expected);
+  const rows = table("type", "message");
+  expect(rows.map((row) => row.slice(0, 7))).toEqual(expected);
+  for (const row of rows) expect(row[7]).not.toBe("");
 });
 
 test("header: fields lie one after the other up to its end, and where the code has them", () => {
@@ -92,15 +112,51 @@ test("a frame with telling numbers has them at the documented bytes", () => {
   expect(read("life")).toBe(5);
 });
 
-test("role bits and reasons", () => {
-  expect(table("role", "bit")).toEqual(Object.entries(Role).map(([name, bit]) => [name, `${bit}`]));
-  const reasons = table("reason", "number").map(([name, number]) => [name, Number(number)]);
-  expect(reasons).toEqual(Object.entries(Busy));
+test.each([
+  ["role", "bit", Role],
+  ["reason", "number", Busy],
+  ["record", "bit", RecordFlag],
+  ["repeat", "bit", RepeatFlag],
+  ["standing", "number", Standing],
+  ["kind", "number", AckKind],
+] as const)("the %s table", (name, column, words) => {
+  const rows = table(name, column).map(([word, number]) => [word, Number(number)]);
+  expect(rows).toEqual(Object.entries(words));
 });
 
-test("limits and the example", () => {
-  expect(page).toContain(`the payload less ${VALUE_OVERHEAD_BYTES} bytes`);
-  expect(page).toContain(`${1500 - VALUE_OVERHEAD_BYTES} bytes, over UDP ${1452 - VALUE_OVERHEAD_BYTES}`);
+test("a standing lies as documented", () => {
+  const from = page.indexOf("The value of `promise` and `standing`");
+  const text = page.slice(from, page.indexOf("### Clients", from));
+  expect(text).toContain(`${STANDING_BYTES} bytes each`);
+  const rows = [...text.matchAll(/^\| (\d+) \| (\d+) \| (\w+)/gm)].map(([, ...cells]) => cells);
+  expect(rows).toEqual([
+    ["0", "4", "generation"],
+    ["4", "8", "incarnation"],
+  ]);
+  const vector = new StandingVector(2);
+  vector.set(1, 7, 9);
+  const view = new DataView(vector.bytes.buffer, STANDING_BYTES);
+  expect([view.getUint32(0, true), view.getUint32(4, true)]).toEqual([7, 9]);
+});
+
+test("limits", () => {
+  expect(page).toContain(
+    `the payload less ${VALUE_OVERHEAD_BYTES} bytes, less ${STANDING_BYTES} bytes for each acceptor`,
+  );
+  const rows = table("acceptors", "instance, MTU 1500").map((row) => row.map(Number));
+  expect(rows.map(([acceptors]) => acceptors)).toEqual([1, 3, 5, 7]);
+  for (const row of rows) {
+    const acceptors = row[0]!;
+    const [ethernet, udp] = [1500, 1452].map((maxPayload) => {
+      const most = { maxPayload } as Link;
+      return maxNativeValue(most, acceptors);
+    }) as [number, number];
+    const entry = ENTRY_HEADER_BYTES;
+    expect(row).toEqual([acceptors, ethernet, ethernet - entry, udp, udp - entry]);
+  }
+});
+
+test("the example", () => {
   const hex = /frame decode ([0-9a-f]+)/.exec(page)![1]!;
   expect(page).toContain(`encode -\n${hex}`);
   const decoded = decodeNativeText(Uint8Array.from(Buffer.from(hex, "hex")));

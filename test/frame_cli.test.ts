@@ -242,6 +242,36 @@ describe("frame encode", () => {
     await usage("encode", "--wire", "kernel-paxos", "-", "--iid", "1");
   });
 
+  test("native frames: numbers, flags and values of every kind there and back, and what does not fit is refused", async () => {
+    const chunk = {
+      message: "snapshotChunk",
+      iid: 2 ** 53 - 1,
+      position: 2 ** 32,
+      kind: 2 ** 32 - 1,
+      value: "00ff",
+    };
+    const lines = [
+      { message: "trim", hasApplications: 1, iid: 7 },
+      { message: "standingAsk", standing: 2, nonce: 2 ** 32 + 1 },
+      chunk,
+    ];
+    const frames = await piped(lines.map((one) => JSON.stringify(one)).join("\n"), "encode", "-");
+    expect(frames).toMatchObject({ code: 0, errors: "" });
+    const shown = await piped(frames.lines.join("\n"), "decode", "--ethertype", "0x88b5", "--json", "-");
+    const messages = shown.lines.map((line) => JSON.parse(line) as { message: string });
+    expect(messages.filter(({ message }) => message !== "frame")).toEqual(lines);
+    const refused = [
+      { message: "trim", hasApplications: 256, iid: 7 },
+      { message: "standingAsk", standing: "fresh", nonce: 1 },
+      { ...chunk, kind: 2 ** 32 },
+      { ...chunk, iid: 2 ** 53 },
+    ];
+    const none = await piped(refused.map((one) => JSON.stringify(one)).join("\n"), "encode", "-");
+    expect(none).toMatchObject({ code: 1, lines: [] });
+    for (const name of ["hasApplications", "standing", "kind", "iid"])
+      expect(none.errors).toContain(`${name} must be a whole number`);
+  });
+
   test("decode | encode gives back what was sent", async () => {
     const of = (etherType: number) =>
       ethernetVectors

@@ -141,21 +141,23 @@ const message: fc.Arbitrary<FrameFields> = fc
     if (has) all.value = formatHex(bytes);
     return all;
   });
-const frame = fc.tuple(message, role, fc.boolean(), fc.nat(2), number).map(([fields, any, own, id, life]) => {
-  // Half of them from somebody who may say that.
-  const from = own ? speakerOf(fields.message as NativeName) : any;
-  const made = encodeNativeText({
-    ...fields,
-    from: `${from} ${id}`,
-    to: "acceptor|proposer|learner|client|host *",
-    // A message that names a life of its own gives it to the header as well.
-    life: fields.life ?? life,
-    cluster: CLUSTER,
-    group: GROUP,
+const frame = fc
+  .tuple(message, role, fc.boolean(), fc.nat(2), number)
+  .map(([fields, anyRole, own, id, life]) => {
+    // Half of them from somebody who may say that.
+    const from = own ? speakerOf(fields.message as NativeName) : anyRole;
+    const made = encodeNativeText({
+      ...fields,
+      from: `${from} ${id}`,
+      to: "acceptor|proposer|learner|client|host *",
+      // A message that names a life of its own gives it to the header as well.
+      life: fields.life ?? life,
+      cluster: CLUSTER,
+      group: GROUP,
+    });
+    if ("error" in made) throw new Error(made.error);
+    return { payload: made.payload, address: addressOf(from as "acceptor", id), fields };
   });
-  if ("error" in made) throw new Error(made.error);
-  return { payload: made.payload, address: addressOf(from as "acceptor", id), fields };
-});
 
 function speakerOf(message: NativeName): string {
   const { from } = NATIVE_MESSAGES[message];
