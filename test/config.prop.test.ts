@@ -148,7 +148,15 @@ function replicaOrBoth(text: string): boolean {
 function contradicts(text: string): boolean {
   const key = /^wire kernel-paxos/m.test(text) && /^cluster-key/m.test(text);
   const storage = /^storage-backend sqlite/m.test(text) && !/^storage-path/m.test(text);
-  return key || storage;
+  return key || storage || numberIn(text, "leaseMs") > numberIn(text, "leaderTimeoutMs");
+}
+
+/** What a number is set to in this file. */
+function numberIn(text: string, field: "leaseMs" | "leaderTimeoutMs"): number {
+  const spec = SCHEMA[field];
+  const line = new RegExp(`^${spec.key} (.*)$`, "m").exec(text);
+  const parsed = line === null ? undefined : parseValue(spec, line[1]!);
+  return parsed?.ok === true ? Number(parsed.value) : spec.default;
 }
 
 describe("round trips", () => {

@@ -183,6 +183,8 @@ describe("values", () => {
       clusterKey: "",
       learnerCatchUp: false,
       proposerTimeoutMs: 1000,
+      leaderTimeoutMs: 500,
+      leaseMs: 0,
       proposerPreexecWindow: 128,
       batching: true,
       proposerQueueBytes: 4 << 20,

@@ -19,6 +19,7 @@ export function checkCoherence(given: Given, report: Report): void {
   checkWindows(given, report);
   checkBatching(given, report);
   checkKey(given, report);
+  checkLease(given, report);
   checkStorage(given, report);
   for (const { fields, isIdle, why } of idleRules(given)) {
     if (!isIdle) continue;
@@ -39,7 +40,7 @@ function idleRules(given: Given) {
   const { settings, link } = given;
   return [
     {
-      fields: ["learnerTimeoutMs"],
+      fields: ["learnerTimeoutMs", "leaderTimeoutMs", "leaseMs"],
       isIdle: settings.wire === "kernel-paxos",
       why: "the kernel-paxos wire has no such thing",
     },
@@ -92,6 +93,17 @@ function checkStorage({ settings, placeOf }: Given, report: Report): void {
     placeOf("storageBackend"),
     "storage-backend sqlite needs storage-path: the directory of the acceptors' databases",
     "add a line such as: storage-path /var/lib/kpaxos",
+  );
+}
+
+/** While a lease runs no other proposer is let in: a longer one would hold up every change of leader. */
+function checkLease(given: Given, report: Report): void {
+  const { settings, placeOf } = given;
+  if (settings.leaseMs <= settings.leaderTimeoutMs) return;
+  report.error(
+    placeOf("leaseMs"),
+    `lease ${settings.leaseMs}ms is longer than leader-timeout ${settings.leaderTimeoutMs}ms: nobody could take over in time`,
+    "lower lease, or raise leader-timeout",
   );
 }
 

@@ -27,6 +27,10 @@ export interface Settings {
   learnerCatchUp: boolean;
   /** Silence after which phases are retried at the latest and a passive proposer takes over, in milliseconds. */
   proposerTimeoutMs: number;
+  /** Silence of the leader after which others ask for votes (native wire). */
+  leaderTimeoutMs: number;
+  /** How long a leader may answer reads from what a quorum last echoed; 0: it asks a quorum each time (native wire). */
+  leaseMs: number;
   /** Instances that may be prepared or in flight at once. */
   proposerPreexecWindow: number;
   /** Pack several client values into one instance under load (native wire). */

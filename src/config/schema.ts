@@ -118,6 +118,22 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     default: 1000,
     summary: "silence after which a phase is retried and a passive proposer takes over",
   },
+  leaderTimeoutMs: {
+    key: "leader-timeout",
+    kind: "duration",
+    min: 10,
+    max: HOUR_MS,
+    default: 500,
+    summary: "silence of the leader after which the other proposers elect one of them (native wire)",
+  },
+  leaseMs: {
+    key: "lease",
+    kind: "duration",
+    min: 0,
+    max: HOUR_MS,
+    default: 0,
+    summary: "how long a leader answers reads without asking the acceptors again; 0: never (native wire)",
+  },
   proposerPreexecWindow: {
     key: "proposer-preexec-window",
     kind: "integer",
