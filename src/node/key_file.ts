@@ -3,7 +3,6 @@
  * Reads it, and makes the edits of a rotation on its text. A key is never shown, in no error either: only its
  * fingerprint. Whoever else may read the file has the cluster, so such a file is refused.
  */
-import { createHash, randomBytes } from "node:crypto";
 import {
   closeSync,
   constants,
@@ -49,7 +48,7 @@ export function readKeyFile(path: string): Uint8Array[] {
 
 /** The first 8 hex digits of SHA-256: they tell keys apart and give nothing away. */
 export function fingerprint(key: Uint8Array): string {
-  return createHash("sha256").update(key).digest("hex").slice(0, 8);
+  return new Bun.CryptoHasher("sha256").update(key).digest("hex").slice(0, 8);
 }
 
 export function parseKeys(text: string, path: string): Uint8Array[] {
@@ -57,7 +56,8 @@ export function parseKeys(text: string, path: string): Uint8Array[] {
 }
 
 export function newKeyLine(): string {
-  return `${WORD} ${randomBytes(KEY_BYTES).toString("base64")}\n`;
+  const key = crypto.getRandomValues(new Uint8Array(KEY_BYTES));
+  return `${WORD} ${Buffer.from(key).toString("base64")}\n`;
 }
 
 /** A second key: accepted everywhere before it signs anywhere. */
