@@ -68,6 +68,7 @@ export class SqliteStorage implements Storage {
   readonly #putPromise: Statement;
   readonly #putRecord: Statement;
   #isReady = false;
+  #isClosed = false;
   #inTransaction = false;
   /** Rows written since the last commit. */
   #written = 0;
@@ -214,6 +215,8 @@ export class SqliteStorage implements Storage {
   }
 
   close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     try {
       if (this.#isReady && this.#failure === undefined) {
         // A turn that did not come to its end has told nobody of what it journalled.

@@ -61,7 +61,7 @@ export function openSqlite(options: SqliteOptions): SqliteStorage {
     finishTrash(paths);
     if (options.trash) trash(paths, options);
     if (!existsSync(paths.database)) create(paths, identity);
-    const { database, state } = openChecked(paths, identity);
+    const { database, state } = openChecked(paths, options);
     database.run(`PRAGMA synchronous = ${options.sync ? "FULL" : "NORMAL"}`);
     database.run(`PRAGMA wal_autocheckpoint = ${options.checkpointPages ?? CHECKPOINT_PAGES}`);
     return new SqliteStorage({ paths, lock, database, state, acceptors: identity.acceptors });
@@ -105,11 +105,11 @@ interface Checked {
   readonly state: Float64Array;
 }
 
-function openChecked(paths: StoragePaths, identity: Identity): Checked {
+function openChecked(paths: StoragePaths, { identity, sync }: SqliteOptions): Checked {
   if (statSync(paths.database).size === 0) throw damaged(paths.database, "it is an empty file");
   const hasWal = existsSync(paths.wal);
-  // Before SQLite sees the log, for it would quietly drop what follows the damage.
-  const walDamage = hasWal ? damageOfWal(paths.wal) : undefined;
+  // Before SQLite sees the log, for it would quietly drop what follows the damage. Without syncs that is what a power cut does.
+  const walDamage = hasWal && sync ? damageOfWal(paths.wal) : undefined;
   if (walDamage !== undefined) throw damaged(paths.wal, walDamage);
   const database = openDatabase(paths.database);
   try {
@@ -195,7 +195,7 @@ function trash(paths: StoragePaths, options: SqliteOptions): void {
   if (had.length === 0) return;
   if (existsSync(paths.database)) {
     try {
-      openChecked(paths, options.identity).database.close(true);
+      openChecked(paths, options).database.close(true);
     } catch (error) {
       const trouble = troubleWith(paths.database, "open", error);
       if (!(trouble instanceof StorageRefusal) || !trouble.isDamaged) throw trouble;

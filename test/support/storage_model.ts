@@ -7,6 +7,8 @@ import type { Ballot, Life } from "../../src/protocol/types.ts";
 import type { SqliteOptions } from "../../src/storage/sqlite_open.ts";
 
 export const ACCEPTORS = 3;
+/** Of a value in what `storage_writer.ts` writes. */
+export const MOST_BYTES = 1500;
 
 export function optionsIn(directory: string, more: Partial<SqliteOptions> = {}): SqliteOptions {
   return {
