@@ -14,6 +14,8 @@ export class NativeValues implements ValueFormat {
   readonly stampUs = -1;
   size = 0;
   readonly #view: DataView;
+  /** Where the last value ended: its padding has taken the pattern's place there. */
+  #end = ENTRY_HEADER_BYTES;
   readonly #firstSession: number;
   readonly #clients: number;
   readonly #outstanding: number;
@@ -31,6 +33,10 @@ export class NativeValues implements ValueFormat {
 
   /** `slot` counts over all clients: client × outstanding + place. */
   write(client: number, _slot: number, sequence: number, _stampUs: number, size: number): number {
+    // A value that is sent again has the same bytes.
+    for (let at = this.#end; at < this.#end + 3 && at < this.bytes.length; at++)
+      this.bytes[at] = patternAt(at);
+    this.#end = ENTRY_HEADER_BYTES + size;
     writeEntryHeader(this.#view, 0, this.#firstSession + client, sequence, size, 0);
     return entryBytes(size);
   }
@@ -57,4 +63,8 @@ export class NativeValues implements ValueFormat {
 /** Something to look at in a trace: the alphabet again and again. */
 export function fillPattern(bytes: Uint8Array, from: number): void {
   for (let i = from; i < bytes.length; i++) bytes[i] = 97 + ((i - from) % 26);
+}
+
+function patternAt(at: number): number {
+  return 97 + ((at - ENTRY_HEADER_BYTES) % 26);
 }

@@ -55,13 +55,11 @@ export interface Surroundings {
   life(): number;
   storage(seat: Seat): Storage;
   /** What is between the wire and the cores: a trace, a planted bug. */
-  receiver(seat: Seat, roles: Roles): Receiver;
+  receiver(seat: Seat, roles: Roles, peers: Peers): Receiver;
   /** The outbox of one role of a host, as its cores get it. */
   outbox<T extends ReturnType<CoreContext["outbox"]>>(seat: Seat, role: number, outbox: T): T;
   /** A host's turn is over; returns for how long it is held now. */
   turned(host: Host): number;
-  /** The frames of its last turn leave now. */
-  sends(host: Host): void;
   /** A turn has thrown. */
   threw(host: Host, error: unknown): void;
   /** Another process has its place. */
@@ -188,7 +186,7 @@ export class SimCluster {
       wallOffsetUs: WALL_OFFSET_US,
     };
     const roles = new Roles({ ...cores, extras: [...(parts.extras ?? []), places] });
-    const node = new Node(link, wire, storage, roles, around.receiver(seat, roles));
+    const node = new Node(link, wire, storage, roles, around.receiver(seat, roles, peers));
     const host = new Host(seat, node, link, cores, life, nowUs);
     this.hosts.push(host);
     return host;
@@ -197,18 +195,15 @@ export class SimCluster {
   /** Ends a process with its last words. */
   stop(host: Host): void {
     host.cores.learner?.close();
-    host.ntx = host.node.turn(this.#clock(host), this.#step(host));
-    this.#step(host);
+    host.ntx = host.node.turn(this.#clock(host), host.link.step(host.ntx, 0));
+    host.link.step(host.ntx, 0);
     this.crash(host);
   }
 
   /** Ends a process at once; `frames`: so many of those it was about to send still leave. */
   crash(host: Host, frames = 0): void {
     if (host.isDead) return;
-    if (frames > 0) {
-      this.#options.around.sends(host);
-      host.link.step(Math.min(frames, host.ntx), 0);
-    }
+    if (frames > 0) host.link.step(Math.min(frames, host.ntx), 0);
     host.isDead = true;
     host.link.close();
     this.hosts.splice(this.hosts.indexOf(host), 1);
@@ -254,19 +249,13 @@ export class SimCluster {
     return host.seat.clock.read(this.nowUs);
   }
 
-  /** Sends what the last turn has left; returns how many frames came. */
-  #step(host: Host): number {
-    if (host.ntx > 0) this.#options.around.sends(host);
-    return host.link.step(host.ntx, 0);
-  }
-
   /** What node/run.ts does between two sleeps. */
   #turns(host: Host): void {
     const { around } = this.#options;
     const { node } = host;
     const localUs = this.#clock(host);
     for (let turn = 0; turn < BURST; turn++) {
-      const received = this.#step(host);
+      const received = host.link.step(host.ntx, 0);
       if (turn > 0 && received === 0 && host.ntx === 0 && !node.hasMore) break;
       this.turns++;
       // What has been sent must not be sent again if the turn throws.

@@ -1,22 +1,17 @@
 /**
- * A disk in memory, and an acceptor's storage on it. A commit takes its time: the host that waits for it does nothing else, and
- * a crash meanwhile leaves all of the commit or nothing (commits are atomic; of several under way a first part is kept). What
- * was not committed is gone. A commit can fail; then it may be kept all the same, as after an I/O error in earnest.
+ * A disk in memory, and an acceptor's storage on it. A commit takes its time: the host that waits for it does nothing else. What
+ * was not committed when its host dies is gone. A host can die inside a commit, and a commit can fail: then all of it is kept
+ * or nothing (commits are atomic), and nobody is told which.
  *
  * It is as strict as a real one: what `replay` tells is what was committed, in the order that `Storage` asks for.
  */
-import { assert } from "../protocol/assert.ts";
 import type { Journal } from "../protocol/journal.ts";
 import { type Ballot, type Life, NO_BALLOT } from "../protocol/types.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Random } from "./random.ts";
 
-/** The medium has failed: the host that meets it dies. */
-export class DiskFailure extends Error {
-  constructor() {
-    super("the disk fails");
-  }
-}
+/** The host that meets it dies: the medium has failed, or power did while it was written. */
+export class DiskFailure extends Error {}
 
 export interface DiskFaults {
   /** How long a commit takes, drawn evenly. */
@@ -81,11 +76,11 @@ class Content implements Journal {
 
 export class SimDisk {
   faults: DiskFaults = GOOD_DISK;
+  /** The host dies inside the commit so many ahead; 0: it does not. */
+  fuse = 0;
   readonly counters = { commits: 0, failures: 0, cutShort: 0 };
   readonly #random: Random;
   #content: Content | undefined;
-  /** Commits that are under way, or that nobody has waited for. */
-  #underWay: (readonly Entry[])[] = [];
 
   constructor(random: Random) {
     this.#random = random;
@@ -95,46 +90,29 @@ export class SimDisk {
     return this.#content === undefined;
   }
 
-  /** What has been committed is safe from now on. */
-  settle(): void {
-    const commits = this.#underWay;
-    if (commits.length === 0) return;
-    this.#content ??= new Content();
-    for (const entries of commits) for (const entry of entries) entry(this.#content);
-    commits.length = 0;
-  }
-
-  /** The host is gone: of the commits under way a first part, none, or all are kept. */
-  cut(): void {
-    const commits = this.#underWay.length;
-    if (commits === 0) return;
-    const kept = this.#random.between(0, commits);
-    if (kept < commits) this.counters.cutShort++;
-    this.#underWay.length = kept;
-    this.settle();
-  }
-
   /** Everything on it is gone. */
   lose(): void {
-    this.#underWay.length = 0;
     this.#content = undefined;
   }
 
-  /** For storages: starts a commit; returns how long it takes. */
-  begin(entries: readonly Entry[]): number {
-    this.counters.commits++;
-    if (this.#random.happens(this.faults.failure)) {
-      this.counters.failures++;
-      this.#underWay.push(entries);
-      throw new DiskFailure();
+  /** For storages: commits; returns how long that takes. */
+  commit(entries: readonly Entry[]): number {
+    const { counters, faults } = this;
+    counters.commits++;
+    const dies = this.fuse > 0 && --this.fuse === 0;
+    const fails = this.#random.happens(faults.failure);
+    if (!(dies || fails) || this.#random.happens(0.5)) {
+      this.#content ??= new Content();
+      for (const entry of entries) entry(this.#content);
     }
-    this.#underWay.push(entries);
-    return this.#random.between(this.faults.leastUs, this.faults.mostUs);
+    if (dies) counters.cutShort++;
+    else if (fails) counters.failures++;
+    else return this.#random.between(faults.leastUs, faults.mostUs);
+    throw new DiskFailure(dies ? "dies inside a commit" : "its disk fails");
   }
 
   /** For storages. */
   tell(into: Journal): boolean {
-    assert(this.#underWay.length === 0, "one process a disk");
     this.#content?.tell(into);
     return this.#content !== undefined;
   }
@@ -182,7 +160,7 @@ export class SimStorage implements Storage {
     if (this.#entries.length > 0) {
       const entries = this.#entries;
       this.#entries = [];
-      this.busyUs += this.disk.begin(entries);
+      this.busyUs += this.disk.commit(entries);
     }
     return ++this.#ticket;
   }

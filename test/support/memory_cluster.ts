@@ -86,7 +86,6 @@ export class MemoryCluster {
         receiver: (_seat, roles) => roles,
         outbox: (_seat, _role, outbox) => outbox,
         turned: () => 0,
-        sends: () => undefined,
         threw: (_host, error) => {
           throw error;
         },

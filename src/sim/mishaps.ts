@@ -1,0 +1,205 @@
+/**
+ * What goes wrong in a simulation, and when: each kind of a scenario comes again and again, after times drawn around its mean,
+ * hits what chance picks, and passes.
+ */
+import type { Faults } from "../net/memory.ts";
+import { type Mishap, STORM } from "./scenario.ts";
+import type { Simulation } from "./simulation.ts";
+import type { Station } from "./station.ts";
+
+type Act = (simulation: Simulation) => void;
+
+export function startMishaps(simulation: Simulation): void {
+  for (const [kind, meanMs] of Object.entries(simulation.scenario.mishaps) as [Mishap, number][]) {
+    const again = (): void => {
+      const inUs = simulation.random.around(meanMs * 1000);
+      simulation.agenda.at(simulation.nowUs + inUs, () => {
+        simulation.mishaps[kind] = (simulation.mishaps[kind] ?? 0) + 1;
+        ACTS[kind](simulation);
+        again();
+      });
+    };
+    again();
+  }
+}
+
+const ACTS: Readonly<Record<Mishap, Act>> = {
+  crash: (simulation) => {
+    const station = pick(simulation, (one) => one.kind !== "client");
+    if (station === undefined) return;
+    simulation.crash(station);
+    simulation.startLater(station, downUs(simulation));
+  },
+
+  crashInTurn: (simulation) => {
+    const station = pick(simulation, (one) => one.hasAcceptor);
+    if (station === undefined) return;
+    if (station.disk !== undefined && simulation.random.happens(0.6))
+      station.disk.fuse = simulation.random.between(1, 20);
+    else station.fuse = simulation.random.between(1, 30);
+  },
+
+  crashLeader: (simulation) => {
+    const station = pick(simulation, ({ host }) => host?.cores.proposer?.stage === "leading");
+    if (station === undefined) return;
+    simulation.crash(station);
+    simulation.startLater(station, downUs(simulation));
+  },
+
+  powerCut: (simulation) => {
+    simulation.note("power", "is cut");
+    for (const station of running(simulation)) {
+      if (station.kind === "client") continue;
+      simulation.crash(station);
+      simulation.startLater(station, simulation.random.between(10_000, 500_000));
+    }
+  },
+
+  amnesia: (simulation) => {
+    const station = pick(simulation, (one) => one.hasAcceptor);
+    if (station === undefined || !mayForget(simulation)) return;
+    simulation.crash(station);
+    simulation.note(station.name, "forgets everything");
+    station.disk?.lose();
+    simulation.startLater(station, downUs(simulation));
+  },
+
+  restart: (simulation) => {
+    const station = pick(simulation, (one) => one.kind !== "client");
+    if (station === undefined) return;
+    simulation.stop(station);
+    simulation.startLater(station, simulation.random.between(1_000, 500_000));
+  },
+
+  churn: (simulation) => {
+    const station = pick(simulation, (one) => one.kind === "client");
+    if (station === undefined) return;
+    if (simulation.random.happens(0.5)) simulation.stop(station);
+    else simulation.crash(station);
+    station.isRetired = true;
+    simulation.addClient();
+  },
+
+  isolate: (simulation) => {
+    const all = simulation.stations;
+    const alone = simulation.random.shuffled(all).slice(0, simulation.random.between(1, 2));
+    simulation.note("network", `${names(alone)} alone`);
+    cutBothWays(
+      simulation,
+      alone,
+      all.filter((one) => !alone.includes(one)),
+    );
+    healLater(simulation);
+  },
+
+  split: (simulation) => {
+    const all = simulation.random.shuffled(simulation.stations);
+    const half = all.slice(0, simulation.random.between(1, all.length - 1));
+    simulation.note("network", `${names(half)} on one side`);
+    cutBothWays(
+      simulation,
+      half,
+      all.filter((one) => !half.includes(one)),
+    );
+    healLater(simulation);
+  },
+
+  oneWay: (simulation) => {
+    const { random, stations, network } = simulation;
+    for (let i = random.between(1, 2 * stations.length); i > 0; i--) {
+      const [from, to] = [random.pick(stations), random.pick(stations)];
+      simulation.note("network", `no way from ${from.name} to ${to.name}`);
+      network.cutPlaces(from.seat.place!, to.seat.place!);
+    }
+    healLater(simulation);
+  },
+
+  spike: (simulation) => {
+    const { random, stations, network } = simulation;
+    const leastDelayUs = random.between(1_000, 100_000);
+    const slow: Faults = { ...network.faults, leastDelayUs, mostDelayUs: 2 * leastDelayUs };
+    for (let i = random.between(1, stations.length); i > 0; i--) {
+      const [from, to] = [random.pick(stations), random.pick(stations)];
+      simulation.note("network", `slow from ${from.name} to ${to.name}: ${leastDelayUs} µs`);
+      network.worsen(from.seat.place!, to.seat.place!, slow);
+    }
+    healLater(simulation);
+  },
+
+  storm: (simulation) => {
+    simulation.note("network", "a storm");
+    simulation.network.faults = STORM;
+    healLater(simulation);
+  },
+
+  pause: (simulation) => {
+    const station = pick(simulation, () => true);
+    if (station?.host === undefined) return;
+    const us = simulation.random.around(300_000);
+    simulation.note(station.name, `stands still for ${us} µs`);
+    station.host.heldUntilUs = Math.max(station.host.heldUntilUs, simulation.nowUs + us);
+  },
+
+  slowDisk: (simulation) => {
+    const { disk, name } = pick(simulation, (one) => one.disk !== undefined) ?? {};
+    if (disk === undefined) return;
+    const before = disk.faults;
+    const mostUs = simulation.random.between(5_000, 200_000);
+    simulation.note(name!, `its disk takes up to ${mostUs} µs`);
+    disk.faults = { ...before, mostUs };
+    simulation.agenda.at(simulation.nowUs + simulation.random.around(500_000), () => {
+      disk.faults = { ...disk.faults, mostUs: before.mostUs };
+    });
+  },
+
+  badDisk: (simulation) => {
+    const disk = pick(simulation, (one) => one.disk !== undefined)?.disk;
+    if (disk !== undefined) disk.faults = { ...disk.faults, failure: 0.2 };
+  },
+
+  stall: (simulation) => {
+    const station = pick(simulation, ({ application }) => application !== undefined);
+    if (station !== undefined) station.stalledUntilUs = simulation.nowUs + simulation.random.around(500_000);
+  },
+};
+
+function running(simulation: Simulation): Station[] {
+  return simulation.stations.filter(({ host }) => host !== undefined);
+}
+
+function pick(simulation: Simulation, suits: (station: Station) => boolean): Station | undefined {
+  const stations = running(simulation).filter(suits);
+  return stations.length === 0 ? undefined : simulation.random.pick(stations);
+}
+
+function names(stations: readonly Station[]): string {
+  return stations.map(({ name }) => name).join(", ");
+}
+
+/** Mostly short; sometimes long enough for others to notice. */
+function downUs({ random }: Simulation): number {
+  return random.happens(0.7) ? random.between(1_000, 200_000) : random.between(200_000, 3_000_000);
+}
+
+/** Only a minority of acceptors may forget until they have recovered. */
+function mayForget(_simulation: Simulation): boolean {
+  return true;
+}
+
+function cutBothWays({ network }: Simulation, some: readonly Station[], others: readonly Station[]): void {
+  for (const one of some) {
+    for (const other of others) {
+      network.cutPlaces(one.seat.place!, other.seat.place!);
+      network.cutPlaces(other.seat.place!, one.seat.place!);
+    }
+  }
+}
+
+/** The network is as usual again; what else was wrong with it meanwhile ends too. */
+function healLater(simulation: Simulation): void {
+  simulation.agenda.at(simulation.nowUs + simulation.random.around(1_000_000), () => {
+    simulation.note("network", "is as usual");
+    simulation.network.heal();
+    simulation.network.faults = simulation.scenario.network;
+  });
+}

@@ -1,0 +1,200 @@
+/**
+ * Scenarios, as data: what a cluster looks like, how much it has to do, and what goes wrong in it, how often. Everything else is
+ * drawn from the seed.
+ */
+import { type Faults, NO_FAULTS } from "../net/memory.ts";
+
+/** What can be done to a cluster; `simulation` knows how. */
+export type Mishap =
+  /** A process dies at once and comes back. */
+  | "crash"
+  /** … in the middle of a turn: inside its commit, or when some of its frames have left. */
+  | "crashInTurn"
+  /** The proposer that leads dies. */
+  | "crashLeader"
+  /** All processes die at once. */
+  | "powerCut"
+  /** An acceptor loses what it keeps, and dies. */
+  | "amnesia"
+  /** A process ends as asked, and comes back. */
+  | "restart"
+  /** A client ends for good, another comes. */
+  | "churn"
+  /** One or two hosts are alone. */
+  | "isolate"
+  /** The hosts fall into two parts. */
+  | "split"
+  /** Some ways between hosts are cut, each in one direction. */
+  | "oneWay"
+  /** Some ways get slow. */
+  | "spike"
+  /** All ways get bad. */
+  | "storm"
+  /** A host stands still. */
+  | "pause"
+  /** A disk gets slow. */
+  | "slowDisk"
+  /** A disk fails. */
+  | "badDisk"
+  /** An application takes nothing for a while. */
+  | "stall";
+
+export interface Scenario {
+  readonly name: string;
+  readonly summary: string;
+  /** Drawn from these. */
+  readonly acceptors: readonly number[];
+  readonly proposers: readonly number[];
+  readonly learners: readonly number[];
+  readonly clients: readonly number[];
+  /** Instead of the others; 0: none. */
+  readonly replicas?: readonly number[];
+  /** Whether acceptors keep anything over a restart. */
+  readonly durable: boolean;
+  readonly network: Faults;
+  /** Mean time between two of a kind, in ms. */
+  readonly mishaps: Readonly<Partial<Record<Mishap, number>>>;
+  /** Values that all clients together send in a second, about. */
+  readonly valuesPerSecond: number;
+  /** Most bytes of a value. */
+  readonly mostSize: number;
+  /** How long a commit takes when the disk is well, in µs. */
+  readonly commitUs: number;
+  /** Clocks gain or lose up to so much, in µs a second. */
+  readonly driftPpm: number;
+  /** More lines of paxos.conf. */
+  readonly settings: readonly string[];
+}
+
+const LAN: Faults = { ...NO_FAULTS, leastDelayUs: 20, mostDelayUs: 80 };
+const LOSSY: Faults = {
+  ...LAN,
+  loss: 0.08,
+  duplication: 0.05,
+  reordering: 0.1,
+  lateUs: 4_000,
+  corruption: 0.01,
+  stale: 0.002,
+  staleUs: 3_000_000,
+};
+/** What a storm is, wherever it comes. */
+export const STORM: Faults = { ...LOSSY, loss: 0.35, duplication: 0.2, reordering: 0.3, lateUs: 20_000 };
+
+const CALM: Scenario = {
+  name: "calm",
+  summary: "nothing goes wrong",
+  acceptors: [3, 5],
+  proposers: [1, 2, 3],
+  learners: [1, 2],
+  clients: [1, 2],
+  durable: true,
+  network: LAN,
+  mishaps: {},
+  valuesPerSecond: 150,
+  mostSize: 60,
+  commitUs: 1_000,
+  driftPpm: 200,
+  settings: [],
+};
+
+export const SCENARIOS: readonly Scenario[] = [
+  CALM,
+  {
+    ...CALM,
+    name: "lossy",
+    summary: "frames are lost, doubled, late, corrupted, and seconds old",
+    network: LOSSY,
+    mishaps: { storm: 4_000, spike: 3_000 },
+  },
+  {
+    ...CALM,
+    name: "partitions",
+    summary: "hosts alone, split clusters, ways that are cut in one direction",
+    network: { ...LAN, loss: 0.01 },
+    proposers: [2, 3],
+    mishaps: { isolate: 2_500, split: 4_000, oneWay: 2_500, spike: 6_000 },
+  },
+  {
+    ...CALM,
+    name: "crashes",
+    summary: "processes die, in the middle of commits too, and come back with their disks",
+    network: { ...LAN, loss: 0.01, stale: 0.001, staleUs: 2_000_000 },
+    mishaps: { crash: 1_200, crashInTurn: 1_200, crashLeader: 4_000, powerCut: 6_000, restart: 4_000 },
+  },
+  {
+    ...CALM,
+    name: "disk",
+    summary: "disks are slow, fail, and lose power inside commits",
+    mishaps: { slowDisk: 1_500, badDisk: 2_000, crashInTurn: 1_500, powerCut: 5_000 },
+    commitUs: 3_000,
+  },
+  {
+    ...CALM,
+    name: "pauses",
+    summary: "hosts stand still, clocks drift, applications stall",
+    mishaps: { pause: 800, stall: 2_000, spike: 3_000 },
+    driftPpm: 5_000,
+    proposers: [2, 3],
+  },
+  {
+    ...CALM,
+    name: "failover",
+    summary: "leaders die and are cut off",
+    proposers: [2, 3],
+    mishaps: { crashLeader: 1_200, oneWay: 4_000, isolate: 4_000 },
+  },
+  {
+    ...CALM,
+    name: "churn",
+    summary: "clients come and go, learners restart",
+    clients: [2, 3],
+    mishaps: { churn: 1_000, restart: 1_500, crash: 4_000 },
+  },
+  {
+    ...CALM,
+    name: "trim",
+    summary: "windows so small that trims decide how fast everything is",
+    learners: [2, 3],
+    settings: ["acceptor-window-instances 64", "trim-every 8"],
+    mishaps: { stall: 1_500, crash: 3_000, isolate: 4_000 },
+    network: { ...LAN, loss: 0.03 },
+  },
+  {
+    ...CALM,
+    name: "replicas",
+    summary: "acceptor, proposer and learner in one process, three times",
+    replicas: [3],
+    network: { ...LAN, loss: 0.02 },
+    mishaps: { crash: 2_000, crashInTurn: 2_500, isolate: 3_000, pause: 3_000, powerCut: 8_000 },
+  },
+  {
+    ...CALM,
+    name: "everything",
+    summary: "all of it at once",
+    network: { ...LOSSY, loss: 0.03 },
+    proposers: [1, 2, 3],
+    learners: [1, 2, 3],
+    mishaps: {
+      crash: 3_000,
+      crashInTurn: 3_000,
+      crashLeader: 6_000,
+      powerCut: 15_000,
+      restart: 6_000,
+      churn: 5_000,
+      isolate: 5_000,
+      split: 8_000,
+      oneWay: 5_000,
+      spike: 5_000,
+      storm: 8_000,
+      pause: 3_000,
+      slowDisk: 4_000,
+      badDisk: 8_000,
+      stall: 5_000,
+    },
+    driftPpm: 2_000,
+  },
+];
+
+export function findScenario(name: string): Scenario | undefined {
+  return SCENARIOS.find((one) => one.name === name);
+}

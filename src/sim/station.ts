@@ -1,0 +1,83 @@
+/**
+ * One place of a simulated cluster: what lives there survives its processes (the disk, the clock, the address); the process
+ * comes and goes.
+ */
+import type { CoreContext } from "../node/process.ts";
+import { Role } from "../protocol/types.ts";
+import { HostClock } from "./clock.ts";
+import type { Host, Parts, Seat } from "./cluster.ts";
+import type { SimApplication } from "./deliveries.ts";
+import type { SimDisk } from "./disk.ts";
+import { macOf } from "./parts.ts";
+import type { Random } from "./random.ts";
+
+export type Kind = "acceptor" | "proposer" | "learner" | "replica" | "client";
+
+/** A client has no place in the configuration; its id is drawn from here up. */
+const CLIENT_IDS = 1024;
+
+/** MAC kind, roles listened for, roles owned. */
+const KINDS: Readonly<Record<Kind, readonly [number, number, number]>> = {
+  acceptor: [1, Role.acceptor, Role.acceptor],
+  proposer: [2, Role.proposer | Role.learner, Role.proposer],
+  learner: [3, Role.learner, Role.learner],
+  replica: [4, Role.acceptor | Role.proposer | Role.learner, Role.acceptor | Role.proposer | Role.learner],
+  client: [9, Role.client | Role.learner, 0],
+};
+
+export class Station {
+  readonly kind: Kind;
+  readonly seat: Seat;
+  /** Of one with an acceptor that keeps something. */
+  readonly disk: SimDisk | undefined;
+  /** The process, while one runs. */
+  host: Host | undefined;
+  /** What its learner delivers to. */
+  application: SimApplication | undefined;
+  /** It ended for good. */
+  isRetired = false;
+  /** After so many turns it dies in one; 0: it does not. */
+  fuse = 0;
+  /** Another process has its place: it ends with this turn. */
+  givesWay = false;
+  /** Its application takes nothing until then. */
+  stalledUntilUs = 0;
+  readonly build: (station: Station, context: CoreContext) => Parts;
+
+  constructor(
+    kind: Kind,
+    number: number,
+    place: number,
+    clock: HostClock,
+    disk: SimDisk | undefined,
+    build: (station: Station, context: CoreContext) => Parts,
+  ) {
+    const [mac, listens, owns] = KINDS[kind];
+    this.kind = kind;
+    this.disk = disk;
+    this.build = build;
+    this.seat = {
+      name: `${kind} ${number}`,
+      id: kind === "client" ? CLIENT_IDS + number : number,
+      listens,
+      owns,
+      address: macOf(mac, number),
+      clock,
+      place,
+    };
+  }
+
+  get name(): string {
+    return this.seat.name;
+  }
+
+  /** Whether an acceptor lives here; its id is the station's. */
+  get hasAcceptor(): boolean {
+    return (this.seat.owns & Role.acceptor) !== 0;
+  }
+}
+
+/** A clock that began at some other time and is off by up to `driftPpm`. */
+export function drawClock(random: Random, driftPpm: number): HostClock {
+  return new HostClock(random.between(0, 2 ** 40), (random.next() * 2 - 1) * driftPpm);
+}
