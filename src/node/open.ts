@@ -26,6 +26,8 @@ import { clusterKeys, fingerprint } from "./key_file.ts";
 const NATIVE_DATAGRAM_BYTES = 1452;
 /** With `busy-poll` a waiting step spins for so long before it sleeps. */
 const SPIN_US = 5_000;
+/** One entry with a value of 64 bytes: less is no use to anybody. */
+const LEAST_VALUE_BYTES = 80;
 const RX_SLOTS = 128;
 const TX_SLOTS = 512;
 
@@ -73,6 +75,17 @@ export function open(options: OpenOptions): Opened {
     group: 0,
   };
   const wire = byAddress ? new KernelPaxosWire(wireOptions) : new NativeWire(wireOptions);
+  if (wire.maxValue < LEAST_VALUE_BYTES) {
+    link.close();
+    const count = config.acceptors.length;
+    throw new CliError(
+      `${count} acceptors leave no room for a value in a frame of ${link.maxPayload} bytes`,
+      {
+        exitCode: ExitCode.config,
+        hint: "a promise names the generation of each acceptor: use fewer, or a larger MTU",
+      },
+    );
+  }
   return { link, wire, peers, members, where };
 }
 
