@@ -1,0 +1,123 @@
+/**
+ * The file a process keeps its snapshot in, so that it survives a restart of everybody. Written beside the turns, to a draft
+ * that takes the file's name once it is synced: a crash leaves the old one or the new one, whole. At start the file is
+ * checked; one that is damaged or another's is refused, never overlooked.
+ */
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { open, rename } from "node:fs/promises";
+import { join } from "node:path";
+import { CliError, ExitCode } from "../error.ts";
+import { decodeSnapshot, type Encoded, encodedOf, type Snapshot, type SnapshotRefusal } from "./snapshot.ts";
+
+/** A turn of the event loop between pieces, so that a large snapshot holds up nothing. */
+const WRITE_BYTES = 1 << 20;
+
+const WHY: Readonly<Record<SnapshotRefusal, string>> = {
+  "no snapshot": "it is no snapshot of kpaxos",
+  damaged: "its checksum is wrong",
+  version: "another version of kpaxos wrote it",
+  cluster: "it belongs to another cluster",
+};
+
+export interface Loaded {
+  readonly snapshot: Snapshot;
+  readonly encoded: Encoded;
+}
+
+/** Where a snapshot is kept. `written`: the instance whose snapshot is safe there. */
+export interface SnapshotKeeper {
+  readonly written: number;
+  /** One at a time: false while the last one is still being written. */
+  write(snapshot: Encoded): boolean;
+}
+
+export class SnapshotFile implements SnapshotKeeper {
+  readonly path: string;
+  /** The instance whose snapshot is safe in the file. */
+  written = 0;
+  readonly #directory: string;
+  readonly #onTrouble: (error: CliError) => void;
+  #isWriting = false;
+
+  /** `name`: of the process in its cluster, `learner-0`. `onTrouble`: the file could not be written. */
+  constructor(directory: string, name: string, onTrouble: (error: CliError) => void) {
+    this.#directory = directory;
+    this.path = join(directory, `${name}.snapshot`);
+    this.#onTrouble = onTrouble;
+    try {
+      mkdirSync(directory, { recursive: true });
+    } catch (error) {
+      throw this.#trouble("make the directory of", error);
+    }
+  }
+
+  /** What the file holds; undefined when there is none. `kind`: what this process can take. */
+  load(clusterId: number, kind: number): Loaded | undefined {
+    if (!existsSync(this.path)) return undefined;
+    let bytes: Uint8Array;
+    try {
+      bytes = readFileSync(this.path);
+    } catch (error) {
+      throw this.#trouble("read", error);
+    }
+    const snapshot = decodeSnapshot(bytes, clusterId);
+    if (typeof snapshot === "string") throw this.refusal(WHY[snapshot]);
+    if (snapshot.kind !== kind) throw this.refusal("it is of another application");
+    this.written = snapshot.iid;
+    return { snapshot, encoded: encodedOf(snapshot, bytes) };
+  }
+
+  refusal(why: string): CliError {
+    return new CliError(`${this.path} cannot be used: ${why}`, {
+      exitCode: ExitCode.config,
+      hint: "move it away: this process then fetches a snapshot from another one, or reads the log; or correct snapshot-path",
+    });
+  }
+
+  write(snapshot: Encoded): boolean {
+    if (this.#isWriting) return false;
+    this.#isWriting = true;
+    this.#write(snapshot.bytes).then(
+      () => {
+        this.#isWriting = false;
+        this.written = snapshot.iid;
+      },
+      (error: unknown) => {
+        this.#isWriting = false;
+        this.#onTrouble(this.#trouble("write", error));
+      },
+    );
+    return true;
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    const draft = `${this.path}.new`;
+    const file = await open(draft, "w", 0o644);
+    try {
+      for (let at = 0; at < bytes.length; ) {
+        const { bytesWritten } = await file.write(bytes, at, Math.min(WRITE_BYTES, bytes.length - at));
+        at += bytesWritten;
+      }
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(draft, this.path);
+    const directory = await open(this.#directory, "r");
+    try {
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
+  }
+
+  #trouble(doing: string, error: unknown): CliError {
+    const text = error instanceof Error ? error.message : String(error);
+    const code = error instanceof Error && "code" in error ? error.code : "";
+    return new CliError(`cannot ${doing} ${this.path}: ${text}`, {
+      exitCode: code === "EACCES" || code === "EPERM" ? ExitCode.noPermission : ExitCode.failure,
+      hint: "snapshot-path names a directory that this user may write, on a file system with room",
+      cause: error,
+    });
+  }
+}

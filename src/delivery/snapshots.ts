@@ -1,0 +1,326 @@
+/**
+ * A learner's snapshots: taken between two instances, kept, served, fetched from others when the log cannot be read on, and
+ * what of the log may be trimmed because of them. Stands between the learner and the state its log makes.
+ *
+ * Invariants: what is reported for trimming is acknowledged by the applications and covered by a snapshot that can be
+ * served, from the file if there is one. A state is begun at instance 1, empty, or with a snapshot, never in between.
+ */
+import { CliError } from "../error.ts";
+import type { Log } from "../log.ts";
+import type { Extra } from "../node/roles.ts";
+import { assert } from "../protocol/assert.ts";
+import type { Application, Learner } from "../protocol/learner.ts";
+import type { Outbox } from "../protocol/outbox.ts";
+import { MAX_SNAPSHOT_BYTES, SnapshotFetch } from "../protocol/snapshot_transfer.ts";
+import type { Peer } from "../protocol/types.ts";
+import {
+  decodeSnapshot,
+  type Encoded,
+  encodedOf,
+  encodeSnapshot,
+  kindOf,
+  SESSIONS_ONLY,
+  type Snapshot,
+} from "./snapshot.ts";
+import type { Loaded, SnapshotFile } from "./snapshot_file.ts";
+import { SnapshotPolicy, type SnapshotPolicyOptions } from "./snapshot_policy.ts";
+import { SnapshotServer } from "./snapshot_server.ts";
+import { SnapshotShelf } from "./snapshot_shelf.ts";
+
+/** What the log makes: the table of sessions, and what is behind it (`SessionFilter`). */
+export interface LogState extends Application {
+  /** The last instance that is in it as a whole. */
+  readonly iid: number;
+  /** The state as of `iid`; null in the middle of an instance. */
+  snapshot(): Uint8Array | null;
+  /** Goes on behind `iid`. Null, or why not: then nothing has changed. */
+  restore(bytes: Uint8Array, iid: number): string | null;
+}
+
+/** The state of an application that has one (`api/state_machine.ts`). */
+export interface SnapshotMachine {
+  readonly name: string;
+  snapshot(): Uint8Array;
+  /** Throws when the bytes are none of its states. */
+  restore(snapshot: Uint8Array): void;
+}
+
+/**
+ * Where a learner begins that has no snapshot of its own. `first`: with instance 1. `newest`: with the newest snapshot that
+ * anybody offers. `near`: with instance 1 if that is not far, else as `newest`.
+ */
+export type SnapshotStart = "first" | "newest" | "near";
+
+export interface SnapshotsOptions extends SnapshotPolicyOptions {
+  readonly clusterId: number;
+  readonly state: LogState;
+  readonly machine?: SnapshotMachine | undefined;
+  /** Told of what a snapshot has left out, where there is no machine that it was put into. */
+  readonly onGap: (first: number, last: number) => void;
+  readonly start: SnapshotStart;
+  readonly file?: SnapshotFile | undefined;
+  readonly log: Log;
+}
+
+/** What is not read from instance 1 by a proposer that may begin with a snapshot. */
+const NEAR_INSTANCES = 4096;
+/** How long a snapshot is asked for at the start, before the log is read from instance 1. */
+const START_PATIENCE_US = 200_000;
+/** A snapshot that is asked for is taken at most so often; where the last one would do, and has an application's state, less. */
+const FRESH_US = 100_000;
+const FRESH_MACHINE_US = 1_000_000;
+const ASKERS = 32;
+const COMPLAIN_US = 2_000_000;
+const COMPLAIN_AGAIN_MS = 10_000;
+/** How often it is looked whether a snapshot is needed still, while one is. */
+const LOOK_US = 50_000;
+const NEVER = Number.POSITIVE_INFINITY;
+const NOTHING = new Uint8Array(0);
+
+export class Snapshots implements Application, Extra {
+  readonly kind: number;
+  readonly counters = { taken: 0, restored: 0, refused: 0 };
+  readonly fetch: SnapshotFetch;
+  readonly server: SnapshotServer;
+  readonly policy: SnapshotPolicy;
+  readonly #options: SnapshotsOptions;
+  /** Of this process's kind; and of sessions alone, for those that have no application. */
+  readonly #own: SnapshotShelf;
+  readonly #plain: SnapshotShelf;
+  #learner: Learner | undefined;
+  #nowUs = 0;
+  /** When the acceptors were first known to be there, while it is not known where to begin. */
+  #startUs = -1;
+  readonly #askers = new Int32Array(ASKERS);
+  readonly #askedKind = new Uint32Array(ASKERS);
+  readonly #askedAbove = new Float64Array(ASKERS);
+  #asks = 0;
+
+  constructor(options: SnapshotsOptions, outbox: Outbox) {
+    this.#options = options;
+    this.kind = options.machine === undefined ? SESSIONS_ONLY : kindOf(options.machine.name);
+    this.#own = new SnapshotShelf(this.kind);
+    this.#plain = this.kind === SESSIONS_ONLY ? this.#own : new SnapshotShelf(SESSIONS_ONLY);
+    this.fetch = new SnapshotFetch(outbox);
+    this.server = new SnapshotServer(outbox, this.#own);
+    this.policy = new SnapshotPolicy(options, options.file);
+  }
+
+  /** The learner whose application this is. Begins at once where that can be known. */
+  attach(learner: Learner): void {
+    this.#learner = learner;
+    const { file, clusterId, start } = this.#options;
+    const loaded = file?.load(clusterId, this.kind);
+    if (loaded !== undefined) this.#begin(loaded, file!);
+    else if (start === "first") learner.restored(0);
+  }
+
+  // ── between the learner and its state ─────────────────────────────────────────────────────────────────────────
+
+  deliver(iid: number, bytes: Uint8Array, offset: number, length: number): boolean {
+    return this.#options.state.deliver(iid, bytes, offset, length);
+  }
+
+  skipped(first: number, last: number): void {
+    this.#options.state.skipped(first, last);
+  }
+
+  acknowledged(): number {
+    return Math.min(this.#options.state.acknowledged(), this.policy.reported);
+  }
+
+  // ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  tick(nowUs: number): void {
+    this.#nowUs = nowUs;
+    this.#own.tick(nowUs);
+    if (this.#plain !== this.#own) this.#plain.tick(nowUs);
+    this.#need();
+    this.fetch.tick(nowUs);
+    this.policy.tick(nowUs, this.#options.state.acknowledged(), this.#theLearner.isPressed);
+  }
+
+  nextTickUs(): number {
+    const waits = this.#theLearner.next === 0 || this.#theLearner.lostIid > 0;
+    return Math.min(this.fetch.dueUs(), this.policy.dueUs(), waits ? this.#nowUs + LOOK_US : NEVER);
+  }
+
+  pump(nowUs: number): boolean {
+    if (this.fetch.stage === "complete") this.#take();
+    const learner = this.#theLearner;
+    const { policy } = this;
+    const { counters, isPressed } = learner;
+    if (policy.isDue(nowUs, this.#options.state.iid, counters.deliveredBytes, isPressed)) {
+      const snapshot = this.#snapshot(this.#own);
+      if (snapshot !== null) {
+        policy.taken(snapshot, counters.deliveredBytes, nowUs);
+        policy.tick(nowUs, this.#options.state.acknowledged(), isPressed);
+      }
+    }
+    for (let i = 0; i < this.#asks; i++) this.#answer(i);
+    this.#asks = 0;
+    return this.server.pump(nowUs);
+  }
+
+  // ── others' ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  onSnapshotAsk(from: Peer, kind: number, above: number): void {
+    if (this.#asks === ASKERS || this.#shelfOf(kind) === null) return;
+    this.#askers[this.#asks] = from;
+    this.#askedKind[this.#asks] = kind;
+    this.#askedAbove[this.#asks++] = above;
+  }
+
+  onSnapshotInfo(from: Peer, kind: number, iid: number, size: number, checksum: number): void {
+    this.fetch.onInfo(from, kind, iid, size, checksum);
+  }
+
+  onSnapshotFetch(from: Peer, kind: number, iid: number, position: number, size: number): void {
+    const shelf = this.#shelfOf(kind);
+    if (shelf !== null) this.server.onFetch(from, shelf, iid, position, size);
+  }
+
+  onSnapshotChunk(
+    from: Peer,
+    kind: number,
+    iid: number,
+    position: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    this.fetch.onChunk(from, kind, iid, position, bytes, offset, length);
+  }
+
+  #shelfOf(kind: number): SnapshotShelf | null {
+    if (kind === this.kind) return this.#own;
+    return kind === SESSIONS_ONLY ? this.#plain : null;
+  }
+
+  /** Who asks gets a snapshot of now, unless one was taken a moment ago. */
+  #answer(i: number): void {
+    const shelf = this.#shelfOf(this.#askedKind[i]!)!;
+    const above = this.#askedAbove[i]!;
+    const { state } = this.#options;
+    const newest = shelf.newest?.iid ?? 0;
+    const isUseless = newest <= above || shelf.kind === SESSIONS_ONLY;
+    const isOld = this.#nowUs - shelf.sinceUs >= (isUseless ? FRESH_US : FRESH_MACHINE_US);
+    if (isOld && state.iid > Math.max(newest, above)) this.#snapshot(shelf);
+    if ((shelf.newest?.iid ?? 0) > above) this.server.offer(this.#askers[i]! as Peer, shelf);
+  }
+
+  /** Takes one of the state as it is; null when it is in the middle of an instance, or has nothing. */
+  #snapshot(shelf: SnapshotShelf): Encoded | null {
+    const { state, machine, clusterId } = this.#options;
+    const { iid } = state;
+    if (iid < 1 || iid !== this.#theLearner.next - 1) return null;
+    if (shelf.newest?.iid === iid) return shelf.newest;
+    const table = state.snapshot();
+    if (table === null) return null;
+    const application = machine !== undefined && shelf === this.#own ? machine.snapshot() : NOTHING;
+    if (table.length + application.length > MAX_SNAPSHOT_BYTES - 64) {
+      throw new CliError(`a snapshot of ${machine?.name} has ${application.length} bytes`, {
+        hint: `no learner could fetch more than ${MAX_SNAPSHOT_BYTES} bytes: keep its state smaller`,
+      });
+    }
+    const snapshot = encodeSnapshot({ kind: shelf.kind, iid, table, application }, clusterId);
+    shelf.put(snapshot, this.#nowUs);
+    this.counters.taken++;
+    return snapshot;
+  }
+
+  // ── fetching ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Asks for a snapshot where none can do without, and stops where one can. */
+  #need(): void {
+    const learner = this.#theLearner;
+    const { fetch } = this;
+    if (learner.next === 0) this.#start();
+    else if (learner.lostIid >= learner.next) {
+      fetch.want(this.kind, learner.lostIid - 1, this.#nowUs);
+    } else if (fetch.stage !== "idle") fetch.cancel();
+    if (fetch.stage !== "asking" || this.#nowUs - fetch.askedSinceUs < COMPLAIN_US) return;
+    if (learner.trimmedIid === 0) return;
+    this.#options.log.once(
+      "no snapshot",
+      "warn",
+      () =>
+        `the log up to instance ${learner.trimmedIid} is trimmed, and nobody offers a snapshot: start a process that has one (snapshot-path)`,
+      COMPLAIN_AGAIN_MS,
+    );
+  }
+
+  /** Where to begin: with instance 1, which is always right while it is there, or with a snapshot. */
+  #start(): void {
+    const learner = this.#theLearner;
+    this.fetch.want(this.kind, 0, this.#nowUs);
+    if (!learner.statesKnown) return;
+    if (this.#startUs < 0) this.#startUs = this.#nowUs;
+    if (learner.trimmedIid > 0) return;
+    const isNear = this.#options.start === "near" && learner.highestIid <= NEAR_INSTANCES;
+    const isPatient = this.fetch.stage === "fetching" || this.#nowUs - this.#startUs < START_PATIENCE_US;
+    if (learner.highestIid > 0 && !isNear && isPatient) return;
+    this.fetch.cancel();
+    learner.restored(0);
+  }
+
+  /** What was fetched becomes the state, if it is of use still. */
+  #take(): void {
+    const { fetch } = this;
+    const { bytes } = fetch;
+    const snapshot = decodeSnapshot(bytes, this.#options.clusterId);
+    if (typeof snapshot === "string" || snapshot.kind !== this.kind || snapshot.iid !== fetch.iid) {
+      this.#refuse(`it is ${typeof snapshot === "string" ? `refused: ${snapshot}` : "not what was offered"}`);
+      return;
+    }
+    const first = this.#theLearner.next;
+    if (snapshot.iid < first) return fetch.cancel();
+    const refusal = this.#restore(snapshot, encodedOf(snapshot, bytes));
+    if (refusal !== null) return this.#refuse(refusal);
+    fetch.cancel();
+    const { log, machine, onGap } = this.#options;
+    log.info(`goes on behind instance ${snapshot.iid} with a snapshot of ${bytes.length} bytes`);
+    if (first > 0 && machine === undefined) onGap(first, snapshot.iid);
+  }
+
+  #refuse(why: string): void {
+    this.counters.refused++;
+    this.#options.log.once("refused", "error", `a snapshot that was fetched is of no use: ${why}`);
+    this.fetch.refuse();
+  }
+
+  #begin({ snapshot, encoded }: Loaded, file: SnapshotFile): void {
+    const refusal = this.#restore(snapshot, encoded);
+    if (refusal !== null) throw file.refusal(refusal);
+    this.#options.log.info(`goes on behind instance ${snapshot.iid} with ${file.path}`);
+  }
+
+  /** Null, or why the snapshot is not taken: then nothing has changed. */
+  #restore(snapshot: Snapshot, encoded: Encoded): string | null {
+    const { state, machine } = this.#options;
+    const { iid, table } = snapshot;
+    const former = state.snapshot();
+    const formerIid = state.iid;
+    if (former === null) return "an instance is delivered in part";
+    const refusal = state.restore(table, iid);
+    if (refusal !== null) return `its table of sessions is refused: ${refusal}`;
+    if (machine !== undefined) {
+      try {
+        machine.restore(snapshot.application);
+      } catch (error) {
+        assert(state.restore(former, formerIid) === null, "a state goes back to what it was");
+        return `${machine.name} says: ${error instanceof Error ? error.message : String(error)}`;
+      }
+    }
+    this.#theLearner.restored(iid);
+    this.#own.put(encoded, this.#nowUs);
+    this.policy.taken(encoded, this.#theLearner.counters.deliveredBytes, this.#nowUs);
+    this.counters.restored++;
+    return null;
+  }
+
+  get #theLearner(): Learner {
+    assert(this.#learner !== undefined, "snapshots have their learner");
+    return this.#learner;
+  }
+}
