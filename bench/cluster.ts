@@ -13,10 +13,12 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { newKeyLine, writeKeyFile } from "../src/node/key_file.ts";
-import { canMakeNamespaces, Lab } from "../src/ops/lab.ts";
-import { LabCluster, type Seat } from "../src/ops/lab_cluster.ts";
+import { canMakeNamespaces } from "../src/ops/lab_capability.ts";
 import { type ClientFigures, lastFigures } from "../src/ops/lab_figures.ts";
-import { ethernetNetwork, loopbackNetwork, type Network } from "../src/ops/lab_network.ts";
+import type { Seat } from "../src/ops/seats.ts";
+import { Lab } from "../test/support/lab.ts";
+import { LabCluster } from "../test/support/lab_cluster.ts";
+import { ethernetNetwork, loopbackNetwork, type Network } from "../test/support/lab_network.ts";
 
 const EXECUTABLE = join(import.meta.dir, "../dist/kpaxos");
 const MAIN = join(import.meta.dir, "../src/main.ts");

@@ -4,15 +4,15 @@
 import { expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Lab, type LabOptions } from "../src/ops/lab.ts";
 import { hostMac, ownerOf } from "../src/ops/lab_names.ts";
 import { listNamespaces, sweepLeftovers } from "../src/ops/lab_sweep.ts";
 import { datagram } from "./support/datagram.ts";
 import { BROADCAST, listen, MULTICAST, send } from "./support/frames.ts";
+import { Lab, type LabOptions } from "./support/lab.ts";
 import { describeNetns } from "./support/netns.ts";
 import { until } from "./support/until.ts";
 
-const LAB = join(import.meta.dir, "../src/ops/lab.ts");
+const LAB = join(import.meta.dir, "support/lab.ts");
 
 async function withLab(options: LabOptions, body: (lab: Lab) => Promise<void> | void): Promise<void> {
   const lab = Lab.create(options);

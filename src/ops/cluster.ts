@@ -45,8 +45,8 @@ import {
   type SeatState,
   writeState,
 } from "./cluster_state.ts";
+import { freePorts } from "./free_ports.ts";
 import { selfCommand } from "./lab_capability.ts";
-import { freePorts } from "./lab_network.ts";
 import { isAlive, signal } from "./process_id.ts";
 
 const LOOPBACK = "127.0.0.1";

@@ -9,8 +9,8 @@ import { configError } from "../config/read.ts";
 import { SCHEMA } from "../config/schema.ts";
 import { CliError, ExitCode } from "../error.ts";
 import type { ClusterState, SeatState } from "./cluster_state.ts";
-import { configText, type MemberRole, type Seat } from "./lab_cluster.ts";
 import { hostMac } from "./lab_names.ts";
+import { configText, type MemberRole, type Seat } from "./seats.ts";
 
 export type Topology =
   | { readonly acceptors: number; readonly proposers: number; readonly learners: number }

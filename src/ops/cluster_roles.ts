@@ -7,9 +7,9 @@ import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { FIELDS, SCHEMA, variableOf } from "../config/schema.ts";
 import { CliError } from "../error.ts";
+import { diesWithUs } from "./child.ts";
 import { commandOn, TOKEN_VARIABLE } from "./cluster_place.ts";
 import { type ClusterState, CONFIG_NAME, nameOf, type SeatState } from "./cluster_state.ts";
-import { diesWithUs } from "./lab.ts";
 import { handlesTerm, identify, isAlive, type ProcessId, signal, stateOf } from "./process_id.ts";
 
 const POLL_MS = 10;

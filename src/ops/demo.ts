@@ -7,6 +7,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { CliError } from "../error.ts";
+import { diesWithUs } from "./child.ts";
 import { addUserLearner, remove, restartSeats, up } from "./cluster.ts";
 import { type Choice, choosePlace, commandOn, describePlace } from "./cluster_place.ts";
 import {
@@ -28,12 +29,11 @@ import {
   type SeatState,
   writeState,
 } from "./cluster_state.ts";
-import { diesWithUs } from "./lab.ts";
-import { makeOwnDirectory } from "./lab_cluster.ts";
 import { type ClientFigures, LineDigest, lastFigures } from "./lab_figures.ts";
 import { labPrefix } from "./lab_names.ts";
 import { how, LabProcess } from "./lab_process.ts";
 import { sweepLeftovers } from "./lab_sweep.ts";
+import { makeOwnDirectory } from "./own_directory.ts";
 import { signal } from "./process_id.ts";
 
 export const DEMO_NAME = "demo";

@@ -5,7 +5,7 @@
  * their end; nothing here waits without a time limit except `exited`.
  */
 import { CliError } from "../error.ts";
-import type { LabChild } from "./lab.ts";
+import type { LabChild } from "./child.ts";
 
 const KEPT_LINES = 5000;
 /** What is shown of a program's log when it disappoints. */

@@ -16,8 +16,8 @@ import {
   withKeyPromoted,
   writeKeyFile,
 } from "../../src/node/key_file.ts";
-import type { MemberRole } from "../../src/ops/lab_cluster.ts";
 import type { LabProcess } from "../../src/ops/lab_process.ts";
+import type { MemberRole } from "../../src/ops/seats.ts";
 import { seat, type TestCluster, withCluster } from "../support/cluster.ts";
 import { QUICK } from "../support/e2e.ts";
 import { describeNetns } from "../support/netns.ts";

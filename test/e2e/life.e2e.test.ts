@@ -3,8 +3,8 @@
  * too late.
  */
 import { describe, expect, test } from "bun:test";
-import type { MemberRole } from "../../src/ops/lab_cluster.ts";
 import type { LabProcess } from "../../src/ops/lab_process.ts";
+import type { MemberRole } from "../../src/ops/seats.ts";
 import { expectSameOrder, STANDARD, seat, type TestCluster, withCluster } from "../support/cluster.ts";
 import { endClient, finished, goesOn, hasBegun, QUICK, WIRES } from "../support/e2e.ts";
 import { describeNetns } from "../support/netns.ts";

@@ -3,9 +3,9 @@
  * a long log, two processes with one id.
  */
 import { describe, expect, test } from "bun:test";
-import type { Seat } from "../../src/ops/lab_cluster.ts";
 import { hostMac } from "../../src/ops/lab_names.ts";
 import type { LabProcess } from "../../src/ops/lab_process.ts";
+import type { Seat } from "../../src/ops/seats.ts";
 import { expectSameOrder, seat, type TestCluster, withCluster } from "../support/cluster.ts";
 import { endClient, goesOn, hasBegun, QUICK, WIRES } from "../support/e2e.ts";
 import { describeNetns } from "../support/netns.ts";

@@ -3,7 +3,7 @@
  * on one MAC (the configuration with which a user of Kernel_Paxos saw 0 value/s), all of a cluster on one host.
  */
 import { describe, expect, test } from "bun:test";
-import type { Seat } from "../../src/ops/lab_cluster.ts";
+import type { Seat } from "../../src/ops/seats.ts";
 import {
   type Deliveries,
   expectSameOrder,

@@ -6,11 +6,12 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Lab } from "../../src/ops/lab.ts";
-import { LabCluster, type MemberRole, type Seat } from "../../src/ops/lab_cluster.ts";
 import { type ClientFigures, lastFigures } from "../../src/ops/lab_figures.ts";
-import { ethernetNetwork, labUdpNetwork, loopbackNetwork, type Network } from "../../src/ops/lab_network.ts";
 import { how, type LabProcess } from "../../src/ops/lab_process.ts";
+import type { MemberRole, Seat } from "../../src/ops/seats.ts";
+import { Lab } from "./lab.ts";
+import { LabCluster } from "./lab_cluster.ts";
+import { ethernetNetwork, labUdpNetwork, loopbackNetwork, type Network } from "./lab_network.ts";
 import { createRelayLab, type Faults, type Relay } from "./relay.ts";
 import { until } from "./until.ts";
 

@@ -1,7 +1,7 @@
 /**
  * One UDP datagram from host to host, to see that IP works in a laboratory.
  */
-import type { Lab } from "../../src/ops/lab.ts";
+import type { Lab } from "./lab.ts";
 import { until } from "./until.ts";
 
 const RECEIVER = `

@@ -2,8 +2,8 @@
  * Numbered raw frames between hosts of a laboratory: what was sent, what arrived, in which order.
  */
 import { join } from "node:path";
-import type { Lab } from "../../src/ops/lab.ts";
 import { compileC } from "./compile.ts";
+import type { Lab } from "./lab.ts";
 import { until } from "./until.ts";
 
 const SOURCE = join(import.meta.dir, "frames.c");

@@ -3,7 +3,7 @@
  * with KPAXOS_REQUIRE_NETNS=1 (CI) that is a failure instead.
  */
 import { describe, test } from "bun:test";
-import { canMakeNamespaces } from "../../src/ops/lab.ts";
+import { canMakeNamespaces } from "../../src/ops/lab_capability.ts";
 
 function whyNot(): string | undefined {
   const ability = canMakeNamespaces();

@@ -2,7 +2,7 @@
  * A host that speaks frame by frame: a stranger, an acceptor or a proposer that the test plays by hand.
  */
 import { join } from "node:path";
-import type { LabChild } from "../../src/ops/lab.ts";
+import type { LabChild } from "../../src/ops/child.ts";
 import { hostMac } from "../../src/ops/lab_names.ts";
 import { compileC } from "./compile.ts";
 import { until } from "./until.ts";

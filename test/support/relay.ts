@@ -2,8 +2,9 @@
  * A laboratory whose hub is `relay.c`: real Ethernet frames, lost, doubled, reordered, delayed and cut on command.
  */
 import { join } from "node:path";
-import { Lab, type LabChild, type LabOptions } from "../../src/ops/lab.ts";
+import type { LabChild } from "../../src/ops/child.ts";
 import { compileC } from "./compile.ts";
+import { Lab, type LabOptions } from "./lab.ts";
 
 const SOURCE = join(import.meta.dir, "relay.c");
 

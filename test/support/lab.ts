@@ -5,22 +5,12 @@
  * Invariants: every process started in it and every namespace of it is gone after `close`; `close` also runs at
  * exit and on a fatal signal; what a killed owner could not remove is swept by the next laboratory.
  */
-import type { Subprocess } from "bun";
-import { CliError, ExitCode } from "../error.ts";
-import { buildBridge } from "./lab_build.ts";
-import { canMakeNamespaces } from "./lab_capability.ts";
-import { type Host, labPrefix, MAX_HOSTS, makeHosts, portName } from "./lab_names.ts";
-import { removeNamespaces, sweepLeftovers } from "./lab_sweep.ts";
-
-export {
-  canMakeNamespaces,
-  insideUserNamespace,
-  isInsideUserNamespace,
-  type NamespaceAbility,
-  reenter,
-  selfCommand,
-} from "./lab_capability.ts";
-export type { Host } from "./lab_names.ts";
+import { CliError, ExitCode } from "../../src/error.ts";
+import { diesWithUs, type LabChild } from "../../src/ops/child.ts";
+import { buildBridge } from "../../src/ops/lab_build.ts";
+import { canMakeNamespaces } from "../../src/ops/lab_capability.ts";
+import { type Host, labPrefix, MAX_HOSTS, makeHosts, portName } from "../../src/ops/lab_names.ts";
+import { removeNamespaces, sweepLeftovers } from "../../src/ops/lab_sweep.ts";
 
 export interface LabOptions {
   readonly hosts: number;
@@ -47,12 +37,6 @@ export interface ExecResult {
   readonly stderr: string;
 }
 
-export type LabChild = Subprocess<
-  "pipe" | "ignore",
-  "pipe" | "ignore" | "inherit",
-  "pipe" | "ignore" | "inherit"
->;
-
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const open = new Set<Lab>();
 let created = 0;
@@ -77,18 +61,6 @@ function hook(signals: boolean): void {
     process.off(signal, onSignal);
     process.on(signal, onSignal);
   }
-}
-
-/** Should the parent have died before the kernel was told, nothing would ever end it: it looks itself. */
-const IF_PARENT = ["sh", "-c", '[ "$PPID" = "$1" ] && shift && exec "$@"', "sh"];
-
-/**
- * Wraps a command so that the kernel ends it when this process dies, even by SIGKILL; where `setpriv` is missing the
- * next laboratory's sweep does it.
- */
-export function diesWithUs(argv: readonly string[]): string[] {
-  if (Bun.which("setpriv") === null) return [...argv];
-  return ["setpriv", "--pdeathsig", "KILL", "--", ...IF_PARENT, `${process.pid}`, ...argv];
 }
 
 export class Lab {

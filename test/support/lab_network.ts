@@ -3,8 +3,10 @@
  * UDP on the loopback interface. A network gives members their addresses and starts programs on its hosts.
  */
 import { isIPv6 } from "node:net";
-import { CliError } from "../error.ts";
-import { diesWithUs, type Lab, type LabChild, type SpawnOptions } from "./lab.ts";
+import { CliError } from "../../src/error.ts";
+import { diesWithUs, type LabChild } from "../../src/ops/child.ts";
+import { freePorts } from "../../src/ops/free_ports.ts";
+import type { Lab, SpawnOptions } from "./lab.ts";
 
 export interface Network {
   readonly link: "ethernet" | "udp";
@@ -76,16 +78,6 @@ export async function loopbackNetwork(count: number, address = "127.0.0.1"): Pro
     },
     close: closeNow,
   };
-}
-
-/** Ports nobody uses now. All are held until the last is known, so that they differ. */
-export async function freePorts(count: number, hostname: string): Promise<number[]> {
-  const sockets = await Promise.all(
-    Array.from({ length: count }, () => Bun.udpSocket({ hostname, port: 0 })),
-  );
-  const ports = sockets.map((socket) => socket.port);
-  for (const socket of sockets) socket.close();
-  return ports;
 }
 
 function hostOf(lab: Lab, index: number): Lab["hosts"][number] {

@@ -5,25 +5,13 @@
  * Invariants: `close` ends every process, closes the network and removes the directory, whatever happened before;
  * the order in which roles start is the caller's.
  */
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CliError } from "../error.ts";
+import { CliError } from "../../src/error.ts";
+import { type Ending, LabProcess, type ProcessOptions } from "../../src/ops/lab_process.ts";
+import { makeOwnDirectory } from "../../src/ops/own_directory.ts";
+import { configText, type MemberRole, type Seat } from "../../src/ops/seats.ts";
 import type { Network } from "./lab_network.ts";
-import { type Ending, LabProcess, type ProcessOptions } from "./lab_process.ts";
-
-export type MemberRole = "acceptor" | "proposer" | "learner" | "replica";
-
-/** A line of the configuration and the process that goes with it. */
-export interface Seat {
-  readonly role: MemberRole;
-  readonly id: number;
-  readonly host: number;
-  /** Flags beyond `--id` and `-f`. */
-  readonly args?: readonly string[];
-  /** false: no line in `paxos.conf`, the process is a stranger to the configuration. */
-  readonly listed?: boolean;
-}
 
 export interface ClusterOptions {
   readonly network: Network;
@@ -36,35 +24,6 @@ export interface ClusterOptions {
 
 export interface StartOptions extends ProcessOptions {
   readonly args?: readonly string[];
-}
-
-export function configText(
-  network: Pick<Network, "takeAddress">,
-  seats: readonly Seat[],
-  settings: Readonly<Record<string, string>>,
-): string {
-  const lines = Object.entries(settings).map(([key, value]) => `${key} ${value}`);
-  for (const seat of seats) {
-    if (seat.listed === false) continue;
-    lines.push(`${seat.role} ${seat.id} ${network.takeAddress(seat.host)}`);
-  }
-  return `${lines.join("\n")}\n`;
-}
-
-/** A directory for a cluster that ends with this process; removes those of owners that were killed. */
-export function makeOwnDirectory(): string {
-  sweepDirectories();
-  return mkdtempSync(join(tmpdir(), `kpaxos-cluster-${process.pid}-`));
-}
-
-function sweepDirectories(): void {
-  for (const name of readdirSync(tmpdir())) {
-    const pid = /^kpaxos-cluster-(\d+)-/.exec(name)?.[1];
-    const path = join(tmpdir(), name);
-    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
-    const status = statSync(path, { throwIfNoEntry: false });
-    if (status?.uid === process.getuid?.()) rmSync(path, { recursive: true, force: true });
-  }
 }
 
 export class LabCluster {
