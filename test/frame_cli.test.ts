@@ -252,7 +252,7 @@ describe("frame encode", () => {
     };
     const lines = [
       { message: "trim", hasApplications: 1, iid: 7 },
-      { message: "standingAsk", standing: 2, nonce: 2 ** 32 + 1 },
+      { message: "standingAsk", standing: 2, nonce: 2 ** 32 + 1, generation: 0 },
       chunk,
     ];
     const frames = await piped(lines.map((one) => JSON.stringify(one)).join("\n"), "encode", "-");
@@ -262,7 +262,7 @@ describe("frame encode", () => {
     expect(messages.filter(({ message }) => message !== "frame")).toEqual(lines);
     const refused = [
       { message: "trim", hasApplications: 256, iid: 7 },
-      { message: "standingAsk", standing: "fresh", nonce: 1 },
+      { message: "standingAsk", standing: "fresh", nonce: 1, generation: 0 },
       { ...chunk, kind: 2 ** 32 },
       { ...chunk, iid: 2 ** 53 },
     ];

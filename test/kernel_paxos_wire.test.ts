@@ -259,7 +259,7 @@ describe("a role says", () => {
     out.preVote(1, ballot(10));
     out.echo(5, ballot(10), 1, 1);
     out.preVoted(0 as Peer, 1, ballot(10), true);
-    out.standingAsk(0, 1, Standing.fresh);
+    out.standingAsk(0, 1, Standing.fresh, 0);
     out.standing(0 as Peer, 1, Standing.voting, ballot(10), STANDING);
     out.recover(0, 1, ballot(10));
     out.acknowledge(0 as Peer, AckKind.delivered, 1, 1, 1);

@@ -178,6 +178,7 @@ const MAY_BE_ZERO: Readonly<Record<string, readonly string[]>> = {
   sessionClose: ["connection"],
   echo: ["iid", "life"],
   preVoted: ["ballot"],
+  standingAsk: ["generation"],
   standing: ["ballot"],
   acknowledge: ["sequence", "iid"],
   readIndex: ["iid"],

@@ -22,7 +22,6 @@ export interface Extra {
   onClaim?(from: Peer, uptimeMs: number): void;
   onBusy?(from: Peer, reason: Busy): void;
   onAcknowledge?(from: Peer, kind: AckKind, session: number, sequence: number, iid: number): void;
-  onReadAsk?(from: Peer, nonce: number): void;
   onReadIndex?(from: Peer, nonce: number, iid: number, confirmed: boolean): void;
   onSnapshotAsk?(from: Peer, kind: number, above: number): void;
   onSnapshotInfo?(from: Peer, kind: number, iid: number, size: number, checksum: number): void;
@@ -127,12 +126,12 @@ export class Roles implements Receiver {
     asked: number,
     first: number,
     last: number,
-    _trimIid: number,
-    _bytes: Uint8Array,
-    _offset: number,
-    _length: number,
+    trimIid: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
   ): void {
-    this.#proposer?.onPromiseBegin(aid, ballot, life, asked, first, last);
+    this.#proposer?.onPromiseBegin(aid, ballot, life, asked, first, last, trimIid, bytes, offset, length);
   }
 
   onPromiseRecord(
@@ -201,22 +200,36 @@ export class Roles implements Receiver {
     this.#learner?.onAcceptedRange(aid, first, last, ballot, life);
   }
 
-  onChosen(_from: Peer, iid: number, ballot: Ballot, _life: Life): void {
+  onChosen(_from: Peer, iid: number, ballot: Ballot, life: Life): void {
     this.#acceptor?.onChosen(iid);
     this.#learner?.onChosen(iid);
-    this.#proposer?.onLeader(iid, ballot);
+    this.#proposer?.onLeader(iid, ballot, life, 0);
   }
 
-  onHeartbeat(_from: Peer, iid: number, ballot: Ballot, _life: Life, _round: number, _leaseMs: number): void {
+  onHeartbeat(_from: Peer, iid: number, ballot: Ballot, life: Life, round: number, _leaseMs: number): void {
     this.#acceptor?.onChosen(iid);
     this.#learner?.onChosen(iid);
-    this.#proposer?.onLeader(iid, ballot);
+    this.#proposer?.onLeader(iid, ballot, life, round);
   }
 
-  onEcho(_from: Peer, _aid: number, _iid: number, _ballot: Ballot, _life: Life, _round: number): void {}
+  onEcho(_from: Peer, aid: number, iid: number, ballot: Ballot, life: Life, round: number): void {
+    this.#proposer?.onEcho(aid, iid, ballot, life, round);
+  }
+
   onPreVote(_from: Peer, _round: number, _ballot: Ballot): void {}
-  onPreVoted(_from: Peer, _aid: number, _round: number, _ballot: Ballot, _granted: boolean): void {}
-  onStandingAsk(_from: Peer, _aid: number, _nonce: number, _standing: Standing, _life: Life): void {}
+
+  onPreVoted(_from: Peer, aid: number, round: number, ballot: Ballot, granted: boolean): void {
+    this.#proposer?.onPreVoted(aid, round, ballot, granted);
+  }
+
+  onStandingAsk(
+    _from: Peer,
+    _aid: number,
+    _nonce: number,
+    _standing: Standing,
+    _generation: number,
+    _life: Life,
+  ): void {}
   onStanding(
     _from: Peer,
     _aid: number,
@@ -261,7 +274,7 @@ export class Roles implements Receiver {
   }
 
   onReadAsk(from: Peer, nonce: number): void {
-    for (let i = 0; i < this.#extras.length; i++) this.#extras[i]!.onReadAsk?.(from, nonce);
+    this.#proposer?.onReadAsk(from, nonce);
   }
 
   onReadIndex(from: Peer, nonce: number, iid: number, confirmed: boolean): void {

@@ -76,7 +76,7 @@ export interface Outbox {
   preVoted(to: Peer, round: number, ballot: Ballot, granted: boolean): void;
 
   // acceptor → acceptor (native wire)
-  standingAsk(aid: number, nonce: number, standing: Standing): void;
+  standingAsk(aid: number, nonce: number, standing: Standing, generation: number): void;
   standing(to: Peer, nonce: number, standing: Standing, ballot: Ballot, vector: Uint8Array): void;
   recover(aid: number, iid: number, ballot: Ballot): void;
 

@@ -101,8 +101,18 @@ export interface Receiver {
   onPreVote(from: Peer, round: number, ballot: Ballot): void;
   /** `ballot`: what the acceptor has promised; `granted`: it hears no leader. */
   onPreVoted(from: Peer, aid: number, round: number, ballot: Ballot, granted: boolean): void;
-  /** An acceptor that started empty asks what another is and knows. `life`: the asker's. */
-  onStandingAsk(from: Peer, aid: number, nonce: number, standing: Standing, life: Life): void;
+  /**
+   * An acceptor asks what another is and knows. `life`: the asker's. `generation` > 0: it is about to vote, or votes, in this
+   * generation, which whoever votes takes note of.
+   */
+  onStandingAsk(
+    from: Peer,
+    aid: number,
+    nonce: number,
+    standing: Standing,
+    generation: number,
+    life: Life,
+  ): void;
   /** `ballot`: the highest it has promised; the value is its standing (`standing.ts`). */
   onStanding(
     from: Peer,
@@ -114,7 +124,7 @@ export interface Receiver {
     offset: number,
     length: number,
   ): void;
-  /** Phase 1a of an acceptor that recovers: like a prepare, but nothing above the trim point may be left out of the answer. */
+  /** Phase 1a of an acceptor that recovers: like a prepare, but nothing above the trim point may be left out of the answer; refused with `standing`. */
   onRecover(from: Peer, aid: number, iid: number, ballot: Ballot, life: Life): void;
   onPreempted(from: Peer, aid: number, iid: number, ballot: Ballot): void;
   /** A learner asks for what was accepted in first…last (inclusive). */

@@ -133,7 +133,7 @@ export class KernelPaxosOutbox implements Outbox {
   preVote(_round: number, _ballot: Ballot): void {}
   echo(_iid: number, _ballot: Ballot, _life: Life, _round: number): void {}
   preVoted(_to: Peer, _round: number, _ballot: Ballot, _granted: boolean): void {}
-  standingAsk(_aid: number, _nonce: number, _standing: Standing): void {}
+  standingAsk(_aid: number, _nonce: number, _standing: Standing, _generation: number): void {}
   standing(_to: Peer, _nonce: number, _standing: Standing, _ballot: Ballot, _vector: Uint8Array): void {}
   recover(_aid: number, _iid: number, _ballot: Ballot): void {}
   acknowledge(_to: Peer, _kind: AckKind, _session: number, _sequence: number, _iid: number): void {}

@@ -213,7 +213,15 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     value: false,
     flags: "granted",
   },
-  standingAsk: { from: Role.acceptor, fields: [["nonce", 2]], value: false, flags: "standing" },
+  standingAsk: {
+    from: Role.acceptor,
+    fields: [
+      ["nonce", 2],
+      ["generation", 1],
+    ],
+    value: false,
+    flags: "standing",
+  },
   standing: {
     from: Role.acceptor,
     fields: [

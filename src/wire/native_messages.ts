@@ -231,7 +231,7 @@ export class NativeMessages {
     const first = this.#pair(at);
     if (type === NativeType.standingAsk) {
       if (first < 1 || flags < Standing.fresh || flags > Standing.voting) return false;
-      receiver.onStandingAsk(from, aid, first, flags as Standing, life);
+      receiver.onStandingAsk(from, aid, first, flags as Standing, this.#words[at + 2]!, life);
       return true;
     }
     const second = this.#pair(at + 2);

@@ -161,9 +161,10 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
     this.pairs(to, Role.proposer, NativeType.preVoted, granted ? 1 : 0, round, ballot);
   }
 
-  standingAsk(aid: number, nonce: number, standing: Standing): void {
+  standingAsk(aid: number, nonce: number, standing: Standing, generation: number): void {
     if (!this.to(this.members.acceptors[aid]!, Role.acceptor, NativeType.standingAsk, standing, 0)) return;
     this.frames.pair(nonce);
+    this.frames.word(generation);
   }
 
   standing(to: Peer, nonce: number, standing: Standing, ballot: Ballot, vector: Uint8Array): void {

@@ -268,9 +268,9 @@ const OF_ACCEPTORS: readonly Saying[] = [
     {
       name: "standingAsk",
       by: "a1",
-      say: ({ outbox }, n) => outbox.standingAsk(2, n, standing),
+      say: ({ outbox }, n) => outbox.standingAsk(2, n, standing, low(n)),
       ethernet: ["a2"],
-      told: (n, life) => [["onStandingAsk", 1, n, standing, life]],
+      told: (n, life) => [["onStandingAsk", 1, n, standing, low(n), life]],
     },
     {
       name: "standing",

@@ -168,8 +168,9 @@ export class Recorder implements Outbox {
     const verdict = granted ? "granted" : "refused";
     this.#say(`preVoted to=${peerName(to)} round=${round} ballot=${this.ballot(ballot)} ${verdict}`);
   }
-  standingAsk(aid: number, nonce: number, standing: Standing): void {
-    this.#say(`standingAsk to=a${aid} nonce=${nonce} standing=${standingName(standing)}`);
+  standingAsk(aid: number, nonce: number, standing: Standing, generation: number): void {
+    const claim = generation === 0 ? "" : ` generation=${generation}`;
+    this.#say(`standingAsk to=a${aid} nonce=${nonce} standing=${standingName(standing)}${claim}`);
   }
   standing(to: Peer, nonce: number, standing: Standing, ballot: Ballot, vector: Uint8Array): void {
     const who = `to=${peerName(to)} nonce=${nonce} standing=${standingName(standing)}`;

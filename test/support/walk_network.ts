@@ -112,8 +112,8 @@ export class WalkOutbox implements Outbox {
   preVoted(to: Peer, round: number, ballot: Ballot, granted: boolean): void {
     this.#send(to, "onPreVoted", this.#from, this.#from, round, ballot, granted);
   }
-  standingAsk(aid: number, nonce: number, standing: Standing): void {
-    this.#send(aid as Peer, "onStandingAsk", this.#from, this.#from, nonce, standing, this.life);
+  standingAsk(aid: number, nonce: number, standing: Standing, generation: number): void {
+    this.#send(aid as Peer, "onStandingAsk", this.#from, this.#from, nonce, standing, generation, this.life);
   }
   standing(to: Peer, nonce: number, standing: Standing, ballot: Ballot, vector: Uint8Array): void {
     const copy = vector.slice();
