@@ -56,6 +56,7 @@ export const submitCommand = defineKpaxosCommand({
       default: 10,
       description: "give up after so many seconds without progress",
     },
+    confirm: { type: "boolean", description: "print N as soon as the first N values are chosen" },
     json: { type: "boolean", description: 'print {"values":N} at the end' },
     ...roleArgs,
   },
@@ -63,7 +64,7 @@ export const submitCommand = defineKpaxosCommand({
     const { config, log } = start(args, "submit");
     memberOf(config.proposers, args["proposer-id"], "proposer", config);
     const parse = args.hex === true ? fromHex : fromText;
-    const submission = new Submission(args.timeout * 1_000_000);
+    const submission = new Submission(args.timeout * 1_000_000, args.confirm === true);
     const listens = Role.client | Role.learner;
     const id = 1024 + Math.floor(Math.random() * 64000);
     const process = new Process({ config, log, id, member: undefined, listens, owns: 0 }, (context) =>
@@ -84,6 +85,8 @@ export const submitCommand = defineKpaxosCommand({
 
 class Submission implements Extra {
   readonly #patienceUs: number;
+  readonly #confirms: boolean;
+  #confirmed = 0;
   #values!: GivenValues;
   #client!: Client;
   #process!: Process;
@@ -95,8 +98,9 @@ class Submission implements Extra {
   #dueUs = 0;
   #error: unknown;
 
-  constructor(patienceUs: number) {
+  constructor(patienceUs: number, confirms: boolean) {
     this.#patienceUs = patienceUs;
+    this.#confirms = confirms;
   }
 
   get chosen(): number {
@@ -196,6 +200,10 @@ class Submission implements Extra {
   }
 
   pump(): boolean {
+    if (this.#confirms && this.chosen > this.#confirmed) {
+      this.#confirmed = this.chosen;
+      process.stdout.write(`${this.#confirmed}\n`);
+    }
     if (this.#complete && this.#client.isDone) this.#process.stop();
     return false;
   }
