@@ -198,6 +198,8 @@ describe("values", () => {
       learnerWindowBytes: 16 << 20,
       trimEvery: 100000,
       learnerTimeoutMs: 10000,
+      snapshotPath: "",
+      snapshotEvery: 100000,
       clientTimeoutMs: 1000,
       receiveMode: "recvmmsg",
       busyPoll: false,

@@ -51,6 +51,10 @@ export interface Settings {
   trimEvery: number;
   /** How long a learner counts for the trim rule after it was last heard, in milliseconds (native wire). */
   learnerTimeoutMs: number;
+  /** Directory of the snapshots of learners and proposers; "" for none: they are kept in memory. */
+  snapshotPath: string;
+  /** A learner takes a snapshot every so many instances. */
+  snapshotEvery: number;
   /** A client sends a value again after this time without delivery, in milliseconds. */
   clientTimeoutMs: number;
   receiveMode: "recvmmsg" | "ring";

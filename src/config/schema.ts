@@ -243,6 +243,23 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     default: 10_000,
     summary: "how long a learner that fell silent still holds back trimming (native wire)",
   },
+  snapshotPath: {
+    key: "snapshot-path",
+    kind: "text",
+    pattern: /^\/.{0,4000}$/,
+    form: "an absolute path",
+    default: "",
+    summary:
+      "directory in which learners and proposers keep their snapshots; without it, in memory (native wire)",
+  },
+  snapshotEvery: {
+    key: "snapshot-every",
+    kind: "integer",
+    min: 1,
+    max: 1_000_000_000,
+    default: 100_000,
+    summary: "a learner takes a snapshot every so many instances, or earlier (native wire)",
+  },
   clientTimeoutMs: {
     key: "client-timeout",
     kind: "duration",
