@@ -53,6 +53,10 @@ export const rootCommand: KpaxosCommand = defineKpaxosCommand({
       description: "a local cluster under load, from start to end",
       load: async () => (await import("./demo.ts")).demoCommand,
     },
+    sim: {
+      description: "simulate clusters in which things go wrong",
+      load: async () => (await import("./sim.ts")).simCommand,
+    },
     completion: {
       description: "print a completion script for bash, zsh or fish",
       load: async () => (await import("./completion.ts")).completionCommand,

@@ -52,7 +52,7 @@ export interface Seat {
 /** What goes on around the hosts; each has its default. */
 export interface Surroundings {
   /** The number of a process start. */
-  life(): number;
+  life(seat: Seat): number;
   storage(seat: Seat): Storage;
   /** What is between the wire and the cores: a trace, a planted bug. */
   receiver(seat: Seat, roles: Roles, peers: Peers): Receiver;
@@ -149,7 +149,7 @@ export class SimCluster {
     });
     const peers = new Peers(256);
     const members = new Members(config, link, peers, !native, owns, id);
-    const life = native ? around.life() : 0;
+    const life = native ? around.life(seat) : 0;
     const options = {
       link,
       peers,

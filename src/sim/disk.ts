@@ -176,7 +176,8 @@ export class SimStorage implements Storage {
   close(): void {}
 }
 
-function acceptedEntry(
+/** A record to be kept. */
+export function acceptedEntry(
   iid: number,
   ballot: Ballot,
   life: Life,

@@ -1,12 +1,182 @@
 /**
- * Bugs to be found: each is planted from outside, by changing what goes into a core or a storage when it is made.
+ * Bugs to be found: each is planted from outside, by changing what goes into a core or a storage. A simulator that does not find
+ * them has proved nothing by finding nothing.
  */
-import type { Roles } from "../node/roles.ts";
-import type { Receiver } from "../protocol/receiver.ts";
+import { Roles } from "../node/roles.ts";
+import { type Ballot, type Life, NO_BALLOT, type Peer } from "../protocol/types.ts";
 import type { Storage } from "../storage/storage.ts";
+import { LateStorage } from "./late_storage.ts";
 
 export interface Plant {
   readonly name: string;
+  readonly summary: string;
+  /** Where it is found … */
+  readonly scenario: string;
+  /** … within so many seeds from 1 on. */
+  readonly seeds: number;
+  /** Between an acceptor and its storage. */
   readonly storage?: (storage: Storage) => Storage;
-  readonly receiver?: (roles: Roles) => Receiver;
+  /** Between the wire and the cores. */
+  readonly receiver?: (roles: Roles) => Roles;
+  /** A proposer has one life for ever. */
+  readonly keepsLife?: true;
+}
+
+/** An acceptor that forgets its promise before it looks at an accept. */
+class Forgetful extends Roles {
+  override onAccept(
+    from: Peer,
+    iid: number,
+    promiseIid: number,
+    ballot: Ballot,
+    life: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    const { acceptor } = this.cores;
+    if (acceptor !== undefined) acceptor.promised = NO_BALLOT;
+    super.onAccept(from, iid, promiseIid, ballot, life, bytes, offset, length);
+  }
+}
+
+/** A learner that takes every `accepted` for another acceptor's. */
+class CountsMessages extends Roles {
+  #messages = 0;
+
+  override onAccepted(
+    from: Peer,
+    _aid: number,
+    iid: number,
+    promiseIid: number,
+    ballot: Ballot,
+    life: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    super.onAccepted(from, this.#messages++ % 3, iid, promiseIid, ballot, life, bytes, offset, length);
+  }
+
+  override onAcceptedRange(
+    from: Peer,
+    _aid: number,
+    first: number,
+    last: number,
+    ballot: Ballot,
+    life: Life,
+  ): void {
+    super.onAcceptedRange(from, this.#messages++ % 3, first, last, ballot, life);
+  }
+}
+
+/** A learner to which all ballots are one. */
+class MixesBallots extends Roles {
+  override onAccepted(
+    from: Peer,
+    aid: number,
+    iid: number,
+    promiseIid: number,
+    _ballot: Ballot,
+    _life: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    super.onAccepted(from, aid, iid, promiseIid, 1 as Ballot, 0, bytes, offset, length);
+  }
+
+  override onAcceptedRange(
+    from: Peer,
+    aid: number,
+    first: number,
+    last: number,
+    _ballot: Ballot,
+    _life: Life,
+  ): void {
+    super.onAcceptedRange(from, aid, first, last, 1 as Ballot, 0);
+  }
+
+  override onAccept(
+    from: Peer,
+    iid: number,
+    promiseIid: number,
+    ballot: Ballot,
+    life: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    const { acceptor, learner } = this.cores;
+    acceptor?.onAccept(from, iid, promiseIid, ballot, life, bytes, offset, length);
+    learner?.onAccept(iid, 1 as Ballot, 0, bytes, offset, length);
+  }
+}
+
+/** A new leader that does not propose again what promises report. */
+class ForgetsProposals extends Roles {
+  override onPromiseRecord(): void {}
+}
+
+/** An acceptor that takes every report for one of all it has. */
+class TrimsAll extends Roles {
+  override onTrim(from: Peer, iid: number, hasApplications: boolean): void {
+    super.onTrim(from, this.cores.acceptor?.log.highestIid ?? iid, hasApplications);
+  }
+}
+
+export const PLANTS: readonly Plant[] = [
+  {
+    name: "reply-before-persist",
+    summary: "an acceptor's commit is kept with the next one only, when its answer has long left",
+    scenario: "crashes",
+    seeds: 5,
+    storage: (storage) => new LateStorage(storage),
+  },
+  {
+    name: "forgotten-promise",
+    summary: "an acceptor accepts below what it has promised",
+    scenario: "failover",
+    seeds: 20,
+    receiver: (roles) => new Forgetful(roles.cores),
+  },
+  {
+    name: "messages-as-quorum",
+    summary: "a learner counts messages, not acceptors",
+    scenario: "lossy",
+    seeds: 5,
+    receiver: (roles) => new CountsMessages(roles.cores),
+  },
+  {
+    name: "mixed-ballots",
+    summary: "a learner counts votes of different ballots",
+    scenario: "failover",
+    seeds: 100,
+    receiver: (roles) => new MixesBallots(roles.cores),
+  },
+  {
+    name: "forgotten-proposals",
+    summary: "a new leader proposes its own values where others may be chosen",
+    scenario: "failover",
+    seeds: 20,
+    receiver: (roles) => new ForgetsProposals(roles.cores),
+  },
+  {
+    name: "reused-ballot",
+    summary: "a restarted proposer goes on as its former self, at the same ballot",
+    scenario: "failover",
+    seeds: 100,
+    keepsLife: true,
+  },
+  {
+    name: "trim-above-rule",
+    summary: "an acceptor trims what learners have not reported",
+    scenario: "trim",
+    seeds: 20,
+    receiver: (roles) => new TrimsAll(roles.cores),
+  },
+];
+
+export function findPlant(name: string): Plant | undefined {
+  return PLANTS.find((one) => one.name === name);
 }

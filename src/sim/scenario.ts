@@ -139,8 +139,8 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     ...CALM,
     name: "failover",
-    summary: "leaders die and are cut off",
-    proposers: [2, 3],
+    summary: "leaders die and are cut off, and frames are lost",
+    network: { ...LAN, loss: 0.05, stale: 0.001, staleUs: 1_000_000 },
     mishaps: { crashLeader: 1_200, oneWay: 4_000, isolate: 4_000 },
   },
   {

@@ -75,6 +75,8 @@ export class Simulation {
   #clientsMade = 0;
   #sessions = 0;
   #delivered = 0;
+  /** The highest instance that anybody has delivered. */
+  #deliveredIid = 0;
   #frames = 0;
 
   constructor(options: SimulationOptions) {
@@ -163,7 +165,11 @@ export class Simulation {
     if (station.host !== undefined || station.isRetired) return;
     this.note(station.name, "starts");
     station.givesWay = false;
-    station.host = this.cluster.start(station.seat, (context) => station.build(station, context));
+    try {
+      station.host = this.cluster.start(station.seat, (context) => station.build(station, context));
+    } catch (error) {
+      throw asViolation(station, error);
+    }
     const { acceptor } = station.host.cores;
     if (acceptor === undefined) return;
     if (station.disk === undefined || station.disk.isEmpty) this.observer.forgets(acceptor.aid);
@@ -218,14 +224,18 @@ export class Simulation {
   }
 
   #lookAtBounds(): void {
+    for (const { application } of this.stations)
+      this.#deliveredIid = Math.max(this.#deliveredIid, application?.last ?? 0);
     for (const { name, host } of this.stations) {
       const log = host?.cores.acceptor?.log;
       if (log === undefined) continue;
-      if (log.highestIid - log.trimIid > log.instances || log.fill() > 1)
-        throw new Violation(
-          "bounds",
-          `${name} holds ${log.trimIid + 1}…${log.highestIid}, ${log.arena.used} bytes`,
-        );
+      const { trimIid, highestIid, instances, arena } = log;
+      if (highestIid - trimIid > instances || log.fill() > 1)
+        throw new Violation("bounds", `${name} holds ${trimIid + 1}…${highestIid}, ${arena.used} bytes`);
+      if (trimIid > this.#deliveredIid) {
+        const what = `${name} has trimmed up to ${trimIid}; nobody has delivered more than ${this.#deliveredIid}`;
+        throw new Violation("trim", what);
+      }
     }
     this.agenda.at(this.nowUs + BOUNDS_US, () => this.#lookAtBounds());
   }
@@ -291,6 +301,7 @@ export class Simulation {
     if (station.disk !== undefined) station.disk.fuse = 0;
     this.#frames += host.link.counters().txFrames;
     this.#delivered += station.application?.delivered ?? 0;
+    this.#deliveredIid = Math.max(this.#deliveredIid, station.application?.last ?? 0);
     station.application = undefined;
     station.host = undefined;
     station.fuse = 0;
@@ -378,7 +389,7 @@ export class Simulation {
 
   #surroundings(): Surroundings {
     return {
-      life: () => this.#lives.life(),
+      life: (seat) => this.#life(this.#byName.get(seat.name)!),
       storage: (seat) => this.#storage(this.#byName.get(seat.name)!),
       receiver: (seat, roles, peers) => this.#receiver(seat, roles, peers),
       outbox: (_seat, role, outbox) => (role === Role.client ? this.#watchSubmissions(outbox) : outbox),
@@ -391,10 +402,18 @@ export class Simulation {
     };
   }
 
+  #life(station: Station): number {
+    const life = this.#lives.life();
+    if (this.#options.plant?.keepsLife !== true || station.kind !== "proposer") return life;
+    station.firstLife ??= life;
+    return station.firstLife;
+  }
+
   #storage(station: Station): Storage {
-    const plain = station.disk === undefined ? new MemoryStorage() : new SimStorage(station.disk);
+    station.storage = station.disk === undefined ? undefined : new SimStorage(station.disk);
+    const plain = station.storage ?? new MemoryStorage();
+    if (!station.hasAcceptor) return plain;
     const storage = this.#options.plant?.storage?.(plain) ?? plain;
-    if (!station.hasAcceptor) return storage;
     const aid = station.seat.id;
     return new WatchedStorage(storage, this.observer.journal(aid), () => this.observer.commits(aid));
   }
@@ -435,7 +454,7 @@ export class Simulation {
   }
 
   #turned(station: Station, host: Host): number {
-    const storage = this.#busyOf(host.storage);
+    const { storage } = station;
     const heldUs = storage?.busyUs ?? 0;
     if (storage !== undefined) storage.busyUs = 0;
     if (station.givesWay) {
@@ -451,20 +470,18 @@ export class Simulation {
     this.startLater(station, this.random.between(1_000, 1_000_000));
   }
 
-  #busyOf(storage: Storage): SimStorage | undefined {
-    const inner = storage instanceof WatchedStorage ? storage.inner : storage;
-    return inner instanceof SimStorage ? inner : undefined;
-  }
-
   #threw(station: Station, error: unknown): void {
-    if (error instanceof Violation) throw error;
-    if (!(error instanceof DiskFailure)) {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      throw new Violation("invariant", `${station.name}: ${text}`);
-    }
+    if (!(error instanceof DiskFailure)) throw asViolation(station, error);
     this.note(station.name, error.message);
     if (station.disk !== undefined) station.disk.faults = this.#goodDisk();
     this.crash(station);
     this.startLater(station, this.random.between(10_000, 1_000_000));
   }
+}
+
+/** What no process may do whatever happens around it: end with an error. */
+function asViolation(station: Station, error: unknown): Violation {
+  if (error instanceof Violation) return error;
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return new Violation("invariant", `${station.name}: ${text}`);
 }

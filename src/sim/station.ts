@@ -7,7 +7,7 @@ import { Role } from "../protocol/types.ts";
 import { HostClock } from "./clock.ts";
 import type { Host, Parts, Seat } from "./cluster.ts";
 import type { SimApplication } from "./deliveries.ts";
-import type { SimDisk } from "./disk.ts";
+import type { SimDisk, SimStorage } from "./disk.ts";
 import { macOf } from "./parts.ts";
 import type { Random } from "./random.ts";
 
@@ -30,10 +30,14 @@ export class Station {
   readonly seat: Seat;
   /** Of one with an acceptor that keeps something. */
   readonly disk: SimDisk | undefined;
+  /** The present process's view of the disk. */
+  storage: SimStorage | undefined;
   /** The process, while one runs. */
   host: Host | undefined;
   /** What its learner delivers to. */
   application: SimApplication | undefined;
+  /** The number of its first process. */
+  firstLife: number | undefined;
   /** It ended for good. */
   isRetired = false;
   /** After so many turns it dies in one; 0: it does not. */

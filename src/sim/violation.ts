@@ -12,6 +12,7 @@ export type Property =
   | "nothing is accepted below a promise"
   | "nothing revealed is forgotten"
   | "bounds"
+  | "trim"
   | "linearizability"
   | "invariant"
   | "liveness";

@@ -1,0 +1,217 @@
+/**
+ * `kpaxos sim`: whole clusters in this process, on a virtual clock, with everything that can go wrong going wrong. Each seed is
+ * a run, and the same one each time.
+ */
+import { createWriteStream } from "node:fs";
+import { ExitCode } from "../error.ts";
+import type { Outcome, RunPlan, Tally } from "../sim/campaign.ts";
+import { usageError } from "./args.ts";
+import { type ArgsDef, type ArgValues, defineKpaxosCommand } from "./command.ts";
+import { print, printJson } from "./output.ts";
+import { stoppable } from "./stoppable.ts";
+
+const SHOWN_TRACE_LINES = 60;
+const FAILURES_LIMIT = 10;
+const PROGRESS_MS = 10_000;
+
+const simArgs = {
+  scenario: {
+    type: "string",
+    default: "all",
+    valueHint: "NAME",
+    description: "what goes wrong (--list names them); all: each in turn",
+  },
+  seed: { type: "integer", min: 0, description: "run this seed only" },
+  seeds: { type: "range", min: 0, description: "run these seeds" },
+  count: { type: "integer", min: 1, description: "run so many seeds, from 1 or from --seed on (default 20)" },
+  minutes: { type: "number", min: 0.01, description: "run as many seeds as so many minutes allow" },
+  duration: {
+    type: "number",
+    min: 0.1,
+    max: 86_400,
+    default: 5,
+    description: "simulated seconds until everything is healed",
+  },
+  trace: { type: "string", valueHint: "FILE", description: "write all that happens in the run to FILE" },
+  plant: {
+    type: "string",
+    valueHint: "NAME",
+    description: "plant a bug that has to be found (--list names them)",
+  },
+  list: { type: "boolean", description: "list scenarios and bugs" },
+  json: { type: "boolean", description: "one JSON object a run, and a last one with their sums" },
+} as const satisfies ArgsDef;
+type SimArgs = ArgValues<typeof simArgs>;
+
+export const simCommand = defineKpaxosCommand({
+  meta: {
+    name: "sim",
+    description: "simulate whole clusters in which things go wrong, and check that nothing chosen is lost",
+    examples: [
+      { command: "kpaxos sim", what: "20 seeds, every scenario in turn" },
+      { command: "kpaxos sim --scenario crashes --seed 7", what: "one run, the same each time" },
+      { command: "kpaxos sim --minutes 60", what: "as many seeds as an hour allows" },
+      {
+        command: "kpaxos sim --scenario crashes --seed 7 --trace sim.txt",
+        what: "with every message in a file",
+      },
+    ],
+    notes: [
+      "A simulation runs the real cores, wires and node code on a network, disks and clocks in memory. All of it follows from " +
+        "the seed and this very build; the digest of a run stands for everything that happened in it.",
+      "Exit code 1: a property was violated. The seed, the command that repeats it, and what happened last are printed.",
+    ],
+  },
+  args: simArgs,
+  run: async ({ args }) => {
+    if (args.list === true) return await list(args.json === true);
+    const { Tally } = await import("../sim/campaign.ts");
+    const tally = new Tally();
+    const startedMs = performance.now();
+    await stoppable((stop) => runAll(args, tally, stop));
+    report(args, tally, (performance.now() - startedMs) / 1000);
+    return tally.failures > 0 ? ExitCode.failure : ExitCode.ok;
+  },
+});
+
+async function list(json: boolean): Promise<ExitCode> {
+  const { SCENARIOS } = await import("../sim/scenario.ts");
+  const { PLANTS } = await import("../sim/plants.ts");
+  const rows = {
+    scenarios: SCENARIOS.map(({ name, summary }) => ({ name, summary })),
+    plants: PLANTS.map(({ name, summary }) => ({ name, summary })),
+  };
+  if (json) printJson(rows);
+  else {
+    for (const [title, items] of Object.entries(rows)) {
+      print(`${title}:`);
+      for (const { name, summary } of items) print(`  ${name.padEnd(24)} ${summary}`);
+    }
+  }
+  return ExitCode.ok;
+}
+
+async function runAll(args: SimArgs, tally: Tally, stop: AbortSignal): Promise<void> {
+  const { runOnce } = await import("../sim/campaign.ts");
+  const write = traceFile(args);
+  const untilMs = performance.now() + (args.minutes ?? 0) * 60_000;
+  let saidMs = performance.now();
+  try {
+    for (const plan of await plans(args)) {
+      if (args.minutes !== undefined && performance.now() >= untilMs) break;
+      const outcome = runOnce(plan, write?.line);
+      tally.add(outcome);
+      tell(args, outcome);
+      if (tally.failures >= FAILURES_LIMIT) break;
+      if (args.json !== true && args.minutes !== undefined && performance.now() - saidMs > PROGRESS_MS) {
+        saidMs = performance.now();
+        print(`${tally.runs} runs, ${tally.failures} failed`);
+      }
+      // Signals are heard between two runs.
+      await new Promise((resolve) => setImmediate(resolve));
+      stop.throwIfAborted();
+    }
+  } finally {
+    await write?.end();
+  }
+}
+
+/** Seeds with their scenarios; without an end if it is time that ends them. */
+async function plans(args: SimArgs): Promise<Iterable<RunPlan>> {
+  const { scenariosNamed } = await import("../sim/campaign.ts");
+  const { findPlant, PLANTS } = await import("../sim/plants.ts");
+  const { SCENARIOS } = await import("../sim/scenario.ts");
+  const scenarios = scenariosNamed(args.scenario);
+  if (scenarios.length === 0) {
+    const names = SCENARIOS.map(({ name }) => name).join(", ");
+    throw usageError(`there is no scenario ${JSON.stringify(args.scenario)}`, `scenarios: all, ${names}`);
+  }
+  const plant = args.plant === undefined ? undefined : findPlant(args.plant);
+  if (args.plant !== undefined && plant === undefined) {
+    const names = PLANTS.map(({ name }) => name).join(", ");
+    throw usageError(`there is no bug ${JSON.stringify(args.plant)}`, `bugs: ${names}`);
+  }
+  const given = [args.seed, args.seeds].filter((one) => one !== undefined).length;
+  if (given > 1) throw usageError("--seed and --seeds are two ways to say which", "give one of them");
+  const { first, last } = seedsOf(args);
+  const durationUs = Math.round(args.duration * 1_000_000);
+  // With every scenario a seed that is asked for by its number is run in each; of many, each has its own.
+  const inEach = args.seed !== undefined && args.count === undefined && args.minutes === undefined;
+  return (function* () {
+    for (let seed = first; seed <= last; seed++) {
+      const some = inEach ? scenarios : [scenarios[seed % scenarios.length]!];
+      for (const scenario of some)
+        yield { scenario, seed, durationUs, ...(plant === undefined ? {} : { plant }) };
+    }
+  })();
+}
+
+function seedsOf(args: SimArgs): { first: number; last: number } {
+  if (args.seeds !== undefined) return args.seeds;
+  const first = args.seed ?? 1;
+  if (args.count !== undefined) return { first, last: first + args.count - 1 };
+  if (args.minutes !== undefined) return { first, last: Number.MAX_SAFE_INTEGER };
+  return { first, last: args.seed ?? 20 };
+}
+
+function traceFile(args: SimArgs): { line: (line: string) => void; end: () => Promise<void> } | undefined {
+  if (args.trace === undefined) return undefined;
+  const stream = createWriteStream(args.trace);
+  return {
+    line: (line) => stream.write(`${line}\n`),
+    end: () => new Promise((resolve) => stream.end(() => resolve())),
+  };
+}
+
+/** What to type to have the very same run. */
+function replay({ scenario, seed, durationUs, plant }: RunPlan): string {
+  const words = [`kpaxos sim --scenario ${scenario.name} --seed ${seed} --duration ${durationUs / 1e6}`];
+  if (plant !== undefined) words.push(`--plant ${plant.name}`);
+  return words.join(" ");
+}
+
+function tell(args: SimArgs, { plan, figures, failure }: Outcome): void {
+  const { scenario, seed } = plan;
+  if (args.json === true) {
+    printJson({
+      scenario: scenario.name,
+      seed,
+      ...figures,
+      ...(failure === undefined ? {} : { failure, replay: replay(plan) }),
+    });
+    return;
+  }
+  const isOne = args.seed !== undefined && args.count === undefined;
+  if (failure === undefined) {
+    if (isOne) {
+      const seconds = (figures.simulatedUs / 1e6).toFixed(1);
+      print(
+        `${scenario.name} seed ${seed}: ok, ${figures.delivered} deliveries of ${figures.chosen} instances in ${seconds} s, digest ${figures.digest}`,
+      );
+    }
+    return;
+  }
+  print(`${scenario.name} seed ${seed}: ${failure.message}`);
+  print("  what happened last:");
+  for (const line of failure.trace.slice(-SHOWN_TRACE_LINES)) print(`  ${line}`);
+  print(`  repeat it: ${replay(plan)}`);
+}
+
+function report(args: SimArgs, tally: Tally, seconds: number): void {
+  const simulatedSeconds = tally.simulatedUs / 1e6;
+  if (args.json === true) {
+    const perHour = (tally.runs / seconds) * 3600;
+    printJson({ ...tally, seconds, simulatedSeconds, runsPerHour: Math.round(perHour) });
+    return;
+  }
+  const mishaps = Object.entries(tally.mishaps)
+    .map(([kind, count]) => `${kind} ${count}`)
+    .join(", ");
+  print(
+    `${tally.runs} runs, ${tally.failures} failed; ${(simulatedSeconds / 60).toFixed(1)} min simulated in ${seconds.toFixed(1)} s ` +
+      `(${Math.round(simulatedSeconds / seconds)} times as fast, ${Math.round((tally.runs / seconds) * 3600)} runs an hour)`,
+  );
+  print(
+    `${tally.chosen} instances chosen, ${tally.delivered} deliveries, ${tally.frames} frames${mishaps === "" ? "" : `; ${mishaps}`}`,
+  );
+}
