@@ -49,6 +49,8 @@ export interface LearnerPlan {
   /** It belongs to a proposer, which tells it where to start. */
   readonly ofProposer?: boolean;
 }
+  /** What it delivers makes a state, which is begun at instance 1 or with a snapshot (`delivery/snapshots.ts`). */
+  readonly keepsState?: boolean;
 
 export function buildLearner(
   context: CoreContext,
@@ -59,15 +61,18 @@ export function buildLearner(
   const { config, native } = context;
   const { settings } = config;
   return new Learner(
+  const keepsState = plan.keepsState === true;
     {
       acceptors: config.acceptors.length,
       windowInstances: settings.learnerWindowInstances,
       windowBytes: plan.ofProposer === true ? PROPOSER_LEARNER_BYTES : settings.learnerWindowBytes,
-      catchUp: plan.catchUp,
+      catchUp: plan.catchUp && !keepsState,
       statesTellHighest: native,
-      waitsForStart: plan.ofProposer === true,
+      waitsForStart: plan.ofProposer === true || keepsState,
+      keepsState,
       beginning: BEGINNING,
-      canTrim: plan.canTrim,
+      // In the native wire nobody has trimmed what he could not serve a snapshot of.
+      canTrim: plan.canTrim && (keepsState || !native),
       hasApplications: plan.role === Role.learner,
       trimEvery: Math.min(settings.trimEvery, Math.ceil(settings.acceptorWindowInstances / 8)),
       trimBytes: settings.acceptorWindowBytes / 8,

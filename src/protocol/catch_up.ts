@@ -95,8 +95,10 @@ export class CatchUp {
   run(nowUs: number, next: number, limit: number): void {
     this.#nowUs = nowUs;
     for (let i = 0; i < REQUESTS; i++) if (this.#aid[i] !== FREE) this.#look(i, next);
-    if (this.#cursor < next || !(this.#window.isReady(next) || this.#requestOf(next) >= 0)) {
-      // Also where a value had to make room for one of a lower instance after it came.
+    if (this.#cursor < next) this.#cursor = next;
+    else if (this.#cursor > next && !this.#window.isReady(next) && this.#requestOf(next) < 0) {
+      // It came, and had to make room in the store: what is under way above would only have to do so, too.
+      this.stop();
       this.#cursor = next;
     }
     const last = Math.min(limit, next + this.#window.instances - 1);

@@ -239,7 +239,7 @@ export class Learner {
     this.#nowUs = nowUs;
     this.#sayHi();
     this.repair.tick(nowUs);
-    this.#trims.report(Math.min(this.#application.acknowledged(), this.next - 1), nowUs);
+    this.#trims.report(Math.min(this.#application.acknowledged(), this.next - 1), this.highestIid, nowUs);
   }
 
   /** Wants to hear the clock again at this time. */

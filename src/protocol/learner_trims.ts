@@ -6,9 +6,9 @@ import type { Outbox } from "./outbox.ts";
 import { quorumOf } from "./quorum.ts";
 import { StateFlag } from "./types.ts";
 
+/** While the log grows, or acceptors run full; and else. */
 const REPORT_US = 100_000;
-/** An order is looked after (Kernel_Paxos wire). */
-const ORDER_US = 1_000_000;
+const IDLE_REPORT_US = 1_000_000;
 
 export interface LearnerTrimsOptions {
   readonly acceptors: number;
@@ -33,6 +33,8 @@ export class LearnerTrims {
   readonly #outbox: Outbox;
   readonly #trims: Float64Array;
   #reported = 0;
+  /** How far the log went at the last report. */
+  #highest = 0;
   /** Bytes delivered since the last report. */
   #unreportedBytes = 0;
   /** An acceptor is half full, or was when it was last heard. */
@@ -64,8 +66,8 @@ export class LearnerTrims {
     this.#unreportedBytes += bytes;
   }
 
-  /** Tells the acceptors up to where this learner needs nothing any more. */
-  report(acknowledged: number, nowUs: number): void {
+  /** Tells the acceptors up to where this learner needs nothing any more. `highest`: how far the log goes. */
+  report(acknowledged: number, highest: number, nowUs: number): void {
     const { canTrim, statesTellHighest, trimEvery, trimBytes } = this.#options;
     if (!canTrim) return;
     const grown =
@@ -77,7 +79,9 @@ export class LearnerTrims {
       this.#reported = acknowledged;
       this.#unreportedBytes = 0;
     }
-    this.dueUs = nowUs + (statesTellHighest || this.pressure ? REPORT_US : ORDER_US);
+    const grows = statesTellHighest && highest > this.#highest;
+    this.#highest = highest;
+    this.dueUs = nowUs + (grows || this.pressure ? REPORT_US : IDLE_REPORT_US);
     // An order is repeated only where it was lost.
     if (!news && !statesTellHighest && !this.#isLagging()) return;
     this.#outbox.trim(Math.max(0, this.#reported), this.#options.hasApplications);

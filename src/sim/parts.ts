@@ -4,11 +4,13 @@
 import type { Config } from "../config/config.ts";
 import { parseConfig } from "../config/parse.ts";
 import { LearnerGate } from "../delivery/client_gates.ts";
+import { buildLearning, type Learning, type LearningPlan } from "../delivery/learning.ts";
+import { PlainState } from "../delivery/plain_state.ts";
 import { parseMac } from "../net/address.ts";
 import { buildAcceptor, buildLearner, buildProposer } from "../node/build.ts";
 import type { CoreContext } from "../node/process.ts";
 import { Client, type ValueFormat } from "../protocol/client.ts";
-import type { Application } from "../protocol/learner.ts";
+import { type Application, NO_APPLICATION } from "../protocol/learner.ts";
 import { NativeValues } from "../protocol/native_values.ts";
 import { Role } from "../protocol/types.ts";
 import { KernelPaxosValues } from "../wire/kernel_paxos_values.ts";
@@ -20,7 +22,21 @@ export function acceptorParts(context: CoreContext): Parts {
 }
 
 export function proposerParts(context: CoreContext): Parts {
-  return { cores: buildProposer(context, undefined) };
+  if (!context.native) return { cores: buildProposer(context, undefined) };
+  const plan = { role: Role.proposer, canTrim: true, ofProposer: true, start: "near" } as const;
+  const { learner, snapshots } = learning(context, plan, NO_APPLICATION, context.outbox(Role.proposer));
+  return { cores: buildProposer(context, learner), extras: [snapshots] };
+}
+
+function learning(
+  context: CoreContext,
+  plan: Pick<LearningPlan, "role" | "canTrim" | "ofProposer" | "start">,
+  application: Application,
+  outbox: ReturnType<CoreContext["outbox"]>,
+): Learning {
+  const state = new PlainState(application);
+  const onGap = (first: number, last: number): void => application.skipped(first, last);
+  return buildLearning(context, { ...plan, name: `${plan.role}-${context.id}`, state, onGap }, outbox);
 }
 
 export function learnerParts(
@@ -29,16 +45,21 @@ export function learnerParts(
   catchUp: boolean,
   canTrim: boolean,
 ): Parts {
-  const plan = { role: Role.learner, catchUp, canTrim };
-  return { cores: { learner: buildLearner(context, plan, context.outbox(Role.learner), application) } };
+  const outbox = context.outbox(Role.learner);
+  if (!context.native) {
+    const plan = { role: Role.learner, catchUp, canTrim };
+    return { cores: { learner: buildLearner(context, plan, outbox, application) } };
+  }
+  const plan = { role: Role.learner, canTrim, start: catchUp ? "first" : "newest" } as const;
+  const { learner, snapshots } = learning(context, plan, application, outbox);
+  return { cores: { learner }, extras: [snapshots] };
 }
 
 export function replicaParts(context: CoreContext, application: Application): Parts {
   const { acceptor, watch } = buildAcceptor(context);
-  const plan = { role: Role.learner, catchUp: true, canTrim: context.native };
-  const learner = buildLearner(context, plan, context.outbox(Role.learner), application);
-  const { proposer } = buildProposer(context, learner);
-  return { cores: { acceptor, proposer, learner }, extras: [watch] };
+  const { cores, extras = [] } = learnerParts(context, application, true, context.native);
+  const { proposer, learner } = buildProposer(context, cores.learner);
+  return { cores: { acceptor, proposer, learner }, extras: [watch, ...extras] };
 }
 
 export interface ClientPlan {

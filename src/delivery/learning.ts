@@ -1,0 +1,75 @@
+/**
+ * Makes a learner of the native wire with the state that its log makes and the snapshots of it.
+ */
+import { buildLearner, type LearnerPlan } from "../node/build.ts";
+import { clusterIdOf } from "../node/identity.ts";
+import type { CoreContext } from "../node/process.ts";
+import type { Learner } from "../protocol/learner.ts";
+import { Role } from "../protocol/types.ts";
+import { SnapshotFile } from "./snapshot_file.ts";
+import { type LogState, type SnapshotMachine, type SnapshotStart, Snapshots } from "./snapshots.ts";
+
+/** A snapshot is taken as often as this share of an acceptor's window is delivered. */
+const WINDOW_SHARE = 8;
+
+export interface LearningPlan extends Omit<LearnerPlan, "catchUp" | "keepsState"> {
+  /** Of the process in its cluster: names its file. */
+  readonly name: string;
+  readonly start: SnapshotStart;
+  /** What the log makes. */
+  readonly state: LogState;
+  /** What is behind it, if that has a state of its own. */
+  readonly machine?: SnapshotMachine;
+  /** Told of what a snapshot has left out, where there is no machine that it was put into. */
+  readonly onGap: (first: number, last: number) => void;
+}
+
+export interface Learning {
+  readonly learner: Learner;
+  /** An `Extra` of the process. */
+  readonly snapshots: Snapshots;
+}
+
+export function buildLearning(
+  context: CoreContext,
+  plan: LearningPlan,
+  outbox: ReturnType<CoreContext["outbox"]>,
+): Learning {
+  const { config, log } = context;
+  const { snapshotPath, snapshotEvery, trimEvery, acceptorWindowBytes, acceptorWindowInstances } =
+    config.settings;
+  const file =
+    snapshotPath === ""
+      ? undefined
+      : new SnapshotFile(snapshotPath, plan.name, (error) =>
+          log.once("snapshot file", "error", `${error.message} (${error.hint})`),
+        );
+  const snapshots = new Snapshots(
+    {
+      clusterId: clusterIdOf(config),
+      state: plan.state,
+      machine: plan.machine,
+      onGap: plan.onGap,
+      start: plan.start,
+      every: Math.min(snapshotEvery, trimEvery, Math.ceil(acceptorWindowInstances / WINDOW_SHARE)),
+      everyBytes: acceptorWindowBytes / WINDOW_SHARE,
+      file,
+      log,
+    },
+    outbox,
+  );
+  const learner = buildLearner(context, { ...plan, catchUp: false, keepsState: true }, outbox, snapshots);
+  snapshots.attach(learner);
+  warnOfMemory(context, plan);
+  return { learner, snapshots };
+}
+
+/** What is trimmed on the acceptors' disks must not depend on somebody's memory. */
+function warnOfMemory({ config, log }: CoreContext, plan: LearningPlan): void {
+  const { storageBackend, snapshotPath } = config.settings;
+  if (plan.role !== Role.learner || !plan.canTrim || storageBackend === "memory" || snapshotPath !== "")
+    return;
+  log.warn(
+    "acceptors keep the log on disk, and this learner its snapshots in memory: a power cut could leave a trimmed log that nobody has a snapshot of. Set snapshot-path",
+  );
+}

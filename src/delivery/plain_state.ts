@@ -1,0 +1,42 @@
+/**
+ * The state of a log whose values are handed on as they are: nothing but the position.
+ */
+import type { Application } from "../protocol/learner.ts";
+import type { LogState } from "./snapshots.ts";
+
+const NOTHING = new Uint8Array(0);
+
+export class PlainState implements LogState {
+  iid = 0;
+  readonly #application: Application;
+  #isPartial = false;
+
+  constructor(application: Application) {
+    this.#application = application;
+  }
+
+  deliver(iid: number, bytes: Uint8Array, offset: number, length: number): boolean {
+    this.#isPartial = !this.#application.deliver(iid, bytes, offset, length);
+    if (!this.#isPartial) this.iid = iid;
+    return !this.#isPartial;
+  }
+
+  skipped(first: number, last: number): void {
+    this.#application.skipped(first, last);
+    this.iid = last;
+  }
+
+  acknowledged(): number {
+    return this.#application.acknowledged();
+  }
+
+  snapshot(): Uint8Array | null {
+    return this.#isPartial ? null : NOTHING;
+  }
+
+  restore(bytes: Uint8Array, iid: number): string | null {
+    if (bytes.length > 0) return "limits";
+    this.iid = iid;
+    return null;
+  }
+}
