@@ -83,10 +83,11 @@ export class Observer {
 
   /** What the acceptor has journalled may be said from now on. */
   commits(aid: number): void {
-    const { unsaid } = this.#said[aid]!;
+    const said = this.#said[aid]!;
+    const { unsaid } = said;
     if (unsaid.length === 0) return;
+    said.unsaid = [];
     for (const say of unsaid) say();
-    unsaid.length = 0;
   }
 
   /** The acceptor is gone, and what it has not said. */

@@ -150,7 +150,7 @@ export const PLANTS: readonly Plant[] = [
   {
     name: "mixed-ballots",
     summary: "a learner counts votes of different ballots",
-    scenario: "failover",
+    scenario: "quarrels",
     seeds: 100,
     receiver: (roles) => new MixesBallots(roles.cores),
   },
@@ -164,7 +164,7 @@ export const PLANTS: readonly Plant[] = [
   {
     name: "reused-ballot",
     summary: "a restarted proposer goes on as its former self, at the same ballot",
-    scenario: "failover",
+    scenario: "quarrels",
     seeds: 100,
     keepsLife: true,
   },

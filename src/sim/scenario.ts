@@ -145,6 +145,15 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     ...CALM,
+    name: "quarrels",
+    summary: "leaders die again and again where a third of all frames are lost",
+    proposers: [1, 2, 3],
+    network: { ...LAN, loss: 0.35, duplication: 0.1, reordering: 0.3, lateUs: 5_000, mostDelayUs: 2_000 },
+    mishaps: { crashLeader: 500, oneWay: 3_000 },
+    valuesPerSecond: 300,
+  },
+  {
+    ...CALM,
     name: "churn",
     summary: "clients come and go, learners restart",
     clients: [2, 3],

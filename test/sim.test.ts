@@ -1,0 +1,50 @@
+/**
+ * Whole clusters in which things go wrong: some hundred short runs over all scenarios. A failure prints its seed, the command
+ * that repeats it, and what happened last. `KPAXOS_SEEDS=20` runs twenty times as many seeds.
+ */
+import { describe, expect, test } from "bun:test";
+import { attempt, type Outcome, runOnce, Tally } from "../src/sim/campaign.ts";
+import { findScenario, SCENARIOS } from "../src/sim/scenario.ts";
+
+const SEEDS = 18 * Number(process.env.KPAXOS_SEEDS ?? 1);
+const SECONDS = 3;
+
+function explain({ plan, failure }: Outcome): string {
+  if (failure === undefined) return "";
+  const replay = `kpaxos sim --scenario ${plan.scenario.name} --seed ${plan.seed} --duration ${SECONDS}`;
+  return `${replay}\n${failure.message}\n${failure.trace.slice(-40).join("\n")}`;
+}
+
+describe("nothing bad happens, and in the end all is delivered", () => {
+  for (const scenario of SCENARIOS) {
+    test(`${scenario.name}: ${scenario.summary} (${SEEDS} seeds)`, () => {
+      const tally = new Tally();
+      for (let seed = 1; seed <= SEEDS; seed++) {
+        const outcome = runOnce({ scenario, seed, durationUs: SECONDS * 1e6 });
+        tally.add(outcome);
+        if (outcome.failure !== undefined) throw new Error(explain(outcome));
+      }
+      // The runs are worth something: values were chosen, and what the scenario is about took place.
+      expect(tally.chosen).toBeGreaterThan(50 * SEEDS);
+      for (const kind of Object.keys(scenario.mishaps)) expect(tally.mishaps[kind] ?? 0).toBeGreaterThan(0);
+    }, 120_000);
+  }
+});
+
+test("one seed is one run, bit for bit; another is another", () => {
+  const run = (seed: number) =>
+    attempt({ scenario: findScenario("everything")!, seed, durationUs: 3e6 }).figures;
+  const first = run(11);
+  expect(run(11)).toEqual(first);
+  expect(run(12).digest).not.toBe(first.digest);
+});
+
+test("a trace changes nothing, and tells what happened", () => {
+  const lines: string[] = [];
+  const plan = { scenario: findScenario("crashes")!, seed: 3, durationUs: 2e6 };
+  const traced = runOnce(plan, (line) => lines.push(line));
+  expect(traced.figures.digest).toBe(runOnce(plan).figures.digest);
+  expect(lines.some((line) => /ms {2}acceptor 1 +starts$/.test(line))).toBe(true);
+  expect(lines.some((line) => /ms {2}acceptor \d +<- accept proposer \d iid \d+ /.test(line))).toBe(true);
+  expect(lines.some((line) => /ms {2}network +all is healed$/.test(line))).toBe(true);
+});

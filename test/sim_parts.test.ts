@@ -1,0 +1,215 @@
+/**
+ * What a simulation is made of: chance, clocks, disks, the agenda, and the observer, which has to see what is wrong.
+ */
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import type { Journal } from "../src/protocol/journal.ts";
+import { RecordFlag } from "../src/protocol/journal.ts";
+import type { Ballot } from "../src/protocol/types.ts";
+import { Agenda } from "../src/sim/agenda.ts";
+import { HostClock } from "../src/sim/clock.ts";
+import { DiskFailure, GOOD_DISK, SimDisk, SimStorage } from "../src/sim/disk.ts";
+import { Observer } from "../src/sim/observer.ts";
+import { Random } from "../src/sim/random.ts";
+
+const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
+const ballot = (number: number): Ballot => number as Ballot;
+
+describe("chance", () => {
+  test("a seed and a stream are one sequence, others are others", () => {
+    const draw = (seed: number, stream: string): number[] => {
+      const random = new Random(seed, stream);
+      return Array.from({ length: 8 }, random.next);
+    };
+    expect(draw(1, "a")).toEqual(draw(1, "a"));
+    expect(draw(1, "a")).not.toEqual(draw(2, "a"));
+    expect(draw(1, "a")).not.toEqual(draw(1, "b"));
+    expect(draw(1, "a")).not.toEqual(draw(1 + 2 ** 32, "a"));
+  });
+
+  test("draws are even, within their bounds, and waiting times have their mean", () => {
+    const random = new Random(7, "draws");
+    const counts = [0, 0, 0];
+    let waited = 0;
+    for (let i = 0; i < 30_000; i++) {
+      const drawn = random.between(5, 7);
+      counts[drawn - 5] = counts[drawn - 5]! + 1;
+      waited += random.around(1000);
+    }
+    for (const count of counts) expect(count).toBeWithin(9_500, 10_500);
+    expect(waited / 30_000).toBeWithin(970, 1030);
+    expect(random.shuffled([1, 2, 3, 4]).sort()).toEqual([1, 2, 3, 4]);
+  });
+});
+
+test("a clock shows what it should when it should, and never goes back", () => {
+  fc.assert(
+    fc.property(
+      fc.nat(2 ** 40),
+      fc.double({ min: -10_000, max: 10_000, noNaN: true }),
+      fc.nat(10 ** 10),
+      (offsetUs, driftPpm, localUs) => {
+        const clock = new HostClock(offsetUs, driftPpm);
+        const at = clock.when(offsetUs + localUs);
+        expect(clock.read(at)).toBeGreaterThanOrEqual(offsetUs + localUs);
+        if (at > 0) expect(clock.read(at - 1)).toBeLessThan(offsetUs + localUs);
+        expect(clock.read(at + 1)).toBeGreaterThanOrEqual(clock.read(at));
+      },
+    ),
+  );
+});
+
+test("an agenda is done in the order of time, then of noting", () => {
+  const agenda = new Agenda();
+  const done: string[] = [];
+  for (const [at, name] of [
+    [5, "c"],
+    [1, "a"],
+    [5, "d"],
+    [3, "b"],
+  ] as const)
+    agenda.at(at, () => done.push(name));
+  expect(agenda.dueUs()).toBe(1);
+  while (agenda.dueUs() < Number.POSITIVE_INFINITY) agenda.next();
+  expect(done).toEqual(["a", "b", "c", "d"]);
+});
+
+/** What a disk tells, call by call. */
+function told(disk: SimDisk): unknown[][] {
+  const calls: unknown[][] = [];
+  const journal: Journal = {
+    promised: (...args) => calls.push(["promised", ...args]),
+    promisedAt: (...args) => calls.push(["promisedAt", ...args]),
+    accepted: (iid, at, life, flags, from, offset, length) =>
+      calls.push(["accepted", iid, at, life, flags, [...from.subarray(offset, offset + length)]]),
+    trimmed: (...args) => calls.push(["trimmed", ...args]),
+    standing: (a, b) => calls.push(["standing", [...a], [...b]]),
+  };
+  expect(disk.tell(journal)).toBe(calls.length > 0);
+  return calls;
+}
+
+describe("a disk", () => {
+  test("keeps what was committed, in the order that a storage tells it; the rest is gone", () => {
+    const disk = new SimDisk(new Random(1, "disk"));
+    expect(disk.isEmpty).toBe(true);
+    const storage = new SimStorage(disk);
+    storage.accepted(3, ballot(10), 7, 0, bytes(9, 1, 2), 1, 2);
+    storage.accepted(2, ballot(10), 7, RecordFlag.hearsay, bytes(5), 0, 1);
+    storage.promised(ballot(10), 7);
+    expect(told(disk)).toEqual([]);
+    expect(storage.commit()).toBe(storage.durable());
+    storage.trimmed(1);
+    storage.standing(Float64Array.of(1, 2), Float64Array.of(3, 4));
+    storage.promised(ballot(20), 8);
+    storage.commit();
+    storage.accepted(4, ballot(20), 8, 0, bytes(1), 0, 1);
+    expect(told(disk)).toEqual([
+      ["trimmed", 1],
+      ["standing", [1, 2], [3, 4]],
+      ["promised", 20, 8],
+      ["accepted", 2, 10, 7, RecordFlag.hearsay, [5]],
+      ["accepted", 3, 10, 7, 0, [1, 2]],
+    ]);
+    disk.lose();
+    expect(disk.isEmpty).toBe(true);
+  });
+
+  test("a host that dies inside a commit has kept all of it or nothing, and both happen", () => {
+    const kept = new Set<number>();
+    for (let seed = 0; seed < 50; seed++) {
+      const disk = new SimDisk(new Random(seed, "disk"));
+      const storage = new SimStorage(disk);
+      disk.fuse = 1;
+      storage.promised(ballot(10), 7);
+      storage.accepted(1, ballot(10), 7, 0, bytes(1), 0, 1);
+      expect(() => storage.commit()).toThrow(DiskFailure);
+      kept.add(told(disk).length);
+    }
+    expect([...kept].sort()).toEqual([0, 2]);
+  });
+
+  test("commits take their time, and fail as often as asked; a turn without anything to keep commits nothing", () => {
+    const disk = new SimDisk(new Random(1, "disk"));
+    const storage = new SimStorage(disk);
+    disk.faults = { ...GOOD_DISK, leastUs: 5, mostUs: 9 };
+    storage.commit();
+    expect([storage.busyUs, disk.counters.commits]).toEqual([0, 0]);
+    storage.promised(ballot(10), 7);
+    storage.commit();
+    expect(storage.busyUs).toBeWithin(5, 10);
+    disk.faults = { ...GOOD_DISK, failure: 1 };
+    storage.promised(ballot(20), 7);
+    expect(() => storage.commit()).toThrow(DiskFailure);
+  });
+});
+
+describe("the observer", () => {
+  const watch = () => {
+    const chosen: number[] = [];
+    const observer = new Observer({ acceptors: 3, onChosen: (iid) => chosen.push(iid) });
+    const accept = (aid: number, iid: number, at: number, value: number, flags = 0): void =>
+      observer.journal(aid).accepted(iid, ballot(at), 1, flags, bytes(value), 0, 1);
+    const vote = (aid: number, iid: number, at: number, value: number): void => {
+      accept(aid, iid, at, value);
+      observer.commits(aid);
+    };
+    return { observer, chosen, accept, vote };
+  };
+
+  test("knows what is chosen: a quorum of acceptors, one ballot, committed", () => {
+    const { observer, chosen, accept, vote } = watch();
+    vote(0, 1, 10, 7);
+    vote(0, 1, 10, 7);
+    vote(1, 1, 20, 7);
+    accept(2, 1, 20, 7);
+    expect(observer.chosen(1)).toBeUndefined();
+    observer.commits(2);
+    expect(observer.chosen(1)).toEqual(bytes(7));
+    expect(chosen).toEqual([1]);
+  });
+
+  test("what a crash took is no vote, nor is hearsay", () => {
+    const { observer, accept, vote } = watch();
+    vote(0, 1, 10, 7);
+    accept(1, 1, 10, 7);
+    observer.ends(1);
+    observer.commits(1);
+    accept(2, 1, 10, 7, RecordFlag.hearsay);
+    observer.commits(2);
+    expect(observer.chosen(1)).toBeUndefined();
+  });
+
+  test("two values chosen, or another one accepted above a chosen one", () => {
+    const { vote } = watch();
+    vote(0, 1, 10, 7);
+    vote(1, 1, 10, 7);
+    expect(() => vote(2, 1, 20, 8)).toThrow("agreement");
+    const other = watch();
+    other.vote(2, 1, 20, 8);
+    other.vote(0, 1, 10, 7);
+    other.vote(1, 1, 10, 7);
+    expect(() => other.vote(0, 1, 20, 8)).toThrow("agreement");
+  });
+
+  test("two values at one ballot and life", () => {
+    const { vote } = watch();
+    vote(0, 1, 10, 7);
+    expect(() => vote(1, 1, 10, 8)).toThrow("one value per ballot");
+  });
+
+  test("promises that fall, and votes below them; not after the acceptor has forgotten", () => {
+    const { observer, vote } = watch();
+    const promise = (at: number, life: number): void => {
+      observer.journal(0).promised(ballot(at), life);
+      observer.commits(0);
+    };
+    promise(20, 1);
+    expect(() => promise(10, 1)).toThrow("promises never fall");
+    expect(() => promise(20, 2)).toThrow("promises never fall");
+    expect(() => vote(0, 1, 10, 7)).toThrow("below a promise");
+    observer.ends(0);
+    observer.forgets(0);
+    promise(10, 1);
+  });
+});

@@ -1,0 +1,43 @@
+/**
+ * The simulator finds what is wrong: every planted bug within its number of seeds, as a violation of a safety property, and the
+ * same seeds without the bug are clean.
+ */
+import { expect, test } from "bun:test";
+import { attempt, runOnce } from "../src/sim/campaign.ts";
+import { PLANTS, type Plant } from "../src/sim/plants.ts";
+import { findScenario } from "../src/sim/scenario.ts";
+
+const DURATION_US = 5e6;
+
+/** The first seed whose run violates a safety property; liveness does not count. */
+function firstSeed({ scenario, seeds }: Plant, plant?: Plant): number | undefined {
+  for (let seed = 1; seed <= seeds; seed++) {
+    const plan = { scenario: findScenario(scenario)!, seed, durationUs: DURATION_US };
+    const { violation } = attempt(plant === undefined ? plan : { ...plan, plant });
+    if (violation !== undefined && violation.property !== "liveness") return seed;
+  }
+  return undefined;
+}
+
+for (const plant of PLANTS) {
+  test(`${plant.name}: ${plant.summary} (within ${plant.seeds} seeds of ${plant.scenario})`, () => {
+    const seed = firstSeed(plant, plant);
+    expect(seed).toBeDefined();
+    const sound = attempt({ scenario: findScenario(plant.scenario)!, seed: seed!, durationUs: DURATION_US });
+    expect(sound.violation).toBeUndefined();
+  }, 120_000);
+}
+
+test("a failure comes with a trace, and repeats", () => {
+  const plant = PLANTS.find(({ name }) => name === "reply-before-persist")!;
+  const plan = {
+    scenario: findScenario(plant.scenario)!,
+    seed: firstSeed(plant, plant)!,
+    durationUs: DURATION_US,
+    plant,
+  };
+  const { failure } = runOnce(plan);
+  expect(failure?.property).toBe("nothing revealed is forgotten");
+  expect(failure?.trace.length).toBeGreaterThan(50);
+  expect(failure?.trace.slice(-5).join("\n")).toMatch(/ms {2}acceptor \d +starts$/m);
+});
