@@ -48,9 +48,9 @@ export interface LearnerPlan {
   readonly canTrim: boolean;
   /** It belongs to a proposer, which tells it where to start. */
   readonly ofProposer?: boolean;
-}
   /** What it delivers makes a state, which is begun at instance 1 or with a snapshot (`delivery/snapshots.ts`). */
   readonly keepsState?: boolean;
+}
 
 export function buildLearner(
   context: CoreContext,
@@ -60,8 +60,8 @@ export function buildLearner(
 ): Learner {
   const { config, native } = context;
   const { settings } = config;
-  return new Learner(
   const keepsState = plan.keepsState === true;
+  return new Learner(
     {
       acceptors: config.acceptors.length,
       windowInstances: settings.learnerWindowInstances,
