@@ -3,9 +3,11 @@
  * same seeds without the bug are clean.
  */
 import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { attempt, runOnce } from "../src/sim/campaign.ts";
 import { PLANTS, type Plant } from "../src/sim/plants.ts";
-import { findScenario } from "../src/sim/scenario.ts";
+import { findScenario, SCENARIOS } from "../src/sim/scenario.ts";
 
 const DURATION_US = 5e6;
 
@@ -40,4 +42,11 @@ test("a failure comes with a trace, and repeats", () => {
   expect(failure?.property).toBe("nothing revealed is forgotten");
   expect(failure?.trace.length).toBeGreaterThan(50);
   expect(failure?.trace.slice(-5).join("\n")).toMatch(/ms {2}acceptor \d +starts$/m);
+});
+
+test("docs/simulator.md lists every scenario and every bug as they are", () => {
+  const page = readFileSync(join(import.meta.dir, "..", "docs", "simulator.md"), "utf8");
+  for (const { name, summary } of SCENARIOS) expect(page).toContain(`| \`${name}\` | ${summary} |`);
+  for (const { name, summary, scenario, seeds } of PLANTS)
+    expect(page).toContain(`| \`${name}\` | ${summary} | \`${scenario}\` | ${seeds} seeds |`);
 });
