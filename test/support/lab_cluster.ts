@@ -13,11 +13,13 @@ import { makeOwnDirectory } from "../../src/ops/own_directory.ts";
 import { configText, type MemberRole, type Seat } from "../../src/ops/seats.ts";
 import type { Network } from "./lab_network.ts";
 
+export type Settings = Readonly<Record<string, string>>;
+
 export interface ClusterOptions {
   readonly network: Network;
   readonly seats: readonly Seat[];
-  /** Lines of `paxos.conf` by key. */
-  readonly settings?: Readonly<Record<string, string>>;
+  /** Lines of `paxos.conf` by key; a function is told the cluster's directory. */
+  readonly settings?: Settings | ((directory: string) => Settings);
   /** The command that starts the program. */
   readonly command: readonly string[];
 }
@@ -42,15 +44,15 @@ export class LabCluster {
     this.seats = options.seats;
     this.#command = options.command;
     this.directory = makeOwnDirectory();
+    const settings =
+      typeof options.settings === "function" ? options.settings(this.directory) : options.settings;
     const own = {
       verbosity: "info",
       "device-directory": join(this.directory, "devices"),
       // In the native wire it has no effect, and says so.
-      ...(options.settings?.wire === "kernel-paxos"
-        ? { "state-directory": join(this.directory, "state") }
-        : {}),
+      ...(settings?.wire === "kernel-paxos" ? { "state-directory": join(this.directory, "state") } : {}),
     };
-    this.config = configText(options.network, options.seats, { ...own, ...options.settings });
+    this.config = configText(options.network, options.seats, { ...own, ...settings });
     this.configPath = join(this.directory, "paxos.conf");
     writeFileSync(this.configPath, this.config);
   }
