@@ -197,15 +197,19 @@ export class Snapshots implements Application, Extra {
     return kind === SESSIONS_ONLY ? this.#plain : null;
   }
 
-  /** Who asks gets a snapshot of now, unless one was taken a moment ago. */
+  /**
+   * Who wants to begin (`above` 0) gets a snapshot of now, unless one was taken a moment ago; who wants to go on gets the newest
+   * one that leads it far enough, for what the log has behind that it can still read.
+   */
   #answer(i: number): void {
     const shelf = this.#shelfOf(this.#askedKind[i]!)!;
     const above = this.#askedAbove[i]!;
-    const { state } = this.#options;
     const newest = shelf.newest?.iid ?? 0;
-    const isUseless = newest <= above || shelf.kind === SESSIONS_ONLY;
-    const isOld = this.#nowUs - shelf.sinceUs >= (isUseless ? FRESH_US : FRESH_MACHINE_US);
-    if (isOld && state.iid > Math.max(newest, above)) this.#snapshot(shelf);
+    const isUseless = newest <= above;
+    const pauseUs = isUseless || shelf.kind === SESSIONS_ONLY ? FRESH_US : FRESH_MACHINE_US;
+    const mayTake = this.#options.state.iid > Math.max(newest, above);
+    if (mayTake && (isUseless || above === 0) && this.#nowUs - shelf.sinceUs >= pauseUs)
+      this.#snapshot(shelf);
     if ((shelf.newest?.iid ?? 0) > above) this.server.offer(this.#askers[i]! as Peer, shelf);
   }
 

@@ -33,8 +33,10 @@ const PROBE_EVERY = 16;
 /** Frames left to others. */
 const ROOM_RESERVE = 16;
 
+/** In the place of an acceptor's id. Waiting: to be asked again as soon as there is room. */
 const FREE = -1;
 const EVERYONE = -2;
+const WAITING = -3;
 
 export class CatchUp {
   readonly counters = { ranges: 0, unmarked: 0, unanswered: 0 };
@@ -55,6 +57,8 @@ export class CatchUp {
   readonly #bytes = new Float64Array(REQUESTS);
   readonly #sentUs = new Float64Array(REQUESTS);
   readonly #tries = new Uint8Array(REQUESTS);
+  /** Of a range that waits: who need not be asked, because it has answered. */
+  readonly #except = new Int32Array(REQUESTS);
   readonly #avoidUntilUs: Float64Array;
   readonly #trims: Float64Array;
   #valueBytes = FIRST_VALUE_BYTES;
@@ -102,8 +106,8 @@ export class CatchUp {
       this.#cursor = next;
     }
     const last = Math.min(limit, next + this.#window.instances - 1);
-    while (this.requests < REQUESTS && this.#outbox.room() > ROOM_RESERVE && this.#hasRoom()) {
-      if (!this.#askNext(last)) break;
+    while (this.#outbox.room() > ROOM_RESERVE && this.#hasRoom()) {
+      if (!this.#askAgain() && (this.requests === REQUESTS || !this.#askNext(last))) break;
     }
   }
 
@@ -111,7 +115,8 @@ export class CatchUp {
   dueUs(): number {
     let due = Number.POSITIVE_INFINITY;
     for (let i = 0; i < REQUESTS; i++) {
-      if (this.#aid[i] !== FREE) due = Math.min(due, this.#sentUs[i]! + this.#retry.pauseUs(this.#tries[i]!));
+      if (this.#aid[i]! >= 0 || this.#aid[i] === EVERYONE)
+        due = Math.min(due, this.#sentUs[i]! + this.#retry.pauseUs(this.#tries[i]!));
     }
     return due;
   }
@@ -124,8 +129,9 @@ export class CatchUp {
     this.#cursor = 0;
   }
 
+  /** One range may always be under way: the lowest, which frees room when it is delivered. */
   #hasRoom(): boolean {
-    if (this.requests === 0) return true;
+    if (this.expectedBytes === 0) return true;
     const { arena } = this.#window;
     const isFull = arena.used + this.expectedBytes > arena.capacity / 2;
     return !isFull && this.expectedBytes < this.windowBytes;
@@ -140,19 +146,39 @@ export class CatchUp {
     this.#first[i] = first;
     if (first > last) return this.#done(i);
     const asked = this.#aid[i]!;
+    if (asked === WAITING) return;
     if (asked !== EVERYONE && this.#answered[i]! >= last) {
       // It has told what it has. The rest it has not, or does not know to be chosen.
       this.#unmarked++;
       this.counters.unmarked++;
-      return this.#send(i, EVERYONE, asked);
+      return this.#wait(i, this.#acceptors > 1 ? asked : FREE);
     }
     if (this.#nowUs - this.#sentUs[i]! < this.#retry.pauseUs(this.#tries[i]!)) return;
     this.counters.unanswered++;
     this.#isNew = false;
     this.windowBytes = Math.max(LEAST_BYTES, this.windowBytes / 2);
     if (asked !== EVERYONE) this.#avoidUntilUs[asked] = this.#nowUs + AVOID_US;
-    const other = this.#tries[i]! < 2 ? this.#oneAcceptor(first) : EVERYONE;
-    this.#send(i, other, FREE);
+    this.#wait(i, FREE);
+  }
+
+  #wait(i: number, except: number): void {
+    this.expectedBytes -= this.#bytes[i]!;
+    this.#bytes[i] = 0;
+    this.#aid[i] = WAITING;
+    this.#except[i] = except;
+  }
+
+  /** Asks again for the lowest range that waits; false: none does. */
+  #askAgain(): boolean {
+    let lowest = -1;
+    for (let i = 0; i < REQUESTS; i++) {
+      if (this.#aid[i] === WAITING && (lowest < 0 || this.#first[i]! < this.#first[lowest]!)) lowest = i;
+    }
+    if (lowest < 0) return false;
+    const answered = this.#except[lowest]! >= 0;
+    const one = !answered && this.#tries[lowest]! < 2;
+    this.#send(lowest, one ? this.#oneAcceptor(this.#first[lowest]!) : EVERYONE);
+    return true;
   }
 
   #done(i: number): void {
@@ -200,17 +226,17 @@ export class CatchUp {
     this.#last[i] = last;
     this.#bytes[i] = 0;
     this.#tries[i] = 0;
+    this.#except[i] = FREE;
     const alone = this.#unmarked < UNMARKED_RANGES || this.#ranges % PROBE_EVERY === 0;
-    this.#send(i, alone ? this.#oneAcceptor(first) : EVERYONE, FREE);
+    this.#send(i, alone ? this.#oneAcceptor(first) : EVERYONE);
   }
 
-  /** `except`: an acceptor that has answered already. */
-  #send(i: number, aid: number, except: number): void {
+  #send(i: number, aid: number): void {
     const first = this.#first[i]!;
     const last = this.#last[i]!;
     let copies = 0;
     for (let to = 0; to < this.#acceptors; to++) {
-      if (to === except || (aid !== EVERYONE && to !== aid)) continue;
+      if (to === this.#except[i] || (aid !== EVERYONE && to !== aid)) continue;
       this.#outbox.repeat(to, first, last);
       copies++;
     }
@@ -219,7 +245,7 @@ export class CatchUp {
     this.#answered[i] = 0;
     this.#sentUs[i] = this.#nowUs;
     this.#tries[i] = Math.min(255, this.#tries[i]! + 1);
-    const bytes = copies * (last - first + 1) * (this.#valueBytes + RECORD_BYTES);
+    const bytes = copies * (last - first + 1) * (Math.ceil(this.#valueBytes) + RECORD_BYTES);
     this.expectedBytes += bytes - this.#bytes[i]!;
     this.#bytes[i] = bytes;
   }
