@@ -206,8 +206,8 @@ export class Roles implements Receiver {
     this.#proposer?.onLeader(iid, ballot, life, 0);
   }
 
-  onHeartbeat(_from: Peer, iid: number, ballot: Ballot, life: Life, round: number, _leaseMs: number): void {
-    this.#acceptor?.onChosen(iid);
+  onHeartbeat(from: Peer, iid: number, ballot: Ballot, life: Life, round: number, _leaseMs: number): void {
+    this.#acceptor?.onHeartbeat(from, iid, ballot, life, round);
     this.#learner?.onChosen(iid);
     this.#proposer?.onLeader(iid, ballot, life, round);
   }
@@ -216,7 +216,9 @@ export class Roles implements Receiver {
     this.#proposer?.onEcho(aid, iid, ballot, life, round);
   }
 
-  onPreVote(_from: Peer, _round: number, _ballot: Ballot): void {}
+  onPreVote(from: Peer, round: number, _ballot: Ballot): void {
+    this.#acceptor?.onPreVote(from, round);
+  }
 
   onPreVoted(_from: Peer, aid: number, round: number, ballot: Ballot, granted: boolean): void {
     this.#proposer?.onPreVoted(aid, round, ballot, granted);

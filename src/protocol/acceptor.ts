@@ -9,6 +9,7 @@
 import { AcceptorLog, type AcceptorLogOptions } from "./acceptor_log.ts";
 import { Audience } from "./audience.ts";
 import type { Journal } from "./journal.ts";
+import { LeaderWatch } from "./leader_watch.ts";
 import type { Outbox } from "./outbox.ts";
 import { StandingVector } from "./standing.ts";
 import type { TrimRule } from "./trim_rule.ts";
@@ -42,6 +43,8 @@ export interface AcceptorOptions extends AcceptorLogOptions {
   readonly acceptors: number;
   /** Kernel_Paxos wire: a prepare is for one instance. */
   readonly perInstance: boolean;
+  /** Silence after which a leader is taken for dead (native wire). */
+  readonly leaderTimeoutMs: number;
   /** Whom to believe in trims; null: anyone (Kernel_Paxos wire). */
   readonly trimRule: TrimRule | null;
 }
@@ -60,6 +63,7 @@ export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #journal: Journal;
   readonly #outbox: Outbox;
+  readonly #leader: LeaderWatch;
   #nowUs = 0;
   #stateDueUs = 0;
   #wasFull = false;
@@ -72,6 +76,7 @@ export class Acceptor {
     this.#journal = journal;
     this.#outbox = outbox;
     this.log = new AcceptorLog(options);
+    this.#leader = new LeaderWatch(options.leaderTimeoutMs);
     this.standing = new StandingVector(options.acceptors);
   }
 
@@ -120,6 +125,7 @@ export class Acceptor {
       this.#refuseFull(from);
       return;
     }
+    this.#leader.heard(from, this.#nowUs);
     const at = log.offsetAt(iid);
     const riding = promiseIid === 0 ? 0 : this.#ridingPromise(from, promiseIid, ballot);
     // What is kept, not what came: a repeat of this ballot with another value changes nothing.
@@ -171,6 +177,20 @@ export class Acceptor {
   /** That all instances ≤ `iid` are chosen stays true whoever says it, and however late. */
   onChosen(iid: number): void {
     if (iid > this.chosenIid) this.chosenIid = iid;
+  }
+
+  /** A leader that is not below our promise is echoed to all proposers. */
+  onHeartbeat(from: Peer, iid: number, ballot: Ballot, life: Life, round: number): void {
+    this.onChosen(iid);
+    const isLower = ballot < this.promised || (ballot === this.promised && life !== this.promisedLife);
+    if (!isLower) this.#leader.heard(from, this.#nowUs);
+    if (round === 0) return;
+    if (isLower) this.#outbox.preempted(from, this.log.trimIid + 1, this.promised);
+    else this.#outbox.echo(this.chosenIid, ballot, life, round);
+  }
+
+  onPreVote(from: Peer, round: number): void {
+    this.#outbox.preVoted(from, round, this.promised, this.#leader.grants(from, this.#nowUs));
   }
 
   onLearnerHi(from: Peer): void {
@@ -265,6 +285,7 @@ export class Acceptor {
       this.promisedLife = life;
       this.#journal.promised(ballot, life);
     }
+    this.#leader.heard(from, this.#nowUs);
     this.#promiseRange(from, first);
   }
 

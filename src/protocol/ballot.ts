@@ -11,6 +11,8 @@ export interface BallotScheme {
 }
 
 export const NATIVE_BALLOTS: BallotScheme = { stride: 65536, max: 2 ** 48 - 1 };
+/** Ballots of owners from here on are of acceptors that recover (this + acceptor id); nothing is ever proposed at them. */
+export const RECOVERY_IDS = 61440;
 export const KERNEL_PAXOS_BALLOTS: BallotScheme = { stride: 10, max: 2 ** 32 - 1 };
 
 /**

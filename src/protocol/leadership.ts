@@ -18,6 +18,17 @@ export const PREPARE_RETRY_US = 20_000;
 
 export type Stage = "waiting" | "passive" | "preparing" | "leading" | "exhausted";
 
+/** Why a proposer has come to its stage, where that is worth telling. */
+export type Reason =
+  /** The leader was not heard of for so long. */
+  | { readonly what: "silent"; readonly leader: number; readonly us: number }
+  /** It led, and only so many acceptors echo its heartbeats. */
+  | { readonly what: "unheard"; readonly heard: number }
+  /** No quorum of acceptors promises its ballot. */
+  | { readonly what: "unpromised" }
+  /** An acceptor has promised a higher ballot: of this owner, which may be a former life or an acceptor that recovers. */
+  | { readonly what: "preempted"; readonly owner: number };
+
 export interface LeadershipOptions {
   readonly id: number;
   readonly proposers: number;
@@ -25,6 +36,10 @@ export interface LeadershipOptions {
   readonly life: Life;
   readonly scheme: BallotScheme;
   readonly timeoutMs: number;
+  /** Silence after which a leader is taken for dead (native wire). */
+  readonly leaderTimeoutMs: number;
+  /** How long a leader may answer reads unasked; 0: never (native wire). */
+  readonly leaseMs: number;
   /** Nobody in this process needs the values themselves: a new leader may leave out what is chosen already. */
   readonly mayJump: boolean;
   /** Highest ballot used by former lives, 0 when none is known. */
@@ -50,6 +65,10 @@ export abstract class Leadership {
   /** Who leads as far as we know; −1: nobody, or we do. */
   leader = -1;
   stageSinceUs = 0;
+  reason: Reason | undefined;
+  /** What a new leader found to be proposed again or filled, first…last, and how long all of phase 1 took. */
+  readonly recovered = { first: 1, last: 0 };
+  campaignUs = 0;
   protected readonly options: LeadershipOptions;
   protected readonly parts: LeadershipParts;
   protected seenBallot: number;
@@ -89,23 +108,29 @@ export abstract class Leadership {
     return ballotOwner(this.options.scheme, ballot as Ballot);
   }
 
-  protected enter(stage: Stage): void {
+  protected enter(stage: Stage, reason?: Reason): void {
     this.stage = stage;
+    this.reason = reason;
     this.stageSinceUs = this.nowUs;
+  }
+
+  /** The lowest of our ballots above all that were seen; `NO_BALLOT`: there is none left. */
+  protected nextBallot(): Ballot {
+    return ballotAbove(this.options.scheme, Math.max(this.seenBallot, this.ballot), this.options.id);
   }
 
   /** Takes the next ballot; false: there is none left. */
   protected takeBallot(): boolean {
-    const { scheme, id, keepBallot } = this.options;
-    const ballot = ballotAbove(scheme, Math.max(this.seenBallot, this.ballot), id);
+    const ballot = this.nextBallot();
     if (ballot === NO_BALLOT) {
       this.enter("exhausted");
       return false;
     }
     this.parts.counters.campaigns++;
-    keepBallot(ballot);
+    this.options.keepBallot(ballot);
     this.ballot = ballot;
     this.leader = -1;
+    this.campaignUs = this.nowUs;
     this.parts.window.advance(this.parts.learner.next);
     return true;
   }

@@ -66,6 +66,11 @@ export class PhaseTwo {
     this.retryDueUs = Number.POSITIVE_INFINITY;
   }
 
+  /** The highest instance that was opened, or known to be chosen. */
+  get highestIid(): number {
+    return Math.max(this.#nextIid, this.#window.low) - 1;
+  }
+
   /** Every instance that was opened is known to be chosen. */
   get isIdle(): boolean {
     return this.#window.low >= this.#nextIid;

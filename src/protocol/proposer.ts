@@ -38,7 +38,7 @@ export class Proposer implements ChosenObserver {
   readonly #options: ProposerOptions;
   readonly #outbox: Outbox;
   readonly #learner: Learner;
-  readonly #leadership: Leadership;
+  readonly leadership: Leadership;
   /** The leadership, by wire: one of them is null. */
   readonly #ranges: RangeLeadership | null;
   readonly #instances: InstanceLeadership | null;
@@ -63,7 +63,7 @@ export class Proposer implements ChosenObserver {
     const parts = { outbox, window, learner, phaseTwo: this.#phaseTwo, counters };
     this.#ranges = options.perInstance ? null : new RangeLeadership(options, parts);
     this.#instances = options.perInstance ? new InstanceLeadership(options, parts, phaseOne) : null;
-    this.#leadership = (this.#ranges ?? this.#instances)!;
+    this.leadership = (this.#ranges ?? this.#instances)!;
     this.#fullAcceptors = new Uint8Array(options.acceptors);
     learner.observe(this);
   }
@@ -72,14 +72,14 @@ export class Proposer implements ChosenObserver {
     return this.#options.id;
   }
   get stage(): Stage {
-    return this.#leadership.stage;
+    return this.leadership.stage;
   }
   get ballot(): Ballot {
-    return this.#leadership.ballot;
+    return this.leadership.ballot;
   }
   /** Who leads as far as we know; −1: nobody, or we do. */
   get leader(): number {
-    return this.#leadership.leader;
+    return this.leadership.leader;
   }
 
   /** A number that grows while values are chosen; null while nothing waits here. */
@@ -92,7 +92,7 @@ export class Proposer implements ChosenObserver {
   // ── values ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   onClientValue(from: Peer, bytes: Uint8Array, offset: number, length: number, hops: number): void {
-    const { stage, leader, stageSinceUs } = this.#leadership;
+    const { stage, leader, stageSinceUs } = this.leadership;
     if (length > this.#outbox.maxValue) return this.#refuse(from, Busy.tooLarge);
     if (stage === "passive") {
       if (hops > 0 || leader < 0) return this.#refuse(from, Busy.notLeader);
@@ -100,7 +100,9 @@ export class Proposer implements ChosenObserver {
       return;
     }
     if (!this.queue.push(bytes, offset, length)) return this.#refuse(from, Busy.queueFull);
-    if (stage !== "leading" && this.#nowUs - stageSinceUs > NO_QUORUM_US) {
+    const lacksQuorum =
+      stage === "leading" ? this.#ranges?.isHeard === false : this.#nowUs - stageSinceUs > NO_QUORUM_US;
+    if (lacksQuorum) {
       this.#outbox.busy(from, Busy.noQuorum);
     } else if (this.isStalled) this.#outbox.busy(from, Busy.windowFull);
   }
@@ -113,7 +115,7 @@ export class Proposer implements ChosenObserver {
   #forward(bytes: Uint8Array, offset: number, length: number): void {
     this.counters.forwarded++;
     this.#outbox.clientValue(this.leader, bytes, offset, length, 1);
-    this.#leadership.forwarded();
+    this.leadership.forwarded();
   }
 
   /** Passive: what waits in our queues goes to the leader. */
@@ -157,8 +159,19 @@ export class Proposer implements ChosenObserver {
     this.#instances?.onAcceptedNow(iid, ballot);
   }
 
-  onPromiseBegin(aid: number, ballot: Ballot, life: Life, asked: number, first: number, last: number): void {
-    this.#ranges?.onPromiseBegin(aid, ballot, life, asked, first, last);
+  onPromiseBegin(
+    aid: number,
+    ballot: Ballot,
+    life: Life,
+    asked: number,
+    first: number,
+    last: number,
+    trimIid: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    this.#ranges?.onPromiseBegin(aid, ballot, life, asked, first, last, trimIid, bytes, offset, length);
   }
 
   onPromiseRecord(iid: number, ballot: Ballot, bytes: Uint8Array, offset: number, length: number): void {
@@ -169,12 +182,24 @@ export class Proposer implements ChosenObserver {
     this.#ranges?.onPromiseEnd(aid);
   }
 
-  onLeader(iid: number, ballot: Ballot): void {
-    this.#ranges?.onLeader(iid, ballot);
+  onLeader(iid: number, ballot: Ballot, life: Life, round: number): void {
+    this.#ranges?.onLeader(iid, ballot, life, round);
+  }
+
+  onEcho(aid: number, iid: number, ballot: Ballot, life: Life, round: number): void {
+    this.#ranges?.onEcho(aid, iid, ballot, life, round);
+  }
+
+  onPreVoted(aid: number, round: number, ballot: Ballot, granted: boolean): void {
+    this.#ranges?.onPreVoted(aid, round, ballot, granted);
+  }
+
+  onReadAsk(from: Peer, nonce: number): void {
+    this.#ranges?.onReadAsk(from, nonce);
   }
 
   onPreempted(ballot: Ballot): void {
-    this.#leadership.onPreempted(ballot);
+    this.leadership.onPreempted(ballot);
   }
 
   onAcceptorState(aid: number, flags: number): void {
@@ -189,7 +214,7 @@ export class Proposer implements ChosenObserver {
     offset: number,
     length: number,
   ): void {
-    this.#leadership.onLearned(ballot);
+    this.leadership.onLearned(ballot);
     const window = this.window;
     if (!window.covers(iid)) return;
     const status = window.status(iid);
@@ -206,11 +231,11 @@ export class Proposer implements ChosenObserver {
 
   tick(nowUs: number): void {
     this.#nowUs = nowUs;
-    this.#leadership.tick(nowUs);
+    this.leadership.tick(nowUs);
   }
 
   nextTickUs(): number {
-    return this.#leadership.nextTickUs();
+    return this.leadership.nextTickUs();
   }
 
   /**
@@ -222,7 +247,8 @@ export class Proposer implements ChosenObserver {
     if (this.stage === "passive") return this.#forwardQueue();
     if (this.stage !== "leading") return false;
     this.#outbox.chosen(this.window.low - 1);
-    return this.#phaseTwo.run(this.#nowUs, this.isStalled);
+    const more = this.#phaseTwo.run(this.#nowUs, this.isStalled);
+    return this.#ranges?.pump() === true || more;
   }
 
   /** So many acceptors are full that no quorum can accept more. */

@@ -1,33 +1,80 @@
 /**
- * Leadership in the native wire: one phase 1 for all instances, then heartbeats.
+ * Leadership in the native wire: election, one phase 1 for all instances, heartbeats, and the reads that rest on them.
+ *
+ * A proposer campaigns only with the votes of a quorum of acceptors that hear no leader (`election.ts`), and leads only
+ * while a quorum of acceptors echoes its heartbeats. So whoever cannot lead does not disturb, whoever cannot lead any
+ * more steps down by itself, and one that reaches a quorum comes next, however the network is torn. A preempted one does
+ * not duel: it lets the other one try. Only who is echoed by a quorum just then goes above it once, and above acceptors
+ * that recover, which never lead.
  */
-import { Leadership, type LeadershipOptions, type LeadershipParts, PREPARE_RETRY_US } from "./leadership.ts";
+import { RECOVERY_IDS } from "./ballot.ts";
+import { Election } from "./election.ts";
+import { Heartbeats } from "./heartbeats.ts";
+import {
+  Leadership,
+  type LeadershipOptions,
+  type LeadershipParts,
+  PREPARE_RETRY_US,
+  type Reason,
+} from "./leadership.ts";
 import { Status } from "./proposer_window.ts";
 import { RangePhase } from "./range_phase.ts";
-import type { Ballot, Life } from "./types.ts";
+import { ReadPoint } from "./read_point.ts";
+import type { Ballot, Life, Peer } from "./types.ts";
 
-const HEARTBEAT_US = 100_000;
+/** Heartbeats in the time after which a leader counts as silent; with a lease also in that. */
+const HEARTBEATS_PER_TIMEOUT = 5;
+const HEARTBEATS_PER_LEASE = 3;
 
 export class RangeLeadership extends Leadership {
+  readonly election: Election;
+  readonly heartbeats: Heartbeats;
+  readonly reads: ReadPoint;
   readonly #range: RangePhase;
-  #dueUs = 0;
+  readonly #isAlone: boolean;
+  readonly #heartbeatUs: number;
+  readonly #prepareRetryUs: number;
+  /** A pause after which it campaigns without asking; ∞: none. */
+  #pauseEndUs = Number.POSITIVE_INFINITY;
   /** When the prepare is sent again. */
   #prepareDueUs = 0;
   /** When the last promise came, or was first asked for. */
   #promisedUs = 0;
   #heartbeatDueUs = 0;
-  #leaderHeardUs = 0;
+  /** When it last went above another proposer's ballot without asking. */
+  #reclaimedUs = Number.NEGATIVE_INFINITY;
   #reading = false;
 
   constructor(options: LeadershipOptions, parts: LeadershipParts) {
     super(options, parts);
+    const timeoutUs = options.leaderTimeoutMs * 1000;
+    const leaseUs = options.leaseMs > 0 ? options.leaseMs * 1000 : Number.POSITIVE_INFINITY;
+    this.election = new Election(options);
+    this.heartbeats = new Heartbeats(options.acceptors);
+    this.reads = new ReadPoint(parts.outbox, this.heartbeats, options.leaseMs);
     this.#range = new RangePhase(parts.window, parts.outbox, options.acceptors);
+    this.#isAlone = options.proposers === 1;
+    this.#heartbeatUs = Math.min(timeoutUs / HEARTBEATS_PER_TIMEOUT, leaseUs / HEARTBEATS_PER_LEASE);
+    this.#prepareRetryUs = Math.min(PREPARE_RETRY_US, timeoutUs / HEARTBEATS_PER_TIMEOUT);
   }
 
-  onPromiseBegin(aid: number, ballot: Ballot, life: Life, asked: number, first: number, last: number): void {
+  // ── phase 1 ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  onPromiseBegin(
+    aid: number,
+    ballot: Ballot,
+    life: Life,
+    asked: number,
+    first: number,
+    last: number,
+    trimIid: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
     this.#reading = this.stage === "preparing" && ballot === this.ballot && life === this.options.life;
     if (!this.#reading) return;
-    this.#range.onBegin(aid, asked, first, last);
+    this.#range.onBegin(aid, asked, first, last, trimIid, bytes, offset, length);
     this.#jump();
   }
 
@@ -41,7 +88,7 @@ export class RangeLeadership extends Leadership {
     if (this.#range.onEnd(aid) && this.#isInReach()) return this.#lead();
     // Long promises come frame by frame: while they come the next lost one is asked for soon, not after a grown pause.
     this.#promisedUs = this.nowUs;
-    this.#prepareDueUs = this.nowUs + PREPARE_RETRY_US;
+    this.#prepareDueUs = this.nowUs + this.#prepareRetryUs;
   }
 
   onPreempted(ballot: Ballot): void {
@@ -49,97 +96,194 @@ export class RangeLeadership extends Leadership {
     if (ballot < this.ballot || (this.stage !== "leading" && this.stage !== "preparing")) return;
     this.parts.counters.preempted++;
     const owner = this.owner(ballot);
-    if (owner === this.options.id || owner >= this.options.proposers) this.#wait(this.pauseUs());
-    else this.#follow(owner);
+    const reason: Reason = { what: "preempted", owner };
+    if (owner >= RECOVERY_IDS) return this.#campaign(reason);
+    // A ballot of a former life, or of nobody we know: nobody who could lead.
+    if (owner === this.options.id || owner >= this.options.proposers) {
+      this.#wait(reason);
+      this.#pauseEndUs = this.nowUs + this.pauseUs();
+      return;
+    }
+    const { timeoutUs } = this.election;
+    const isHeard = this.stage === "leading" && this.#quorumUs() > this.nowUs - timeoutUs / 2;
+    if (isHeard && this.nowUs - this.#reclaimedUs > 2 * timeoutUs) {
+      this.#reclaimedUs = this.nowUs;
+      return this.#campaign(reason);
+    }
+    this.#follow(owner, reason);
+    this.election.follow(ballot, 0, 0, this.nowUs);
   }
 
-  /** The leader of `ballot` says that it lives. */
-  onLeader(iid: number, ballot: Ballot): void {
-    const { learner } = this.parts;
+  // ── who leads ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The leader of (ballot, life) lives, and everything ≤ `iid` is chosen. `round` 0: it says so with an accept. */
+  onLeader(iid: number, ballot: Ballot, life: Life, round: number): void {
     const owner = this.owner(ballot);
-    if (owner === this.options.id) return;
+    if (owner === this.options.id || owner >= this.options.proposers) return;
+    const { learner } = this.parts;
     if (learner.next === 0) learner.startAt(iid + 1);
     learner.onChosen(iid);
     this.sees(ballot);
-    if (ballot < this.ballot) return;
-    if (this.stage === "passive" && this.leader === owner) this.#leaderHeardUs = this.nowUs;
-    else this.#follow(owner);
+    const competes = this.stage === "leading" || this.stage === "preparing";
+    if (competes && ballot < this.ballot) return;
+    if (!this.election.hears(ballot, life, round, this.nowUs)) return;
+    if (this.stage !== "passive" || this.leader !== owner) this.#follow(owner);
+  }
+
+  /** An acceptor has heard a heartbeat: ours, or that of somebody we may not hear ourselves. */
+  onEcho(aid: number, iid: number, ballot: Ballot, life: Life, round: number): void {
+    if (ballot !== this.ballot || life !== this.options.life) return this.onLeader(iid, ballot, life, round);
+    const competes = this.stage === "leading" || this.stage === "preparing";
+    if (competes && this.heartbeats.onEcho(aid, round, this.nowUs)) {
+      this.election.roundTripUs = this.heartbeats.roundTripUs;
+    }
+  }
+
+  onPreVoted(aid: number, round: number, ballot: Ballot, granted: boolean): void {
+    this.sees(ballot);
+    this.election.onVote(aid, round, granted, this.nowUs);
+    if (this.stage === "waiting" && this.election.isWon(this.nowUs)) this.#campaign(this.reason);
   }
 
   onLearned(ballot: Ballot): void {
     this.sees(ballot);
-    if (this.stage === "passive" && this.owner(ballot) === this.leader) this.#leaderHeardUs = this.nowUs;
   }
 
   forwarded(): void {}
 
+  // ── reads ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  onReadAsk(from: Peer, nonce: number): void {
+    if (this.stage === "leading") this.reads.ask(from, nonce, this.parts.phaseTwo.highestIid);
+    else this.reads.refuse(from, nonce);
+  }
+
+  /** Leads, and everything is chosen that it found when it began. */
+  get isReady(): boolean {
+    return this.stage === "leading" && this.parts.window.low > this.recovered.last;
+  }
+
+  /** Leads, and a quorum has echoed it lately. */
+  get isHeard(): boolean {
+    return this.stage === "leading" && this.nowUs - this.#quorumUs() <= this.election.timeoutUs;
+  }
+
+  /** After the turn's messages; true: there is more to say as soon as frames are free again. */
+  pump(): boolean {
+    if (this.stage !== "leading") return false;
+    const more = this.isReady && this.reads.answer(this.nowUs);
+    if (this.nowUs >= Math.min(this.#heartbeatDueUs, this.reads.dueUs(this.nowUs))) this.#beat();
+    return more;
+  }
+
+  // ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
   nextTickUs(): number {
+    const { phaseTwo } = this.parts;
     switch (this.stage) {
       case "waiting":
-        return this.#dueUs;
+        return Math.min(this.election.dueUs(), this.#pauseEndUs);
       case "passive":
         return this.#takeOverUs();
       case "preparing":
-        return this.#prepareDueUs;
+        return Math.min(this.#prepareDueUs, this.#heartbeatDueUs);
       case "leading":
-        return Math.min(this.#heartbeatDueUs, this.parts.phaseTwo.retryDueUs);
+        return Math.min(this.#heartbeatDueUs, phaseTwo.retryDueUs, this.reads.dueUs(this.nowUs));
       case "exhausted":
         return Number.POSITIVE_INFINITY;
     }
   }
 
   protected begin(): void {
-    // Listen first, lower ids shorter, for a leader that is there already.
-    const listenUs = HEARTBEAT_US * (1.2 + 0.6 * this.options.id);
-    this.#wait(this.options.proposers === 1 ? 0 : listenUs);
+    if (this.#isAlone) this.#campaign();
+    else this.election.start(this.nowUs);
   }
 
   protected act(): void {
-    const { nowUs } = this;
+    const { nowUs, election } = this;
+    this.reads.tick();
     switch (this.stage) {
       case "waiting":
-        if (nowUs >= this.#dueUs) this.#campaign();
+        if (nowUs >= this.#pauseEndUs) this.#campaign(this.reason);
+        else if (nowUs >= election.dueUs()) this.#seekVotes();
         break;
       case "passive":
-        if (nowUs >= this.#takeOverUs()) this.#campaign();
+        if (nowUs >= this.#takeOverUs()) {
+          this.#wait({ what: "silent", leader: this.leader, us: nowUs - election.heardUs });
+          this.#seekVotes();
+        }
         break;
       case "preparing":
         if (nowUs >= this.#prepareDueUs) this.#retryPrepare();
+        if (this.stage === "preparing" && nowUs >= this.#heartbeatDueUs) this.#beat();
         break;
-      case "leading": {
-        const { outbox, window, phaseTwo } = this.parts;
-        if (nowUs >= this.#heartbeatDueUs) {
-          outbox.heartbeat(window.low - 1, this.ballot, 0, 0);
-          this.#heartbeatDueUs = nowUs + HEARTBEAT_US;
-        }
-        if (nowUs >= phaseTwo.retryDueUs) phaseTwo.retry(nowUs);
+      case "leading":
+        this.#actAsLeader();
         break;
-      }
       case "exhausted":
         break;
     }
   }
 
+  /** Who would have to learn much before it could serve lets others come first. */
+  #takeOverUs(): number {
+    const { learner, window } = this.parts;
+    const isFarBehind = !this.options.mayJump && learner.highestIid > learner.next + window.instances / 2;
+    return this.election.dueUs() + (isFarBehind ? this.election.timeoutUs : 0);
+  }
+
+  #actAsLeader(): void {
+    const { nowUs } = this;
+    const { phaseTwo } = this.parts;
+    const { timeoutUs } = this.election;
+    if (!this.#isAlone && nowUs - this.#quorumUs() > timeoutUs) {
+      return this.#stepBack({ what: "unheard", heard: this.heartbeats.heardBy(nowUs - timeoutUs) });
+    }
+    if (nowUs >= phaseTwo.retryDueUs) phaseTwo.retry(nowUs);
+  }
+
+  /** When the last message left that shows a quorum behind us. */
+  #quorumUs(): number {
+    return Math.max(this.heartbeats.echoedSentUs, this.stageSinceUs);
+  }
+
+  #beat(): void {
+    const leaseMs = this.stage === "leading" ? this.options.leaseMs : 0;
+    const round = this.heartbeats.send(this.nowUs);
+    this.parts.outbox.heartbeat(this.parts.window.low - 1, this.ballot, round, leaseMs);
+    this.#heartbeatDueUs = this.nowUs + this.#heartbeatUs;
+  }
+
   #retryPrepare(): void {
     this.parts.counters.retries++;
     if (this.#range.isComplete() && this.#isInReach()) return this.#lead();
+    const silenceUs = this.nowUs - this.#promisedUs;
+    if (!this.#isAlone && silenceUs > this.election.timeoutUs) {
+      return this.#stepBack({ what: "unpromised" });
+    }
     this.#range.retry();
-    this.#prepareDueUs =
-      this.nowUs + PREPARE_RETRY_US * Math.min(8, 1 + (this.nowUs - this.#promisedUs) / 100_000);
+    this.#prepareDueUs = this.nowUs + this.#prepareRetryUs * Math.min(8, 1 + silenceUs / 100_000);
   }
 
-  #wait(us: number): void {
-    this.enter("waiting");
-    this.leader = -1;
-    this.#dueUs = this.nowUs + us;
+  /** Asks for votes when that is due, and campaigns when they are there. */
+  #seekVotes(): void {
+    const { election, nowUs } = this;
+    if (!election.asking) election.ask(nowUs);
+    if (election.isWon(nowUs)) return this.#campaign(this.reason);
+    if (election.asks(nowUs)) this.parts.outbox.preVote(election.round, this.nextBallot());
   }
 
-  #campaign(): void {
+  // ── changes ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #campaign(reason?: Reason): void {
+    this.#leave();
     if (!this.takeBallot()) return;
-    this.enter("preparing");
+    this.enter("preparing", reason);
+    this.heartbeats.begin();
+    this.#heartbeatDueUs = this.nowUs + this.#heartbeatUs;
     this.#range.begin(this.parts.window.low, this.ballot);
     this.#promisedUs = this.nowUs;
-    this.#prepareDueUs = this.nowUs + PREPARE_RETRY_US;
+    this.#prepareDueUs = this.nowUs + this.#prepareRetryUs;
   }
 
   /** Whether the window reaches from what this process has learned to where the leader has to start. */
@@ -165,18 +309,34 @@ export class RangeLeadership extends Leadership {
     for (let iid = start; iid <= end; iid++) {
       if (window.status(iid) !== Status.closed) window.enter(iid, Status.prepared, this.ballot);
     }
-    this.enter("leading");
+    this.recovered.first = start;
+    this.recovered.last = end;
+    this.enter("leading", this.reason);
     phaseTwo.begin(this.ballot, start, end + 1);
+    this.reads.begin();
     this.#heartbeatDueUs = this.nowUs;
   }
 
-  #follow(leader: number): void {
-    this.enter("passive");
+  #follow(leader: number, reason?: Reason): void {
+    this.#leave();
+    this.enter("passive", reason);
     this.leader = leader;
-    this.#leaderHeardUs = this.nowUs;
   }
 
-  #takeOverUs(): number {
-    return this.#leaderHeardUs + this.options.timeoutMs * 1000 * (1 + 0.2 * this.options.id);
+  /** It cannot lead now: gives others their time, then looks for votes again. */
+  #stepBack(reason: Reason): void {
+    this.#wait(reason);
+    this.election.wait(this.nowUs);
+  }
+
+  #wait(reason: Reason): void {
+    this.#leave();
+    this.enter("waiting", reason);
+    this.leader = -1;
+  }
+
+  #leave(): void {
+    this.#pauseEndUs = Number.POSITIVE_INFINITY;
+    this.reads.refuseAll();
   }
 }

@@ -1,11 +1,11 @@
 /**
  * Phase 1 of the native wire: one prepare for every instance ≥ `start`. Each acceptor's promise comes in frames, each
  * frame covers a range and may vouch that what lies below it is chosen; an acceptor counts when its frames reach to the
- * end without a gap.
+ * end without a gap, and no other one knows that it has forgotten since (`promise_quorum.ts`).
  */
 import type { Outbox } from "./outbox.ts";
+import { PromiseQuorum } from "./promise_quorum.ts";
 import type { ProposerWindow } from "./proposer_window.ts";
-import { AcceptorSets, quorumOf } from "./quorum.ts";
 import { type Ballot, MAX_IID } from "./types.ts";
 
 export class RangePhase {
@@ -19,7 +19,7 @@ export class RangePhase {
   readonly #outbox: Outbox;
   readonly #acceptors: number;
   readonly #coveredTo: Float64Array;
-  readonly #done: AcceptorSets;
+  readonly #quorum: PromiseQuorum;
   #ballot = 0 as Ballot;
   /** The frame being read. */
   #reading = false;
@@ -30,7 +30,7 @@ export class RangePhase {
     this.#outbox = outbox;
     this.#acceptors = acceptors;
     this.#coveredTo = new Float64Array(acceptors);
-    this.#done = new AcceptorSets(1, acceptors);
+    this.#quorum = new PromiseQuorum(acceptors);
   }
 
   begin(start: number, ballot: Ballot): void {
@@ -38,22 +38,39 @@ export class RangePhase {
     this.highestIid = 0;
     this.#ballot = ballot;
     this.#coveredTo.fill(start - 1);
-    this.#done.clear(0);
+    this.#quorum.begin();
     this.#outbox.prepare(start, ballot);
   }
 
   /** Asks again whoever has not answered to the end. */
   retry(): void {
-    for (let aid = 0; aid < this.#acceptors; aid++) if (!this.#done.has(0, aid)) this.#askOn(aid);
+    for (let aid = 0; aid < this.#acceptors; aid++) if (!this.#quorum.has(aid)) this.#askOn(aid);
   }
 
-  onBegin(aid: number, asked: number, first: number, last: number): void {
+  /** One frame of an acceptor's answer begins; the value is its standing. */
+  onBegin(
+    aid: number,
+    asked: number,
+    first: number,
+    last: number,
+    trimIid: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    const counts = this.#quorum.note(aid, bytes, offset, length);
+    // Whoever is not counted any more has to say everything again; what it reported of values stays true.
+    for (let other = 0; other < this.#acceptors; other++) {
+      if (!this.#quorum.takeDropped(other)) continue;
+      this.#coveredTo[other] = this.start - 1;
+      if (other !== aid) this.#askOn(other);
+    }
     // A gap: a frame before this one was lost.
-    this.#reading = asked <= this.#coveredTo[aid]! + 1;
-    if (!this.#reading) return;
-    this.#last = last;
+    this.#reading = counts && asked <= this.#coveredTo[aid]! + 1;
     // Only a frame that leaves something out vouches for it; a continuation that merely begins later says nothing.
     if (first > asked && first > this.start) this.start = first;
+    if (trimIid >= this.start) this.start = trimIid + 1;
+    this.#last = last;
   }
 
   onRecord(iid: number, ballot: Ballot, bytes: Uint8Array, offset: number, length: number): void {
@@ -75,17 +92,13 @@ export class RangePhase {
     // A duplicate brings nothing new, and must not have the acceptor asked twice.
     const isNews = this.#last > this.#coveredTo[aid]!;
     this.#coveredTo[aid] = Math.max(this.#coveredTo[aid]!, this.#last);
-    if (this.#last === MAX_IID) this.#done.add(0, aid);
+    if (this.#last === MAX_IID) this.#quorum.complete(aid);
     else if (isNews) this.#askOn(aid);
     return this.isComplete();
   }
 
   isComplete(): boolean {
-    return this.#done.count(0) >= quorumOf(this.#acceptors);
-  }
-
-  hasPromised(aid: number): boolean {
-    return this.#done.has(0, aid);
+    return this.#quorum.isComplete();
   }
 
   #askOn(aid: number): void {

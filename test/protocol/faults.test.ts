@@ -17,7 +17,7 @@ function play(...turns: string[]): string[] {
 function playOn(bench: Bench, ...turns: string[]): string[] {
   let said: string[] = [];
   for (const turn of turns) said = bench.turn(turn.split("\n").map((line) => line.trim()));
-  return said.filter((line) => !/^(learnerHi|chosen)/.test(line));
+  return said.filter((line) => !/^(learnerHi|chosen|heartbeat)/.test(line));
 }
 
 /** A proposer that leads alone, with an empty log. */
@@ -56,7 +56,10 @@ describe("safety", () => {
       expect(new Set(seen).size).toBe(owned.reduce((sum, set) => sum + set.size, 0));
     }
     for (const wire of WIRES) {
-      const said = play(`new proposer wire=${wire} id=3 proposers=5`, "after ms=400");
+      const said = play(
+        `new proposer wire=${wire} id=3 proposers=5`,
+        "after ms=400\npreVoted aid=0,1,2 round=2",
+      );
       expect(said).toContain("write ballot=1.3");
     }
   });
@@ -229,7 +232,8 @@ describe("liveness", () => {
         `accepted aid=0,1 iid=${iid} ballot=1.0 life=5 value=v\nchosen from=p0 iid=${iid} ballot=1.0`,
       );
     }
-    expect(playOn(bench, "after ms=1200")).toContain("prepare iid=301 ballot=1.1");
+    expect(playOn(bench, "after ms=1200")).toContain("preVote round=2 ballot=1.1");
+    expect(playOn(bench, "preVoted aid=0,2 round=2")).toContain("prepare iid=301 ballot=1.1");
     expect(playOn(bench, "rangePromise aid=0,2 asked=301 ballot=1.1\nvalue from=c0 value=a")).toContain(
       "accept iid=301 ballot=1.1 value=a",
     );
@@ -239,7 +243,8 @@ describe("liveness", () => {
     "fault 18: the second proposer's clients are served, through the first one (%s)",
     (wire) => {
       const bench = new Bench();
-      playOn(bench, `new proposer wire=${wire} id=1`, "after ms=200", "preempted aid=0 iid=1 ballot=3.0");
+      const votes = wire === "native" ? "\npreVoted aid=0,1,2 round=2" : "";
+      playOn(bench, `new proposer wire=${wire} id=1`, `after ms=200${votes}`, "preempted aid=0 ballot=3.0");
       expect(playOn(bench, "value from=c0 value=a")).toEqual(["clientValue to=p0 hops=1 value=a"]);
     },
   );

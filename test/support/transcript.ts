@@ -36,6 +36,16 @@ const TITLE = "=== ";
 const RULE = "----";
 const NOTHING = "(nothing)";
 
+/** generation/incarnation of each acceptor. */
+function vectorOf(text: string): Uint8Array {
+  const entries = text.split(",").map((entry) => entry.split("/").map(Number));
+  const vector = new StandingVector(entries.length);
+  entries.forEach(([generation, incarnation], aid) => {
+    vector.set(aid, generation!, incarnation!);
+  });
+  return vector.bytes;
+}
+
 export function parseTranscript(text: string): Section[] {
   const sections: { title: string; blocks: Block[]; tail: string[] }[] = [
     { title: "", blocks: [], tail: [] },
@@ -212,6 +222,7 @@ export class Bench {
         aid: 0,
         acceptors: args.number("acceptors", 3),
         perInstance: !this.isNative,
+        leaderTimeoutMs: args.number("leader-timeout", 500),
         instances: args.number("instances", 1024),
         bytes: args.number("bytes", 1 << 20),
         trimRule: this.isNative ? new TrimRule(args.number("learner-timeout", 10_000)) : null,
@@ -254,6 +265,8 @@ export class Bench {
         preexecWindow: args.number("window", 4),
         queueBytes: args.number("queue-bytes", 4096),
         timeoutMs: args.number("timeout", 1000),
+        leaderTimeoutMs: args.number("leader-timeout", 500),
+        leaseMs: args.number("lease", 0),
         mayJump: true,
         batching: args.has("batching"),
         usedBallot: this.isNative ? 0 : this.#keptBallot,
@@ -340,6 +353,7 @@ const MESSAGES: Readonly<Record<string, (roles: Roles, args: Args) => void>> = {
       const asked = a.number("asked", 1);
       const first = a.number("first", asked);
       const trim = a.number("trim", 0);
+      const standing = a.has("vector") ? vectorOf(a.text("vector")) : STANDING;
       r.onPromiseBegin(
         a.peer(),
         aid,
@@ -349,9 +363,9 @@ const MESSAGES: Readonly<Record<string, (roles: Roles, args: Args) => void>> = {
         first,
         a.number("last", MAX_IID),
         trim,
-        STANDING,
+        standing,
         0,
-        STANDING.length,
+        standing.length,
       );
       for (const record of a.text("records", "").split(",").filter(Boolean)) {
         const [iid, ballot, text] = record.split(":");
@@ -391,6 +405,18 @@ const MESSAGES: Readonly<Record<string, (roles: Roles, args: Args) => void>> = {
       a.number("round", 0),
       a.number("leaseMs", 0),
     ),
+  echo: (r, a) => {
+    for (const aid of a.aids()) {
+      r.onEcho(a.peer(), aid, a.number("iid", 0), a.ballot(), a.number("life", 7), a.number("round"));
+    }
+  },
+  preVoted: (r, a) => {
+    for (const aid of a.aids()) {
+      r.onPreVoted(a.peer(), aid, a.number("round", 1), a.ballot("ballot", "none"), !a.has("refused"));
+    }
+  },
+  preVote: (r, a) => r.onPreVote(a.peer(), a.number("round", 1), a.ballot()),
+  readAsk: (r, a) => r.onReadAsk(a.peer(), a.number("nonce")),
   preempted: (r, a) => r.onPreempted(a.peer(), a.aids()[0]!, a.number("iid", 1), a.ballot()),
   repeat: (r, a) => r.onRepeat(a.peer(), a.number("first"), a.number("last")),
   trim: (r, a) => r.onTrim(a.peer(), a.number("iid"), !a.has("alone")),

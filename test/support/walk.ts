@@ -88,7 +88,6 @@ export class Walk {
     this.#options = options;
     this.#random = seededRandom(options.seed);
     this.#loss = 0.05 + this.#random() * 0.3;
-    // Heartbeats of the native wire come every 100 ms.
     this.#timeoutMs = (options.native ? 200 : 30) + Math.floor(this.#random() * 200);
     this.observer = new Observer({
       acceptors: options.acceptors,
@@ -204,8 +203,7 @@ export class Walk {
     const endUs = this.#nowUs + (this.#options.bug === undefined ? HEAL_US : BUG_HEAL_US);
     while (!this.#isDone()) {
       if (this.#nowUs > endUs) throw new Violation("liveness", this.#status());
-      for (let i = 0; i < this.#pool.length; i++) {
-        const message = this.#pool[i]!;
+      for (let message = this.#pool.shift(); message !== undefined; message = this.#pool.shift()) {
         this.#note(message.text);
         this.#turn(this.#hosts[message.to]!, message);
       }
@@ -267,6 +265,7 @@ export class Walk {
         aid,
         acceptors: this.#options.acceptors,
         perInstance: !native,
+        leaderTimeoutMs: this.#timeoutMs,
         instances: WINDOW,
         bytes: 4 << 16,
         trimRule,
@@ -300,6 +299,8 @@ export class Walk {
         preexecWindow: 8,
         queueBytes: 4096,
         timeoutMs: this.#timeoutMs,
+        leaderTimeoutMs: this.#timeoutMs,
+        leaseMs: 0,
         mayJump: true,
         batching: native,
         usedBallot: native || bug?.keepsLife === true ? 0 : this.#keptBallots[id]!,

@@ -169,6 +169,13 @@ class CountsPromises extends Roles {
   }
 }
 
+/** A proposer that does not hear which ballots are promised when it asks for votes. */
+class VotesWithoutBallots extends Roles {
+  override onPreVoted(from: Peer, aid: number, round: number, _ballot: Ballot, granted: boolean): void {
+    super.onPreVoted(from, aid, round, NO_BALLOT, granted);
+  }
+}
+
 const HIGH = 2 ** 50;
 
 /** A bug, and within how many seeds a walk finds it; 0: not asked of this wire. */
@@ -217,7 +224,11 @@ export const BUGS: readonly PlantedBug[] = [
     kernelPaxos: 0,
   },
   {
-    bug: { name: "a restarted proposer goes on as its former self", keepsLife: true },
+    bug: {
+      name: "a restarted proposer goes on as its former self",
+      keepsLife: true,
+      roles: (cores) => new VotesWithoutBallots(cores),
+    },
     native: 200,
     kernelPaxos: 500,
   },

@@ -101,6 +101,7 @@ export class WalkOutbox implements Outbox {
   preVote(round: number, ballot: Ballot): void {
     for (let aid = 0; aid < this.#peers.acceptors; aid++) {
       this.#send(aid as Peer, "onPreVote", this.#from, round, ballot);
+      this.#hurry();
     }
   }
   echo(iid: number, ballot: Ballot, life: Life, round: number): void {
@@ -111,6 +112,7 @@ export class WalkOutbox implements Outbox {
   }
   preVoted(to: Peer, round: number, ballot: Ballot, granted: boolean): void {
     this.#send(to, "onPreVoted", this.#from, this.#from, round, ballot, granted);
+    this.#hurry();
   }
   standingAsk(aid: number, nonce: number, standing: Standing, generation: number): void {
     this.#send(aid as Peer, "onStandingAsk", this.#from, this.#from, nonce, standing, generation, this.life);
@@ -288,6 +290,11 @@ export class WalkOutbox implements Outbox {
 
   #everyone(): number {
     return this.#peers.acceptors + this.#peers.proposers + this.#peers.learners;
+  }
+
+  /** Votes go before everything else, so that there are elections among messages that take so long. */
+  #hurry(): void {
+    this.#pool.unshift(this.#pool.pop()!);
   }
 
   #send<K extends Call>(to: Peer, name: K, ...args: Parameters<Receiver[K]>): void {
