@@ -175,6 +175,12 @@ export class CatchUp {
       if (this.#aid[i] === WAITING && (lowest < 0 || this.#first[i]! < this.#first[lowest]!)) lowest = i;
     }
     if (lowest < 0) return false;
+    // Values may be longer than they were: the rest of the range is asked for in its turn.
+    const end = this.#first[lowest]! + this.#span() - 1;
+    if (end < this.#last[lowest]!) {
+      this.#last[lowest] = end;
+      this.#cursor = Math.min(this.#cursor, end + 1);
+    }
     const answered = this.#except[lowest]! >= 0;
     const one = !answered && this.#tries[lowest]! < 2;
     this.#send(lowest, one ? this.#oneAcceptor(this.#first[lowest]!) : EVERYONE);
@@ -206,8 +212,7 @@ export class CatchUp {
       if (underWay < 0) break;
       first = this.#last[underWay]! + 1;
     }
-    const span = Math.max(1, Math.min(SPAN, Math.floor(SPAN_BYTES / (this.#valueBytes + RECORD_BYTES))));
-    let end = Math.min(last, first + span - 1);
+    let end = Math.min(last, first + this.#span() - 1);
     for (let i = 0; i < REQUESTS; i++) {
       if (this.#aid[i] !== FREE && this.#first[i]! > first) end = Math.min(end, this.#first[i]! - 1);
     }
@@ -216,6 +221,10 @@ export class CatchUp {
     this.#cursor = to + 1;
     this.#begin(first, to);
     return true;
+  }
+
+  #span(): number {
+    return Math.max(1, Math.min(SPAN, Math.floor(SPAN_BYTES / (this.#valueBytes + RECORD_BYTES))));
   }
 
   #begin(first: number, last: number): void {
