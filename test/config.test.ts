@@ -198,6 +198,7 @@ describe("values", () => {
       learnerWindowBytes: 16 << 20,
       trimEvery: 100000,
       learnerTimeoutMs: 10000,
+      trimRule: "quorum",
       snapshotPath: "",
       snapshotEvery: 100000,
       clientTimeoutMs: 1000,

@@ -40,7 +40,7 @@ function idleRules(given: Given) {
   const { settings, link } = given;
   return [
     {
-      fields: ["learnerTimeoutMs", "leaderTimeoutMs", "leaseMs", "snapshotPath", "snapshotEvery"],
+      fields: ["learnerTimeoutMs", "trimRule", "leaderTimeoutMs", "leaseMs", "snapshotPath", "snapshotEvery"],
       isIdle: settings.wire === "kernel-paxos",
       why: "the kernel-paxos wire has no such thing",
     },

@@ -51,6 +51,8 @@ export interface Settings {
   trimEvery: number;
   /** How long a learner counts for the trim rule after it was last heard, in milliseconds (native wire). */
   learnerTimeoutMs: number;
+  /** How many of the learners that are heard must have done with what is trimmed (native wire). */
+  trimRule: "quorum" | "all";
   /** Directory of the snapshots of learners and proposers; "" for none: they are kept in memory. */
   snapshotPath: string;
   /** A learner takes a snapshot every so many instances. */

@@ -243,6 +243,13 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     default: 10_000,
     summary: "how long a learner that fell silent still holds back trimming (native wire)",
   },
+  trimRule: {
+    key: "trim-rule",
+    kind: "choice",
+    choices: ["quorum", "all"],
+    default: "quorum",
+    summary: "acceptors trim what a quorum of the learners they hear has done with, or all (native wire)",
+  },
   snapshotPath: {
     key: "snapshot-path",
     kind: "text",
