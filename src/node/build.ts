@@ -132,28 +132,3 @@ export function buildProposer(
   );
   return { proposer, learner: own };
 }
-
-/** Says when a proposer's place among the proposers changes, and where a learner begins. */
-export class StageLog implements Extra {
-  readonly #context: CoreContext;
-  readonly #proposer: Proposer;
-  #told = "";
-
-  constructor(context: CoreContext, proposer: Proposer) {
-    this.#context = context;
-    this.#proposer = proposer;
-  }
-
-  pump(): boolean {
-    const { stage, ballot, leader } = this.#proposer;
-    if (stage === this.#told) return false;
-    this.#told = stage;
-    const texts: Partial<Record<typeof stage, string>> = {
-      waiting: "waits to hear whether another proposer leads",
-      passive: `follows proposer ${leader}`,
-    };
-    const text = texts[stage] ?? `${stage} at ballot ${ballot}`;
-    this.#context.log.info(text);
-    return false;
-  }
-}

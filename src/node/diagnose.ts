@@ -84,6 +84,12 @@ function proposerReasons({ cores, config, busy, proposerId, peers, members, nowU
   }
   if (proposer?.stage === "preparing")
     reasons.push("no quorum of acceptors has promised this proposer's ballot");
+  if (proposer !== undefined && proposer.votes >= 0) {
+    reasons.push(
+      `no proposer is known to lead, and ${proposer.votes} of ${config.acceptors.length} acceptors vote for this one: a quorum must answer, and hear no other leader`,
+    );
+  }
+  if (proposer?.isUnheard === true) reasons.push("no quorum of acceptors echoes this leader's heartbeats");
   if (proposer?.isStalled === true || busy === Busy.windowFull) {
     reasons.push(
       "the acceptors' window is full because no learner trims: run one with --cantrim (or raise acceptor-window-bytes)",

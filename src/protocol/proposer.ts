@@ -82,6 +82,22 @@ export class Proposer implements ChosenObserver {
     return this.leadership.leader;
   }
 
+  /** Leads, and all it found when it began is chosen. */
+  get isReady(): boolean {
+    return this.stage === "leading" && this.window.low > this.leadership.recovered.last;
+  }
+
+  /** Leads, and no quorum of acceptors has echoed it lately (native wire). */
+  get isUnheard(): boolean {
+    return this.stage === "leading" && this.#ranges?.isHeard === false;
+  }
+
+  /** How many acceptors grant their votes, while it looks for them; −1: it does not. */
+  get votes(): number {
+    const election = this.stage === "waiting" ? this.#ranges?.election : undefined;
+    return election?.asking === true ? election.votes : -1;
+  }
+
   /** A number that grows while values are chosen; null while nothing waits here. */
   progress(): number | null {
     const { queue, window, stage } = this;
@@ -100,8 +116,7 @@ export class Proposer implements ChosenObserver {
       return;
     }
     if (!this.queue.push(bytes, offset, length)) return this.#refuse(from, Busy.queueFull);
-    const lacksQuorum =
-      stage === "leading" ? this.#ranges?.isHeard === false : this.#nowUs - stageSinceUs > NO_QUORUM_US;
+    const lacksQuorum = stage === "leading" ? this.isUnheard : this.#nowUs - stageSinceUs > NO_QUORUM_US;
     if (lacksQuorum) {
       this.#outbox.busy(from, Busy.noQuorum);
     } else if (this.isStalled) this.#outbox.busy(from, Busy.windowFull);

@@ -158,11 +158,6 @@ export class RangeLeadership extends Leadership {
     else this.reads.refuse(from, nonce);
   }
 
-  /** Leads, and everything is chosen that it found when it began. */
-  get isReady(): boolean {
-    return this.stage === "leading" && this.parts.window.low > this.recovered.last;
-  }
-
   /** Leads, and a quorum has echoed it lately. */
   get isHeard(): boolean {
     return this.stage === "leading" && this.nowUs - this.#quorumUs() <= this.election.timeoutUs;
@@ -171,7 +166,7 @@ export class RangeLeadership extends Leadership {
   /** After the turn's messages; true: there is more to say as soon as frames are free again. */
   pump(): boolean {
     if (this.stage !== "leading") return false;
-    const more = this.isReady && this.reads.answer(this.nowUs);
+    const more = this.parts.window.low > this.recovered.last && this.reads.answer(this.nowUs);
     if (this.nowUs >= Math.min(this.#heartbeatDueUs, this.reads.dueUs(this.nowUs))) this.#beat();
     return more;
   }
