@@ -3,7 +3,7 @@
  * slots. What does not fit the queue is dropped; who fetches asks again.
  */
 import type { Outbox } from "../protocol/outbox.ts";
-import { SEGMENT_BYTES } from "../protocol/snapshot_transfer.ts";
+import { GRAIN_BYTES, SEGMENT_BYTES } from "../protocol/snapshot_transfer.ts";
 import { NO_PEER, type Peer } from "../protocol/types.ts";
 import type { SnapshotShelf } from "./snapshot_shelf.ts";
 
@@ -28,7 +28,7 @@ export class SnapshotServer {
 
   constructor(outbox: Outbox, idle: SnapshotShelf) {
     this.#outbox = outbox;
-    this.#chunkBytes = Math.max(64, (outbox.maxValue - CHUNK_FIELDS_BYTES) & ~3);
+    this.#chunkBytes = Math.max(GRAIN_BYTES, outbox.maxValue - CHUNK_FIELDS_BYTES) & ~(GRAIN_BYTES - 1);
     this.#shelf = new Array<SnapshotShelf>(QUEUE).fill(idle);
   }
 

@@ -16,6 +16,9 @@ import { NO_PEER, type Peer } from "./types.ts";
 export const MAX_SNAPSHOT_BYTES = 2 ** 30;
 /** Asked for at once: what a server answers in one go. */
 export const SEGMENT_BYTES = 16_384;
+/** Chunks begin and end at multiples of this, but for the last: so they may come in any order. */
+export const GRAIN_BYTES = 64;
+const GRAINS = SEGMENT_BYTES / GRAIN_BYTES;
 /** Bytes under way: at first, at least, at most. As in `catch_up.ts`. */
 const FIRST_WINDOW = 65_536;
 const LEAST_WINDOW = 16_384;
@@ -56,14 +59,17 @@ export class SnapshotFetch {
   #offerChecksum = 0;
   #offerFrom: Peer = NO_PEER;
   #chooseUs = Number.POSITIVE_INFINITY;
-  /** Bytes of each segment that came, from its beginning on without a gap. */
-  #got = new Uint16Array(0);
+  /** 1: the segment is here. */
+  #isHere = new Uint8Array(0);
   #nextSegment = 0;
   #segmentsLeft = 0;
   /** The segments under way. */
   readonly #segment = new Int32Array(SLOTS).fill(FREE);
   readonly #sentUs = new Float64Array(SLOTS);
   readonly #tries = new Uint8Array(SLOTS);
+  /** Which grains of them came, and how many. */
+  readonly #grains = new Uint8Array(SLOTS * GRAINS);
+  readonly #count = new Uint16Array(SLOTS);
   #underWay = 0;
   #windowBytes = FIRST_WINDOW;
   #heardUs = 0;
@@ -89,7 +95,7 @@ export class SnapshotFetch {
     this.stage = "idle";
     this.bytes = new Uint8Array(0);
     this.size = 0;
-    this.#got = new Uint16Array(0);
+    this.#isHere = new Uint8Array(0);
   }
 
   /** The bytes make no sense to whoever wanted them: another server may have better ones. */
@@ -133,14 +139,21 @@ export class SnapshotFetch {
     this.#heardUs = this.#nowUs;
     const segment = Math.floor(position / SEGMENT_BYTES);
     const slot = this.#segment.indexOf(segment);
-    if (slot < 0 || length === 0 || position !== segment * SEGMENT_BYTES + this.#got[segment]!) return;
+    if (slot < 0 || length === 0) return;
     const segmentBytes = this.#segmentBytes(segment);
-    if (this.#got[segment]! + length > segmentBytes) return;
+    const at = position - segment * SEGMENT_BYTES;
+    const end = at + length;
+    const isAligned = at % GRAIN_BYTES === 0 && (end % GRAIN_BYTES === 0 || end === segmentBytes);
+    if (!isAligned || end > segmentBytes) return;
     copyBytes(bytes, offset, this.bytes, position, length);
     this.counters.bytes += length;
-    const got = this.#got[segment]! + length;
-    this.#got[segment] = got;
-    if (got < segmentBytes) return;
+    for (let grain = at / GRAIN_BYTES; grain * GRAIN_BYTES < end; grain++) {
+      const i = slot * GRAINS + grain;
+      if (this.#grains[i] === 0) this.#count[slot] = this.#count[slot]! + 1;
+      this.#grains[i] = 1;
+    }
+    if (this.#count[slot]! * GRAIN_BYTES < segmentBytes) return;
+    this.#isHere[segment] = 1;
     if (this.#tries[slot] === 1) this.#retry.sample(this.#nowUs - this.#sentUs[slot]!);
     this.#segment[slot] = FREE;
     this.#underWay--;
@@ -208,8 +221,8 @@ export class SnapshotFetch {
       this.size = this.#offerSize;
       this.#checksum = this.#offerChecksum;
       this.bytes = new Uint8Array(this.size);
-      this.#got = new Uint16Array(Math.ceil(this.size / SEGMENT_BYTES));
-      this.#segmentsLeft = this.#got.length;
+      this.#isHere = new Uint8Array(Math.ceil(this.size / SEGMENT_BYTES));
+      this.#segmentsLeft = this.#isHere.length;
     }
     this.#nextSegment = 0;
     this.#request();
@@ -218,12 +231,14 @@ export class SnapshotFetch {
   /** Asks for more segments while the window has room. */
   #request(): void {
     while ((this.#underWay + 1) * SEGMENT_BYTES <= this.#windowBytes && this.#underWay < SLOTS) {
-      const segments = this.#got.length;
-      while (this.#nextSegment < segments && this.#isWhole(this.#nextSegment)) this.#nextSegment++;
+      const segments = this.#isHere.length;
+      while (this.#nextSegment < segments && this.#isHere[this.#nextSegment] === 1) this.#nextSegment++;
       if (this.#nextSegment === segments) return;
       const slot = this.#segment.indexOf(FREE);
       this.#segment[slot] = this.#nextSegment++;
       this.#tries[slot] = 0;
+      this.#count[slot] = 0;
+      this.#grains.fill(0, slot * GRAINS, (slot + 1) * GRAINS);
       this.#underWay++;
       this.#fetch(slot);
     }
@@ -231,11 +246,13 @@ export class SnapshotFetch {
 
   #fetch(slot: number): void {
     const segment = this.#segment[slot]!;
-    const got = this.#got[segment]!;
+    let grain = 0;
+    while (this.#grains[slot * GRAINS + grain] === 1) grain++;
+    const from = grain * GRAIN_BYTES;
     this.#sentUs[slot] = this.#nowUs;
     this.#tries[slot] = Math.min(255, this.#tries[slot]! + 1);
-    const position = segment * SEGMENT_BYTES + got;
-    this.#outbox.snapshotFetch(this.from, this.kind, this.iid, position, this.#segmentBytes(segment) - got);
+    const position = segment * SEGMENT_BYTES + from;
+    this.#outbox.snapshotFetch(this.from, this.kind, this.iid, position, this.#segmentBytes(segment) - from);
   }
 
   #finish(): void {
@@ -262,10 +279,6 @@ export class SnapshotFetch {
     for (let i = 0; i < AVOIDED; i++)
       if (this.#avoided[i] === peer && this.#avoidUntilUs[i]! > this.#nowUs) return true;
     return false;
-  }
-
-  #isWhole(segment: number): boolean {
-    return this.#got[segment] === this.#segmentBytes(segment);
   }
 
   #segmentBytes(segment: number): number {
