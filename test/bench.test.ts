@@ -58,3 +58,12 @@ test("so does what a key costs", () => {
   expect(rows.map(({ bytes }) => bytes)).toEqual([64, 512, 1500]);
   for (const row of rows) for (const ns of Object.values(row)) expect(ns).toBeGreaterThan(0);
 });
+
+test("the benchmark of storage runs", () => {
+  const words = [join(import.meta.dir, "../bench/storage.ts"), "--quick", "--json"];
+  const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, ...words]);
+  expect({ exitCode, err: stderr.toString() }).toEqual({ exitCode: 0, err: "" });
+  const rows = JSON.parse(stdout.toString()) as { records: number; ratio: number }[];
+  expect(rows.map(({ records }) => records)).toEqual([1, 64, 256, 1, 64, 256]);
+  for (const { ratio } of rows) expect(ratio).toBeGreaterThan(0);
+});
