@@ -11,6 +11,8 @@ import type { Extra } from "./roles.ts";
 const LOOK_US = 1_000_000;
 const AGAIN_MS = 10_000;
 const HALF = 0.5;
+/** Between two lines that say what is held. */
+const HOLDS_US = 60_000_000;
 
 export class AcceptorWatch implements Extra {
   readonly #context: CoreContext;
@@ -18,6 +20,8 @@ export class AcceptorWatch implements Extra {
   readonly #rule: TrimRule | null;
   #dueUs = 0;
   #refused = 0;
+  #heldDueUs = 0;
+  #heldIid = 0;
 
   /** `rule`: who has reported what; null in the Kernel_Paxos wire, where whoever trims simply says so. */
   constructor(context: CoreContext, acceptor: Acceptor, rule: TrimRule | null) {
@@ -38,11 +42,22 @@ export class AcceptorWatch implements Extra {
       this.#context.log.once("audience", "warn", text, AGAIN_MS);
     }
     const fill = log.fill();
-    if (fill < HALF) return;
     const percent = Math.floor(fill * 100);
+    if (fill < HALF) {
+      this.#sayHeld(nowUs, percent);
+      return;
+    }
     const state = `the window is ${percent} % full (instances ${log.trimIid + 1} to ${log.highestIid})`;
     const effect = refused > 0 ? `, ${refused} messages were refused in the last second` : "";
     this.#context.log.once("window", "warn", () => `${state}${effect}: ${this.#cause(nowUs)}`, AGAIN_MS);
+  }
+
+  #sayHeld(nowUs: number, percent: number): void {
+    const { trimIid, highestIid } = this.#acceptor.log;
+    if (nowUs < this.#heldDueUs || highestIid === this.#heldIid) return;
+    this.#heldDueUs = nowUs + HOLDS_US;
+    this.#heldIid = highestIid;
+    this.#context.log.info(`holds instances ${trimIid + 1} to ${highestIid}, ${percent} % of the window`);
   }
 
   nextTickUs(): number {
