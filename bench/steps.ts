@@ -66,7 +66,11 @@ export function acceptorStep(cluster: Cluster, alsoPrepare = false): () => void 
     aid: 0,
     acceptors: 3,
     perInstance: !cluster.native,
+    life: 1,
+    fresh: true,
+    random: () => 0.5,
     leaderTimeoutMs: 500,
+    maxLeaseMs: 0,
     instances: 1 << 14,
     bytes: 8 << 20,
     trimRule: null,
@@ -83,7 +87,7 @@ export function acceptorStep(cluster: Cluster, alsoPrepare = false): () => void 
     proposer.outbox.accept(iid, alsoPrepare ? 0 : iid + PREEXEC_WINDOW, ballot, value, 0, value.length);
     proposer.tell(party, roles);
     party.drop();
-    if (iid % TRIM_EVERY === 0) acceptor.onTrim(party.members.proposers[0]!, iid);
+    if (iid % TRIM_EVERY === 0) acceptor.onTrim(party.members.proposers[0]!, iid, true);
   };
 }
 

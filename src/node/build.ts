@@ -19,17 +19,22 @@ const BEGINNING = 128;
 /** A proposer's own learner keeps no more than what is in flight. */
 const PROPOSER_LEARNER_BYTES = 16 << 20;
 
-export function buildAcceptor(context: CoreContext): { acceptor: Acceptor; watch: Extra } {
+/** `fresh`: it votes at once, also where it may have forgotten what it promised. */
+export function buildAcceptor(context: CoreContext, fresh = false): { acceptor: Acceptor; watch: Extra } {
   const { config, id, native, log } = context;
   const { settings } = config;
   const outbox = context.outbox(Role.acceptor);
-  const trimRule = native ? new TrimRule(settings.learnerTimeoutMs) : null;
+  const trimRule = native ? new TrimRule(settings.learnerTimeoutMs, settings.trimRule) : null;
   const acceptor = new Acceptor(
     {
       aid: id,
       acceptors: config.acceptors.length,
+      life: context.life,
+      fresh,
+      random: context.random,
       perInstance: !native,
       leaderTimeoutMs: settings.leaderTimeoutMs,
+      maxLeaseMs: settings.leaseMs,
       instances: settings.acceptorWindowInstances,
       bytes: settings.acceptorWindowBytes,
       trimRule,

@@ -4,6 +4,7 @@
  */
 import type { Acceptor } from "../protocol/acceptor.ts";
 import type { Client } from "../protocol/client.ts";
+import type { FellowAcceptors } from "../protocol/fellow_acceptors.ts";
 import type { Learner } from "../protocol/learner.ts";
 import type { Proposer } from "../protocol/proposer.ts";
 import type { Receiver } from "../protocol/receiver.ts";
@@ -54,6 +55,7 @@ export interface Cores {
 export class Roles implements Receiver {
   readonly cores: Cores;
   readonly #acceptor: Acceptor | null;
+  readonly #fellows: FellowAcceptors | null;
   readonly #proposer: Proposer | null;
   readonly #learner: Learner | null;
   readonly #client: Client | null;
@@ -62,6 +64,7 @@ export class Roles implements Receiver {
   constructor(cores: Cores) {
     this.cores = cores;
     this.#acceptor = cores.acceptor ?? null;
+    this.#fellows = cores.acceptor?.fellows ?? null;
     this.#proposer = cores.proposer ?? null;
     this.#learner = cores.learner ?? null;
     this.#client = cores.client ?? null;
@@ -132,6 +135,7 @@ export class Roles implements Receiver {
     length: number,
   ): void {
     this.#proposer?.onPromiseBegin(aid, ballot, life, asked, first, last, trimIid, bytes, offset, length);
+    this.#fellows?.onPromiseBegin(aid, ballot, life, asked, last, trimIid, bytes, offset, length);
   }
 
   onPromiseRecord(
@@ -139,17 +143,19 @@ export class Roles implements Receiver {
     _aid: number,
     iid: number,
     valueBallot: Ballot,
-    _valueLife: Life,
-    _flags: number,
+    valueLife: Life,
+    flags: number,
     bytes: Uint8Array,
     offset: number,
     length: number,
   ): void {
     this.#proposer?.onPromiseRecord(iid, valueBallot, bytes, offset, length);
+    this.#fellows?.onPromiseRecord(iid, valueBallot, valueLife, flags, bytes, offset, length);
   }
 
   onPromiseEnd(_from: Peer, aid: number): void {
     this.#proposer?.onPromiseEnd(aid);
+    this.#fellows?.onPromiseEnd(aid);
   }
 
   onAccept(
@@ -201,13 +207,13 @@ export class Roles implements Receiver {
   }
 
   onChosen(_from: Peer, iid: number, ballot: Ballot, life: Life): void {
-    this.#acceptor?.onChosen(iid);
+    this.#acceptor?.onChosen(iid, ballot, life);
     this.#learner?.onChosen(iid);
     this.#proposer?.onLeader(iid, ballot, life, 0);
   }
 
-  onHeartbeat(from: Peer, iid: number, ballot: Ballot, life: Life, round: number, _leaseMs: number): void {
-    this.#acceptor?.onHeartbeat(from, iid, ballot, life, round);
+  onHeartbeat(from: Peer, iid: number, ballot: Ballot, life: Life, round: number, leaseMs: number): void {
+    this.#acceptor?.onHeartbeat(from, iid, ballot, life, round, leaseMs);
     this.#learner?.onChosen(iid);
     this.#proposer?.onLeader(iid, ballot, life, round);
   }
@@ -225,24 +231,32 @@ export class Roles implements Receiver {
   }
 
   onStandingAsk(
-    _from: Peer,
-    _aid: number,
-    _nonce: number,
-    _standing: Standing,
-    _generation: number,
-    _life: Life,
-  ): void {}
+    from: Peer,
+    aid: number,
+    nonce: number,
+    standing: Standing,
+    generation: number,
+    life: Life,
+  ): void {
+    this.#fellows?.onStandingAsk(from, aid, nonce, standing, generation, life);
+  }
+
   onStanding(
     _from: Peer,
-    _aid: number,
-    _nonce: number,
-    _standing: Standing,
-    _ballot: Ballot,
-    _bytes: Uint8Array,
-    _offset: number,
-    _length: number,
-  ): void {}
-  onRecover(_from: Peer, _aid: number, _iid: number, _ballot: Ballot, _life: Life): void {}
+    aid: number,
+    nonce: number,
+    standing: Standing,
+    ballot: Ballot,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    this.#fellows?.onStanding(aid, nonce, standing, ballot, bytes, offset, length);
+  }
+
+  onRecover(from: Peer, aid: number, iid: number, ballot: Ballot, life: Life): void {
+    this.#fellows?.onRecover(from, aid, iid, ballot, life);
+  }
 
   onPreempted(_from: Peer, _aid: number, _iid: number, ballot: Ballot): void {
     this.#proposer?.onPreempted(ballot);
@@ -252,8 +266,8 @@ export class Roles implements Receiver {
     this.#acceptor?.onRepeat(from, first, last);
   }
 
-  onTrim(from: Peer, iid: number, _hasApplications: boolean): void {
-    this.#acceptor?.onTrim(from, iid);
+  onTrim(from: Peer, iid: number, hasApplications: boolean): void {
+    this.#acceptor?.onTrim(from, iid, hasApplications);
   }
 
   onAcceptorState(_from: Peer, aid: number, trimIid: number, highestIid: number, flags: number): void {

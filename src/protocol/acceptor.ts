@@ -1,14 +1,18 @@
 /**
- * The acceptor. Promises ballots, accepts values, answers repeats, trims. Pure: it journals before it answers, and the
- * node lets nothing out before the journal is durable.
+ * The acceptor. Promises ballots, accepts values, answers repeats, trims, watches the leader. Pure: it journals before it
+ * answers, and the node lets nothing out before the journal is durable.
  *
- * Invariants: a promised ballot never falls, neither for all instances nor for one; nothing is accepted below the
- * effective promise (the higher of the two); an equal ballot of another life counts as lower (PROTOCOL: a proposer that
- * restarts cannot speak for its former self); accepted records change only by accepting at a higher ballot or by trim.
+ * Invariants: one that does not vote (`birth.ts`) promises, accepts, repeats and echoes nothing; a promised ballot never
+ * falls, neither for all instances nor for one; nothing is accepted below the effective promise (the higher of the two); an
+ * equal ballot of another life counts as lower (PROTOCOL: a proposer that restarts cannot speak for its former self); accepted
+ * records change only by accepting at a higher ballot or by trim; hearsay is never told as a vote.
  */
 import { AcceptorLog, type AcceptorLogOptions } from "./acceptor_log.ts";
 import { Audience } from "./audience.ts";
-import type { Journal } from "./journal.ts";
+import { ChosenMarks } from "./chosen_marks.ts";
+import { FellowAcceptors } from "./fellow_acceptors.ts";
+import { InstancePromises } from "./instance_promises.ts";
+import { type Journal, RecordFlag } from "./journal.ts";
 import { LeaderWatch } from "./leader_watch.ts";
 import type { Outbox } from "./outbox.ts";
 import { StandingVector } from "./standing.ts";
@@ -36,11 +40,17 @@ const STATE_INTERVAL_US = 1_000_000;
 const PRESSURE_INTERVAL_US = 100_000;
 /** A learner that has not said hi for so long is taken out of the audience. */
 const LEARNER_SILENCE_US = 10_000_000;
-const EMPTY = new Uint8Array(0);
 
 export interface AcceptorOptions extends AcceptorLogOptions {
   readonly aid: number;
   readonly acceptors: number;
+  readonly life: Life;
+  /** Votes at once, though it may have forgotten what it promised. */
+  readonly fresh: boolean;
+  /** Uniform in 0…1; the simulator seeds it. */
+  readonly random: () => number;
+  /** The longest lease that is granted; 0: none (native wire). */
+  readonly maxLeaseMs: number;
   /** Kernel_Paxos wire: a prepare is for one instance. */
   readonly perInstance: boolean;
   /** Silence after which a leader is taken for dead (native wire). */
@@ -59,11 +69,27 @@ export class Acceptor {
   chosenIid = 0;
   /** Everybody's generations as far as this acceptor knows, its own included. */
   readonly standing: StandingVector;
-  readonly counters = { refusedFull: 0, refusedLow: 0, preempted: 0, trims: 0, trimsIgnored: 0 };
+  /** What goes on between acceptors: how this one comes to vote. Null in the Kernel_Paxos wire, which has no words for it. */
+  readonly fellows: FellowAcceptors | null;
+  readonly counters = {
+    refusedFull: 0,
+    refusedLow: 0,
+    preempted: 0,
+    trims: 0,
+    trimsIgnored: 0,
+    trimsRefused: 0,
+    /** Prepares not answered because another proposer holds a lease. */
+    leased: 0,
+    /** Heartbeats not echoed because they ask for a longer lease than this acceptor would wait out. */
+    leasesTooLong: 0,
+  };
   readonly #options: AcceptorOptions;
   readonly #journal: Journal;
   readonly #outbox: Outbox;
   readonly #leader: LeaderWatch;
+  readonly #marks: ChosenMarks;
+  /** Kernel_Paxos wire. */
+  readonly #instances: InstancePromises;
   #nowUs = 0;
   #stateDueUs = 0;
   #wasFull = false;
@@ -76,22 +102,34 @@ export class Acceptor {
     this.#journal = journal;
     this.#outbox = outbox;
     this.log = new AcceptorLog(options);
-    this.#leader = new LeaderWatch(options.leaderTimeoutMs);
+    this.#marks = new ChosenMarks(this.log);
+    this.#leader = new LeaderWatch(options.leaderTimeoutMs, options.maxLeaseMs);
     this.standing = new StandingVector(options.acceptors);
+    this.#instances = new InstancePromises(this, journal, outbox);
+    const birth = { ...options, alone: options.fresh };
+    this.fellows = options.perInstance ? null : new FellowAcceptors(this, birth, journal, outbox);
   }
 
   get aid(): number {
     return this.#options.aid;
   }
 
-  /** Takes up what a storage kept of the generations (see `Journal.standing`). */
+  /** Whether it promises and accepts. */
+  get isVoting(): boolean {
+    return this.fellows === null || this.fellows.birth.voice !== null;
+  }
+
+  /** Takes up what a storage kept of the generations (see `Journal.standing`): one that has voted goes on voting. */
   restoreStanding(generations: Float64Array, incarnations: Float64Array): void {
+    if (generations[this.aid] === 0) return;
     this.standing.copy(generations, incarnations);
+    this.fellows?.birth.kept();
   }
 
   onPrepare(from: Peer, iid: number, ballot: Ballot, life: Life): void {
     this.audience.add(from, Role.proposer, this.#nowUs);
-    if (this.#options.perInstance) this.#prepareOne(from, iid, ballot);
+    if (!this.isVoting) return;
+    if (this.#options.perInstance) this.#instances.onPrepare(from, iid, ballot);
     else this.#prepareRange(from, iid, ballot, life);
   }
 
@@ -110,9 +148,9 @@ export class Acceptor {
       // A restarted acceptor learns of the proposer that goes on using its old promise.
       this.#lastProposer = from;
     }
+    if (!this.isVoting) return;
     if (iid <= log.trimIid) {
-      this.counters.refusedLow++;
-      this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags());
+      this.refuseLow(from);
       return;
     }
     const winner = this.#above(iid, ballot, life);
@@ -122,18 +160,19 @@ export class Acceptor {
       return;
     }
     if (!this.#store(iid, ballot, life, bytes, offset, length)) {
-      this.#refuseFull(from);
+      this.refuseFull(from);
       return;
     }
     this.#leader.heard(from, this.#nowUs);
     const at = log.offsetAt(iid);
-    const riding = promiseIid === 0 ? 0 : this.#ridingPromise(from, promiseIid, ballot);
+    const riding = promiseIid === 0 ? 0 : this.#instances.riding(from, promiseIid, ballot);
     // What is kept, not what came: a repeat of this ballot with another value changes nothing.
     this.#outbox.accepted(iid, riding, ballot, life, log.arena.bytes, at, log.lengthAt(iid));
   }
 
   onRepeat(from: Peer, first: number, last: number): void {
     const log = this.log;
+    if (!this.isVoting) return;
     if (first <= log.trimIid) this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags());
     let answers = 0;
     let bytes = 0;
@@ -146,6 +185,9 @@ export class Acceptor {
       if (this.#outbox.room() < ROOM_RESERVE) return;
       const ballot = log.ballotAt(iid);
       if (ballot === NO_BALLOT) continue;
+      const flags = this.#repeatFlags(iid);
+      // Hearsay of which it is not known that it was chosen proves nothing.
+      if (flags === RepeatFlag.hearsay) continue;
       answers++;
       bytes += log.lengthAt(iid);
       this.#outbox.repeated(
@@ -153,7 +195,7 @@ export class Acceptor {
         iid,
         ballot,
         log.lifeAt(iid),
-        iid <= this.chosenIid ? RepeatFlag.known : 0,
+        flags,
         log.arena.bytes,
         log.offsetAt(iid),
         log.lengthAt(iid),
@@ -161,9 +203,14 @@ export class Acceptor {
     }
   }
 
-  onTrim(from: Peer, iid: number): void {
+  onTrim(from: Peer, iid: number, hasApplications: boolean): void {
+    if (!this.isVoting) return;
     const rule = this.#options.trimRule;
-    const allowed = rule === null ? iid : rule.report(from, iid, this.#nowUs);
+    if (rule !== null && !this.#isCredible(from, iid)) {
+      this.counters.trimsRefused++;
+      return;
+    }
+    const allowed = rule === null ? iid : rule.report(from, iid, hasApplications, this.#nowUs);
     if (allowed <= this.log.trimIid) {
       this.counters.trimsIgnored++;
       return;
@@ -175,27 +222,38 @@ export class Acceptor {
   }
 
   /** That all instances ≤ `iid` are chosen stays true whoever says it, and however late. */
-  onChosen(iid: number): void {
+  onChosen(iid: number, ballot: Ballot, life: Life): void {
     if (iid > this.chosenIid) this.chosenIid = iid;
+    this.#marks.announced(iid, ballot, life);
   }
 
+  // ── the leader ────────────────────────────────────────────────────────────────────────────────────────────────
+
   /** A leader that is not below our promise is echoed to all proposers. */
-  onHeartbeat(from: Peer, iid: number, ballot: Ballot, life: Life, round: number): void {
-    this.onChosen(iid);
-    const isLower = ballot < this.promised || (ballot === this.promised && life !== this.promisedLife);
-    if (!isLower) this.#leader.heard(from, this.#nowUs);
-    if (round === 0) return;
-    if (isLower) this.#outbox.preempted(from, this.log.trimIid + 1, this.promised);
-    else this.#outbox.echo(this.chosenIid, ballot, life, round);
+  onHeartbeat(from: Peer, iid: number, ballot: Ballot, life: Life, round: number, leaseMs: number): void {
+    this.onChosen(iid, ballot, life);
+    if (!this.isVoting) return;
+    if (this.#isBelowPromise(ballot, life)) {
+      if (round > 0) this.#outbox.preempted(from, this.log.trimIid + 1, this.promised);
+      return;
+    }
+    this.#leader.heard(from, this.#nowUs);
+    // Whoever asked for a lease takes the echo for one.
+    if (!this.#leader.lease(life, leaseMs, this.#nowUs)) this.counters.leasesTooLong++;
+    else if (round > 0) this.#outbox.echo(this.chosenIid, ballot, life, round);
   }
 
   onPreVote(from: Peer, round: number): void {
+    if (!this.isVoting) return;
     this.#outbox.preVoted(from, round, this.promised, this.#leader.grants(from, this.#nowUs));
   }
+
+  // ── learners and time ─────────────────────────────────────────────────────────────────────────────────────────
 
   onLearnerHi(from: Peer): void {
     if (!this.audience.add(from, Role.learner, this.#nowUs)) return;
     this.#outbox.acceptorOk(from);
+    if (!this.isVoting) return;
     this.#outbox.acceptorStateTo(from, this.log.trimIid, this.log.highestIid, this.#flags());
   }
 
@@ -206,8 +264,10 @@ export class Acceptor {
 
   /** Time passes; to be called before the turn's messages. */
   tick(nowUs: number): void {
+    if (this.#nowUs === 0) this.#leader.start(nowUs);
     this.#nowUs = nowUs;
-    if (nowUs < this.#stateDueUs) return;
+    this.fellows?.tick(nowUs);
+    if (!this.isVoting || nowUs < this.#stateDueUs) return;
     const flags = this.#flags() | this.#refusal;
     this.#refusal = 0;
     this.#wasFull = (flags & StateFlag.full) !== 0;
@@ -217,94 +277,73 @@ export class Acceptor {
   }
 
   nextTickUs(): number {
-    return this.#stateDueUs;
+    if (this.fellows === null) return this.#stateDueUs;
+    const dueUs = this.fellows.birth.nextTickUs();
+    return this.isVoting ? Math.min(dueUs, this.#stateDueUs) : dueUs;
   }
 
-  #prepareOne(from: Peer, iid: number, ballot: Ballot): void {
-    const log = this.log;
-    if (iid <= log.trimIid) {
-      this.counters.refusedLow++;
-      this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags());
-      return;
-    }
-    if (!log.covers(iid)) {
-      this.#refuseFull(from);
-      return;
-    }
-    if (ballot > log.promisedAt(iid)) {
-      log.promise(iid, ballot);
-      this.#journal.promisedAt(iid, ballot);
-    }
-    this.#promiseOne(from, iid);
+  /** It votes from now on. `isFirst`: it has no former life that could have granted a lease. */
+  begins(isFirst: boolean): void {
+    this.#stateDueUs = 0;
+    if (isFirst) this.#leader.forgetFormerLease();
   }
 
-  #promiseOne(to: Peer, iid: number): void {
-    const log = this.log;
-    const accepted = log.ballotAt(iid);
-    const promised = log.promisedAt(iid);
-    if (accepted === NO_BALLOT) this.#outbox.promise(to, iid, promised, NO_BALLOT, EMPTY, 0, 0);
-    else
-      this.#outbox.promise(
-        to,
-        iid,
-        promised,
-        accepted,
-        log.arena.bytes,
-        log.offsetAt(iid),
-        log.lengthAt(iid),
-      );
+  /** A report of somebody who has said hi, about what may be in the log. */
+  #isCredible(from: Peer, iid: number): boolean {
+    return this.audience.has(from, Role.learner) && iid <= Math.max(this.log.highestIid, this.chosenIid);
   }
 
-  /**
-   * The promise that rode on an accept: 0 when it must be told separately, because it was refused or carries a value
-   * (reference: evacceptor). Nothing is told when the instance is out of the window.
-   */
-  #ridingPromise(from: Peer, iid: number, ballot: Ballot): number {
-    const log = this.log;
-    if (!log.covers(iid)) {
-      if (iid > log.trimIid) this.#refuseFull(from);
-      return 0;
-    }
-    if (ballot > log.promisedAt(iid)) {
-      log.promise(iid, ballot);
-      this.#journal.promisedAt(iid, ballot);
-    }
-    if (log.promisedAt(iid) === ballot && log.ballotAt(iid) === NO_BALLOT) return iid;
-    this.#promiseOne(from, iid);
-    return 0;
+  #repeatFlags(iid: number): number {
+    const held = this.log.flagsAt(iid);
+    return (
+      (iid <= this.chosenIid ? RepeatFlag.known : 0) |
+      ((held & RecordFlag.chosen) !== 0 ? RepeatFlag.marked : 0) |
+      ((held & RecordFlag.hearsay) !== 0 ? RepeatFlag.hearsay : 0)
+    );
   }
 
   #prepareRange(from: Peer, first: number, ballot: Ballot, life: Life): void {
-    if (ballot < this.promised || (ballot === this.promised && life !== this.promisedLife)) {
+    if (this.#isBelowPromise(ballot, life)) {
       this.counters.preempted++;
       this.#outbox.preempted(from, first, this.promised);
       return;
     }
     if (ballot > this.promised) {
-      this.promised = ballot;
-      this.promisedLife = life;
-      this.#journal.promised(ballot, life);
+      if (!this.#leader.admits(life, this.#nowUs)) {
+        this.counters.leased++;
+        return;
+      }
+      this.promise(ballot, life);
     }
     this.#leader.heard(from, this.#nowUs);
-    this.#promiseRange(from, first);
+    const start = Math.max(first, this.chosenIid + 1, this.log.trimIid + 1);
+    this.answerPhaseOne(from, first, start, ballot, life);
   }
 
-  /** One frame of the promise: the proposer asks on from where it ends. */
-  #promiseRange(to: Peer, asked: number): void {
+  promise(ballot: Ballot, life: Life): void {
+    this.promised = ballot;
+    this.promisedLife = life;
+    this.#journal.promised(ballot, life);
+  }
+
+  #isBelowPromise(ballot: Ballot, life: Life): boolean {
+    return ballot < this.promised || (ballot === this.promised && life !== this.promisedLife);
+  }
+
+  /** One frame of an answer to phase 1: whoever asked asks on from where it ends. What lies below `first` is left out. */
+  answerPhaseOne(to: Peer, asked: number, first: number, ballot: Ballot, life: Life): void {
     const log = this.log;
     const outbox = this.#outbox;
-    let iid = Math.max(asked, this.chosenIid + 1, log.trimIid + 1);
-    const { promised, promisedLife } = this;
-    if (!outbox.promiseBegin(to, promised, promisedLife, asked, iid, log.trimIid, this.standing.bytes))
-      return;
+    let iid = first;
+    if (!outbox.promiseBegin(to, ballot, life, asked, first, log.trimIid, this.standing.bytes)) return;
     let fits = true;
     for (; fits && iid <= log.highestIid; iid++) {
-      const ballot = log.ballotAt(iid);
-      if (ballot === NO_BALLOT) continue;
-      const life = log.lifeAt(iid);
+      const accepted = log.ballotAt(iid);
+      if (accepted === NO_BALLOT) continue;
+      const by = log.lifeAt(iid);
       const flags = log.flagsAt(iid);
       const at = log.offsetAt(iid);
-      fits = outbox.promiseRecord(iid, ballot, life, flags, log.arena.bytes, at, log.lengthAt(iid));
+      fits = outbox.promiseRecord(iid, accepted, by, flags, log.arena.bytes, at, log.lengthAt(iid));
     }
     outbox.promiseEnd(fits ? MAX_IID : iid - 2);
   }
@@ -331,14 +370,33 @@ export class Acceptor {
   ): boolean {
     const log = this.log;
     if (!log.covers(iid)) return false;
-    if (log.ballotAt(iid) === ballot) return true;
+    if (log.ballotAt(iid) === ballot) {
+      if ((log.flagsAt(iid) & RecordFlag.hearsay) !== 0) this.#takeAsVote(iid, ballot, life);
+      return true;
+    }
     if (!log.accept(iid, ballot, life, 0, bytes, offset, length)) return false;
     this.#journal.accepted(iid, ballot, life, 0, bytes, offset, length);
+    this.#marks.accepted(iid, ballot, life);
     return true;
   }
 
+  /** What others told of this very proposal has come from the proposer itself. */
+  #takeAsVote(iid: number, ballot: Ballot, life: Life): void {
+    const log = this.log;
+    const flags = log.flagsAt(iid) & ~RecordFlag.hearsay;
+    log.setFlags(iid, flags);
+    this.#journal.accepted(iid, ballot, life, flags, log.arena.bytes, log.offsetAt(iid), log.lengthAt(iid));
+    this.#marks.accepted(iid, ballot, life);
+  }
+
+  /** Trimmed already: tells how far. */
+  refuseLow(from: Peer): void {
+    this.counters.refusedLow++;
+    this.#outbox.acceptorStateTo(from, this.log.trimIid, this.log.highestIid, this.#flags());
+  }
+
   /** Full: says so to the proposer at once, and to everyone at the next state. */
-  #refuseFull(from: Peer): void {
+  refuseFull(from: Peer): void {
     this.counters.refusedFull++;
     const log = this.log;
     if (!this.#wasFull) this.#stateDueUs = 0;

@@ -77,6 +77,9 @@ export class AcceptorLog {
   flagsAt(iid: number): number {
     return this.#flags[iid & this.#mask]!;
   }
+  setFlags(iid: number, flags: number): void {
+    this.#flags[iid & this.#mask] = flags;
+  }
   offsetAt(iid: number): number {
     return this.#offset[iid & this.#mask]!;
   }

@@ -20,9 +20,9 @@ export class PromiseQuorum {
   readonly #dropped: Uint8Array;
   readonly #done: AcceptorSets;
 
-  /** `acceptors`: how many are configured; a majority of them is needed. */
-  constructor(acceptors: number) {
-    this.#needed = quorumOf(acceptors);
+  /** `acceptors`: how many are configured; `needed`: how many answers make a quorum. */
+  constructor(acceptors: number, needed: number = quorumOf(acceptors)) {
+    this.#needed = needed;
     for (let aid = 0; aid < acceptors; aid++) this.#vectors.push(new StandingVector(acceptors));
     this.#coming = new StandingVector(acceptors);
     this.#held = new Uint8Array(acceptors);

@@ -260,8 +260,9 @@ export class Proposer implements ChosenObserver {
   pump(): boolean {
     this.window.advance(this.#learner.next);
     if (this.stage === "passive") return this.#forwardQueue();
+    this.#ranges?.checkOvertaken();
     if (this.stage !== "leading") return false;
-    this.#outbox.chosen(this.window.low - 1);
+    this.#outbox.chosen(this.#ranges?.chosenIid ?? this.window.low - 1);
     const more = this.#phaseTwo.run(this.#nowUs, this.isStalled);
     return this.#ranges?.pump() === true || more;
   }

@@ -23,6 +23,8 @@ export class ProposerWindow {
   requeued = 0;
   /** Own values given up because there was no room to keep them; their clients send them again. */
   dropped = 0;
+  /** Highest instance that was given up while it was in phase 2: what was chosen there is not known here. */
+  overtakenIid = 0;
   readonly #mask: number;
   readonly #iid: Float64Array;
   readonly #status: Uint8Array;
@@ -166,6 +168,7 @@ export class ProposerWindow {
       const slot = this.low & this.#mask;
       if (this.#iid[slot] === this.low) {
         if (this.#ownLength[slot] !== NO_VALUE) this.dropped++;
+        this.#overtake(slot);
         this.#clear(slot);
       } else if (floor - this.low > this.instances) {
         // A jump over more than the whole window: nothing of ours can lie in between.
@@ -226,8 +229,14 @@ export class ProposerWindow {
     for (let slot = 0; slot < this.instances; slot++) {
       if (this.#iid[slot] === 0 || this.#iid[slot]! >= floor) continue;
       if (this.#ownLength[slot] !== NO_VALUE) this.dropped++;
+      this.#overtake(slot);
       this.#clear(slot);
     }
+  }
+
+  #overtake(slot: number): void {
+    if (this.#status[slot] !== Status.accepting) return;
+    this.overtakenIid = Math.max(this.overtakenIid, this.#iid[slot]!);
   }
 
   #freeAdopted(slot: number): void {

@@ -145,8 +145,28 @@ export class RangeLeadership extends Leadership {
     if (this.stage === "waiting" && this.election.isWon(this.nowUs)) this.#campaign(this.reason);
   }
 
+  /**
+   * Acceptors take what a leader proposed itself and announces as chosen for the very value (`chosen_marks.ts`). So nobody
+   * announces anything at a ballot above which something was chosen.
+   */
   onLearned(ballot: Ballot): void {
     this.sees(ballot);
+    if (ballot > this.ballot && (this.stage === "leading" || this.stage === "preparing"))
+      this.onPreempted(ballot);
+  }
+
+  /** Nor does a leader that was carried past an instance of its own (by a snapshot) without learning what was chosen there. */
+  checkOvertaken(): void {
+    const { window } = this.parts;
+    if (this.stage === "leading" && window.overtakenIid >= this.recovered.first) {
+      this.#campaign({ what: "preempted", owner: this.options.id });
+    }
+    window.overtakenIid = 0;
+  }
+
+  /** Everything up to here is chosen: acceptors vouched for it, or we have learned it. */
+  get chosenIid(): number {
+    return Math.max(this.parts.window.low, this.#range.start) - 1;
   }
 
   forwarded(): void {}
@@ -245,7 +265,7 @@ export class RangeLeadership extends Leadership {
   #beat(): void {
     const leaseMs = this.stage === "leading" ? this.options.leaseMs : 0;
     const round = this.heartbeats.send(this.nowUs);
-    this.parts.outbox.heartbeat(this.parts.window.low - 1, this.ballot, round, leaseMs);
+    this.parts.outbox.heartbeat(this.chosenIid, this.ballot, round, leaseMs);
     this.#heartbeatDueUs = this.nowUs + this.#heartbeatUs;
   }
 

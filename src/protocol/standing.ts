@@ -58,11 +58,11 @@ export class StandingVector {
     return known > generation || (known === 1 && generation === 1 && this.incarnations[aid] !== incarnation);
   }
 
-  /** Takes over what `other` knows better; true when anything was. */
-  merge(other: StandingVector): boolean {
+  /** Takes over what `other` knows better, of everybody but `except`; true when anything was. */
+  merge(other: StandingVector, except: number = -1): boolean {
     let changed = false;
     for (let aid = 0; aid < this.generations.length; aid++) {
-      if (other.generations[aid]! <= this.generations[aid]!) continue;
+      if (aid === except || other.generations[aid]! <= this.generations[aid]!) continue;
       this.set(aid, other.generations[aid]!, other.incarnations[aid]!);
       changed = true;
     }

@@ -8,8 +8,7 @@ import { ballotAbove, ballotOwner, KERNEL_PAXOS_BALLOTS, NATIVE_BALLOTS } from "
 import { LearnerWindow } from "../../src/protocol/learner_window.ts";
 import { ProposerWindow, Status } from "../../src/protocol/proposer_window.ts";
 import { AcceptorSets, quorumOf } from "../../src/protocol/quorum.ts";
-import { TrimRule } from "../../src/protocol/trim_rule.ts";
-import type { Ballot, Peer } from "../../src/protocol/types.ts";
+import type { Ballot } from "../../src/protocol/types.ts";
 
 /** Where the instances of a run lie: small, and beyond 32 bits. */
 const base = fc.constantFrom(0, 1000, 2 ** 32 - 3, 2 ** 45);
@@ -364,37 +363,5 @@ test("ballotAbove is the lowest ballot of its owner above the one seen, or none"
       },
     ),
     { numRuns: 1000 },
-  );
-});
-
-test("TrimRule: the lowest report of those heard within the timeout", () => {
-  const op = fc.record({
-    peer: fc.nat(5),
-    iid: fc.nat(100),
-    afterMs: fc.oneof(fc.nat(3), fc.nat(150)),
-    leaves: fc.nat(9).map((n) => n === 0),
-  });
-  fc.assert(
-    fc.property(fc.array(op, { maxLength: 60, size: "max" }), (ops) => {
-      const rule = new TrimRule(100);
-      const model = new Map<number, { iid: number; heardUs: number }>();
-      let nowUs = 1_000_000;
-      for (const { peer, iid, afterMs, leaves } of ops) {
-        nowUs += afterMs * 1000;
-        if (leaves) {
-          rule.forget(peer as Peer);
-          model.delete(peer);
-          continue;
-        }
-        model.set(peer, { iid, heardUs: nowUs });
-        const counted = [...model.entries()].filter(([, report]) => nowUs - report.heardUs <= 100_000);
-        expect(rule.report(peer as Peer, iid, nowUs)).toBe(
-          Math.min(...counted.map(([, report]) => report.iid)),
-        );
-        const slowest = rule.slowest(nowUs);
-        expect(model.get(slowest)!.iid).toBe(Math.min(...counted.map(([, report]) => report.iid)));
-      }
-    }),
-    { numRuns: 300 },
   );
 });

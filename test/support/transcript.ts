@@ -221,11 +221,17 @@ export class Bench {
       {
         aid: 0,
         acceptors: args.number("acceptors", 3),
+        life: this.isNative ? args.number("life", 100) : 0,
+        fresh: !args.has("empty"),
+        random: () => 0.5,
         perInstance: !this.isNative,
         leaderTimeoutMs: args.number("leader-timeout", 500),
+        maxLeaseMs: args.number("lease", 0),
         instances: args.number("instances", 1024),
         bytes: args.number("bytes", 1 << 20),
-        trimRule: this.isNative ? new TrimRule(args.number("learner-timeout", 10_000)) : null,
+        trimRule: this.isNative
+          ? new TrimRule(args.number("learner-timeout", 10_000), args.has("trim-all") ? "all" : "quorum")
+          : null,
       },
       this.#recorder.journal,
       this.#recorder,

@@ -1,7 +1,7 @@
 /**
  * A random walk over the cores: acceptors, two proposers with their learners, two learners, their messages lost,
- * duplicated and reordered, proposers that lose their memory, a clock that jumps, learners that trim. Everything
- * follows from the seed. The observer checks safety all the while; at the end the network heals and every value that
+ * duplicated and reordered, proposers that lose their memory, acceptors that do (native wire: at any moment, but never so
+ * many at once that a quorum is gone), a clock that jumps, learners that trim. Everything follows from the seed. The observer checks safety all the while; at the end the network heals and every value that
  * was submitted has to be delivered.
  *
  * A bug can be planted from outside, by changing what goes into a core: a walk that finds none of them proves nothing.
@@ -11,6 +11,7 @@ import { Acceptor } from "../../src/protocol/acceptor.ts";
 import { KERNEL_PAXOS_BALLOTS, NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
 import { type Application, Learner } from "../../src/protocol/learner.ts";
 import { Proposer } from "../../src/protocol/proposer.ts";
+import { quorumOf } from "../../src/protocol/quorum.ts";
 import { TrimRule } from "../../src/protocol/trim_rule.ts";
 import type { Ballot, Life, Peer } from "../../src/protocol/types.ts";
 import { seededRandom } from "./random.ts";
@@ -23,7 +24,7 @@ export interface Bug {
   readonly roles?: (cores: Roles["cores"]) => Roles;
   /** Proposers keep their life and forget their ballots when they restart. */
   readonly keepsLife?: boolean;
-  /** Acceptors restart too, with nothing. */
+  /** Acceptors that restart with nothing vote at once. */
   readonly acceptorsForget?: boolean;
 }
 
@@ -39,6 +40,8 @@ export interface WalkResult {
   readonly chosen: number;
   readonly delivered: number;
   readonly campaigns: number;
+  /** Acceptors that took up again what others hold. */
+  readonly recoveries: number;
 }
 
 interface Host {
@@ -79,6 +82,9 @@ export class Walk {
   readonly #waiting = new Map<string, number>();
   #submitted = 0;
   #campaigns = 0;
+  #recoveries = 0;
+  /** Acceptors that have forgotten everything and do not vote again yet. */
+  readonly #lost: boolean[] = [];
   /** A host that nobody reaches and that reaches nobody; −1: none. */
   #cutOff = -1;
   #healing = false;
@@ -92,7 +98,10 @@ export class Walk {
     this.observer = new Observer({
       acceptors: options.acceptors,
       checksRules: options.bug === undefined,
-      trimOf: (aid) => this.#acceptors[aid]!.roles.cores.acceptor!.log.trimIid,
+      trimOf: (aid) => {
+        const { isVoting, log } = this.#acceptors[aid]!.roles.cores.acceptor!;
+        return isVoting ? log.trimIid : Number.POSITIVE_INFINITY;
+      },
     });
     for (let aid = 0; aid < options.acceptors; aid++) this.#acceptors.push(this.#host(`acceptor ${aid}`));
     for (let id = 0; id < PROPOSERS; id++) this.#proposers.push(this.#host(`proposer ${id}`));
@@ -111,7 +120,8 @@ export class Walk {
     this.#heal();
     for (const host of this.#proposers) this.#campaigns += host.roles.cores.proposer!.counters.campaigns;
     const delivered = this.#learners[0]!.roles.cores.learner!.counters.delivered;
-    return { chosen: this.observer.chosen.size, delivered, campaigns: this.#campaigns };
+    const { size: chosen } = this.observer.chosen;
+    return { chosen, delivered, campaigns: this.#campaigns, recoveries: this.#recoveries };
   }
 
   // ── events ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -123,7 +133,8 @@ export class Walk {
     else if (dice < 0.94) this.#submit();
     else if (dice < 0.975) this.#resend();
     else if (dice < 0.985) this.#pass(this.#random() * 1_000_000);
-    else if (dice < 0.989) this.#restart();
+    else if (dice < 0.987) this.#restartProposer();
+    else if (dice < 0.989) this.#restartAcceptor();
     else this.#cut();
   }
 
@@ -175,13 +186,21 @@ export class Walk {
     this.#waiting.set(value, this.#nowUs);
   }
 
-  #restart(): void {
-    if (this.#options.bug?.acceptorsForget === true) {
-      const aid = Math.floor(this.#random() * this.#options.acceptors);
-      this.#note(() => `acceptor ${aid} restarts`);
-      this.#startAcceptor(aid);
-      return;
+  /** As long as so many remember everything that no quorum is without one of them. */
+  #restartAcceptor(): void {
+    const { acceptors, bug, native } = this.#options;
+    const aid = Math.floor(this.#random() * acceptors);
+    const forgets = bug?.acceptorsForget === true;
+    if (!forgets) {
+      const lost = this.#lost.filter((isLost, other) => isLost && other !== aid).length + 1;
+      if (!native || lost > acceptors - quorumOf(acceptors)) return;
+      this.#lost[aid] = true;
     }
+    this.#note(() => `acceptor ${aid} restarts`);
+    this.#startAcceptor(aid, forgets);
+  }
+
+  #restartProposer(): void {
     const id = Math.floor(this.#random() * PROPOSERS);
     this.#note(() => `proposer ${id} restarts`);
     this.#campaigns += this.#proposers[id]!.roles.cores.proposer!.counters.campaigns;
@@ -193,6 +212,9 @@ export class Walk {
     host.roles.tick(this.#nowUs);
     message?.deliver(host.roles);
     host.roles.pump(this.#nowUs);
+    if (this.#lost[host.peer] !== true || host.roles.cores.acceptor?.isVoting !== true) return;
+    this.#lost[host.peer] = false;
+    if (host.roles.cores.acceptor.fellows?.birth.voice === "recovered") this.#recoveries++;
   }
 
   // ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -230,8 +252,9 @@ export class Walk {
     });
     const learners = [...this.#proposers, ...this.#learners].map((h) => h.roles.cores.learner!.next);
     const logs = this.#acceptors.map(({ roles }) => {
-      const { log, promised, chosenIid } = roles.cores.acceptor!;
-      return `${log.trimIid}…${log.highestIid} chosen ${chosenIid} promised ${promised}`;
+      const { log, promised, chosenIid, fellows } = roles.cores.acceptor!;
+      const voice = fellows?.birth.voice ?? "does not vote";
+      return `${voice} ${log.trimIid}…${log.highestIid} chosen ${chosenIid} promised ${promised}`;
     });
     const parts = [`${this.#waiting.size} values are missing`, ...proposers, `next ${learners}`, ...logs];
     return parts.join("; ");
@@ -256,14 +279,21 @@ export class Walk {
     return bug?.roles?.(all) ?? new Roles(all);
   }
 
-  #startAcceptor(aid: number): void {
+  #startAcceptor(aid: number, fresh = false): void {
     const { native } = this.#options;
     const host = this.#acceptors[aid]!;
-    const trimRule = native ? new TrimRule(10_000) : null;
+    const trimRule = native ? new TrimRule(10_000, "quorum") : null;
+    const life = native ? 1 + Math.floor(this.#random() * 2 ** 52) : 0;
+    host.outbox.life = life;
+    this.observer.restarts(aid);
     const acceptor = new Acceptor(
       {
         aid,
         acceptors: this.#options.acceptors,
+        life,
+        fresh,
+        random: this.#random,
+        maxLeaseMs: 0,
         perInstance: !native,
         leaderTimeoutMs: this.#timeoutMs,
         instances: WINDOW,

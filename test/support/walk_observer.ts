@@ -2,7 +2,7 @@
  * Sees everything at once, which no process can, and says what must never be: it reads the acceptors' journals as they
  * write them, so it knows what is chosen before anybody else does.
  */
-import type { Journal } from "../../src/protocol/journal.ts";
+import { type Journal, RecordFlag } from "../../src/protocol/journal.ts";
 import type { Application } from "../../src/protocol/learner.ts";
 import { quorumOf } from "../../src/protocol/quorum.ts";
 
@@ -52,6 +52,12 @@ export class Observer {
     }
   }
 
+  /** An acceptor begins with nothing. What its former life has accepted stays so. */
+  restarts(aid: number): void {
+    this.#promised[aid] = { ballot: 0, life: 0 };
+    this.#promisedAt[aid]!.clear();
+  }
+
   journal(aid: number): Journal {
     return {
       promised: (ballot, life) => {
@@ -69,7 +75,8 @@ export class Observer {
         this.#rule(ballot > before, "promises never fall", what);
         this.#promisedAt[aid]!.set(iid, ballot);
       },
-      accepted: (iid, ballot, life, _flags, bytes, offset, length) => {
+      accepted: (iid, ballot, life, flags, bytes, offset, length) => {
+        if ((flags & RecordFlag.hearsay) !== 0) return;
         const all = this.#promised[aid]!;
         const own = this.#promisedAt[aid]!.get(iid) ?? 0;
         const below = ballot < all.ballot || (ballot === all.ballot && life !== all.life) || ballot < own;
