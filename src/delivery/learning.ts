@@ -6,7 +6,7 @@ import { clusterIdOf } from "../node/identity.ts";
 import type { CoreContext } from "../node/process.ts";
 import type { Learner } from "../protocol/learner.ts";
 import { Role } from "../protocol/types.ts";
-import { SnapshotFile } from "./snapshot_file.ts";
+import { SnapshotFile, type SnapshotPlace } from "./snapshot_file.ts";
 import { type LogState, type SnapshotMachine, type SnapshotStart, Snapshots } from "./snapshots.ts";
 
 /** A snapshot is taken as often as this share of an acceptor's window is delivered. */
@@ -18,6 +18,8 @@ export interface LearningPlan extends Omit<LearnerPlan, "catchUp" | "keepsState"
   readonly start: SnapshotStart;
   /** What the log makes. */
   readonly state: LogState;
+  /** Instead of the file that the settings name. */
+  readonly place?: SnapshotPlace | undefined;
   /** What is behind it, if that has a state of its own. */
   readonly machine?: SnapshotMachine;
   /** Told of what a snapshot has left out, where there is no machine that it was put into. */
@@ -39,8 +41,8 @@ export function buildLearning(
   const { snapshotPath, snapshotEvery, trimEvery, acceptorWindowBytes, acceptorWindowInstances } =
     config.settings;
   const file =
-    snapshotPath === ""
-      ? undefined
+    plan.place !== undefined || snapshotPath === ""
+      ? plan.place
       : new SnapshotFile(snapshotPath, plan.name, (error) =>
           log.once("snapshot file", "error", `${error.message} (${error.hint})`),
         );

@@ -31,7 +31,16 @@ export interface SnapshotKeeper {
   write(snapshot: Encoded): boolean;
 }
 
-export class SnapshotFile implements SnapshotKeeper {
+/** What a process keeps its snapshot in over its restarts. */
+export interface SnapshotPlace extends SnapshotKeeper {
+  /** For people. */
+  readonly path: string;
+  /** What is there; undefined when nothing is. `kind`: what this process can take. */
+  load(clusterId: number, kind: number): Loaded | undefined;
+  refusal(why: string): CliError;
+}
+
+export class SnapshotFile implements SnapshotPlace {
   readonly path: string;
   /** The instance whose snapshot is safe in the file. */
   written = 0;

@@ -22,7 +22,7 @@ import {
   SESSIONS_ONLY,
   type Snapshot,
 } from "./snapshot.ts";
-import type { Loaded, SnapshotFile } from "./snapshot_file.ts";
+import type { Loaded, SnapshotPlace } from "./snapshot_file.ts";
 import { SnapshotPolicy, type SnapshotPolicyOptions } from "./snapshot_policy.ts";
 import { SnapshotServer } from "./snapshot_server.ts";
 import { SnapshotShelf } from "./snapshot_shelf.ts";
@@ -58,7 +58,7 @@ export interface SnapshotsOptions extends SnapshotPolicyOptions {
   /** Told of what a snapshot has left out, where there is no machine that it was put into. */
   readonly onGap: (first: number, last: number) => void;
   readonly start: SnapshotStart;
-  readonly file?: SnapshotFile | undefined;
+  readonly file?: SnapshotPlace | undefined;
   readonly log: Log;
 }
 
@@ -293,7 +293,7 @@ export class Snapshots implements Application, Extra {
     this.fetch.refuse();
   }
 
-  #begin({ snapshot, encoded }: Loaded, file: SnapshotFile): void {
+  #begin({ snapshot, encoded }: Loaded, file: SnapshotPlace): void {
     const refusal = this.#restore(snapshot, encoded);
     if (refusal !== null) throw file.refusal(refusal);
     this.#options.log.info(`goes on behind instance ${snapshot.iid} with ${file.path}`);
