@@ -151,7 +151,8 @@ class Soak {
   readonly #problems: string[] = [];
   /** Values delivered in all at each look. */
   readonly #totals: { readonly second: number; readonly values: number }[] = [];
-  readonly #csv = join(mkdtempSync(join(tmpdir(), "kpaxos-soak-")), "samples.csv");
+  readonly #kept = mkdtempSync(join(tmpdir(), "kpaxos-soak-"));
+  readonly #csv = join(this.#kept, "samples.csv");
   #trimmed = 0;
 
   constructor(options: Options, network: Network, seats: readonly Seat[]) {
@@ -284,13 +285,21 @@ class Soak {
       problems,
       curve: `${name}.svg`,
     });
-    console.log(`\n${page}\nsamples: ${this.#csv}`);
+    if (problems.length > 0) this.#keepLogs();
+    console.log(`\n${page}\nsamples${problems.length > 0 ? " and logs" : ""}: ${this.#kept}`);
     if (this.#options.write) {
       mkdirSync(DOCS, { recursive: true });
       writeFileSync(join(DOCS, `${name}.md`), page);
       writeFileSync(join(DOCS, `${name}.svg`), memoryCurve(this.#series));
     }
     return problems.length === 0 ? 0 : 1;
+  }
+
+  #keepLogs(): void {
+    writeFileSync(join(this.#kept, "paxos.conf"), this.#cluster.config);
+    for (const { name, process } of this.#running) {
+      writeFileSync(join(this.#kept, `${name.replace(" ", "-")}.log`), `${process.stderr.join("\n")}\n`);
+    }
   }
 
   close(): void {
