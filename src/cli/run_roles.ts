@@ -6,6 +6,8 @@ import { DeliveryLog, LOG_RECORD_BYTES } from "../delivery/delivery_log.ts";
 import { DeviceWriter } from "../delivery/device.ts";
 import { deviceDirectories, makeDeviceDirectory } from "../delivery/device_directory.ts";
 import { FifoDevice, fifoPath } from "../delivery/fifo_device.ts";
+import { buildLearning, type Learning, type LearningPlan } from "../delivery/learning.ts";
+import { PlainState } from "../delivery/plain_state.ts";
 import { PrintSink } from "../delivery/print.ts";
 import { LocalDelivery, type Readers } from "../delivery/readers.ts";
 import { SocketServer, socketPath } from "../delivery/socket_server.ts";
@@ -13,6 +15,7 @@ import { buildAcceptor, buildLearner, buildProposer } from "../node/build.ts";
 import type { Context } from "../node/process.ts";
 import type { Extra } from "../node/roles.ts";
 import { StageLog } from "../node/stage_log.ts";
+import { type Learner, NO_APPLICATION } from "../protocol/learner.ts";
 import { Role } from "../protocol/types.ts";
 import { type ArgsDef, defineKpaxosCommand } from "./command.ts";
 import { canTrimArg, memberOf, roleArgs, runProcess, start } from "./run_common.ts";
@@ -93,10 +96,11 @@ export const proposerCommand = defineKpaxosCommand({
       owns: Role.proposer,
     };
     return await runProcess(options, (context) => {
-      const { proposer, learner } = buildProposer(context, undefined);
+      const own = context.native ? proposersLearning(context) : undefined;
+      const { proposer, learner } = buildProposer(context, own?.learner);
       return {
         cores: { proposer, learner },
-        extras: [new StageLog(context, proposer)],
+        extras: [...(own === undefined ? [] : [own.snapshots]), new StageLog(context, proposer)],
         progress: () => proposer.progress(),
         farewell: () => learner.close(),
       };
@@ -120,12 +124,10 @@ export const learnerCommand = defineKpaxosCommand({
     const role = Role.learner;
     return await runProcess({ config, log, id: args.id, member, listens: role, owns: role }, (context) => {
       const host = buildHost(context, args);
-      const outbox = context.outbox(Role.learner);
-      const plan = { role, catchUp: config.settings.learnerCatchUp, canTrim: args.cantrim ?? context.native };
-      const learner = buildLearner(context, plan, outbox, host.application);
+      const { learner, extras } = hostLearner(context, args, host, "learner", config.settings.learnerCatchUp);
       return {
         cores: { learner },
-        extras: host.extras,
+        extras,
         progress: () => (learner.isBehind ? learner.counters.delivered : null),
         farewell: () => learner.close(),
         close: host.close,
@@ -151,12 +153,11 @@ export const replicaCommand = defineKpaxosCommand({
     return await runProcess({ config, log, id: args.id, member, listens: roles, owns: roles }, (context) => {
       const { acceptor, watch } = buildAcceptor(context);
       const host = buildHost(context, args);
-      const plan = { role: Role.learner, catchUp: true, canTrim: args.cantrim ?? context.native };
-      const learner = buildLearner(context, plan, context.outbox(Role.learner), host.application);
+      const { learner, extras } = hostLearner(context, args, host, "replica", true);
       const { proposer } = buildProposer(context, learner);
       return {
         cores: { acceptor, proposer, learner },
-        extras: [watch, ...host.extras, new StageLog(context, proposer)],
+        extras: [watch, ...extras, new StageLog(context, proposer)],
         progress: () => proposer.progress(),
         farewell: () => learner.close(),
         close: host.close,
@@ -172,10 +173,51 @@ interface Host {
 }
 
 interface HostArgs {
+  readonly cantrim: boolean | undefined;
   readonly print: boolean | undefined;
   readonly json: boolean | undefined;
   readonly device: boolean | undefined;
   readonly "device-path": string | undefined;
+}
+
+/** The learner that delivers to the host's programs; in the native wire with its snapshots. */
+function hostLearner(
+  context: Context,
+  args: HostArgs,
+  host: Host,
+  name: string,
+  catchUp: boolean,
+): { learner: Learner; extras: readonly Extra[] } {
+  const outbox = context.outbox(Role.learner);
+  const { application } = host;
+  if (!context.native) {
+    const plan = { role: Role.learner, catchUp, canTrim: args.cantrim ?? false };
+    return { learner: buildLearner(context, plan, outbox, application), extras: host.extras };
+  }
+  const plan: LearningPlan = {
+    role: Role.learner,
+    canTrim: args.cantrim ?? true,
+    name: `${name}-${context.id}`,
+    start: catchUp ? "first" : "newest",
+    state: new PlainState(application),
+    onGap: (first, last) => application.skipped(first, last),
+  };
+  const { learner, snapshots } = buildLearning(context, plan, outbox);
+  return { learner, extras: [snapshots, ...host.extras] };
+}
+
+/** A proposer's own learner: what is chosen, and the sessions. Nobody else needs its values. */
+function proposersLearning(context: Context): Learning {
+  const plan: LearningPlan = {
+    role: Role.proposer,
+    canTrim: true,
+    ofProposer: true,
+    name: `proposer-${context.id}`,
+    start: "near",
+    state: new PlainState(NO_APPLICATION),
+    onGap: () => undefined,
+  };
+  return buildLearning(context, plan, context.outbox(Role.proposer));
 }
 
 /** What a learner delivers to: the programs of this host, and standard output if asked for. */

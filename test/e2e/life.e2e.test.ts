@@ -5,7 +5,14 @@
 import { describe, expect, test } from "bun:test";
 import type { LabProcess } from "../../src/ops/lab_process.ts";
 import type { MemberRole } from "../../src/ops/seats.ts";
-import { expectSameOrder, STANDARD, seat, type TestCluster, withCluster } from "../support/cluster.ts";
+import {
+  type Deliveries,
+  expectSameOrder,
+  STANDARD,
+  seat,
+  type TestCluster,
+  withCluster,
+} from "../support/cluster.ts";
 import { endClient, finished, goesOn, hasBegun, QUICK, WIRES } from "../support/e2e.ts";
 import { describeNetns } from "../support/netns.ts";
 import { until } from "../support/until.ts";
@@ -103,18 +110,38 @@ describeNetns("lives", () => {
 
       // Faults 12 and 19: there, the store overwrites silently, and a trim beyond the window stops the proposer for good.
       test("a window that nobody trims: refused, said, and over once a learner trims", async () => {
-        const small = { ...settings, batching: "no", "acceptor-window-instances": "256", "trim-every": "64" };
+        const small = {
+          ...settings,
+          ...{
+            batching: "no",
+            "acceptor-window-instances": "256",
+            "trim-every": "64",
+            "learner-timeout": "1h",
+          },
+        };
         await withCluster({ seats: ONE_LEARNER, settings: small, start: false }, async (cluster) => {
           for (const { role, id } of CORE) cluster.start(role, id);
           await Promise.all(CORE.map(({ role, id }) => cluster.member(role, id).ready()));
-          const client = cluster.client(cluster.spareHost, [
-            ...["--no-cantrim", "--outstanding", "10", "--json"],
-          ]);
+          const load = ["--no-cantrim", "--outstanding", "10", "--json"];
+          const learners: Deliveries[] = [];
+          if (wire === "native") {
+            // Where no learner is heard proposers have the log trimmed; one that is counted and stands still holds them back.
+            const learner = cluster.startLearner(0, ["--catch-up", "--cantrim"]);
+            await cluster.runClient([...load, "--values", "20"]);
+            await learner.reach(20);
+            learner.process.kill("SIGSTOP");
+            learners.push(learner);
+          }
+          const client = cluster.client(cluster.spareHost, load);
           const acceptors = [0, 1, 2].map((id) => cluster.member("acceptor", id));
-          await Promise.all(acceptors.map((one) => one.waitForLine(/window is .* full.*--cantrim/, 10_000)));
+          const why =
+            wire === "native" ? /window is .* full.*acknowledged instance/ : /window is .* full.*--cantrim/;
+          await Promise.all(acceptors.map((one) => one.waitForLine(why, 10_000)));
           if (wire === "native") await client.waitForLine(/nothing moves.*--cantrim/, 10_000);
           // Nothing was overwritten: the learner gets it all from the first instance on.
-          const learner = cluster.startLearner(0, ["--catch-up", "--cantrim"]);
+          if (wire === "native") learners[0]!.process.kill("SIGCONT");
+          else learners.push(cluster.startLearner(0, ["--catch-up", "--cantrim"]));
+          const learner = learners[0]!;
           await learner.reach(1000);
           await goesOn(client);
           await endClient(client);
