@@ -4,7 +4,7 @@
  * all of the one that was under way.
  */
 import { afterAll, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CliError } from "../src/error.ts";
@@ -13,12 +13,13 @@ import { openSqlite, type SqliteOptions } from "../src/storage/sqlite_open.ts";
 import { CALLS, type Call, Disk, readCalls } from "./support/disk_trace.ts";
 import { seededRandom } from "./support/random.ts";
 import { describeUnless } from "./support/skip.ts";
+import { FAST } from "./support/storage_files.ts";
 import { MOST_BYTES, optionsIn, StorageModel, Turns } from "./support/storage_model.ts";
 import { whyNoStrace } from "./support/strace.ts";
 
 const ROOT = mkdtempSync(join(tmpdir(), "kpaxos-crash-"));
-/** What a cut leaves is opened hundreds of times: where memory serves as a disk, its syncs cost nothing. */
-const LEFT = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "kpaxos-crash-"));
+/** What a cut leaves is opened hundreds of times. */
+const LEFT = mkdtempSync(join(FAST, "kpaxos-crash-"));
 afterAll(() => {
   for (const path of [ROOT, LEFT]) rmSync(path, { recursive: true, force: true });
 });
