@@ -101,25 +101,25 @@ export class MemoryCluster {
   }
 
   acceptor(id: number): Host {
-    return this.#start(`acceptor ${id}`, id, Role.acceptor, Role.acceptor, acceptorParts);
+    return this.start(`acceptor ${id}`, id, Role.acceptor, Role.acceptor, acceptorParts);
   }
 
   proposer(id: number): Host {
     const listens = Role.proposer | Role.learner;
-    return this.#start(`proposer ${id}`, id, listens, Role.proposer, proposerParts);
+    return this.start(`proposer ${id}`, id, listens, Role.proposer, proposerParts);
   }
 
   learner(id: number, catchUp = true, canTrim = this.#isNative): Host {
     const recorder = new Recorder(this.delivered, catchUp);
     const build = (context: CoreContext): Parts => learnerParts(context, recorder, catchUp, canTrim);
-    return this.#start(`learner ${id}`, id, Role.learner, Role.learner, build, recorder);
+    return this.start(`learner ${id}`, id, Role.learner, Role.learner, build, recorder);
   }
 
   replica(id: number): Host {
     const roles = Role.acceptor | Role.proposer | Role.learner;
     const recorder = new Recorder(this.delivered, true);
     const build = (context: CoreContext): Parts => replicaParts(context, recorder);
-    return this.#start(`replica ${id}`, id, roles, roles, build, recorder);
+    return this.start(`replica ${id}`, id, roles, roles, build, recorder);
   }
 
   /** A client with a learner inside. */
@@ -144,7 +144,7 @@ export class MemoryCluster {
         recorder.client = client;
         return recorder;
       });
-    return this.#start(`client ${number}`, id, Role.client | Role.learner, 0, build, recorder);
+    return this.start(`client ${number}`, id, Role.client | Role.learner, 0, build, recorder);
   }
 
   /** Starts everything of the configuration, and `more`, in an order drawn from the seed, some of it a little later. */
@@ -250,7 +250,8 @@ export class MemoryCluster {
     return this.#options.wire === "native";
   }
 
-  #start(
+  /** Any process. */
+  start(
     name: string,
     id: number,
     listens: number,
