@@ -106,6 +106,9 @@ export class CatchUp {
       this.#cursor = next;
     }
     const last = Math.min(limit, next + this.#window.instances - 1);
+    // The lowest goes before all others, whatever is under way: a range that was cut leaves it to be asked for.
+    const isAsked = this.#window.isReady(next) || this.#requestOf(next) >= 0;
+    if (!isAsked && this.requests < REQUESTS && this.#outbox.room() > ROOM_RESERVE) this.#askNext(last);
     while (this.#outbox.room() > ROOM_RESERVE && this.#hasRoom()) {
       if (!this.#askAgain() && (this.requests === REQUESTS || !this.#askNext(last))) break;
     }
