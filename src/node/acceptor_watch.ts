@@ -1,9 +1,11 @@
 /**
- * Watches an acceptor's window: from half full on it says who keeps it from being trimmed, and how to go on.
+ * Watches an acceptor: says how it has come to vote, and what its window holds; from half full on, who keeps it from being
+ * trimmed, and how to go on.
  */
 import { formatAddress } from "../net/address.ts";
 import { ADDRESS_WORDS } from "../net/link.ts";
 import type { Acceptor } from "../protocol/acceptor.ts";
+import type { Voice } from "../protocol/birth.ts";
 import type { TrimRule } from "../protocol/trim_rule.ts";
 import type { CoreContext } from "./process.ts";
 import type { Extra } from "./roles.ts";
@@ -14,6 +16,13 @@ const HALF = 0.5;
 /** Between two lines that say what is held. */
 const HOLDS_US = 60_000_000;
 
+const VOICES: Readonly<Record<Voice, string>> = {
+  kept: "goes on with what it has kept",
+  born: "born with the cluster",
+  alone: "told to begin without asking the others",
+  recovered: "has recovered what the others hold",
+};
+
 export class AcceptorWatch implements Extra {
   readonly #context: CoreContext;
   readonly #acceptor: Acceptor;
@@ -22,6 +31,7 @@ export class AcceptorWatch implements Extra {
   #refused = 0;
   #heldDueUs = 0;
   #heldIid = 0;
+  #voice: Voice | null = null;
 
   /** `rule`: who has reported what; null in the Kernel_Paxos wire, where whoever trims simply says so. */
   constructor(context: CoreContext, acceptor: Acceptor, rule: TrimRule | null) {
@@ -58,6 +68,16 @@ export class AcceptorWatch implements Extra {
     this.#heldDueUs = nowUs + HOLDS_US;
     this.#heldIid = highestIid;
     this.#context.log.info(`holds instances ${trimIid + 1} to ${highestIid}, ${percent} % of the window`);
+  }
+
+  /** Says how it has come to vote, at once. */
+  pump(): boolean {
+    const birth = this.#acceptor.fellows?.birth;
+    const voice = birth?.voice ?? null;
+    if (birth === undefined || voice === null || voice === this.#voice) return false;
+    this.#voice = voice;
+    this.#context.log.info(`votes: ${VOICES[voice]}, at generation ${birth.generation}`);
+    return false;
   }
 
   nextTickUs(): number {

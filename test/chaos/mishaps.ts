@@ -12,11 +12,11 @@ export const MODES: readonly Mode[] = ["minority", "power-cut", "amnesia"];
 const LONGEST_PAUSE_MS = 700;
 const LONGEST_DOWN_MS = 1500;
 const LONGEST_STOP_MS = 3000;
-const LONGEST_BETWEEN_CUTS_MS = 6000;
+const LONGEST_BETWEEN_CUTS_MS = 4000;
 const STOP_SHARE = 0.3;
 /** An acceptor that has forgotten everything must have recovered in this time. */
 const RECOVERY_MS = 30_000;
-const VOTES = /\bvotes\b/;
+const VOTES = /: votes:/;
 
 export class Mishaps {
   kills = 0;
