@@ -209,11 +209,7 @@ class Soak {
       this.#problems.push(`second ${second}: no value was delivered for ${SAMPLE_MS / 1000} s`);
     }
     this.#totals.push({ second, values });
-    for (const { process } of this.#running) {
-      const line = process.stderr.findLast((one) => /\bholds instances \d+ to/.test(one));
-      const first = /holds instances (\d+) to/.exec(line ?? "")?.[1];
-      if (first !== undefined) this.#trimmed = Math.max(this.#trimmed, Number(first) - 1);
-    }
+    this.#lookAtTrims();
     let text = "";
     for (const { name, process } of this.#running) {
       if (!process.isRunning) {
@@ -226,6 +222,18 @@ class Soak {
       text += `${[second, name, rssKib, fds, cpuSeconds, values, this.#position.iid, this.#trimmed].join(",")}\n`;
     }
     appendFileSync(this.#csv, text);
+  }
+
+  /** As far as the acceptors say, once a minute and at their end. */
+  #lookAtTrims(): void {
+    for (const { process } of this.#running) {
+      for (const line of process.stderr.slice(-20)) {
+        const holds = /\bholds instances (\d+) to/.exec(line)?.[1];
+        const ends = /\btrimmed to (\d+)$/.exec(line)?.[1];
+        if (holds !== undefined) this.#trimmed = Math.max(this.#trimmed, Number(holds) - 1);
+        if (ends !== undefined) this.#trimmed = Math.max(this.#trimmed, Number(ends));
+      }
+    }
   }
 
   #say(second: number): void {
@@ -257,6 +265,7 @@ class Soak {
       clients.map(async (one) => ({ process: one, ending: await one.ending(STOP_MS) })),
     );
     endings.push(...(await this.#cluster.stopAll(STOP_MS)));
+    this.#lookAtTrims();
     for (const { process, ending } of endings) {
       if (ending.exitCode === 0 && !ending.killed) continue;
       this.#problems.push(`${process.name} ended${how(ending)} when asked to end\n${process.tail()}`);
