@@ -2,12 +2,14 @@
  * What clients submitted and what learners delivered. Every value chosen was submitted by a client, byte for byte; every
  * learner delivers what is chosen, in order, leaving nothing out without being told.
  */
+import type { LogState } from "../delivery/snapshots.ts";
 import { BatchReader } from "../protocol/batch.ts";
 import type { Client } from "../protocol/client.ts";
 import { crc32c } from "../protocol/crc32c.ts";
-import type { Application } from "../protocol/learner.ts";
 import { isSame, type Observer, show } from "./observer.ts";
 import { Violation } from "./violation.ts";
+
+const NOTHING = new Uint8Array(0);
 
 /** Everything that clients have sent. */
 export class Submissions {
@@ -60,11 +62,13 @@ export interface LearnerPlan {
   readonly takes: () => boolean;
 }
 
-/** A learner's application. */
-export class SimApplication implements Application {
+/** A learner's application; with snapshots, the state that its log makes. */
+export class SimApplication implements LogState {
+  /** The last instance delivered, or covered by the snapshot it began with. */
   last = 0;
   delivered = 0;
   skips = 0;
+  restored = 0;
   readonly #plan: LearnerPlan;
 
   constructor(plan: LearnerPlan) {
@@ -91,6 +95,8 @@ export class SimApplication implements Application {
   }
 
   skipped(first: number, last: number): void {
+    // What a snapshot covers is told when the state has it already.
+    if (last <= this.last) return;
     if (first !== this.last + 1 && this.last > 0)
       throw new Violation("no gap", `${this.#plan.name} skips ${first}…${last} after ${this.last}`);
     this.skips++;
@@ -99,5 +105,26 @@ export class SimApplication implements Application {
 
   acknowledged(): number {
     return this.last;
+  }
+
+  get iid(): number {
+    return this.last;
+  }
+
+  snapshot(): Uint8Array {
+    return NOTHING;
+  }
+
+  restore(bytes: Uint8Array, iid: number): string | null {
+    if (bytes.length > 0) return "no state of a simulation";
+    // A snapshot is of what was delivered, so of what is chosen.
+    for (let one = this.last + 1; one <= iid; one++) {
+      if (this.#plan.observer.chosen(one) !== undefined) continue;
+      const what = `${this.#plan.name} goes on behind ${iid} with a snapshot, and nothing is chosen at ${one}`;
+      throw new Violation("agreement", what);
+    }
+    this.last = iid;
+    this.restored++;
+    return null;
   }
 }

@@ -6,6 +6,8 @@ import { parseConfig } from "../config/parse.ts";
 import { LearnerGate } from "../delivery/client_gates.ts";
 import { buildLearning, type Learning, type LearningPlan } from "../delivery/learning.ts";
 import { PlainState } from "../delivery/plain_state.ts";
+import type { SnapshotPlace } from "../delivery/snapshot_file.ts";
+import type { LogState } from "../delivery/snapshots.ts";
 import { parseMac } from "../net/address.ts";
 import { buildAcceptor, buildLearner, buildProposer } from "../node/build.ts";
 import type { CoreContext } from "../node/process.ts";
@@ -21,43 +23,54 @@ export function acceptorParts(context: CoreContext): Parts {
   return { cores: { acceptor }, extras: [watch] };
 }
 
-export function proposerParts(context: CoreContext): Parts {
+/** `place`: where its snapshots are kept; else in memory alone. */
+export function proposerParts(context: CoreContext, place?: SnapshotPlace): Parts {
   if (!context.native) return { cores: buildProposer(context, undefined) };
-  const plan = { role: Role.proposer, canTrim: true, ofProposer: true, start: "near" } as const;
-  const { learner, snapshots } = learning(context, plan, NO_APPLICATION, context.outbox(Role.proposer));
+  const plan = { role: Role.proposer, canTrim: true, ofProposer: true, start: "near", place } as const;
+  const state = new PlainState(NO_APPLICATION);
+  const { learner, snapshots } = learning(context, plan, state, () => undefined, Role.proposer);
   return { cores: buildProposer(context, learner), extras: [snapshots] };
 }
 
 function learning(
   context: CoreContext,
-  plan: Pick<LearningPlan, "role" | "canTrim" | "ofProposer" | "start">,
-  application: Application,
-  outbox: ReturnType<CoreContext["outbox"]>,
+  plan: Pick<LearningPlan, "role" | "canTrim" | "ofProposer" | "start" | "place">,
+  state: LogState,
+  onGap: (first: number, last: number) => void,
+  role: Role,
 ): Learning {
-  const state = new PlainState(application);
-  const onGap = (first: number, last: number): void => application.skipped(first, last);
-  return buildLearning(context, { ...plan, name: `${plan.role}-${context.id}`, state, onGap }, outbox);
+  const name = `${role}-${context.id}`;
+  return buildLearning(context, { ...plan, name, state, onGap }, context.outbox(role));
+}
+
+/** What a learner delivers to, in the native wire with a state. */
+export interface Consumer extends Application {
+  readonly state?: LogState;
+  /** Where its snapshots are kept; else in memory alone. */
+  readonly place?: SnapshotPlace | undefined;
 }
 
 export function learnerParts(
   context: CoreContext,
-  application: Application,
+  consumer: Consumer,
   catchUp: boolean,
   canTrim: boolean,
 ): Parts {
-  const outbox = context.outbox(Role.learner);
   if (!context.native) {
     const plan = { role: Role.learner, catchUp, canTrim };
-    return { cores: { learner: buildLearner(context, plan, outbox, application) } };
+    return { cores: { learner: buildLearner(context, plan, context.outbox(Role.learner), consumer) } };
   }
-  const plan = { role: Role.learner, canTrim, start: catchUp ? "first" : "newest" } as const;
-  const { learner, snapshots } = learning(context, plan, application, outbox);
+  const { place } = consumer;
+  const plan = { role: Role.learner, canTrim, start: catchUp ? "first" : "newest", place } as const;
+  const state = consumer.state ?? new PlainState(consumer);
+  const onGap = (first: number, last: number): void => consumer.skipped(first, last);
+  const { learner, snapshots } = learning(context, plan, state, onGap, Role.learner);
   return { cores: { learner }, extras: [snapshots] };
 }
 
-export function replicaParts(context: CoreContext, application: Application): Parts {
+export function replicaParts(context: CoreContext, consumer: Consumer): Parts {
   const { acceptor, watch } = buildAcceptor(context);
-  const { cores, extras = [] } = learnerParts(context, application, true, context.native);
+  const { cores, extras = [] } = learnerParts(context, consumer, true, context.native);
   const { proposer, learner } = buildProposer(context, cores.learner);
   return { cores: { acceptor, proposer, learner }, extras: [watch, ...extras] };
 }

@@ -3,37 +3,26 @@
  * which everything that was submitted has to be delivered everywhere. The same scenario, seed and options are the same run.
  */
 import { createLog } from "../log.ts";
-import { ADDRESS_WORDS } from "../net/link.ts";
 import { MemoryNetwork, NO_FAULTS } from "../net/memory.ts";
-import type { Peers } from "../net/peers.ts";
-import type { Roles } from "../node/roles.ts";
-import { traceReceiver } from "../node/trace.ts";
 import type { Client } from "../protocol/client.ts";
-import type { Outbox } from "../protocol/outbox.ts";
-import type { Receiver } from "../protocol/receiver.ts";
-import { Role } from "../protocol/types.ts";
-import { MemoryStorage } from "../storage/memory.ts";
-import type { Storage } from "../storage/storage.ts";
 import { Agenda } from "./agenda.ts";
-import { type Host, type Seat, SimCluster, type Surroundings } from "./cluster.ts";
-import { SimApplication, Submissions } from "./deliveries.ts";
-import { DiskFailure, SimDisk, SimStorage } from "./disk.ts";
+import { asViolation, Backstage, type Stage } from "./backstage.ts";
+import { Casting, drawCompany, membersOf } from "./casting.ts";
+import { type Host, SimCluster } from "./cluster.ts";
+import { Submissions } from "./deliveries.ts";
 import { startMishaps } from "./mishaps.ts";
 import { Observer } from "./observer.ts";
-import { acceptorParts, clientParts, learnerParts, proposerParts, replicaParts, simConfig } from "./parts.ts";
+import { simConfig } from "./parts.ts";
 import type { Plant } from "./plants.ts";
 import { Random } from "./random.ts";
 import type { Scenario } from "./scenario.ts";
-import { drawClock, type Kind, Station } from "./station.ts";
+import type { Kind, Station } from "./station.ts";
 import { type Trace, traceLog } from "./trace.ts";
 import { Violation } from "./violation.ts";
-import { WatchedStorage } from "./watched_storage.ts";
 
 /** How long a healed cluster may take to be done. */
 const HEALING_US = 30_000_000;
 const BOUNDS_US = 50_000;
-/** A first session number has room for a client's sessions. */
-const SESSIONS = 2 ** 20;
 
 export interface SimulationOptions {
   readonly scenario: Scenario;
@@ -56,7 +45,7 @@ export interface Figures {
   readonly digest: string;
 }
 
-export class Simulation {
+export class Simulation implements Stage {
   readonly scenario: Scenario;
   readonly cluster: SimCluster;
   readonly network: MemoryNetwork;
@@ -68,12 +57,9 @@ export class Simulation {
   /** For what goes wrong. */
   readonly random: Random;
   readonly #options: SimulationOptions;
-  readonly #draws: Random;
   readonly #load: Random;
-  readonly #lives: Random;
-  readonly #byName = new Map<string, Station>();
+  readonly #casting: Casting;
   #clientsMade = 0;
-  #sessions = 0;
   #delivered = 0;
   /** The highest instance that anybody has delivered. */
   #deliveredIid = 0;
@@ -85,32 +71,35 @@ export class Simulation {
     this.scenario = scenario;
     const stream = (name: string): Random => new Random(seed, `${scenario.name} ${name}`);
     this.random = stream("mishaps");
-    this.#draws = stream("draws");
     this.#load = stream("load");
-    this.#lives = stream("lives");
-    const draw = this.#draws;
-    const replicas = draw.pick(scenario.replicas ?? [0]);
-    const acceptors = replicas > 0 ? replicas : draw.pick(scenario.acceptors);
-    const [proposers, learners] = [draw.pick(scenario.proposers), draw.pick(scenario.learners)];
-    const config = simConfig({ acceptors, proposers, learners, replicas }, scenario.settings);
+    const [draws, lives] = [stream("draws"), stream("lives")];
+    const company = drawCompany(scenario, draws);
     this.network = new MemoryNetwork(stream("network").next, scenario.network);
     this.observer = new Observer({
-      acceptors,
+      acceptors: company.acceptors,
       onChosen: (iid, value) => this.submissions.chosen(iid, value),
     });
-    const { trace } = options;
+    const { trace, plant } = options;
     this.cluster = new SimCluster({
-      config,
+      config: simConfig(company, scenario.settings),
       network: this.network,
       link: { rxSlots: 32, txSlots: 128, maxPayload: 600, queueFrames: 512 },
       log: trace === undefined ? createLog("quiet", "") : traceLog((text) => this.note("log", text)),
       random: stream("cores").next,
-      around: this.#surroundings(),
+      around: new Backstage(this, lives, plant, trace !== undefined),
     });
-    const { members } = this.#members(replicas, acceptors, proposers, learners);
-    const clients = draw.pick(scenario.clients);
-    for (const [kind, number] of draw.shuffled(members)) this.#add(kind, number);
-    for (let i = 0; i < clients; i++) this.addClient();
+    this.#casting = new Casting({
+      scenario,
+      company,
+      observer: this.observer,
+      draws,
+      lives,
+      nowUs: () => this.nowUs,
+      later: (us, run) => this.agenda.at(this.nowUs + us, run),
+    });
+    for (const [kind, number] of draws.shuffled(membersOf(company)))
+      this.startLater(this.#add(kind, number), draws.between(0, 100_000));
+    for (let i = 0; i < company.clients; i++) this.addClient();
   }
 
   get nowUs(): number {
@@ -199,9 +188,17 @@ export class Simulation {
   }
 
   addClient(): void {
-    const number = this.#clientsMade++;
-    const station = this.#add("client", number);
-    this.start(station);
+    this.start(this.#add("client", this.#clientsMade++));
+  }
+
+  repair({ disk }: Station): void {
+    if (disk !== undefined) disk.faults = this.#casting.goodDisk();
+  }
+
+  #add(kind: Kind, number: number): Station {
+    const station = this.#casting.station(kind, number, this.stations.length);
+    this.stations.push(station);
+    return station;
   }
 
   // ── the run ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -247,7 +244,7 @@ export class Simulation {
     for (const station of this.stations) {
       station.fuse = 0;
       station.stalledUntilUs = 0;
-      if (station.disk !== undefined) station.disk.faults = this.#goodDisk();
+      this.repair(station);
       if (station.host !== undefined)
         station.host.heldUntilUs = Math.min(station.host.heldUntilUs, this.nowUs + 1_000);
       this.startLater(station, this.random.between(0, 200_000));
@@ -299,6 +296,7 @@ export class Simulation {
   #gone(station: Station, host: Host): void {
     if (station.hasAcceptor) this.observer.ends(station.seat.id);
     if (station.disk !== undefined) station.disk.fuse = 0;
+    station.snapshots?.cut();
     this.#frames += host.link.counters().txFrames;
     this.#delivered += station.application?.delivered ?? 0;
     this.#deliveredIid = Math.max(this.#deliveredIid, station.application?.last ?? 0);
@@ -306,182 +304,4 @@ export class Simulation {
     station.host = undefined;
     station.fuse = 0;
   }
-
-  // ── stations ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #members(
-    replicas: number,
-    acceptors: number,
-    proposers: number,
-    learners: number,
-  ): { members: [Kind, number][] } {
-    const counts: [Kind, number][] =
-      replicas > 0
-        ? [["replica", replicas]]
-        : [
-            ["acceptor", acceptors],
-            ["proposer", proposers],
-            ["learner", learners],
-          ];
-    const members = counts.flatMap(([kind, count]) =>
-      Array.from({ length: count }, (_, number): [Kind, number] => [kind, number]),
-    );
-    return { members };
-  }
-
-  #goodDisk(): { leastUs: number; mostUs: number; failure: number } {
-    const { commitUs } = this.scenario;
-    return { leastUs: Math.ceil(commitUs / 3), mostUs: commitUs, failure: 0 };
-  }
-
-  #add(kind: Kind, number: number): Station {
-    const hasDisk = this.scenario.durable && (kind === "acceptor" || kind === "replica");
-    const disk = hasDisk ? new SimDisk(this.#lives) : undefined;
-    if (disk !== undefined) disk.faults = this.#goodDisk();
-    const clock = drawClock(this.#draws, this.scenario.driftPpm);
-    const station = new Station(kind, number, this.stations.length, clock, disk, (one, context) => {
-      switch (kind) {
-        case "acceptor":
-          return acceptorParts(context);
-        case "proposer":
-          return proposerParts(context);
-        case "learner":
-          return learnerParts(context, this.#application(one, true), true, true);
-        case "replica":
-          return replicaParts(context, this.#application(one, true));
-        case "client":
-          return clientParts(context, this.#clientPlan(), (client) => this.#application(one, false, client));
-      }
-    });
-    this.stations.push(station);
-    this.#byName.set(station.name, station);
-    if (kind !== "client") this.startLater(station, this.#draws.between(0, 100_000));
-    return station;
-  }
-
-  #application(station: Station, fromStart: boolean, client?: Client): SimApplication {
-    station.application = new SimApplication({
-      name: station.name,
-      observer: this.observer,
-      fromStart,
-      ...(client === undefined ? {} : { client }),
-      takes: () => this.nowUs >= station.stalledUntilUs,
-    });
-    return station.application;
-  }
-
-  #clientPlan(): Parameters<typeof clientParts>[1] {
-    const random = this.#draws;
-    this.#sessions++;
-    return {
-      firstSession: this.#sessions * SESSIONS,
-      clients: random.between(1, 3),
-      outstanding: random.between(1, 6),
-      leastSize: 0,
-      mostSize: this.scenario.mostSize,
-      values: 0,
-      proposerId: random.between(0, this.cluster.config.proposers.length - 1),
-      canTrim: true,
-    };
-  }
-
-  // ── around the hosts ──────────────────────────────────────────────────────────────────────────────────────────
-
-  #surroundings(): Surroundings {
-    return {
-      life: (seat) => this.#life(this.#byName.get(seat.name)!),
-      storage: (seat) => this.#storage(this.#byName.get(seat.name)!),
-      receiver: (seat, roles, peers) => this.#receiver(seat, roles, peers),
-      outbox: (_seat, role, outbox) => (role === Role.client ? this.#watchSubmissions(outbox) : outbox),
-      turned: (host) => this.#turned(this.#byName.get(host.name)!, host),
-      threw: (host, error) => this.#threw(this.#byName.get(host.name)!, error),
-      givesWay: (host, message) => {
-        this.note(host.name, `gives way: ${message}`);
-        this.#byName.get(host.name)!.givesWay = true;
-      },
-    };
-  }
-
-  #life(station: Station): number {
-    const life = this.#lives.life();
-    if (this.#options.plant?.keepsLife !== true || station.kind !== "proposer") return life;
-    station.firstLife ??= life;
-    return station.firstLife;
-  }
-
-  #storage(station: Station): Storage {
-    station.storage = station.disk === undefined ? undefined : new SimStorage(station.disk);
-    const plain = station.storage ?? new MemoryStorage();
-    if (!station.hasAcceptor) return plain;
-    const storage = this.#options.plant?.storage?.(plain) ?? plain;
-    const aid = station.seat.id;
-    return new WatchedStorage(storage, this.observer.journal(aid), () => this.observer.commits(aid));
-  }
-
-  #receiver(seat: Seat, roles: Roles, peers: Peers): Receiver {
-    const receiver = this.#options.plant?.receiver?.(roles) ?? roles;
-    if (this.#options.trace === undefined) return receiver;
-    const where = (peer: number): string => (peer < 0 ? "itself" : this.#nameOf(peers, peer));
-    return traceReceiver(
-      receiver,
-      traceLog((text) => this.note(seat.name, text)),
-      where,
-    );
-  }
-
-  /** Who has the address of a peer. */
-  #nameOf(peers: Peers, peer: number): string {
-    const at = peer * ADDRESS_WORDS;
-    const found = this.stations.find(
-      ({ seat: { address } }) => address[0] === peers.addresses[at] && address[1] === peers.addresses[at + 1],
-    );
-    return found?.name ?? "somebody";
-  }
-
-  #watchSubmissions<T extends Outbox>(outbox: T): T {
-    const { submissions } = this;
-    return new Proxy(outbox, {
-      get(target, key) {
-        const member: unknown = Reflect.get(target, key, target);
-        if (typeof member !== "function") return member;
-        if (key !== "clientValue") return member.bind(target);
-        return (...args: Parameters<Outbox["clientValue"]>) => {
-          submissions.sent(args[1], args[2], args[3]);
-          target.clientValue(...args);
-        };
-      },
-    });
-  }
-
-  #turned(station: Station, host: Host): number {
-    const { storage } = station;
-    const heldUs = storage?.busyUs ?? 0;
-    if (storage !== undefined) storage.busyUs = 0;
-    if (station.givesWay) {
-      this.crash(station);
-      this.startLater(station, this.random.between(100_000, 1_000_000));
-    } else if (station.fuse > 0 && --station.fuse === 0) this.#dieInTurn(station, host);
-    return heldUs;
-  }
-
-  /** When some of the turn's frames have left. */
-  #dieInTurn(station: Station, host: Host): void {
-    this.crash(station, this.random.between(0, host.ntx));
-    this.startLater(station, this.random.between(1_000, 1_000_000));
-  }
-
-  #threw(station: Station, error: unknown): void {
-    if (!(error instanceof DiskFailure)) throw asViolation(station, error);
-    this.note(station.name, error.message);
-    if (station.disk !== undefined) station.disk.faults = this.#goodDisk();
-    this.crash(station);
-    this.startLater(station, this.random.between(10_000, 1_000_000));
-  }
-}
-
-/** What no process may do whatever happens around it: end with an error. */
-function asViolation(station: Station, error: unknown): Violation {
-  if (error instanceof Violation) return error;
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return new Violation("invariant", `${station.name}: ${text}`);
 }

@@ -10,6 +10,7 @@ import type { SimApplication } from "./deliveries.ts";
 import type { SimDisk, SimStorage } from "./disk.ts";
 import { macOf } from "./parts.ts";
 import type { Random } from "./random.ts";
+import type { SnapshotDisk } from "./snapshot_disk.ts";
 
 export type Kind = "acceptor" | "proposer" | "learner" | "replica" | "client";
 
@@ -30,6 +31,8 @@ export class Station {
   readonly seat: Seat;
   /** Of one with an acceptor that keeps something. */
   readonly disk: SimDisk | undefined;
+  /** Of one whose learner keeps its snapshots over a restart. */
+  snapshots: SnapshotDisk | undefined;
   /** The present process's view of the disk. */
   storage: SimStorage | undefined;
   /** The process, while one runs. */

@@ -1,0 +1,149 @@
+/**
+ * What the hosts of a simulation stand on: their storages, watched by the observer; what is between wire and cores (traces,
+ * planted bugs); and what becomes of a host when its turn is over, or throws.
+ */
+import { ADDRESS_WORDS } from "../net/link.ts";
+import type { Peers } from "../net/peers.ts";
+import type { Roles } from "../node/roles.ts";
+import { traceReceiver } from "../node/trace.ts";
+import type { Outbox } from "../protocol/outbox.ts";
+import type { Receiver } from "../protocol/receiver.ts";
+import { Role } from "../protocol/types.ts";
+import { MemoryStorage } from "../storage/memory.ts";
+import type { Storage } from "../storage/storage.ts";
+import type { Host, Seat, Surroundings } from "./cluster.ts";
+import type { Submissions } from "./deliveries.ts";
+import { DiskFailure, SimStorage } from "./disk.ts";
+import type { Observer } from "./observer.ts";
+import type { Plant } from "./plants.ts";
+import type { Random } from "./random.ts";
+import type { Station } from "./station.ts";
+import { traceLog } from "./trace.ts";
+import { Violation } from "./violation.ts";
+import { WatchedStorage } from "./watched_storage.ts";
+
+/** What of a simulation its hosts touch. */
+export interface Stage {
+  readonly stations: readonly Station[];
+  readonly observer: Observer;
+  readonly submissions: Submissions;
+  readonly random: Random;
+  note(who: string, text: string): void;
+  crash(station: Station, frames?: number): void;
+  startLater(station: Station, us: number): void;
+  /** The disk has failed; another one takes its place when the host is back. */
+  repair(station: Station): void;
+}
+
+export class Backstage implements Surroundings {
+  readonly #stage: Stage;
+  readonly #lives: Random;
+  readonly #plant: Plant | undefined;
+  readonly #isTraced: boolean;
+
+  constructor(stage: Stage, lives: Random, plant: Plant | undefined, isTraced: boolean) {
+    this.#stage = stage;
+    this.#lives = lives;
+    this.#plant = plant;
+    this.#isTraced = isTraced;
+  }
+
+  life(seat: Seat): number {
+    const life = this.#lives.life();
+    const station = this.#stationOf(seat);
+    if (this.#plant?.keepsLife !== true || station.kind !== "proposer") return life;
+    station.firstLife ??= life;
+    return station.firstLife;
+  }
+
+  storage(seat: Seat): Storage {
+    const station = this.#stationOf(seat);
+    station.storage = station.disk === undefined ? undefined : new SimStorage(station.disk);
+    const plain = station.storage ?? new MemoryStorage();
+    if (!station.hasAcceptor) return plain;
+    const { observer } = this.#stage;
+    const aid = seat.id;
+    const storage = this.#plant?.storage?.(plain) ?? plain;
+    return new WatchedStorage(storage, observer.journal(aid), () => observer.commits(aid));
+  }
+
+  receiver(seat: Seat, roles: Roles, peers: Peers): Receiver {
+    const receiver = this.#plant?.receiver?.(roles) ?? roles;
+    if (!this.#isTraced) return receiver;
+    const where = (peer: number): string => (peer < 0 ? "itself" : this.#nameOf(peers, peer));
+    return traceReceiver(
+      receiver,
+      traceLog((text) => this.#stage.note(seat.name, text)),
+      where,
+    );
+  }
+
+  /** What clients submit is written down. */
+  outbox<T extends Outbox>(_seat: Seat, role: number, outbox: T): T {
+    if (role !== Role.client) return outbox;
+    const { submissions } = this.#stage;
+    return new Proxy(outbox, {
+      get(target, key) {
+        const member: unknown = Reflect.get(target, key, target);
+        if (typeof member !== "function") return member;
+        if (key !== "clientValue") return member.bind(target);
+        return (...args: Parameters<Outbox["clientValue"]>) => {
+          submissions.sent(args[1], args[2], args[3]);
+          target.clientValue(...args);
+        };
+      },
+    });
+  }
+
+  turned(host: Host): number {
+    const station = this.#stationOf(host.seat);
+    const { random } = this.#stage;
+    const { storage } = station;
+    const heldUs = storage?.busyUs ?? 0;
+    if (storage !== undefined) storage.busyUs = 0;
+    if (station.givesWay) {
+      this.#stage.crash(station);
+      this.#stage.startLater(station, random.between(100_000, 1_000_000));
+    } else if (station.fuse > 0 && --station.fuse === 0) {
+      // Some of the turn's frames have left.
+      this.#stage.crash(station, random.between(0, host.ntx));
+      this.#stage.startLater(station, random.between(1_000, 1_000_000));
+    }
+    return heldUs;
+  }
+
+  threw(host: Host, error: unknown): void {
+    const station = this.#stationOf(host.seat);
+    if (!(error instanceof DiskFailure)) throw asViolation(station, error);
+    this.#stage.note(station.name, error.message);
+    this.#stage.repair(station);
+    this.#stage.crash(station);
+    this.#stage.startLater(station, this.#stage.random.between(10_000, 1_000_000));
+  }
+
+  givesWay(host: Host, message: string): void {
+    this.#stage.note(host.name, `gives way: ${message}`);
+    this.#stationOf(host.seat).givesWay = true;
+  }
+
+  #stationOf(seat: Seat): Station {
+    return this.#stage.stations[seat.place!]!;
+  }
+
+  /** Who has the address of a peer. */
+  #nameOf(peers: Peers, peer: number): string {
+    const at = peer * ADDRESS_WORDS;
+    const [low, high] = [peers.addresses[at], peers.addresses[at + 1]];
+    const found = this.#stage.stations.find(
+      ({ seat }) => seat.address[0] === low && seat.address[1] === high,
+    );
+    return found?.name ?? "somebody";
+  }
+}
+
+/** What no process may do whatever happens around it: end with an error. */
+export function asViolation(station: Station, error: unknown): Violation {
+  if (error instanceof Violation) return error;
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return new Violation("invariant", `${station.name}: ${text}`);
+}

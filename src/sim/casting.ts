@@ -1,0 +1,146 @@
+/**
+ * Who takes part in a simulation, drawn from its scenario: how many of each, their clocks and disks, and what their processes
+ * are made of.
+ */
+import type { CoreContext } from "../node/process.ts";
+import type { Client } from "../protocol/client.ts";
+import type { Parts } from "./cluster.ts";
+import { SimApplication } from "./deliveries.ts";
+import { type DiskFaults, SimDisk } from "./disk.ts";
+import type { Observer } from "./observer.ts";
+import {
+  acceptorParts,
+  type ClientPlan,
+  type Consumer,
+  clientParts,
+  learnerParts,
+  proposerParts,
+  replicaParts,
+} from "./parts.ts";
+import type { Random } from "./random.ts";
+import type { Scenario } from "./scenario.ts";
+import { SimSnapshotPlace, SnapshotDisk } from "./snapshot_disk.ts";
+import { drawClock, type Kind, Station } from "./station.ts";
+
+/** A first session number has room for a client's sessions. */
+const SESSIONS = 2 ** 20;
+
+export interface Company {
+  readonly acceptors: number;
+  readonly proposers: number;
+  readonly learners: number;
+  readonly replicas: number;
+  readonly clients: number;
+}
+
+export function drawCompany(scenario: Scenario, random: Random): Company {
+  const replicas = random.pick(scenario.replicas ?? [0]);
+  const acceptors = replicas > 0 ? replicas : random.pick(scenario.acceptors);
+  const [proposers, learners] = [random.pick(scenario.proposers), random.pick(scenario.learners)];
+  return { acceptors, proposers, learners, replicas, clients: random.pick(scenario.clients) };
+}
+
+/** The members of the configuration, by kind and id. */
+export function membersOf(company: Company): [Kind, number][] {
+  const { acceptors, proposers, learners, replicas } = company;
+  const counts: [Kind, number][] =
+    replicas > 0
+      ? [["replica", replicas]]
+      : [
+          ["acceptor", acceptors],
+          ["proposer", proposers],
+          ["learner", learners],
+        ];
+  return counts.flatMap(([kind, count]) =>
+    Array.from({ length: count }, (_, number): [Kind, number] => [kind, number]),
+  );
+}
+
+export interface CastingOptions {
+  readonly scenario: Scenario;
+  readonly company: Company;
+  readonly observer: Observer;
+  /** Of what there is, and of what happens to it. */
+  readonly draws: Random;
+  readonly lives: Random;
+  readonly nowUs: () => number;
+  readonly later: (us: number, run: () => void) => void;
+}
+
+export class Casting {
+  readonly #options: CastingOptions;
+  #sessions = 0;
+
+  constructor(options: CastingOptions) {
+    this.#options = options;
+  }
+
+  goodDisk(): DiskFaults {
+    const { commitUs } = this.#options.scenario;
+    return { leastUs: Math.ceil(commitUs / 3), mostUs: commitUs, failure: 0 };
+  }
+
+  /** `place`: its number in the network. */
+  station(kind: Kind, number: number, place: number): Station {
+    const { scenario, draws, lives, later } = this.#options;
+    const hasDisk = scenario.durable && (kind === "acceptor" || kind === "replica");
+    const disk = hasDisk ? new SimDisk(lives) : undefined;
+    if (disk !== undefined) disk.faults = this.goodDisk();
+    const clock = drawClock(draws, scenario.driftPpm);
+    const station = new Station(kind, number, place, clock, disk, (one, context) =>
+      this.#build(one, context),
+    );
+    if (kind !== "acceptor" && kind !== "client") station.snapshots = new SnapshotDisk(lives, later);
+    return station;
+  }
+
+  #build(station: Station, context: CoreContext): Parts {
+    const { snapshots } = station;
+    const place = snapshots === undefined ? undefined : new SimSnapshotPlace(snapshots);
+    const consumer = (): Consumer => {
+      const application = this.#application(station, true);
+      return Object.assign(application, { state: application, place });
+    };
+    switch (station.kind) {
+      case "acceptor":
+        return acceptorParts(context);
+      case "proposer":
+        return proposerParts(context, place);
+      case "learner":
+        return learnerParts(context, consumer(), true, true);
+      case "replica":
+        return replicaParts(context, consumer());
+      case "client":
+        return clientParts(context, this.#clientPlan(), (client) =>
+          this.#application(station, false, client),
+        );
+    }
+  }
+
+  #application(station: Station, fromStart: boolean, client?: Client): SimApplication {
+    const { observer, nowUs } = this.#options;
+    station.application = new SimApplication({
+      name: station.name,
+      observer,
+      fromStart,
+      ...(client === undefined ? {} : { client }),
+      takes: () => nowUs() >= station.stalledUntilUs,
+    });
+    return station.application;
+  }
+
+  #clientPlan(): ClientPlan {
+    const { draws, scenario, company } = this.#options;
+    this.#sessions++;
+    return {
+      firstSession: this.#sessions * SESSIONS,
+      clients: draws.between(1, 3),
+      outstanding: draws.between(1, 6),
+      leastSize: 0,
+      mostSize: scenario.mostSize,
+      values: 0,
+      proposerId: draws.between(0, (company.replicas > 0 ? company.replicas : company.proposers) - 1),
+      canTrim: true,
+    };
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Where a simulated process keeps its snapshots. Writing takes a while, beside the turns; who dies meanwhile has the old one or
+ * the new one, whole.
+ */
+import type { Encoded } from "../delivery/snapshot.ts";
+import { decodeSnapshot, encodedOf } from "../delivery/snapshot.ts";
+import type { Loaded, SnapshotPlace } from "../delivery/snapshot_file.ts";
+import { CliError } from "../error.ts";
+import type { Random } from "./random.ts";
+
+const LEAST_US = 1_000;
+const MOST_US = 60_000;
+
+export class SnapshotDisk {
+  readonly #random: Random;
+  readonly #later: (us: number, run: () => void) => void;
+  #bytes: Uint8Array | undefined;
+  /** Being written. */
+  #draft: Uint8Array | undefined;
+
+  constructor(random: Random, later: (us: number, run: () => void) => void) {
+    this.#random = random;
+    this.#later = later;
+  }
+
+  get bytes(): Uint8Array | undefined {
+    return this.#bytes;
+  }
+
+  write(bytes: Uint8Array, done: () => void): void {
+    const draft = bytes.slice();
+    this.#draft = draft;
+    this.#later(this.#random.between(LEAST_US, MOST_US), () => {
+      // Unless its process has died.
+      if (this.#draft !== draft) return;
+      this.#draft = undefined;
+      this.#bytes = draft;
+      done();
+    });
+  }
+
+  /** The process is gone. */
+  cut(): void {
+    if (this.#draft !== undefined && this.#random.happens(0.5)) this.#bytes = this.#draft;
+    this.#draft = undefined;
+  }
+}
+
+/** One process's view of it. */
+export class SimSnapshotPlace implements SnapshotPlace {
+  readonly path = "its snapshot";
+  written = 0;
+  readonly #disk: SnapshotDisk;
+  #isWriting = false;
+
+  constructor(disk: SnapshotDisk) {
+    this.#disk = disk;
+  }
+
+  load(clusterId: number, kind: number): Loaded | undefined {
+    const { bytes } = this.#disk;
+    if (bytes === undefined) return undefined;
+    const snapshot = decodeSnapshot(bytes, clusterId);
+    if (typeof snapshot === "string") throw this.refusal(snapshot);
+    if (snapshot.kind !== kind) throw this.refusal("it is of another application");
+    this.written = snapshot.iid;
+    return { snapshot, encoded: encodedOf(snapshot, bytes) };
+  }
+
+  refusal(why: string): CliError {
+    return new CliError(`${this.path} cannot be used: ${why}`, {});
+  }
+
+  write(snapshot: Encoded): boolean {
+    if (this.#isWriting) return false;
+    this.#isWriting = true;
+    const { iid } = snapshot;
+    this.#disk.write(snapshot.bytes, () => {
+      this.#isWriting = false;
+      this.written = iid;
+    });
+    return true;
+  }
+}
