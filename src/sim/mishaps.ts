@@ -3,6 +3,7 @@
  * hits what chance picks, and passes.
  */
 import type { Faults } from "../net/memory.ts";
+import { quorumOf } from "../protocol/quorum.ts";
 import { type Mishap, STORM } from "./scenario.ts";
 import type { Simulation } from "./simulation.ts";
 import type { Station } from "./station.ts";
@@ -25,14 +26,14 @@ export function startMishaps(simulation: Simulation): void {
 
 const ACTS: Readonly<Record<Mishap, Act>> = {
   crash: (simulation) => {
-    const station = pick(simulation, (one) => one.kind !== "client");
+    const station = pick(simulation, (one) => one.kind !== "client" && mayDie(simulation, one));
     if (station === undefined) return;
     simulation.crash(station);
     simulation.startLater(station, downUs(simulation));
   },
 
   crashInTurn: (simulation) => {
-    const station = pick(simulation, (one) => one.hasAcceptor);
+    const station = pick(simulation, (one) => one.hasAcceptor && mayDie(simulation, one));
     if (station === undefined) return;
     if (station.disk !== undefined && simulation.random.happens(0.6))
       station.disk.fuse = simulation.random.between(1, 20);
@@ -40,7 +41,8 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
   },
 
   crashLeader: (simulation) => {
-    const station = pick(simulation, ({ host }) => host?.cores.proposer?.stage === "leading");
+    const leads = ({ host }: Station): boolean => host?.cores.proposer?.stage === "leading";
+    const station = pick(simulation, (one) => leads(one) && mayDie(simulation, one));
     if (station === undefined) return;
     simulation.crash(station);
     simulation.startLater(station, downUs(simulation));
@@ -49,23 +51,24 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
   powerCut: (simulation) => {
     simulation.note("power", "is cut");
     for (const station of running(simulation)) {
-      if (station.kind === "client") continue;
+      if (station.kind === "client" || station.isForgetful) continue;
       simulation.crash(station);
       simulation.startLater(station, simulation.random.between(10_000, 500_000));
     }
   },
 
   amnesia: (simulation) => {
-    const station = pick(simulation, (one) => one.hasAcceptor);
-    if (station === undefined || !mayForget(simulation)) return;
+    const station = pick(simulation, (one) => one.hasAcceptor && mayForget(simulation, one));
+    if (station === undefined) return;
     simulation.crash(station);
     simulation.note(station.name, "forgets everything");
     station.disk?.lose();
+    station.hasForgotten = true;
     simulation.startLater(station, downUs(simulation));
   },
 
   restart: (simulation) => {
-    const station = pick(simulation, (one) => one.kind !== "client");
+    const station = pick(simulation, (one) => one.kind !== "client" && mayDie(simulation, one));
     if (station === undefined) return;
     simulation.stop(station);
     simulation.startLater(station, simulation.random.between(1_000, 500_000));
@@ -181,9 +184,19 @@ function downUs({ random }: Simulation): number {
   return random.happens(0.7) ? random.between(1_000, 200_000) : random.between(200_000, 3_000_000);
 }
 
-/** Only a minority of acceptors may forget until they have recovered. */
-function mayForget(_simulation: Simulation): boolean {
-  return true;
+/** Only a minority of acceptors may have forgotten at once, until they vote again. */
+function mayForget(simulation: Simulation, station: Station): boolean {
+  const acceptors = simulation.stations.filter(({ hasAcceptor }) => hasAcceptor);
+  let forgetting = 0;
+  for (const one of acceptors) {
+    if (one.host?.cores.acceptor?.isVoting === true && one.fuse === 0) one.hasForgotten = false;
+    if (one === station || one.hasForgotten || (one.isForgetful && one.fuse > 0)) forgetting++;
+  }
+  return forgetting < quorumOf(acceptors.length);
+}
+
+function mayDie(simulation: Simulation, station: Station): boolean {
+  return !station.isForgetful || mayForget(simulation, station);
 }
 
 function cutBothWays({ network }: Simulation, some: readonly Station[], others: readonly Station[]): void {

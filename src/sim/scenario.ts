@@ -130,6 +130,21 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     ...CALM,
+    name: "amnesia",
+    summary: "a minority of acceptors loses its disks, again and again",
+    network: { ...LAN, loss: 0.02 },
+    mishaps: { amnesia: 1_200, crash: 2_500, crashLeader: 4_000, isolate: 4_000 },
+  },
+  {
+    ...CALM,
+    name: "memory",
+    summary: "acceptors keep nothing, and a minority of them dies, again and again",
+    durable: false,
+    network: { ...LAN, loss: 0.02, stale: 0.001, staleUs: 1_000_000 },
+    mishaps: { crash: 1_000, crashInTurn: 2_000, oneWay: 4_000, isolate: 4_000, pause: 3_000 },
+  },
+  {
+    ...CALM,
     name: "pauses",
     summary: "hosts stand still, clocks drift, applications stall",
     mishaps: { pause: 800, stall: 2_000, spike: 3_000 },

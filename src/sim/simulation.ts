@@ -295,6 +295,7 @@ export class Simulation implements Stage {
 
   #gone(station: Station, host: Host): void {
     if (station.hasAcceptor) this.observer.ends(station.seat.id);
+    if (station.isForgetful) station.hasForgotten = true;
     if (station.disk !== undefined) station.disk.fuse = 0;
     station.snapshots?.cut();
     this.#frames += host.link.counters().txFrames;

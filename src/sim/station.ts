@@ -43,6 +43,8 @@ export class Station {
   firstLife: number | undefined;
   /** It ended for good. */
   isRetired = false;
+  /** Its acceptor has lost all it had, and does not vote again yet. */
+  hasForgotten = false;
   /** After so many turns it dies in one; 0: it does not. */
   fuse = 0;
   /** Another process has its place: it ends with this turn. */
@@ -76,6 +78,11 @@ export class Station {
 
   get name(): string {
     return this.seat.name;
+  }
+
+  /** Who dies here forgets. */
+  get isForgetful(): boolean {
+    return this.hasAcceptor && this.disk === undefined;
   }
 
   /** Whether an acceptor lives here; its id is the station's. */
