@@ -49,6 +49,12 @@ const deliveryArgs = {
   },
 } as const satisfies ArgsDef;
 
+const freshArg = {
+  type: "boolean",
+  description:
+    "vote at once instead of asking the others first: only where none of them has ever voted, or all is lost anyway; if this acceptor voted before, what it promised is forgotten, and two values may be chosen",
+} as const;
+
 export const acceptorCommand = defineKpaxosCommand({
   meta: {
     name: "acceptor",
@@ -57,13 +63,13 @@ export const acceptorCommand = defineKpaxosCommand({
       { command: "kpaxos run acceptor --id 0 -f paxos.conf", what: "acceptor 0 of this configuration" },
     ],
   },
-  args: { id: idArg("acceptor"), ...roleArgs },
+  args: { id: idArg("acceptor"), fresh: freshArg, ...roleArgs },
   run: async ({ args }) => {
     const { config, log } = start(args, `acceptor ${args.id}`);
     const member = memberOf(config.acceptors, args.id, "acceptor", config);
     const role = Role.acceptor;
     return await runProcess({ config, log, id: args.id, member, listens: role, owns: role }, (context) => {
-      const { acceptor, watch } = buildAcceptor(context);
+      const { acceptor, watch } = buildAcceptor(context, args.fresh);
       return {
         cores: { acceptor },
         extras: [watch],
@@ -145,13 +151,13 @@ export const replicaCommand = defineKpaxosCommand({
     ],
     notes: ["A replica always learns the log from its beginning (or from where it was trimmed)."],
   },
-  args: { id: idArg("replica"), ...deliveryArgs, ...roleArgs },
+  args: { id: idArg("replica"), fresh: freshArg, ...deliveryArgs, ...roleArgs },
   run: async ({ args }) => {
     const { config, log } = start(args, `replica ${args.id}`);
     const member = memberOf(config.replicas, args.id, "replica", config);
     const roles = Role.acceptor | Role.proposer | Role.learner;
     return await runProcess({ config, log, id: args.id, member, listens: roles, owns: roles }, (context) => {
-      const { acceptor, watch } = buildAcceptor(context);
+      const { acceptor, watch } = buildAcceptor(context, args.fresh);
       const host = buildHost(context, args);
       const { learner, extras } = hostLearner(context, args, host, "replica", true);
       const { proposer } = buildProposer(context, learner);

@@ -43,7 +43,9 @@ export function restoreAcceptor(
     });
   }
   if (storage.forgets) {
-    log.warn("this acceptor keeps everything in memory: after a restart it has forgotten its promises");
+    const text = "this acceptor keeps everything in memory: after a restart it has forgotten its promises";
+    if (settings.wire === "native") log.info(`${text}, and asks a majority of the others for what they hold`);
+    else log.warn(text);
   } else if (kept) {
     const { trimIid, highestIid } = acceptor.log;
     log.info(

@@ -1,12 +1,12 @@
 /**
- * Watches an acceptor: says how it has come to vote, and what its window holds; from half full on, who keeps it from being
- * trimmed, and how to go on.
+ * Watches an acceptor: says how it has come to vote, or why it does not, and what its window holds; from half full on, who
+ * keeps it from being trimmed, and how to go on.
  */
 import { formatAddress } from "../net/address.ts";
 import { ADDRESS_WORDS } from "../net/link.ts";
 import type { Acceptor } from "../protocol/acceptor.ts";
-import type { Voice } from "../protocol/birth.ts";
 import type { TrimRule } from "../protocol/trim_rule.ts";
+import { silenceText, voiceText } from "./acceptor_voice.ts";
 import type { CoreContext } from "./process.ts";
 import type { Extra } from "./roles.ts";
 
@@ -15,13 +15,8 @@ const AGAIN_MS = 10_000;
 const HALF = 0.5;
 /** Between two lines that say what is held. */
 const HOLDS_US = 60_000_000;
-
-const VOICES: Readonly<Record<Voice, string>> = {
-  kept: "goes on with what it has kept",
-  born: "born with the cluster",
-  alone: "told to begin without asking the others",
-  recovered: "has recovered what the others hold",
-};
+/** A cluster that is being started needs a moment. */
+const SILENCE_US = 2_000_000;
 
 export class AcceptorWatch implements Extra {
   readonly #context: CoreContext;
@@ -31,7 +26,9 @@ export class AcceptorWatch implements Extra {
   #refused = 0;
   #heldDueUs = 0;
   #heldIid = 0;
-  #voice: Voice | null = null;
+  #trimsRefused = 0;
+  #firstUs = 0;
+  #toldVoice = false;
 
   /** `rule`: who has reported what; null in the Kernel_Paxos wire, where whoever trims simply says so. */
   constructor(context: CoreContext, acceptor: Acceptor, rule: TrimRule | null) {
@@ -43,6 +40,8 @@ export class AcceptorWatch implements Extra {
   tick(nowUs: number): void {
     if (nowUs < this.#dueUs) return;
     this.#dueUs = nowUs + LOOK_US;
+    this.#lookAtVoice(nowUs);
+    this.#lookAtRefusals();
     const { log, counters } = this.#acceptor;
     const refused = counters.refusedFull - this.#refused;
     this.#refused = counters.refusedFull;
@@ -72,16 +71,38 @@ export class AcceptorWatch implements Extra {
 
   /** Says how it has come to vote, at once. */
   pump(): boolean {
-    const birth = this.#acceptor.fellows?.birth;
-    const voice = birth?.voice ?? null;
-    if (birth === undefined || voice === null || voice === this.#voice) return false;
-    this.#voice = voice;
-    this.#context.log.info(`votes: ${VOICES[voice]}, at generation ${birth.generation}`);
+    if (this.#toldVoice || !this.#acceptor.isVoting) return false;
+    this.#toldVoice = true;
+    const told = voiceText(this.#acceptor);
+    if (told?.warns === true) this.#context.log.warn(told.text);
+    else if (told !== undefined) this.#context.log.info(told.text);
     return false;
   }
 
   nextTickUs(): number {
     return this.#dueUs;
+  }
+
+  #lookAtVoice(nowUs: number): void {
+    if (this.#firstUs === 0) this.#firstUs = nowUs;
+    const { fellows, isVoting } = this.#acceptor;
+    if (fellows === null || isVoting || nowUs - this.#firstUs < SILENCE_US) return;
+    const { config, log } = this.#context;
+    log.once("voice", "warn", () => silenceText(fellows, config.acceptors.length), AGAIN_MS);
+  }
+
+  #lookAtRefusals(): void {
+    const { trimsRefused, leasesTooLong } = this.#acceptor.counters;
+    const { log } = this.#context;
+    if (trimsRefused > this.#trimsRefused) {
+      this.#trimsRefused = trimsRefused;
+      const text = `${trimsRefused} trims were refused: of learners that never said hi, or beyond what this acceptor has heard of`;
+      log.once("trims", "info", text, AGAIN_MS);
+    }
+    if (leasesTooLong > 0) {
+      const text = "the leader asks for longer leases than `lease` says here: it must be the same everywhere";
+      log.once("leases", "warn", text, AGAIN_MS);
+    }
   }
 
   #cause(nowUs: number): string {
@@ -93,6 +114,9 @@ export class AcceptorWatch implements Extra {
     const { peers } = this.#context;
     const kind = this.#context.config.link;
     const where = formatAddress(kind, peers.addresses, slowest * ADDRESS_WORDS);
-    return `the learner at ${where} (id ${peers.id[slowest]}) has acknowledged instance ${rule.reported(slowest)} only`;
+    const { count, strong } = rule.counted(nowUs);
+    const whose = strong ? "learner" : "learner without applications";
+    const of = count > 1 ? `, the last of ${count} that count (trim-rule ${rule.policy})` : "";
+    return `the ${whose} at ${where} (id ${peers.id[slowest]}) has acknowledged instance ${rule.reported(slowest)} only${of}`;
   }
 }

@@ -102,8 +102,8 @@ export class Birth {
     standing.set(options.aid, 0, options.life);
   }
 
-  get isVoting(): boolean {
-    return this.voice !== null;
+  get aid(): number {
+    return this.#options.aid;
   }
 
   /** What it says it is. */

@@ -68,10 +68,12 @@ export class RollCall {
     return standing !== 0 && (standing !== Standing.fresh || this.incarnations[aid] === life);
   }
 
-  /** How many others said that they are this. */
-  count(standing: Standing): number {
+  /** How many others said that they are this; 0: have not answered. */
+  count(standing: Standing | 0): number {
     let count = 0;
-    for (let aid = 0; aid < this.answers.length; aid++) if (this.answers[aid] === standing) count++;
+    for (let aid = 0; aid < this.answers.length; aid++) {
+      if (aid !== this.#aid && this.answers[aid] === standing) count++;
+    }
     return count;
   }
 

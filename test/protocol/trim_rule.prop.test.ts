@@ -1,0 +1,92 @@
+/**
+ * Which trims an acceptor of the native wire believes, against a plain model of the rule.
+ */
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { REPORTING_LEARNERS_LIMIT, type TrimPolicy, TrimRule } from "../../src/protocol/trim_rule.ts";
+import type { Peer } from "../../src/protocol/types.ts";
+
+const SECOND_US = 1_000_000;
+const peer = (id: number): Peer => id as Peer;
+
+interface Report {
+  readonly iid: number;
+  readonly strong: boolean;
+  readonly heardUs: number;
+}
+
+/** The rule as it is written down: the highest instance that enough of those that count have reported. */
+function allowed(reports: readonly Report[], policy: TrimPolicy, nowUs: number, timeoutUs: number): number {
+  const heard = reports.filter(({ heardUs }) => nowUs - heardUs <= timeoutUs);
+  const counted = heard.some(({ strong }) => strong) ? heard.filter(({ strong }) => strong) : heard;
+  const needed = policy === "all" ? counted.length : Math.floor(counted.length / 2) + 1;
+  const enough = (iid: number) => counted.filter((one) => one.iid >= iid).length >= needed;
+  return Math.max(0, ...counted.map(({ iid }) => iid).filter(enough));
+}
+
+describe("the trim rule", () => {
+  test.each(["quorum", "all"] as const)(
+    "%s: like the model, whoever reports, leaves or falls silent",
+    (policy) => {
+      const op = fc.record({
+        id: fc.nat(5),
+        iid: fc.nat(100),
+        strong: fc.boolean(),
+        afterMs: fc.oneof(fc.nat(300), fc.nat(3000)),
+        leaves: fc.nat(9).map((n) => n === 0),
+      });
+      fc.assert(
+        fc.property(fc.array(op, { maxLength: 60, size: "max" }), (ops) => {
+          const rule = new TrimRule(2000, policy);
+          const model = new Map<number, Report>();
+          let nowUs = 5 * SECOND_US;
+          // The first second is for hearing everybody.
+          rule.report(peer(9), 0, false, nowUs);
+          rule.forget(peer(9));
+          nowUs += SECOND_US;
+          for (const { id, iid, strong, afterMs, leaves } of ops) {
+            nowUs += afterMs * 1000;
+            if (leaves) {
+              rule.forget(peer(id));
+              model.delete(id);
+              continue;
+            }
+            model.set(id, { iid, strong, heardUs: nowUs });
+            const reports = [...model.values()];
+            expect(rule.report(peer(id), iid, strong, nowUs)).toBe(
+              allowed(reports, policy, nowUs, 2 * SECOND_US),
+            );
+            const heard = reports.filter(({ heardUs }) => nowUs - heardUs <= 2 * SECOND_US);
+            const isStrong = heard.some((one) => one.strong);
+            const counted = heard.filter((one) => one.strong || !isStrong);
+            expect(rule.counted(nowUs)).toEqual({ count: counted.length, strong: isStrong });
+            expect(model.get(rule.slowest(nowUs))!.iid).toBe(Math.min(...counted.map((one) => one.iid)));
+          }
+        }),
+        { numRuns: 300 },
+      );
+    },
+  );
+
+  test("an acceptor that has just begun believes nobody for a second", () => {
+    const rule = new TrimRule(10_000, "quorum");
+    expect(rule.report(peer(1), 7, true, SECOND_US)).toBe(0);
+    expect(rule.report(peer(2), 3, true, 2 * SECOND_US - 1)).toBe(0);
+    expect(rule.report(peer(1), 8, true, 2 * SECOND_US)).toBe(3);
+  });
+
+  test("with nobody heard nobody is the slowest", () => {
+    const rule = new TrimRule(1000, "all");
+    expect(rule.slowest(SECOND_US)).toBe(-1 as Peer);
+    rule.report(peer(1), 7, true, SECOND_US);
+    expect(rule.slowest(3 * SECOND_US)).toBe(-1 as Peer);
+    expect(rule.counted(3 * SECOND_US).count).toBe(0);
+  });
+
+  test("one more than there is place for: nothing is trimmed on its account", () => {
+    const rule = new TrimRule(10_000, "quorum");
+    for (let id = 0; id < REPORTING_LEARNERS_LIMIT; id++) rule.report(peer(id), 5, true, SECOND_US);
+    expect(rule.report(peer(REPORTING_LEARNERS_LIMIT), 5, true, 3 * SECOND_US)).toBe(0);
+    expect(rule.report(peer(0), 5, true, 3 * SECOND_US)).toBe(5);
+  });
+});
