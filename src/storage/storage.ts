@@ -16,8 +16,9 @@ export interface Storage extends Journal {
   /** True when nothing survives a restart. */
   readonly forgets: boolean;
   /**
-   * Tells what was kept: trim point, standing, promise, then the records in the order of their instances. False: nothing was
-   * kept, and the acceptor starts empty.
+   * Tells what was kept: trim point, standing, promise, then the promises for single instances and the records, both in the
+   * order of their instances. To be called once, before anything is journalled. False: nothing was kept, and the acceptor
+   * starts empty.
    */
   replay(into: Journal): boolean;
   close(): void;
