@@ -1,0 +1,138 @@
+/**
+ * What a state machine is applied by: takes the values of the log in order, and tells whoever submitted one here its result.
+ *
+ * Invariants: every value is applied once, in log order; a command's promise is settled once.
+ */
+import { assert } from "../protocol/assert.ts";
+import type { ValueConsumer } from "../protocol/session_filter.ts";
+import { Envelope, seal } from "./envelope.ts";
+import { OutcomeUnknownError, type StateMachine } from "./state_machine.ts";
+
+/** Commands whose result is waited for; more are refused. */
+export const PENDING_LIMIT = 65_536;
+
+interface Pending {
+  readonly deadlineMs: number;
+  readonly resolve: (result: Uint8Array) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export interface MachineHostOptions {
+  readonly machine: StateMachine;
+  /** Tells this replica's commands from others': random, and new at each start. */
+  readonly tag: number;
+  readonly timeoutMs: number;
+  /** Milliseconds on a clock that does not jump. */
+  readonly nowMs: () => number;
+}
+
+export class MachineHost implements ValueConsumer {
+  /** The last instance that was applied as a whole. */
+  applied = 0;
+  readonly counters = { applied: 0, submitted: 0, unknown: 0 };
+  readonly #options: MachineHostOptions;
+  readonly #envelope = new Envelope();
+  /** By number; the oldest first. */
+  readonly #pending = new Map<number, Pending>();
+  #number = 0;
+  /** Told of a value that was delivered: the client in whose session it travelled. */
+  onDelivered: (session: number, sequence: number, iid: number) => void = () => undefined;
+
+  constructor(options: MachineHostOptions) {
+    this.#options = options;
+  }
+
+  /** Commands whose result is waited for. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /** Gives the command its envelope, hands it to `send`, and waits for its result. */
+  submit(command: Uint8Array, send: (value: Uint8Array) => void): Promise<Uint8Array> {
+    if (this.#pending.size >= PENDING_LIMIT) {
+      return Promise.reject(new Error(`${PENDING_LIMIT} commands wait already; this one was not submitted`));
+    }
+    const { tag, timeoutMs, nowMs } = this.#options;
+    const number = this.#number++;
+    this.counters.submitted++;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(number, { deadlineMs: nowMs() + timeoutMs, resolve, reject });
+      send(seal(tag, number, command));
+    });
+  }
+
+  take(
+    iid: number,
+    index: number,
+    _isLast: boolean,
+    session: number,
+    sequence: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): boolean {
+    const value = bytes.subarray(offset, offset + length);
+    const command = value.subarray(this.#envelope.open(value));
+    const result = this.#options.machine.apply(command, { iid, index });
+    this.counters.applied++;
+    this.onDelivered(session, sequence, iid);
+    if (this.#envelope.tag === this.#options.tag) this.#settle(this.#envelope.number, result);
+    return true;
+  }
+
+  finished(iid: number): void {
+    this.applied = iid;
+  }
+
+  skipped(first: number, last: number): void {
+    assert(false, `a state machine leaves nothing out, not even instances ${first} to ${last}`);
+  }
+
+  acknowledged(): number {
+    return this.applied;
+  }
+
+  /** The machine was given the state as of `iid` by a snapshot: what of ours is in it will not be applied here. */
+  restored(iid: number): void {
+    this.applied = iid;
+    this.#failAll("this replica went on with a snapshot, which may have the command in it");
+  }
+
+  /** The session that a command travelled in is gone. */
+  uncertain(number: number): void {
+    this.#fail(
+      number,
+      "the cluster has forgotten the session of this replica; the command may have been applied",
+    );
+  }
+
+  /** Gives up waiting for results that did not come in time. */
+  expire(): void {
+    const nowMs = this.#options.nowMs();
+    for (const [number, { deadlineMs }] of this.#pending) {
+      if (deadlineMs > nowMs) return;
+      this.#fail(number, `no result within ${this.#options.timeoutMs} ms; the command may still be chosen`);
+    }
+  }
+
+  close(): void {
+    this.#failAll("the replica ended; the command may still be chosen");
+  }
+
+  #settle(number: number, result: Uint8Array): void {
+    this.#pending.get(number)?.resolve(result);
+    this.#pending.delete(number);
+  }
+
+  #failAll(why: string): void {
+    for (const number of [...this.#pending.keys()]) this.#fail(number, why);
+  }
+
+  #fail(number: number, why: string): void {
+    const pending = this.#pending.get(number);
+    if (pending === undefined) return;
+    this.counters.unknown++;
+    this.#pending.delete(number);
+    pending.reject(new OutcomeUnknownError(why));
+  }
+}
