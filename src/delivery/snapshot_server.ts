@@ -32,11 +32,10 @@ export class SnapshotServer {
     this.#shelf = new Array<SnapshotShelf>(QUEUE).fill(idle);
   }
 
-  /** Tells what there is. */
-  offer(to: Peer, shelf: SnapshotShelf): void {
-    const newest = shelf.newest;
-    if (newest === null) return;
-    this.#outbox.snapshotInfo(to, newest.kind, newest.iid, newest.bytes.length, newest.checksum);
+  /** Tells what there is above an instance, if anything. */
+  offer(to: Peer, shelf: SnapshotShelf, above: number, nowUs: number): void {
+    const one = shelf.offer(above, nowUs);
+    if (one !== null) this.#outbox.snapshotInfo(to, one.kind, one.iid, one.bytes.length, one.checksum);
   }
 
   onFetch(from: Peer, shelf: SnapshotShelf, iid: number, position: number, size: number): void {
@@ -62,7 +61,7 @@ export class SnapshotServer {
       const snapshot = shelf.take(this.#iid[at]!, nowUs);
       if (snapshot === null) {
         this.counters.gone++;
-        this.offer(to, shelf);
+        this.offer(to, shelf, this.#iid[at]!, nowUs);
         this.#drop();
         continue;
       }

@@ -210,7 +210,7 @@ export class Snapshots implements Application, Extra {
     const mayTake = this.#options.state.iid > Math.max(newest, above);
     if (mayTake && (isUseless || above === 0) && this.#nowUs - shelf.sinceUs >= pauseUs)
       this.#snapshot(shelf);
-    if ((shelf.newest?.iid ?? 0) > above) this.server.offer(this.#askers[i]! as Peer, shelf);
+    this.server.offer(this.#askers[i]! as Peer, shelf, above, this.#nowUs);
   }
 
   /** Takes one of the state as it is; null when it is in the middle of an instance, or has nothing. */

@@ -27,7 +27,7 @@ const SLOTS = MOST_WINDOW / SEGMENT_BYTES;
 const ASK_FIRST_US = 50_000;
 const ASK_MOST_US = 500_000;
 /** After the first offer others get so long to come with a newer one. */
-const GATHER_US = 20_000;
+const GATHER_US = 10_000;
 /** A server that sends nothing for so long is left. */
 const SILENT_US = 600_000;
 const AVOID_US = 2_000_000;

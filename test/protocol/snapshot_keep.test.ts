@@ -204,16 +204,20 @@ describe("when a snapshot is taken", () => {
   });
 });
 
-test("a shelf keeps the newest snapshot, and the one that is being fetched", () => {
+test("a shelf keeps the newest snapshot, and the one that was offered or is being fetched", () => {
   const shelf = new SnapshotShelf(0);
+  expect(shelf.offer(0, 0)).toBeNull();
   shelf.put(encoded(1), 0);
-  expect(shelf.take(1, 0)?.iid).toBe(1);
+  expect(shelf.offer(1, 0)).toBeNull();
+  expect(shelf.offer(0, 0)?.iid).toBe(1);
   shelf.put(encoded(2), 1);
   shelf.put(encoded(3), 2);
   expect(shelf.take(2, 3)).toBeNull();
-  expect([shelf.take(1, 1_000_000)?.iid, shelf.take(3, 1_000_000)?.iid]).toEqual([1, 3]);
-  shelf.tick(2_900_000);
-  expect(shelf.take(1, 2_900_000)?.iid).toBe(1);
-  shelf.tick(5_000_000);
-  expect(shelf.take(1, 5_000_000)).toBeNull();
+  expect([shelf.offer(0, 4)?.iid, shelf.offer(1, 4)?.iid]).toEqual([1, 3]);
+  expect([shelf.take(1, 900_000)?.iid, shelf.take(3, 900_000)?.iid]).toEqual([1, 3]);
+  expect(shelf.take(1, 1_800_000)?.iid).toBe(1);
+  shelf.put(encoded(4), 1_900_000);
+  expect(shelf.take(3, 1_900_000)).toBeNull();
+  expect(shelf.take(1, 2_900_000)).toBeNull();
+  expect(shelf.offer(0, 2_900_000)?.iid).toBe(4);
 });

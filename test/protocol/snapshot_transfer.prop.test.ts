@@ -92,9 +92,7 @@ class Net {
   #ask(kind: number, above: number): void {
     for (const one of this.servers) {
       this.#send(() => {
-        if (one.isUp && one.shelf.kind === kind && (one.shelf.newest?.iid ?? 0) > above) {
-          one.server.offer(0 as Peer, one.shelf);
-        }
+        if (one.isUp && one.shelf.kind === kind) one.server.offer(0 as Peer, one.shelf, above, this.nowUs);
       });
     }
   }
