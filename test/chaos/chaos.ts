@@ -48,7 +48,7 @@ const CLIENTS = 3;
 /** Learner that starts when all is over. */
 const FRESH = LEARNERS;
 const REPORT_MS = 10_000;
-const SETTLE_MS = 60_000;
+const SETTLE_MS = 25_000;
 const STOP_MS = 5000;
 /** How far apart the last trims are, so that there are many within a run. */
 const TRIM_EVERY = 500;
@@ -91,6 +91,7 @@ class Run {
     this.#options = options;
     const settings = (directory: string): Record<string, string> => ({
       "trim-every": `${TRIM_EVERY}`,
+      "snapshot-path": join(directory, "snapshots"),
       ...storageOf(options.mode, directory),
       ...options.settings,
     });
@@ -164,9 +165,10 @@ class Run {
   /** All runs again: everything handed in is confirmed, everything confirmed delivered, and again to a newcomer. */
   async #settle(): Promise<void> {
     const history = this.#history;
-    await Promise.all(this.#clients.map((client) => client.finish(SETTLE_MS)));
+    const finished = await Promise.all(this.#clients.map((client) => client.finish(SETTLE_MS)));
+    if (finished.includes(false)) return;
     this.#note("clients have ended");
-    await this.#reach(this.#learners, "the learners");
+    if (!(await this.#reach(this.#learners, "the learners"))) return;
     const fresh = new Learner(this.#cluster, history, FRESH);
     this.#learners.push(fresh);
     fresh.start();
@@ -174,18 +176,19 @@ class Run {
     this.#note("all is delivered");
   }
 
-  async #reach(learners: readonly Learner[], who: string): Promise<void> {
+  async #reach(learners: readonly Learner[], who: string): Promise<boolean> {
     const history = this.#history;
     const isThere = (): boolean =>
-      history.missing().length === 0 &&
-      learners.every(({ deliveries }) => deliveries!.last === history.highest);
+      history.missing().length === 0 && learners.every((one) => one.hasReached(history.highest));
     try {
       await until(`${who} deliver all`, isThere, SETTLE_MS);
+      return true;
     } catch {
       const at = learners.map(({ name, deliveries }) => `${name} at ${positionText(deliveries!.last)}`);
       history.problem(
         `liveness: ${at.join(", ")}, the highest delivered is ${positionText(history.highest)}`,
       );
+      return false;
     }
   }
 

@@ -54,6 +54,11 @@ export function positionText(position: number): string {
   return `${Math.floor(position / INDEX_LIMIT)}.${position % INDEX_LIMIT}`;
 }
 
+/** The position is of instance `iid` or of an earlier one. */
+export function isBehind(position: number, iid: number): boolean {
+  return Math.floor(position / INDEX_LIMIT) <= iid;
+}
+
 export class History {
   readonly submissions = new Map<string, Submissions>();
   readonly learners: Deliveries[] = [];

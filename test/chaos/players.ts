@@ -9,13 +9,15 @@ import { join } from "node:path";
 import { how, LabProcess } from "../../src/ops/lab_process.ts";
 import type { MemberRole } from "../../src/ops/seats.ts";
 import type { LabCluster } from "../support/lab_cluster.ts";
-import type { Deliveries, History, Submissions } from "./history.ts";
+import { type Deliveries, type History, isBehind, type Submissions } from "./history.ts";
 
 /** Values handed to a client beyond what it has confirmed. */
 const AHEAD = 64;
 const FEED_EVERY_MS = 10;
 const BUG = /this is a bug in kpaxos|assertion|panic|Segmentation fault/i;
+/** What a learner says when it goes on elsewhere than where it was. */
 const SKIPPED = /instances (\d+) to (\d+) were trimmed/;
+const RESTORED = /goes on behind instance (\d+) with/;
 
 export type PlayerRole = MemberRole | "client";
 
@@ -135,10 +137,18 @@ export class Learner extends Member {
     return started;
   }
 
+  /** It has delivered everything up to this position, or goes on behind it with a snapshot. */
+  hasReached(position: number): boolean {
+    if (this.deliveries!.last >= position) return true;
+    return this.process!.stderr.some((line) => isBehind(position, Number(RESTORED.exec(line)?.[1] ?? 0)));
+  }
+
   #noteSkipped(life: LabProcess, deliveries: Deliveries): void {
     for (const line of life.stderr) {
       const found = SKIPPED.exec(line);
       if (found !== null) deliveries.skipped.push([Number(found[1]), Number(found[2])]);
+      const restored = RESTORED.exec(line);
+      if (restored !== null) deliveries.skipped.push([1, Number(restored[1])]);
     }
   }
 }
@@ -219,19 +229,20 @@ export class Client extends Player {
     super.kill();
   }
 
-  /** Ends the input and waits until everything handed in is confirmed. */
-  async finish(timeoutMs: number): Promise<void> {
+  /** Ends the input and waits until everything handed in is confirmed; false: it was not. */
+  async finish(timeoutMs: number): Promise<boolean> {
     this.#stopFeeding();
     this.dismiss();
     const { client, given } = this.#submissions!;
     await Promise.resolve(this.#stdin?.end()).catch(() => undefined);
     const ending = await this.process!.ending(timeoutMs);
     const { acknowledged } = this.#submissions!;
-    if (ending.exitCode === 0 && acknowledged === given) return;
+    if (ending.exitCode === 0 && acknowledged === given) return true;
     const tail = this.process!.tail(4);
     this.history.problem(
       `liveness: ${this.name} (${client}) ended${how(ending)}, ${acknowledged} of ${given} confirmed\n${tail}`,
     );
+    return false;
   }
 }
 
