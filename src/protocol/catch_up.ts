@@ -30,6 +30,8 @@ const AVOID_US = 500_000;
 const UNMARKED_RANGES = 4;
 /** … but for every so many-th range. */
 const PROBE_EVERY = 16;
+/** So many instances are always asked for, however little the window's store seems to hold. */
+const LEAST_AHEAD = 1;
 /** Frames left to others. */
 const ROOM_RESERVE = 16;
 
@@ -67,6 +69,10 @@ export class CatchUp {
   #turn = 0;
   #unmarked = 0;
   #ranges = 0;
+  /** How far ahead values fit the window's store: halved when one did not, and when that was. */
+  #ahead: number;
+  #refused = 0;
+  #tightUs = Number.NEGATIVE_INFINITY;
   /** Until the first answer is missing the window doubles with each round trip. */
   #isNew = true;
   #nowUs = 0;
@@ -75,6 +81,7 @@ export class CatchUp {
     this.#acceptors = acceptors;
     this.#window = window;
     this.#outbox = outbox;
+    this.#ahead = window.instances;
     this.#avoidUntilUs = new Float64Array(acceptors);
     this.#trims = new Float64Array(acceptors);
   }
@@ -98,6 +105,7 @@ export class CatchUp {
   /** Goes on: `next`…`limit` are wanted. To be called once a turn, and when it is due. */
   run(nowUs: number, next: number, limit: number): void {
     this.#nowUs = nowUs;
+    this.#fit(next);
     for (let i = 0; i < REQUESTS; i++) if (this.#aid[i] !== FREE) this.#look(i, next);
     if (this.#cursor < next) this.#cursor = next;
     else if (this.#cursor > next && !this.#window.isReady(next) && this.#requestOf(next) < 0) {
@@ -105,7 +113,7 @@ export class CatchUp {
       this.stop();
       this.#cursor = next;
     }
-    const last = Math.min(limit, next + this.#window.instances - 1);
+    const last = Math.min(limit, next + Math.floor(this.#ahead) - 1);
     // The lowest goes before all others, whatever is under way: a range that was cut leaves it to be asked for.
     const isAsked = this.#window.isReady(next) || this.#requestOf(next) >= 0;
     if (!isAsked && this.requests < REQUESTS && this.#outbox.room() > ROOM_RESERVE) this.#askNext(last);
@@ -132,6 +140,27 @@ export class CatchUp {
     this.#cursor = 0;
   }
 
+  /** Where values found no room, what is further ahead is not waited for. */
+  #fit(next: number): void {
+    if (this.#window.refusedFull === this.#refused) return;
+    this.#refused = this.#window.refusedFull;
+    this.#tightUs = this.#nowUs;
+    this.#ahead = Math.max(LEAST_AHEAD, Math.min(this.#ahead, this.#cursor - next) / 2);
+    const end = next + Math.floor(this.#ahead) - 1;
+    for (let i = 0; i < REQUESTS; i++) {
+      if (this.#aid[i] === FREE) continue;
+      this.#last[i] = Math.min(this.#last[i]!, end);
+      if (this.#first[i]! > end) this.#free(i);
+    }
+    this.#cursor = Math.min(this.#cursor, end + 1);
+  }
+
+  #free(i: number): void {
+    this.expectedBytes -= this.#bytes[i]!;
+    this.#aid[i] = FREE;
+    this.requests--;
+  }
+
   /** One range may always be under way: the lowest, which frees room when it is delivered. */
   #hasRoom(): boolean {
     if (this.expectedBytes === 0) return true;
@@ -151,6 +180,7 @@ export class CatchUp {
     const asked = this.#aid[i]!;
     if (asked === WAITING) return;
     if (asked !== EVERYONE && this.#answered[i]! >= last) {
+      if (this.#tightUs >= this.#sentUs[i]!) return this.#wait(i, FREE);
       // It has told what it has. The rest it has not, or does not know to be chosen.
       this.#unmarked++;
       this.counters.unmarked++;
@@ -196,9 +226,8 @@ export class CatchUp {
     if (this.#aid[i] !== EVERYONE) this.#unmarked = 0;
     const grown = this.windowBytes + (this.#isNew ? bytes : (bytes * SPAN_BYTES) / this.windowBytes);
     this.windowBytes = Math.min(MOST_BYTES, grown);
-    this.#aid[i] = FREE;
-    this.expectedBytes -= bytes;
-    this.requests--;
+    this.#ahead = Math.min(this.#window.instances, this.#ahead + 1);
+    this.#free(i);
   }
 
   /** Asks for the next run of instances that are not here and not under way; false: there is none up to `last`. */
