@@ -64,6 +64,24 @@ export class Observer {
     return this.#instances[iid]?.chosen;
   }
 
+  /**
+   * With all acceptors running and voting: of any quorum of them one knows what is chosen at each instance, or has trimmed it.
+   */
+  checkNothingLost(acceptors: readonly Acceptor[]): void {
+    const missing = acceptors.length - this.#quorum;
+    for (let iid = 1; iid <= this.highestIid; iid++) {
+      const instance = this.#instances[iid];
+      if (instance?.chosen === undefined) continue;
+      let without = 0;
+      for (const { log } of acceptors) {
+        if (iid > log.trimIid && log.ballotAt(iid) < instance.chosenBallot) without++;
+      }
+      if (without <= missing) continue;
+      const what = `${without} of ${acceptors.length} acceptors have nothing of ${iid}, where ${show(instance.chosen)} is chosen`;
+      throw new Violation("nothing chosen is lost", what);
+    }
+  }
+
   /** Listens to an acceptor's journal. */
   journal(aid: number): Journal {
     const later = (say: () => void): void => {

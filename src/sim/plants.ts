@@ -125,6 +125,16 @@ class TrimsAll extends Roles {
   }
 }
 
+/** An acceptor that votes with an empty memory, as if nothing had been. */
+function votesAtOnce(roles: Roles): Roles {
+  const { acceptor } = roles.cores;
+  const birth = acceptor?.fellows?.birth;
+  if (acceptor === undefined || birth === undefined || birth.voice !== null) return roles;
+  acceptor.standing.set(acceptor.aid, 1, 1);
+  birth.kept();
+  return roles;
+}
+
 export const PLANTS: readonly Plant[] = [
   {
     name: "reply-before-persist",
@@ -167,6 +177,13 @@ export const PLANTS: readonly Plant[] = [
     scenario: "quarrels",
     seeds: 100,
     keepsLife: true,
+  },
+  {
+    name: "votes-at-once",
+    summary: "an acceptor that starts empty votes at once",
+    scenario: "memory",
+    seeds: 20,
+    receiver: votesAtOnce,
   },
   {
     name: "trim-above-rule",

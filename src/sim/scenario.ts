@@ -140,8 +140,16 @@ export const SCENARIOS: readonly Scenario[] = [
     name: "memory",
     summary: "acceptors keep nothing, and a minority of them dies, again and again",
     durable: false,
-    network: { ...LAN, loss: 0.02, stale: 0.001, staleUs: 1_000_000 },
-    mishaps: { crash: 1_000, crashInTurn: 2_000, oneWay: 4_000, isolate: 4_000, pause: 3_000 },
+    proposers: [2, 3],
+    network: { ...LAN, loss: 0.15, reordering: 0.1, lateUs: 20_000, stale: 0.002, staleUs: 1_000_000 },
+    mishaps: {
+      crash: 500,
+      crashInTurn: 1_500,
+      crashLeader: 1_000,
+      oneWay: 3_000,
+      isolate: 4_000,
+      pause: 3_000,
+    },
   },
   {
     ...CALM,

@@ -49,7 +49,10 @@ export class Simulation implements Stage {
   readonly scenario: Scenario;
   readonly cluster: SimCluster;
   readonly network: MemoryNetwork;
+  /** What goes wrong, and what there is to do: until all is healed. */
   readonly agenda = new Agenda();
+  /** What takes its time whatever happens. */
+  readonly #chores = new Agenda();
   readonly stations: Station[] = [];
   readonly observer: Observer;
   readonly submissions = new Submissions();
@@ -95,7 +98,7 @@ export class Simulation implements Stage {
       draws,
       lives,
       nowUs: () => this.nowUs,
-      later: (us, run) => this.agenda.at(this.nowUs + us, run),
+      later: (us, run) => this.#chores.at(this.nowUs + us, run),
     });
     for (const [kind, number] of draws.shuffled(membersOf(company)))
       this.startLater(this.#add(kind, number), draws.between(0, 100_000));
@@ -119,9 +122,13 @@ export class Simulation implements Stage {
     this.#lookAtBounds();
     const limitUs = this.nowUs + HEALING_US;
     while (!this.#isDone()) {
-      if (this.nowUs >= limitUs) throw new Violation("liveness", this.#status());
+      if (this.nowUs >= limitUs) {
+        this.#checkNothingLost();
+        throw new Violation("liveness", this.#status());
+      }
       this.#step(limitUs);
     }
+    this.#checkNothingLost();
     return this.figures(cluster.turns);
   }
 
@@ -205,10 +212,10 @@ export class Simulation implements Stage {
 
   /** To the next event of the cluster or of the agenda. */
   #step(endUs: number): void {
-    const { agenda, cluster } = this;
-    const dueUs = agenda.dueUs();
-    if (dueUs <= this.nowUs) agenda.next();
-    else cluster.advance(Math.min(endUs, dueUs));
+    const first = this.#chores.dueUs() <= this.agenda.dueUs() ? this.#chores : this.agenda;
+    const dueUs = first.dueUs();
+    if (dueUs <= this.nowUs) first.next();
+    else this.cluster.advance(Math.min(endUs, dueUs));
   }
 
   #offerLoad(): void {
@@ -235,6 +242,13 @@ export class Simulation implements Stage {
       }
     }
     this.agenda.at(this.nowUs + BOUNDS_US, () => this.#lookAtBounds());
+  }
+
+  /** Where all acceptors vote. */
+  #checkNothingLost(): void {
+    const acceptors = this.stations.flatMap(({ host }) => host?.cores.acceptor ?? []);
+    if (acceptors.length === this.cluster.config.acceptors.length && acceptors.every((one) => one.isVoting))
+      this.observer.checkNothingLost(acceptors);
   }
 
   #heal(): void {

@@ -11,6 +11,7 @@ export type Property =
   | "promises never fall"
   | "nothing is accepted below a promise"
   | "nothing revealed is forgotten"
+  | "nothing chosen is lost"
   | "bounds"
   | "trim"
   | "linearizability"
