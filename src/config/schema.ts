@@ -116,7 +116,7 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     min: 1,
     max: HOUR_MS,
     default: 1000,
-    summary: "silence after which a phase is retried and a passive proposer takes over",
+    summary: "longest pause before a phase is retried; kernel-paxos wire: a leader silent for so long is replaced",
   },
   leaderTimeoutMs: {
     key: "leader-timeout",

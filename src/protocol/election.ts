@@ -13,6 +13,8 @@ import { type Ballot, type Life, NO_BALLOT } from "./types.ts";
 const ROUND_TRIPS = 10;
 /** … but not after more than so many times what is configured: a message held up somewhere is no round trip. */
 const MOST_TIMEOUTS = 4;
+/** How often whoever follows asks just to measure the round trip: what it was when the process started says little. */
+const PROBE_US = 1_000_000;
 /** At the start, proposer n gives those below it so much time each to come first. */
 const STAGGER_US = 20_000;
 const FIRST_PAUSE_US = 10_000;
@@ -50,8 +52,10 @@ export class Election {
   /** Votes for this round and later ones count; since when they are collected. */
   #firstRound = 1;
   #collectingUs = 0;
+  #startedUs = 0;
   /** Votes are of no use before this time. */
   #notBeforeUs = 0;
+  #probeDueUs = 0;
 
   constructor(options: ElectionOptions) {
     this.#options = options;
@@ -65,17 +69,23 @@ export class Election {
     return Math.max(leastUs, Math.min(MOST_TIMEOUTS * leastUs, ROUND_TRIPS * this.roundTripUs));
   }
 
-  /** A round trip of other messages was measured. */
-  sample(roundTripUs: number): void {
-    this.roundTripUs =
-      this.roundTripUs === 0 ? roundTripUs : this.roundTripUs + (roundTripUs - this.roundTripUs) / 8;
+  /** One that is shorter than expected is believed sooner than one that was held up. */
+  #sample(us: number): void {
+    const known = this.roundTripUs;
+    this.roundTripUs = known === 0 ? us : known + (us - known) / (us < known ? 2 : 8);
   }
 
   /** Nothing is known yet: asks at once, and leaves those with lower ids the first chance. */
   start(nowUs: number): void {
+    this.#startedUs = nowUs;
     this.#notBeforeUs = nowUs + this.#options.id * STAGGER_US;
     this.ask(nowUs);
     this.#pauseUs = Math.min(FIRST_PAUSE_US, this.timeoutUs / 10) * (1 + this.#options.id);
+  }
+
+  /** Somebody has led before this process came: waits to hear of him, like everybody who follows. */
+  hold(): void {
+    this.#notBeforeUs = Math.max(this.#notBeforeUs, this.#startedUs + this.timeoutUs);
   }
 
   /** Somebody leads, or may soon: believes in him for a while. `life` 0: not known. */
@@ -129,12 +139,21 @@ export class Election {
     return this.asking && this.#hasQuorum() && nowUs >= this.#notBeforeUs;
   }
 
+  /** When to measure the round trip again. */
+  get probeDueUs(): number {
+    return this.#probeDueUs;
+  }
+
+  /** Acceptors are asked as round `round`, only to see how long their answers take. */
+  probe(nowUs: number): void {
+    this.#count(nowUs);
+  }
+
   /** True when acceptors are to be asked (again) now, as round `round`. */
   asks(nowUs: number): boolean {
     if (!this.asking || nowUs < this.#askDueUs) return false;
     if (nowUs - this.#collectingUs >= this.timeoutUs / 2) this.#collect(nowUs);
-    this.round++;
-    this.#askedUs[this.round % ASKS] = nowUs;
+    this.#count(nowUs);
     const mostUs = this.timeoutUs / 2;
     const pauseUs = Math.max(this.#pauseUs, Math.min(mostUs, 4 * this.roundTripUs));
     this.#askDueUs = nowUs + pauseUs * (1 + this.#options.random());
@@ -144,7 +163,7 @@ export class Election {
 
   onVote(aid: number, round: number, granted: boolean, nowUs: number): void {
     if (round > this.round || round <= this.round - ASKS) return;
-    this.sample(nowUs - this.#askedUs[round % ASKS]!);
+    this.#sample(nowUs - this.#askedUs[round % ASKS]!);
     if (round < this.#firstRound) return;
     if (granted) this.#granted.add(0, aid);
     else this.#granted.remove(0, aid);
@@ -153,6 +172,12 @@ export class Election {
   /** How many acceptors grant what was asked lately. */
   get votes(): number {
     return this.#granted.count(0);
+  }
+
+  #count(nowUs: number): void {
+    this.round++;
+    this.#askedUs[this.round % ASKS] = nowUs;
+    this.#probeDueUs = nowUs + PROBE_US;
   }
 
   /** Votes are collected over some rounds, for messages get lost, and not for long, for acceptors may hear a leader since. */

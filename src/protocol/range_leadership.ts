@@ -20,7 +20,7 @@ import {
 import { Status } from "./proposer_window.ts";
 import { RangePhase } from "./range_phase.ts";
 import { ReadPoint } from "./read_point.ts";
-import type { Ballot, Life, Peer } from "./types.ts";
+import { type Ballot, type Life, NO_BALLOT, type Peer } from "./types.ts";
 
 /** Heartbeats in the time after which a leader counts as silent; with a lease also in that. */
 const HEARTBEATS_PER_TIMEOUT = 5;
@@ -141,6 +141,8 @@ export class RangeLeadership extends Leadership {
 
   onPreVoted(aid: number, round: number, ballot: Ballot, granted: boolean): void {
     this.sees(ballot);
+    const isAnothers = ballot > 0 && this.owner(ballot) !== this.options.id;
+    if (isAnothers && this.ballot === NO_BALLOT) this.election.hold();
     this.election.onVote(aid, round, granted, this.nowUs);
     if (this.stage === "waiting" && this.election.isWon(this.nowUs)) this.#campaign(this.reason);
   }
@@ -199,7 +201,7 @@ export class RangeLeadership extends Leadership {
       case "waiting":
         return Math.min(this.election.dueUs(), this.#pauseEndUs);
       case "passive":
-        return this.#takeOverUs();
+        return Math.min(this.#takeOverUs(), this.election.probeDueUs);
       case "preparing":
         return Math.min(this.#prepareDueUs, this.#heartbeatDueUs);
       case "leading":
@@ -226,6 +228,9 @@ export class RangeLeadership extends Leadership {
         if (nowUs >= this.#takeOverUs()) {
           this.#wait({ what: "silent", leader: this.leader, us: nowUs - election.heardUs });
           this.#seekVotes();
+        } else if (nowUs >= election.probeDueUs) {
+          election.probe(nowUs);
+          this.parts.outbox.preVote(election.round, this.nextBallot());
         }
         break;
       case "preparing":

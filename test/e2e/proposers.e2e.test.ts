@@ -4,10 +4,10 @@
  */
 import { describe, expect, test } from "bun:test";
 import { hostMac } from "../../src/ops/lab_names.ts";
-import type { LabProcess } from "../../src/ops/lab_process.ts";
 import type { Seat } from "../../src/ops/seats.ts";
-import { expectSameOrder, seat, type TestCluster, withCluster } from "../support/cluster.ts";
+import { expectSameOrder, seat, withCluster } from "../support/cluster.ts";
 import { endClient, goesOn, hasBegun, QUICK, WIRES } from "../support/e2e.ts";
+import { place, settled } from "../support/failover.ts";
 import { describeNetns } from "../support/netns.ts";
 import { until } from "../support/until.ts";
 
@@ -18,28 +18,6 @@ const TWO: readonly Seat[] = [
   seat("proposer", 1, 4),
   seat("learner", 0, 5, ["--catch-up"]),
 ];
-
-/** What a proposer last said of its place: leading, or the proposer it follows. */
-function place(proposer: LabProcess): "leading" | number | undefined {
-  const line = proposer.stderr.findLast((one) => /leading at ballot|follows proposer|preparing at/.test(one));
-  if (line === undefined) return undefined;
-  const leader = /follows proposer (\d+)/.exec(line)?.[1];
-  if (leader !== undefined) return Number(leader);
-  return line.includes("leading at") ? "leading" : undefined;
-}
-
-/** Waits until one proposer leads and the other one follows it; returns the leader's id. */
-async function settled(cluster: TestCluster): Promise<number> {
-  return await until(
-    "one proposer leads and the other one follows it",
-    () => {
-      const [first, second] = [0, 1].map((id) => place(cluster.member("proposer", id)));
-      if (first === "leading" && second === 0) return "0";
-      return second === "leading" && first === 1 ? "1" : undefined;
-    },
-    10_000,
-  ).then(Number);
-}
 
 describeNetns("proposers", () => {
   for (const wire of WIRES) {
@@ -61,7 +39,7 @@ describeNetns("proposers", () => {
           );
           expect(figures).toMatchObject([{ values: 500 }, { values: 500 }]);
           await learner.reach(1000);
-          await settled(cluster);
+          await settled(cluster, [0, 1]);
         });
       });
 
@@ -76,7 +54,7 @@ describeNetns("proposers", () => {
             cluster.client(cluster.spareHost, [...load, "-p", `${id}`, "--id", `${id * 10}`]),
           );
           await Promise.all(clients.map((client) => hasBegun(client)));
-          const leader = await settled(cluster);
+          const leader = await settled(cluster, [0, 1]);
           const victim = cluster.member("proposer", leader);
           victim.kill("SIGKILL");
           await victim.exited;
@@ -85,7 +63,7 @@ describeNetns("proposers", () => {
           // Its own client goes on as soon as there is somebody again to send to.
           await cluster.start("proposer", leader).ready();
           await goesOn(clients[leader]!);
-          expect(await settled(cluster)).toBe(1 - leader);
+          expect(await settled(cluster, [0, 1])).toBe(1 - leader);
           for (const client of clients) await endClient(client);
           await expectSameOrder(learners);
         });
