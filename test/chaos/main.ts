@@ -5,6 +5,7 @@
  */
 import { parseArgs } from "node:util";
 import { type ChaosOptions, chaosCommand, runChaos } from "./chaos.ts";
+import { exitOnSignals } from "./interrupt.ts";
 import { MODES, type Mode } from "./mishaps.ts";
 
 class UsageError extends Error {}
@@ -65,6 +66,7 @@ async function main(): Promise<number> {
   return failed === 0 ? 0 : 1;
 }
 
+exitOnSignals();
 try {
   process.exitCode = await main();
 } catch (error) {

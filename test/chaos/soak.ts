@@ -16,6 +16,7 @@ import { Lab } from "../support/lab.ts";
 import { LabCluster } from "../support/lab_cluster.ts";
 import { ethernetNetwork, loopbackNetwork, type Network } from "../support/lab_network.ts";
 import { until } from "../support/until.ts";
+import { exitOnSignals } from "./interrupt.ts";
 import { type Sample, type Trend, trendOf } from "./soak_figures.ts";
 import { markdown, memoryCurve } from "./soak_page.ts";
 
@@ -344,6 +345,7 @@ async function main(): Promise<number> {
   }
 }
 
+exitOnSignals();
 try {
   process.exitCode = await main();
 } catch (error) {

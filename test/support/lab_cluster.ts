@@ -38,6 +38,7 @@ export class LabCluster {
   readonly processes: LabProcess[] = [];
   readonly #command: readonly string[];
   readonly #bySeat = new Map<string, LabProcess>();
+  readonly #onExit = (): void => this.close();
 
   constructor(options: ClusterOptions) {
     this.network = options.network;
@@ -55,6 +56,7 @@ export class LabCluster {
     this.config = configText(options.network, options.seats, { ...own, ...settings });
     this.configPath = join(this.directory, "paxos.conf");
     writeFileSync(this.configPath, this.config);
+    process.on("exit", this.#onExit);
   }
 
   /** Starts any subcommand on a host. */
@@ -116,6 +118,7 @@ export class LabCluster {
 
   /** Kills what is left and cleans up. May be called again. */
   close(): void {
+    process.off("exit", this.#onExit);
     for (const one of this.processes) one.kill("SIGKILL");
     try {
       this.network.close();
