@@ -3,14 +3,19 @@
  */
 import { Roles } from "../src/node/roles.ts";
 import { Acceptor } from "../src/protocol/acceptor.ts";
+import { Admission } from "../src/protocol/admission.ts";
 import { KERNEL_PAXOS_BALLOTS, NATIVE_BALLOTS } from "../src/protocol/ballot.ts";
-import { entryBytes, writeEntryHeader } from "../src/protocol/batch.ts";
-import { Client, type ValueFormat } from "../src/protocol/client.ts";
-import { Learner, NO_APPLICATION } from "../src/protocol/learner.ts";
-import { NativeValues } from "../src/protocol/native_values.ts";
+import { EntryFlag, entryBytes, writeEntryHeader } from "../src/protocol/batch.ts";
+import type { Client } from "../src/protocol/client.ts";
+import { type Application, Learner, NO_APPLICATION } from "../src/protocol/learner.ts";
 import { Proposer } from "../src/protocol/proposer.ts";
+import { RecordClient } from "../src/protocol/record_client.ts";
+import { SessionClient } from "../src/protocol/session_client.ts";
+import { SessionFilter } from "../src/protocol/session_filter.ts";
+import { SessionTable } from "../src/protocol/session_table.ts";
 import { StandingVector } from "../src/protocol/standing.ts";
-import { MAX_IID, NO_BALLOT, Role } from "../src/protocol/types.ts";
+import { AckKind, MAX_IID, NO_BALLOT, Role } from "../src/protocol/types.ts";
+import { PatternValues } from "../src/protocol/value_source.ts";
 import { MemoryStorage } from "../src/storage/memory.ts";
 import { KernelPaxosValues } from "../src/wire/kernel_paxos_values.ts";
 import { type Cluster, Party, VALUE_BYTES } from "./parties.ts";
@@ -28,6 +33,11 @@ export function clientValue(): Uint8Array {
   return bytes;
 }
 
+/** Numbers the value of `clientValue`. */
+function renumber(value: Uint8Array, sequence: number): void {
+  new DataView(value.buffer).setUint32(8, sequence, true);
+}
+
 function rolesOf(
   cluster: Cluster,
   party: Party,
@@ -41,7 +51,23 @@ function rolesOf(
   });
 }
 
-function learnerOf(cluster: Cluster, party: Party, ofProposer: boolean): Learner {
+/** Native wire: a table that knows one session, 1. */
+function filterOf(cluster: Cluster): SessionFilter | undefined {
+  if (!cluster.native) return undefined;
+  const filter = new SessionFilter(new SessionTable({ sessions: 1024, maxValueBytes: 1 << 16 }), null);
+  const bytes = new Uint8Array(entryBytes(0));
+  writeEntryHeader(new DataView(bytes.buffer), 0, 99, 0, 0, EntryFlag.open);
+  filter.deliver(1, bytes, 0, bytes.length);
+  filter.iid = 0;
+  return filter;
+}
+
+function learnerOf(
+  cluster: Cluster,
+  party: Party,
+  ofProposer: boolean,
+  application: Application = NO_APPLICATION,
+): Learner {
   const options = {
     acceptors: 3,
     windowInstances: 1024,
@@ -55,7 +81,7 @@ function learnerOf(cluster: Cluster, party: Party, ofProposer: boolean): Learner
     trimEvery: TRIM_EVERY,
     trimBytes: 1 << 20,
   };
-  return new Learner(options, party.outbox, NO_APPLICATION);
+  return new Learner(options, party.outbox, application);
 }
 
 /** An accept (and, in the Kernel_Paxos wire, the promise that rides on it) comes in, `accepted` goes out. */
@@ -98,7 +124,7 @@ export function learnerStep(cluster: Cluster): () => void {
   const party = new Party(cluster, Role.learner, 0);
   const audience = acceptors.map((one) => one.peerOf(party, Role.learner, cluster.native));
   for (let i = 0; i < 2; i++) acceptors[i]!.outbox.setAudience({ count: 1, peerAt: () => audience[i]! });
-  const learner = learnerOf(cluster, party, false);
+  const learner = learnerOf(cluster, party, false, filterOf(cluster));
   const roles = rolesOf(cluster, party, { learner });
   const value = clientValue();
   const { ballot, life } = cluster;
@@ -124,7 +150,8 @@ export function proposerStep(cluster: Cluster): () => void {
   const client = new Party(cluster, Role.learner, 0);
   const acceptors = [0, 1].map((id) => new Party(cluster, Role.acceptor, id));
   const party = new Party(cluster, Role.proposer, 0, Role.proposer | Role.learner);
-  const learner = learnerOf(cluster, party, native);
+  const filter = filterOf(cluster);
+  const learner = learnerOf(cluster, party, native, filter);
   const proposer = new Proposer(
     {
       id: 0,
@@ -146,6 +173,7 @@ export function proposerStep(cluster: Cluster): () => void {
     },
     party.outbox,
     learner,
+    filter === undefined ? null : new Admission(filter, party.outbox),
   );
   learner.repair.catchingUp = false;
   const roles = rolesOf(cluster, party, { proposer, learner });
@@ -169,6 +197,7 @@ export function proposerStep(cluster: Cluster): () => void {
   let iid = 0;
   return () => {
     iid++;
+    renumber(value, iid);
     client.outbox.clientValue(0, value, 0, value.length, 0);
     client.tell(party, roles);
     roles.pump(iid);
@@ -187,30 +216,53 @@ export function proposerStep(cluster: Cluster): () => void {
 
 /** A value goes out, and comes back delivered. */
 export function clientStep(cluster: Cluster): () => void {
+  return cluster.native ? sessionClientStep(cluster) : recordClientStep(cluster);
+}
+
+const CLIENT_PLAN = {
+  clients: 1,
+  outstanding: 1,
+  leastSize: VALUE_BYTES,
+  mostSize: VALUE_BYTES,
+  proposerId: 0,
+  proposers: 1,
+  batching: true,
+  timeoutMs: 1000,
+  values: Number.POSITIVE_INFINITY,
+  random: () => 0.5,
+};
+const SINK = { delivered: () => undefined };
+
+function sessionClientStep(cluster: Cluster): () => void {
   const party = new Party(cluster, Role.learner, 0);
-  const format: ValueFormat = cluster.native
-    ? new NativeValues(2 ** 40, 1, 1, VALUE_BYTES)
-    : new KernelPaxosValues(0, 1, VALUE_BYTES);
-  const plan = {
-    clients: 1,
-    outstanding: 1,
-    leastSize: VALUE_BYTES,
-    mostSize: VALUE_BYTES,
-    proposerId: 0,
-    timeoutMs: 1000,
-    values: Number.POSITIVE_INFINITY,
-    random: () => 0.5,
-  };
-  const client = new Client(plan, format, party.outbox, { delivered: () => undefined });
+  const source = new PatternValues(VALUE_BYTES, VALUE_BYTES, () => 0.5);
+  const client = new SessionClient(CLIENT_PLAN, source, party.outbox, SINK);
+  const session = 7;
   client.ready = true;
-  const length = cluster.native ? entryBytes(VALUE_BYTES) : format.overheadBytes + VALUE_BYTES;
+  client.opened(client.sessions.nonce[0]!, session);
+  return stepOf(client, party, (sequence) =>
+    client.onAcknowledge(AckKind.delivered, session, sequence, sequence),
+  );
+}
+
+function recordClientStep(cluster: Cluster): () => void {
+  const party = new Party(cluster, Role.learner, 0);
+  const format = new KernelPaxosValues(0, 1, VALUE_BYTES);
+  const client = new RecordClient(CLIENT_PLAN, format, party.outbox, SINK);
+  const length = format.overheadBytes + VALUE_BYTES;
+  client.ready = true;
+  return stepOf(client, party, () => client.onDelivered(0, 0, 0, format.bytes, 0, length));
+}
+
+function stepOf(client: Client, party: Party, comesBack: (number: number) => void): () => void {
   let nowUs = 1_700_000_000_000_000;
+  let number = 0;
   return () => {
     nowUs++;
     client.tick(nowUs);
     client.pump(nowUs);
     party.drop();
-    client.onDelivered(format.bytes, 0, length);
+    comesBack(++number);
     if (client.outstanding !== 0) throw new Error("the client's value did not come back");
   };
 }

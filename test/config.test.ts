@@ -201,6 +201,8 @@ describe("values", () => {
       trimRule: "quorum",
       snapshotPath: "",
       snapshotEvery: 100000,
+      maxValueBytes: 1048576,
+      sessionLimit: 65536,
       clientTimeoutMs: 1000,
       receiveMode: "recvmmsg",
       busyPoll: false,

@@ -102,7 +102,7 @@ function measure(): void {
       "a whole cluster over links in memory holds on to nothing (fault 31: crash after two hours)",
       () => {
         const cluster = new MemoryCluster({ seed: 1, wire, settings: ["trim-every 256"] });
-        cluster.delivered.keeps = false;
+        cluster.delivered.keeps = cluster.values.keeps = false;
         cluster.startAll();
         const { client } = cluster.client({ values: 40_000, outstanding: 16, canTrim: true }).cores;
         const delivered = (count: number) => () => client!.counters.delivered >= count;

@@ -2,26 +2,27 @@
  * `kpaxos run client`: virtual clients in a closed loop, in the manuals' three shapes: with a learner inside, on a
  * local learner's device, or served by a remote learner host.
  */
-import { ClientApplication } from "../delivery/applications.ts";
-import { DeviceGate, LearnerGate, SessionGate } from "../delivery/client_gates.ts";
+import { askedIds, askedSessions, DeviceGate, LearnerGate, SessionGate } from "../delivery/client_gates.ts";
 import { deviceDirectories, findDeviceDirectory } from "../delivery/device_directory.ts";
 import { DeviceReader } from "../delivery/device_reader.ts";
 import { DeviceSource } from "../delivery/device_source.ts";
 import { CliError, ExitCode } from "../error.ts";
 import { type Address, parseAddress } from "../net/address.ts";
 import { buildLearner } from "../node/build.ts";
+import { type BuiltClient, buildClient, ownApplication } from "../node/build_client.ts";
 import { BusyNote } from "../node/busy_note.ts";
 import { ClientFigures } from "../node/client_figures.ts";
 import { ClientRun } from "../node/client_run.ts";
 import { type Built, type Context, Process } from "../node/process.ts";
-import { Client, type ValueFormat } from "../protocol/client.ts";
-import { NativeValues } from "../protocol/native_values.ts";
 import { Role } from "../protocol/types.ts";
+import { CLIENT_RECORD_BYTES } from "../wire/client_record.ts";
 import type { KernelPaxosOutbox } from "../wire/kernel_paxos_outbox.ts";
-import { KernelPaxosValues } from "../wire/kernel_paxos_values.ts";
 import type { NativeOutbox } from "../wire/native_outbox.ts";
 import { type ArgsDef, type ArgValues, defineKpaxosCommand } from "./command.ts";
 import { canTrimArg, memberOf, roleArgs, start } from "./run_common.ts";
+
+/** The largest `max-value-size`; what is allowed is checked against the configuration. */
+const MAX_VALUE_SIZE = 2 ** 24 - 1;
 
 const clientArgs = {
   id: {
@@ -37,7 +38,7 @@ const clientArgs = {
     min: 0,
     max: 65534,
     default: 0,
-    description: "which proposer gets the values",
+    description: "which proposer gets the values (native wire: at first)",
   },
   nclients: { type: "integer", alias: "n", min: 1, max: 65535, default: 1, description: "virtual clients" },
   outstanding: {
@@ -52,7 +53,7 @@ const clientArgs = {
     type: "range",
     alias: "v",
     min: 0,
-    max: 65507,
+    max: MAX_VALUE_SIZE,
     default: { first: 64, last: 64 },
     description: "bytes of a value; A-B: drawn evenly",
   },
@@ -106,7 +107,7 @@ export const clientCommand = defineKpaxosCommand({
     ],
     notes: [
       "Exit code 1: not one value came back, or --values was not reached. The reasons are on standard error.",
-      "A value that is not delivered within client-timeout is sent again.",
+      "A value that is not delivered is sent again, within client-timeout at the latest; in the native wire it is delivered once all the same.",
     ],
   },
   args: clientArgs,
@@ -135,39 +136,28 @@ export const clientCommand = defineKpaxosCommand({
 });
 
 function build(context: Context, args: ClientArgs, run: ClientRun, process: () => Process): Built {
-  const { config, id, native, opened, log } = context;
   const outbox = context.outbox(Role.client);
   const size = args["value-size"];
+  refuseTooLarge(size.last, context);
   const figures = new ClientFigures(run.onValue);
-  const firstSession = native ? Math.max(1, context.life - args.nclients) : id;
-  const format: ValueFormat = native
-    ? new NativeValues(firstSession, args.nclients, args.outstanding, size.last)
-    : new KernelPaxosValues(id, args.nclients, size.last);
-  refuseTooLarge(size.last, format, opened.wire.maxValue, config.settings.wire);
-  const client = new Client(
-    {
-      clients: args.nclients,
-      outstanding: args.outstanding,
-      leastSize: size.first,
-      mostSize: size.last,
-      proposerId: args["proposer-id"],
-      timeoutMs: config.settings.clientTimeoutMs,
-      values: args.values ?? Number.POSITIVE_INFINITY,
-      random: Math.random,
-    },
-    format,
-    outbox,
-    figures,
-  );
+  const plan = {
+    clients: args.nclients,
+    outstanding: args.outstanding,
+    leastSize: size.first,
+    mostSize: size.last,
+    proposerId: args["proposer-id"],
+    values: args.values ?? Number.POSITIVE_INFINITY,
+  };
+  const built = buildClient(context, plan, outbox, figures);
+  const { client } = built;
   const busy = new BusyNote();
   run.attach(client, figures, process);
-  const source = buildSource(context, args, client, outbox, [firstSession, firstSession + args.nclients]);
-  log.debug(`sessions ${firstSession} to ${firstSession + args.nclients - 1}`);
+  const source = buildSource(context, args, built, outbox);
   return {
     ...source,
     cores: { client, ...source.cores },
     extras: [...(source.extras ?? []), run, busy],
-    client: { proposerId: args["proposer-id"], busy: () => busy.reason },
+    client: { proposerId: () => client.proposerId, busy: () => busy.reason },
     progress: () => (client.ready && client.outstanding === 0 ? null : client.counters.delivered),
   };
 }
@@ -175,16 +165,24 @@ function build(context: Context, args: ClientArgs, run: ClientRun, process: () =
 function buildSource(
   context: Context,
   args: ClientArgs,
-  client: Client,
+  built: BuiltClient,
   outbox: NativeOutbox | KernelPaxosOutbox,
-  sessions: readonly [number, number],
 ): Omit<Built, "progress"> {
-  const { config, native, log, opened } = context;
+  const { config, native, log, opened, id } = context;
+  const { client, sessions } = built;
+  const closeSessions = (): void => sessions?.close();
   if (args.learner !== undefined) {
     const address = hostAddress(args.learner, config.link);
     outbox.setHost(address.words);
-    const gate = new SessionGate(client, outbox, sessions[0], sessions[1], args.learner, log);
-    return { cores: {}, extras: [gate], farewell: () => gate.close() };
+    const asked = sessions === undefined ? askedIds(id, id + args.nclients) : askedSessions(sessions);
+    const gate = new SessionGate(client, outbox, asked, native, args.learner, log);
+    // The host is asked for sessions that are open.
+    if (sessions !== undefined) sessions.opens = true;
+    const farewell = (): void => {
+      closeSessions();
+      gate.close();
+    };
+    return { cores: {}, extras: [gate], farewell };
   }
   if (args.device !== undefined) {
     const { deviceDirectory, cluster } = config.settings;
@@ -194,26 +192,36 @@ function buildSource(
       cluster,
       args.device,
     );
-    const gate = new DeviceGate(client, reader, opened.wire.maxValue, native);
+    const gate = new DeviceGate(client, reader);
     const source = new DeviceSource(reader, gate, 0, log, (fd) => opened.link.watch(fd));
-    return { cores: {}, extras: [source, gate], sleeper: source, close: () => reader.close() };
+    const close = (): void => reader.close();
+    return { cores: {}, extras: [source, gate], sleeper: source, farewell: closeSessions, close };
   }
-  const application = new ClientApplication((first, last) =>
-    log.error(`instances ${first} to ${last} were trimmed before this client's learner got them`),
-  );
-  application.attach(client);
+  const application = ownApplication(context, built, (first, last) => {
+    const text = `instances ${first} to ${last} were trimmed before this client's learner got them`;
+    // What it cannot see there it is told by acknowledgements.
+    if (native) log.debug(text);
+    else log.error(text);
+  });
   const plan = { role: Role.client, catchUp: false, canTrim: args.cantrim ?? native };
   const learner = buildLearner(context, plan, outbox, application);
   const gate = new LearnerGate(client, learner, config.acceptors.length, native);
-  return { cores: { learner }, extras: [gate], farewell: () => learner.close() };
+  const farewell = (): void => {
+    closeSessions();
+    learner.close();
+  };
+  return { cores: { learner }, extras: [gate], farewell };
 }
 
-function refuseTooLarge(size: number, format: ValueFormat, maxValue: number, wire: string): void {
-  const limit = maxValue - format.overheadBytes;
+function refuseTooLarge(size: number, { native, config, opened }: Context): void {
+  const { maxValue } = opened.wire;
+  const limit = native ? config.settings.maxValueBytes : maxValue - CLIENT_RECORD_BYTES;
   if (size <= limit) return;
-  throw new CliError(`--value-size ${size} is more than one instance carries: at most ${limit} bytes`, {
+  throw new CliError(`--value-size ${size} is too large: at most ${limit} bytes`, {
     exitCode: ExitCode.usage,
-    hint: `the ${wire} wire carries ${maxValue} bytes an instance here, of which ${format.overheadBytes} say whose the value is`,
+    hint: native
+      ? "raise max-value-size on every host"
+      : `the kernel-paxos wire carries ${maxValue} bytes an instance here, of which ${CLIENT_RECORD_BYTES} say whose the value is`,
   });
 }
 

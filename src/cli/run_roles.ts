@@ -1,21 +1,21 @@
 /**
  * `kpaxos run acceptor|proposer|learner|replica`: the roles of a cluster.
  */
-import { HostApplication, type ValueSink } from "../delivery/applications.ts";
+import { BareApplication, HostConsumer, type ValueSink } from "../delivery/applications.ts";
 import { DeliveryLog, LOG_RECORD_BYTES } from "../delivery/delivery_log.ts";
 import { DeviceWriter } from "../delivery/device.ts";
 import { deviceDirectories, makeDeviceDirectory } from "../delivery/device_directory.ts";
 import { FifoDevice, fifoPath } from "../delivery/fifo_device.ts";
 import { buildLearning, type Learning, type LearningPlan } from "../delivery/learning.ts";
-import { PlainState } from "../delivery/plain_state.ts";
 import { PrintSink } from "../delivery/print.ts";
 import { LocalDelivery, type Readers } from "../delivery/readers.ts";
 import { SocketServer, socketPath } from "../delivery/socket_server.ts";
-import { buildAcceptor, buildLearner, buildProposer } from "../node/build.ts";
+import { buildAcceptor, buildFilter, buildLearner, buildProposer } from "../node/build.ts";
 import type { Context } from "../node/process.ts";
 import type { Extra } from "../node/roles.ts";
 import { StageLog } from "../node/stage_log.ts";
-import { type Learner, NO_APPLICATION } from "../protocol/learner.ts";
+import type { Application, Learner } from "../protocol/learner.ts";
+import type { SessionFilter } from "../protocol/session_filter.ts";
 import { Role } from "../protocol/types.ts";
 import { type ArgsDef, defineKpaxosCommand } from "./command.ts";
 import { canTrimArg, memberOf, roleArgs, runProcess, start } from "./run_common.ts";
@@ -102,8 +102,9 @@ export const proposerCommand = defineKpaxosCommand({
       owns: Role.proposer,
     };
     return await runProcess(options, (context) => {
-      const own = context.native ? proposersLearning(context) : undefined;
-      const { proposer, learner } = buildProposer(context, own?.learner);
+      const filter = context.native ? buildFilter(context, null) : undefined;
+      const own = filter === undefined ? undefined : proposersLearning(context, filter);
+      const { proposer, learner } = buildProposer(context, own && { learner: own.learner, filter });
       return {
         cores: { proposer, learner },
         extras: [...(own === undefined ? [] : [own.snapshots]), new StageLog(context, proposer)],
@@ -160,7 +161,7 @@ export const replicaCommand = defineKpaxosCommand({
       const { acceptor, watch } = buildAcceptor(context, args.fresh);
       const host = buildHost(context, args);
       const { learner, extras } = hostLearner(context, args, host, "replica", true);
-      const { proposer } = buildProposer(context, learner);
+      const { proposer } = buildProposer(context, { learner, filter: host.filter });
       return {
         cores: { acceptor, proposer, learner },
         extras: [watch, ...extras, new StageLog(context, proposer)],
@@ -173,7 +174,10 @@ export const replicaCommand = defineKpaxosCommand({
 });
 
 interface Host {
-  readonly application: HostApplication;
+  readonly consumer: HostConsumer;
+  readonly application: Application;
+  /** Native wire. */
+  readonly filter: SessionFilter | undefined;
   readonly extras: readonly Extra[];
   close(): void;
 }
@@ -195,8 +199,8 @@ function hostLearner(
   catchUp: boolean,
 ): { learner: Learner; extras: readonly Extra[] } {
   const outbox = context.outbox(Role.learner);
-  const { application } = host;
-  if (!context.native) {
+  const { application, filter } = host;
+  if (filter === undefined) {
     const plan = { role: Role.learner, catchUp, canTrim: args.cantrim ?? false };
     return { learner: buildLearner(context, plan, outbox, application), extras: host.extras };
   }
@@ -205,22 +209,22 @@ function hostLearner(
     canTrim: args.cantrim ?? true,
     name: `${name}-${context.id}`,
     start: catchUp ? "first" : "newest",
-    state: new PlainState(application),
-    onGap: (first, last) => application.skipped(first, last),
+    state: filter,
+    onGap: (first, last) => host.consumer.skipped(first, last),
   };
   const { learner, snapshots } = buildLearning(context, plan, outbox);
   return { learner, extras: [snapshots, ...host.extras] };
 }
 
 /** A proposer's own learner: what is chosen, and the sessions. Nobody else needs its values. */
-function proposersLearning(context: Context): Learning {
+function proposersLearning(context: Context, filter: SessionFilter): Learning {
   const plan: LearningPlan = {
     role: Role.proposer,
     canTrim: true,
     ofProposer: true,
     name: `proposer-${context.id}`,
     start: "near",
-    state: new PlainState(NO_APPLICATION),
+    state: filter,
     onGap: () => undefined,
   };
   return buildLearning(context, plan, context.outbox(Role.proposer));
@@ -238,14 +242,17 @@ function buildHost(context: Context, args: HostArgs): Host {
     sinks.push(print);
     extras.push(print);
   }
-  const application = new HostApplication(native, local, sinks, (first, last) =>
+  const consumer = new HostConsumer(local, sinks, (first, last) =>
     log.error(
       `instances ${first} to ${last} were trimmed before learner ${id} got them: they are not delivered here`,
     ),
   );
   log.debug(`cluster ${config.settings.cluster}`);
+  const filter = native ? buildFilter(context, consumer) : undefined;
   return {
-    application,
+    consumer,
+    application: filter ?? new BareApplication(consumer),
+    filter,
     extras,
     close: () => {
       print?.flush();
@@ -256,8 +263,8 @@ function buildHost(context: Context, args: HostArgs): Host {
 
 /** The rings, the socket and, if asked for, the Kernel_Paxos device of this learner. */
 function buildLocal({ config, id, log, opened }: Context, args: HostArgs): LocalDelivery {
-  const { deviceDirectory, cluster, deliveryLogBytes } = config.settings;
-  const maxValueBytes = opened.wire.maxValue;
+  const { deviceDirectory, cluster, deliveryLogBytes, wire } = config.settings;
+  const maxValueBytes = wire === "native" ? config.settings.maxValueBytes : opened.wire.maxValue;
   const chosen = config.origins.deviceDirectory.from !== "default";
   const directory = makeDeviceDirectory(deviceDirectories(deviceDirectory, chosen));
   const delivery = new DeliveryLog(Math.max(deliveryLogBytes, 4 * (maxValueBytes + LOG_RECORD_BYTES)));

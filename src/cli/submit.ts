@@ -1,26 +1,34 @@
 /**
  * `kpaxos submit VALUE|-`: has values chosen from the shell. Exit code 0 says that all of them are.
  */
-import { ClientApplication } from "../delivery/applications.ts";
 import { LearnerGate } from "../delivery/client_gates.ts";
 import { CliError, ExitCode } from "../error.ts";
 import { buildLearner } from "../node/build.ts";
+import {
+  type BuiltClient,
+  buildRecordClient,
+  buildSessionClient,
+  ownApplication,
+} from "../node/build_client.ts";
 import { BusyNote } from "../node/busy_note.ts";
 import { type Built, type Context, Process } from "../node/process.ts";
 import type { Extra } from "../node/roles.ts";
-import { ENTRY_HEADER_BYTES } from "../protocol/batch.ts";
-import { Client, type ValueFormat } from "../protocol/client.ts";
-import { GivenValues } from "../protocol/given_values.ts";
-import { NativeValues } from "../protocol/native_values.ts";
+import type { Client } from "../protocol/client.ts";
+import { GivenRecords } from "../protocol/given_values.ts";
+import type { Outbox } from "../protocol/outbox.ts";
 import { Role } from "../protocol/types.ts";
+import { GivenValues } from "../protocol/value_source.ts";
 import { CLIENT_RECORD_BYTES } from "../wire/client_record.ts";
 import { KernelPaxosValues } from "../wire/kernel_paxos_values.ts";
 import { defineKpaxosCommand } from "./command.ts";
 import { printJson } from "./output.ts";
 import { memberOf, roleArgs, start } from "./run_common.ts";
 
-/** Lines read ahead of what is chosen. */
+/** Lines read ahead of what is chosen, and how many bytes of them at most. */
 const READ_AHEAD = 256;
+const READ_AHEAD_BYTES = 16 << 20;
+/** Values under way (native wire: they are delivered in order all the same). */
+const OUTSTANDING = 64;
 const LOOK_US = 100_000;
 const NEWLINE = 0x0a;
 
@@ -87,7 +95,7 @@ class Submission implements Extra {
   readonly #patienceUs: number;
   readonly #confirms: boolean;
   #confirmed = 0;
-  #values!: GivenValues;
+  readonly #values = new GivenValues();
   #client!: Client;
   #process!: Process;
   #maxSize = 0;
@@ -108,31 +116,39 @@ class Submission implements Extra {
   }
 
   build(context: Context, proposerId: number): Built {
-    const { config, id, life, native, opened } = context;
-    const overhead = native ? ENTRY_HEADER_BYTES : CLIENT_RECORD_BYTES;
-    this.#maxSize = opened.wire.maxValue - overhead;
-    const inner: ValueFormat = native
-      ? new NativeValues(Math.max(1, life - 1), 1, 1, this.#maxSize)
-      : new KernelPaxosValues(id + 0x10000, 1, this.#maxSize);
-    this.#values = new GivenValues(inner);
+    const { config, native, opened, log } = context;
+    const { maxValueBytes } = config.settings;
+    this.#maxSize = native ? maxValueBytes : opened.wire.maxValue - CLIENT_RECORD_BYTES;
     const outbox = context.outbox(Role.client);
-    const timeoutMs = config.settings.clientTimeoutMs;
     const busy = new BusyNote();
-    const shape = { clients: 1, outstanding: 1, leastSize: 0, mostSize: 0, values: 0 };
-    this.#client = new Client({ ...shape, proposerId, timeoutMs, random: () => 0 }, this.#values, outbox, {
-      delivered: () => undefined,
-    });
-    const application = new ClientApplication(() => undefined);
-    application.attach(this.#client);
+    const built = this.#buildClient(context, proposerId, outbox);
+    const { client, sessions } = built;
+    this.#client = client;
+    const application = ownApplication(context, built, (first, last) =>
+      log.debug(`instances ${first} to ${last} were trimmed before this client's learner got them`),
+    );
     const plan = { role: Role.client, catchUp: false, canTrim: false };
     const learner = buildLearner(context, plan, outbox, application);
     return {
-      cores: { client: this.#client, learner },
-      extras: [new LearnerGate(this.#client, learner, config.acceptors.length, native), busy, this],
-      client: { proposerId, busy: () => busy.reason },
-      progress: () => (this.#client.ready && this.#client.outstanding === 0 ? null : this.chosen),
-      farewell: () => learner.close(),
+      cores: { client, learner },
+      extras: [new LearnerGate(client, learner, config.acceptors.length, native), busy, this],
+      client: { proposerId: () => client.proposerId, busy: () => busy.reason },
+      progress: () => (client.ready && client.outstanding === 0 ? null : this.chosen),
+      farewell: () => {
+        sessions?.close();
+        learner.close();
+      },
     };
+  }
+
+  #buildClient(context: Context, proposerId: number, outbox: Outbox): BuiltClient {
+    const shape = { clients: 1, leastSize: 0, mostSize: 0, values: 0, proposerId };
+    const sink = { delivered: () => undefined };
+    if (context.native)
+      return buildSessionClient(context, { ...shape, outstanding: OUTSTANDING }, this.#values, outbox, sink);
+    const records = new KernelPaxosValues(context.id + 0x10000, 1, this.#maxSize);
+    const format = new GivenRecords(records, this.#values);
+    return buildRecordClient(context, { ...shape, outstanding: 1 }, format, outbox, sink);
   }
 
   attach(process: Process): void {
@@ -154,13 +170,17 @@ class Submission implements Extra {
       for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, from)) {
         this.#add(parse(decoder.decode(bytes.subarray(from, end))));
         from = end + 1;
-        while (this.#values.waiting >= READ_AHEAD && this.#error === undefined) await Bun.sleep(1);
+        while (this.#isAhead() && this.#error === undefined) await Bun.sleep(1);
         if (this.#error !== undefined) return;
       }
       rest = bytes.subarray(from);
     }
     if (rest.length > 0) this.#add(parse(decoder.decode(rest)));
     this.#complete = true;
+  }
+
+  #isAhead(): boolean {
+    return this.#values.waiting >= READ_AHEAD || this.#values.bytes >= READ_AHEAD_BYTES;
   }
 
   /** Ends the process; `check` says why. */
@@ -171,6 +191,13 @@ class Submission implements Extra {
 
   check(): void {
     if (this.#error !== undefined) throw this.#error;
+    const { uncertain } = this.#client.counters;
+    if (uncertain > 0) {
+      throw new CliError(
+        `${uncertain} of ${this.#given} values may or may not be chosen: the cluster has forgotten this client's session`,
+        { hint: "the session was silent for too long, or session-limit is too low for so many clients" },
+      );
+    }
     if (!this.#complete || this.chosen < this.#given) {
       throw new CliError(`ended with ${this.chosen} of ${this.#given} values chosen`);
     }
@@ -185,11 +212,12 @@ class Submission implements Extra {
       return;
     }
     if (nowUs - this.#movedUs < this.#patienceUs) return;
-    const sent = this.#client.counters.submitted > this.chosen;
+    const { submitted, uncertain } = this.#client.counters;
+    const known = this.chosen + uncertain;
+    const fate = submitted > known ? "it was sent and may still be chosen" : "it was not sent";
     const reasons = this.#process.reasons().join("; ");
-    const fate = sent ? "it was sent and may still be chosen" : "it was not sent";
     this.abort(
-      new CliError(`value ${this.chosen + 1} is not confirmed: ${fate}`, {
+      new CliError(`value ${known + 1} is not confirmed: ${fate}`, {
         ...(reasons === "" ? {} : { hint: reasons }),
       }),
     );
@@ -210,13 +238,10 @@ class Submission implements Extra {
 
   #add(value: Uint8Array): void {
     if (value.length > this.#maxSize) {
-      throw new CliError(
-        `value ${this.#given + 1} has ${value.length} bytes, one instance carries ${this.#maxSize}`,
-        {
-          exitCode: ExitCode.usage,
-          hint: "values larger than a frame cannot be submitted in this version",
-        },
-      );
+      throw new CliError(`value ${this.#given + 1} has ${value.length} bytes: at most ${this.#maxSize}`, {
+        exitCode: ExitCode.usage,
+        hint: "raise max-value-size on every host (the Kernel_Paxos wire carries what fits a frame)",
+      });
     }
     this.#given++;
     this.#values.give(value);

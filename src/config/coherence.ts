@@ -17,6 +17,7 @@ export interface Given {
 
 export function checkCoherence(given: Given, report: Report): void {
   checkWindows(given, report);
+  checkDeliveryLog(given, report);
   checkBatching(given, report);
   checkKey(given, report);
   checkLease(given, report);
@@ -40,7 +41,16 @@ function idleRules(given: Given) {
   const { settings, link } = given;
   return [
     {
-      fields: ["learnerTimeoutMs", "trimRule", "leaderTimeoutMs", "leaseMs", "snapshotPath", "snapshotEvery"],
+      fields: [
+        "learnerTimeoutMs",
+        "trimRule",
+        "leaderTimeoutMs",
+        "leaseMs",
+        "snapshotPath",
+        "snapshotEvery",
+        "maxValueBytes",
+        "sessionLimit",
+      ],
       isIdle: settings.wire === "kernel-paxos",
       why: "the kernel-paxos wire has no such thing",
     },
@@ -104,6 +114,20 @@ function checkLease(given: Given, report: Report): void {
     placeOf("leaseMs"),
     `lease ${settings.leaseMs}ms is longer than leader-timeout ${settings.leaderTimeoutMs}ms: nobody could take over in time`,
     "lower lease, or raise leader-timeout",
+  );
+}
+
+function checkDeliveryLog(given: Given, report: Report): void {
+  const { maxValueBytes, deliveryLogBytes, wire } = given.settings;
+  if (wire !== "native" || deliveryLogBytes >= 4 * maxValueBytes) return;
+  const culprit = isDefault(given, "deliveryLogBytes") ? "maxValueBytes" : "deliveryLogBytes";
+  const sizes = (["deliveryLogBytes", "maxValueBytes"] as const).map(
+    (field) => `${SCHEMA[field].key} ${formatValue(SCHEMA[field], given.settings[field])}`,
+  );
+  report.error(
+    given.placeOf(culprit),
+    `${sizes[0]} holds fewer than four values of ${sizes[1]}`,
+    "raise delivery-log to four times max-value-size or more, or lower max-value-size",
   );
 }
 

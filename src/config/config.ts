@@ -57,6 +57,10 @@ export interface Settings {
   snapshotPath: string;
   /** A learner takes a snapshot every so many instances. */
   snapshotEvery: number;
+  /** Bytes of the largest value; what is larger than an instance travels in pieces (native wire). */
+  maxValueBytes: number;
+  /** Client sessions that every node remembers; the one used longest ago gives way (native wire). */
+  sessionLimit: number;
   /** A client sends a value again after this time without delivery, in milliseconds. */
   clientTimeoutMs: number;
   receiveMode: "recvmmsg" | "ring";

@@ -1,42 +1,14 @@
 /**
- * What takes a learner's values: nobody, a client of the same process, or the applications on this host (through the
- * delivery log) and standard output.
+ * What takes a learner's values: the applications on this host (through the delivery log) and standard output. In the native
+ * wire a session filter stands before it, which decides what is a value; in the Kernel_Paxos wire every instance is one.
  */
-import { BatchReader } from "../protocol/batch.ts";
-import type { Client } from "../protocol/client.ts";
 import type { Application } from "../protocol/learner.ts";
+import type { ValueConsumer } from "../protocol/session_filter.ts";
 import { MAX_IID } from "../protocol/types.ts";
 import type { LocalDelivery } from "./readers.ts";
 
 /** Told of values that this learner can never deliver. */
 export type OnSkipped = (first: number, last: number) => void;
-
-/** A client with its learner inside (the manual's KClient). */
-export class ClientApplication implements Application {
-  readonly #onSkipped: OnSkipped;
-  #client: Client | undefined;
-
-  constructor(onSkipped: OnSkipped) {
-    this.#onSkipped = onSkipped;
-  }
-
-  attach(client: Client): void {
-    this.#client = client;
-  }
-
-  deliver(_iid: number, bytes: Uint8Array, offset: number, length: number): boolean {
-    this.#client?.onDelivered(bytes, offset, length);
-    return true;
-  }
-
-  skipped(first: number, last: number): void {
-    this.#onSkipped(first, last);
-  }
-
-  acknowledged(): number {
-    return MAX_IID;
-  }
-}
 
 /** Where single values go, one after the other; false: not now. */
 export interface ValueSink {
@@ -52,60 +24,25 @@ export interface ValueSink {
 }
 
 /**
- * A learner for the applications of its host. The delivery log takes everything at once; sinks may say "not now", and then
- * the values of one instance are taken in several attempts.
+ * The applications of a learner's host. The delivery log takes everything at once; sinks may say "not now", and then the value
+ * is offered again, to those that have not taken it.
  */
-export class HostApplication implements Application {
+export class HostConsumer implements ValueConsumer {
   /** Values delivered. */
   values = 0;
-  readonly #batches: boolean;
   readonly #local: LocalDelivery | undefined;
   readonly #sinks: readonly ValueSink[];
   readonly #onSkipped: OnSkipped;
-  readonly #reader = new BatchReader();
-  /** Values of the present instance that were taken already, and sinks that took the next one. */
-  #taken = 0;
+  /** Sinks that took the value that is offered. */
   #sinksTaken = 0;
 
-  /** `batches`: an instance holds entries (native wire), not one bare value. */
-  constructor(
-    batches: boolean,
-    local: LocalDelivery | undefined,
-    sinks: readonly ValueSink[],
-    onSkipped: OnSkipped,
-  ) {
-    this.#batches = batches;
+  constructor(local: LocalDelivery | undefined, sinks: readonly ValueSink[], onSkipped: OnSkipped) {
     this.#local = local;
     this.#sinks = sinks;
     this.#onSkipped = onSkipped;
   }
 
-  deliver(iid: number, bytes: Uint8Array, offset: number, length: number): boolean {
-    this.#local?.log.openInstance(iid);
-    if (this.#batches) {
-      const reader = this.#reader;
-      reader.open(bytes, offset, length);
-      while (reader.next()) {
-        if (reader.index < this.#taken) continue;
-        const { index, isLast, session, sequence, valueOffset, valueLength } = reader;
-        if (!this.#take(iid, index, isLast, session, sequence, bytes, valueOffset, valueLength)) return false;
-      }
-    } else if (this.#taken === 0 && !this.#take(iid, 0, true, 0, 0, bytes, offset, length)) return false;
-    this.#taken = 0;
-    this.#local?.log.closeInstance(iid);
-    return true;
-  }
-
-  skipped(first: number, last: number): void {
-    this.#local?.log.gap(first, last);
-    this.#onSkipped(first, last);
-  }
-
-  acknowledged(): number {
-    return this.#local?.acknowledged() ?? MAX_IID;
-  }
-
-  #take(
+  take(
     iid: number,
     index: number,
     isLast: boolean,
@@ -122,8 +59,44 @@ export class HostApplication implements Application {
     }
     this.#local?.log.append(iid, index, isLast, session, sequence, bytes, offset, length);
     this.#sinksTaken = 0;
-    this.#taken++;
     this.values++;
     return true;
+  }
+
+  finished(iid: number): void {
+    this.#local?.log.openInstance(iid);
+    this.#local?.log.closeInstance(iid);
+  }
+
+  skipped(first: number, last: number): void {
+    this.#local?.log.gap(first, last);
+    this.#onSkipped(first, last);
+  }
+
+  acknowledged(): number {
+    return this.#local?.acknowledged() ?? MAX_IID;
+  }
+}
+
+/** In the Kernel_Paxos wire an instance is one bare value, and there are no sessions. */
+export class BareApplication implements Application {
+  readonly #consumer: ValueConsumer;
+
+  constructor(consumer: ValueConsumer) {
+    this.#consumer = consumer;
+  }
+
+  deliver(iid: number, bytes: Uint8Array, offset: number, length: number): boolean {
+    if (!this.#consumer.take(iid, 0, true, 0, 0, bytes, offset, length)) return false;
+    this.#consumer.finished(iid);
+    return true;
+  }
+
+  skipped(first: number, last: number): void {
+    this.#consumer.skipped(first, last);
+  }
+
+  acknowledged(): number {
+    return this.#consumer.acknowledged();
   }
 }

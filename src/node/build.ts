@@ -3,9 +3,12 @@
  */
 
 import { Acceptor } from "../protocol/acceptor.ts";
+import { Admission } from "../protocol/admission.ts";
 import { KERNEL_PAXOS_BALLOTS, NATIVE_BALLOTS } from "../protocol/ballot.ts";
 import { type Application, Learner, NO_APPLICATION } from "../protocol/learner.ts";
 import { Proposer } from "../protocol/proposer.ts";
+import { SessionFilter, type ValueConsumer } from "../protocol/session_filter.ts";
+import { SessionTable } from "../protocol/session_table.ts";
 import { TrimRule } from "../protocol/trim_rule.ts";
 import { Role } from "../protocol/types.ts";
 import { restoreAcceptor } from "./acceptor_storage.ts";
@@ -88,21 +91,34 @@ export function buildLearner(
   );
 }
 
-/** A proposer with a learner of its own: that is how it knows what is chosen. */
+/** What stands between a learner of the native wire and whoever wants its values; null: only the sessions are wanted. */
+export function buildFilter(context: CoreContext, consumer: ValueConsumer | null): SessionFilter {
+  const { sessionLimit, maxValueBytes } = context.config.settings;
+  return new SessionFilter(new SessionTable({ sessions: sessionLimit, maxValueBytes }), consumer);
+}
+
+/** A learner core that a proposer can share: in the native wire with its filter, which tells it what is delivered. */
+export interface SharedLearner {
+  readonly learner: Learner;
+  readonly filter: SessionFilter | undefined;
+}
+
+/** A proposer with a learner of its own, unless it shares one: that is how it knows what is chosen. */
 export function buildProposer(
   context: CoreContext,
-  learner: Learner | undefined,
+  shared: SharedLearner | undefined,
 ): { proposer: Proposer; learner: Learner } {
   const { config, id, life, native, log } = context;
   const { settings } = config;
   const outbox = context.outbox(Role.proposer);
+  const filter = native ? (shared?.filter ?? buildFilter(context, null)) : undefined;
   const own =
-    learner ??
+    shared?.learner ??
     buildLearner(
       context,
       { role: Role.proposer, catchUp: !native, canTrim: false, ofProposer: true },
       outbox,
-      NO_APPLICATION,
+      filter ?? NO_APPLICATION,
     );
   const round =
     native || settings.stateDirectory === ""
@@ -126,7 +142,7 @@ export function buildProposer(
       timeoutMs: settings.proposerTimeoutMs,
       leaderTimeoutMs: settings.leaderTimeoutMs,
       leaseMs: settings.leaseMs,
-      mayJump: learner === undefined,
+      mayJump: shared === undefined,
       batching: native && settings.batching,
       usedBallot: round?.read() ?? 0,
       keepBallot: (ballot) => round?.write(ballot),
@@ -134,6 +150,7 @@ export function buildProposer(
     },
     outbox,
     own,
+    filter === undefined ? null : new Admission(filter, outbox),
   );
   return { proposer, learner: own };
 }

@@ -2,6 +2,7 @@
  * Who a process is: its life, and the cluster it belongs to.
  */
 import type { Config } from "../config/config.ts";
+import { DEFAULT_SETTINGS } from "../config/schema.ts";
 import { crc32c } from "../net/crc32c.ts";
 import type { Life } from "../protocol/types.ts";
 
@@ -11,9 +12,16 @@ export function newLife(): Life {
   return Math.max(1, (words[1]! & 0x1fffff) * 2 ** 32 + words[0]!);
 }
 
-/** The cluster id: name and acceptor ids, so that a cluster with other acceptors is another cluster. */
+/**
+ * The cluster id: name and acceptor ids, so that a cluster with other acceptors is another cluster; and the limits of sessions
+ * that are not the usual, because nodes with different ones would deliver different values.
+ */
 export function clusterIdOf(config: Config): number {
   const ids = config.acceptors.map((acceptor) => acceptor.id).join(",");
-  const text = new TextEncoder().encode(`${config.settings.cluster}\0${ids}`);
+  const { cluster, maxValueBytes, sessionLimit } = config.settings;
+  const isUsual =
+    maxValueBytes === DEFAULT_SETTINGS.maxValueBytes && sessionLimit === DEFAULT_SETTINGS.sessionLimit;
+  const limits = isUsual ? "" : `\0${maxValueBytes},${sessionLimit}`;
+  const text = new TextEncoder().encode(`${cluster}\0${ids}${limits}`);
   return crc32c(text, 0, text.length);
 }

@@ -61,8 +61,8 @@ export interface Built {
   readonly cores: Omit<Cores, "pairsAccepts" | "acceptorOf" | "wallOffsetUs" | "extras">;
   readonly extras?: readonly Extra[];
   readonly sleeper?: Sleeper;
-  /** The proposer a client sends to, and the last `busy` it was answered. */
-  readonly client?: { readonly proposerId: number; readonly busy: () => number };
+  /** The proposer a client sends to now, and the last `busy` it was answered. */
+  readonly client?: { readonly proposerId: () => number; readonly busy: () => number };
   /** A number that grows while the process does its work; null: there is nothing to do now. */
   progress(): number | null;
   /** Last words, said in a last turn. */
@@ -139,7 +139,7 @@ export class Process {
         peers,
         members,
         busy: built.client?.busy() ?? 0,
-        proposerId: built.client?.proposerId,
+        proposerId: built.client?.proposerId(),
         nowUs: at,
       }),
     );
@@ -148,6 +148,7 @@ export class Process {
       extras: [...(built.extras ?? []), places, this.#watch],
       pairsAccepts: context.native && link.kind === "ethernet",
       acceptorOf: (peer: Peer) => members.acceptors.indexOf(peer),
+      proposerOf: (peer: Peer) => members.proposers.indexOf(peer),
       wallOffsetUs: Date.now() * 1000 - nowUs(),
     });
     const receiver = log.enabled("debug") ? traceReceiver(roles, log, name) : roles;

@@ -48,6 +48,8 @@ export interface Cores {
   readonly pairsAccepts: boolean;
   /** Which acceptor a peer is, −1: none. */
   readonly acceptorOf: (peer: Peer) => number;
+  /** Which proposer a peer is, −1: none. */
+  readonly proposerOf?: (peer: Peer) => number;
   /** Microseconds between the turn's clock and the time of day. */
   readonly wallOffsetUs: number;
 }
@@ -280,10 +282,15 @@ export class Roles implements Receiver {
   }
 
   onBusy(from: Peer, reason: Busy): void {
+    this.#client?.onBusy(reason);
     for (let i = 0; i < this.#extras.length; i++) this.#extras[i]!.onBusy?.(from, reason);
   }
 
   onAcknowledge(from: Peer, kind: AckKind, session: number, sequence: number, iid: number): void {
+    this.#client?.onAcknowledge(kind, session, sequence, iid);
+    if (this.#proposer !== null && this.cores.proposerOf !== undefined) {
+      this.#proposer.onAcknowledge(this.cores.proposerOf(from), kind, session, sequence, iid);
+    }
     for (let i = 0; i < this.#extras.length; i++) {
       this.#extras[i]!.onAcknowledge?.(from, kind, session, sequence, iid);
     }

@@ -59,10 +59,17 @@ export class EntryBuffer {
   }
 
   /** Writes the entry to the beginning of `bytes` and returns its length; −1 when it does not fit. */
-  write(session: number, sequence: number, bytes: Uint8Array, offset: number, length: number): number {
+  write(
+    session: number,
+    sequence: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    flags: number,
+  ): number {
     const size = entryBytes(length);
     if (size > this.bytes.length) return -1;
-    writeEntryHeader(this.#view, 0, session, sequence, length, 0);
+    writeEntryHeader(this.#view, 0, session, sequence, length, flags);
     copyBytes(bytes, offset, this.bytes, ENTRY_HEADER_BYTES, length);
     return size;
   }
@@ -121,6 +128,11 @@ export function isBatch(bytes: Uint8Array, offset: number, length: number): bool
     at += entryBytes(word(bytes, at + 12) & 0xffffff);
   }
   return at === end;
+}
+
+/** Whether the first of these entries opens a session. */
+export function isOpening(bytes: Uint8Array, offset: number, length: number): boolean {
+  return length >= ENTRY_HEADER_BYTES && (bytes[offset + 15]! & EntryFlag.open) !== 0;
 }
 
 function word(bytes: Uint8Array, at: number): number {

@@ -1,42 +1,35 @@
 /**
- * Values that somebody supplies, one after the other, in either wire's form: what `kpaxos submit` sends. At most one is
- * under way, so they are chosen in the order given.
+ * Values that somebody supplies, in the form of the Kernel_Paxos wire: what `kpaxos submit` sends there. At most one is under
+ * way, so they are chosen in the order given.
  */
-import { copyBytes } from "./bytes.ts";
-import type { ValueFormat } from "./client.ts";
+import type { ValueFormat } from "./record_client.ts";
+import type { GivenValues } from "./value_source.ts";
 
-export class GivenValues implements ValueFormat {
+export class GivenRecords implements ValueFormat {
   readonly overheadBytes: number;
   readonly bytes: Uint8Array;
   readonly #inner: ValueFormat;
-  readonly #waiting: Uint8Array[] = [];
-  /** The value under way and its sequence. */
-  #current: Uint8Array = new Uint8Array(0);
-  #currentSequence = 0;
+  readonly #given: GivenValues;
+  /** Values begun; the present one is the last of them. */
+  #begun = 0;
+  #sequence = 0;
+  #size = 0;
 
-  constructor(inner: ValueFormat) {
+  constructor(inner: ValueFormat, given: GivenValues) {
     this.#inner = inner;
+    this.#given = given;
     this.overheadBytes = inner.overheadBytes;
     this.bytes = inner.bytes;
   }
 
-  /** Values that were given and not sent yet. */
-  get waiting(): number {
-    return this.#waiting.length;
-  }
-
-  give(value: Uint8Array): void {
-    this.#waiting.push(value);
-  }
-
   write(client: number, slot: number, sequence: number, stampUs: number, _size: number): number {
-    if (sequence !== this.#currentSequence) {
-      this.#currentSequence = sequence;
-      this.#current = this.#waiting.shift() ?? new Uint8Array(0);
+    if (sequence !== this.#sequence) {
+      this.#sequence = sequence;
+      if (this.#begun > 0) this.#given.release(client, this.#begun - 1);
+      this.#size = this.#given.sizeOf(client, this.#begun++);
     }
-    const value = this.#current;
-    const length = this.#inner.write(client, slot, sequence, stampUs, value.length);
-    copyBytes(value, 0, this.bytes, this.overheadBytes, value.length);
+    const length = this.#inner.write(client, slot, sequence, stampUs, this.#size);
+    this.#given.copy(client, this.#begun - 1, 0, this.#size, this.bytes, this.overheadBytes);
     return length;
   }
 

@@ -6,6 +6,7 @@
  * Invariants: one value per (instance, ballot), ever; nothing is proposed at an instance before a quorum has promised
  * it at this ballot; a value reported by a promise goes before our own; a ballot is journalled before it is used.
  */
+import { type Admission, Judging } from "./admission.ts";
 import { InstanceLeadership } from "./instance_leadership.ts";
 import { InstancePhase } from "./instance_phase.ts";
 import type { Leadership, LeadershipOptions, Stage } from "./leadership.ts";
@@ -15,7 +16,7 @@ import { PhaseTwo, type PhaseTwoOptions, ROOM_RESERVE } from "./phase_two.ts";
 import { ProposerWindow, Status } from "./proposer_window.ts";
 import { quorumOf } from "./quorum.ts";
 import { RangeLeadership } from "./range_leadership.ts";
-import { type Ballot, Busy, type Life, NO_PEER, type Peer, StateFlag } from "./types.ts";
+import { type AckKind, type Ballot, Busy, type Life, NO_PEER, type Peer, StateFlag } from "./types.ts";
 import { ValueQueue } from "./value_queue.ts";
 
 /** A client whose value waits behind a missing quorum is told so after this time. */
@@ -44,10 +45,20 @@ export class Proposer implements ChosenObserver {
   readonly #instances: InstanceLeadership | null;
   readonly #phaseTwo: PhaseTwo;
   readonly #fullAcceptors: Uint8Array;
+  /** Null in the Kernel_Paxos wire, which has no sessions. */
+  readonly #admission: Admission | null;
+  #wasPassive = false;
+  #dropped = 0;
   #nowUs = 0;
 
-  constructor(options: ProposerOptions, outbox: Outbox, learner: Learner) {
+  constructor(
+    options: ProposerOptions,
+    outbox: Outbox,
+    learner: Learner,
+    admission: Admission | null = null,
+  ) {
     this.#options = options;
+    this.#admission = admission;
     this.#outbox = outbox;
     this.#learner = learner;
     const instances = Math.max(4096, options.preexecWindow * 2);
@@ -108,14 +119,61 @@ export class Proposer implements ChosenObserver {
   // ── values ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   onClientValue(from: Peer, bytes: Uint8Array, offset: number, length: number, hops: number): void {
-    const { stage, leader, stageSinceUs } = this.leadership;
     if (length > this.#outbox.maxValue) return this.#refuse(from, Busy.tooLarge);
-    if (stage === "passive") {
-      if (hops > 0 || leader < 0) return this.#refuse(from, Busy.notLeader);
-      this.#forward(bytes, offset, length);
+    const admission = this.#admission;
+    if (admission === null) {
+      if (this.#takeValue(from, bytes, offset, length, hops)) this.#tellWait(from);
       return;
     }
-    if (!this.queue.push(bytes, offset, length)) return this.#refuse(from, Busy.queueFull);
+    admission.open(from, bytes, offset, length, hops > 0, this.#judging());
+    while (admission.next()) {
+      if (this.#takeValue(from, bytes, admission.offset, admission.length, hops)) continue;
+      admission.refused();
+      return;
+    }
+    this.#tellWait(from);
+  }
+
+  /** What the leader says about a session whose values we sent on to it. */
+  onAcknowledge(proposerId: number, kind: AckKind, session: number, sequence: number, iid: number): void {
+    if (this.stage === "passive" && proposerId === this.leader)
+      this.#admission?.passOn(kind, session, sequence, iid);
+  }
+
+  /** How client values are judged now. What was taken can be lost when it is sent on to a leader, or given up. */
+  #judging(): Judging {
+    const { stage, window } = this;
+    const isPassive = stage === "passive";
+    if (isPassive !== this.#wasPassive || window.dropped !== this.#dropped) this.#admission?.begin();
+    this.#wasPassive = isPassive;
+    this.#dropped = window.dropped;
+    if (isPassive) return Judging.pass;
+    const knowsAll = stage === "leading" && this.#learner.next > this.leadership.recovered.last;
+    return knowsAll ? Judging.strict : Judging.lenient;
+  }
+
+  /** False: refused. */
+  #takeValue(from: Peer, bytes: Uint8Array, offset: number, length: number, hops: number): boolean {
+    const { stage, leader } = this.leadership;
+    if (stage === "passive") {
+      if (hops > 0 || leader < 0) {
+        this.#refuse(from, Busy.notLeader);
+        return false;
+      }
+      this.#forward(bytes, offset, length);
+      return true;
+    }
+    if (!this.queue.push(bytes, offset, length)) {
+      this.#refuse(from, Busy.queueFull);
+      return false;
+    }
+    return true;
+  }
+
+  /** What is taken has to wait, if it has. */
+  #tellWait(from: Peer): void {
+    const { stage, stageSinceUs } = this.leadership;
+    if (stage === "passive") return;
     const lacksQuorum = stage === "leading" ? this.isUnheard : this.#nowUs - stageSinceUs > NO_QUORUM_US;
     if (lacksQuorum) {
       this.#outbox.busy(from, Busy.noQuorum);
@@ -259,6 +317,12 @@ export class Proposer implements ChosenObserver {
    */
   pump(): boolean {
     this.window.advance(this.#learner.next);
+    this.#judging();
+    const unsaid = this.#admission?.flush() === true;
+    return this.#propose() || unsaid;
+  }
+
+  #propose(): boolean {
     if (this.stage === "passive") return this.#forwardQueue();
     this.#ranges?.checkOvertaken();
     if (this.stage !== "leading") return false;

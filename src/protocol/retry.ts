@@ -5,20 +5,23 @@
 const LEAST_US = 10_000;
 
 export class Retry {
+  /** Measured, smoothed. */
+  roundTripUs = 2_500;
   readonly #limitUs: number;
-  #roundTripUs = 2_500;
+  readonly #leastUs: number;
 
-  constructor(limitUs: number) {
+  constructor(limitUs: number, leastUs: number = LEAST_US) {
     this.#limitUs = limitUs;
+    this.#leastUs = leastUs;
   }
 
   /** A round trip was measured. */
   sample(us: number): void {
-    this.#roundTripUs += (us - this.#roundTripUs) / 8;
+    this.roundTripUs += (us - this.roundTripUs) / 8;
   }
 
   firstUs(): number {
-    return Math.min(this.#limitUs, LEAST_US + 4 * this.#roundTripUs);
+    return Math.min(this.#limitUs, this.#leastUs + 4 * this.roundTripUs);
   }
 
   /** How long to wait after the `attempts`-th sending. */

@@ -5,6 +5,7 @@
  * Each value lies contiguously: [length: 4 bytes][bytes, padded to 4]; a length of −1 says that the rest of the
  * buffer is unused. Indices run freely and are reduced when the queue is empty.
  */
+import { isOpening } from "./batch.ts";
 import { copyBytes } from "./bytes.ts";
 
 const SKIP = -1;
@@ -51,7 +52,7 @@ export class ValueQueue {
 
   /**
    * Bytes of the oldest values that go together into `limit` bytes: at least one, and only values whose length is a multiple
-   * of 4 share (batch entries are).
+   * of 4 share (batch entries are). The opening of a session begins a batch, so none goes behind others.
    */
   batchLength(limit: number): number {
     let at = this.#head;
@@ -61,7 +62,7 @@ export class ValueQueue {
       at += 4 + this.#lengths[at >>> 2]!;
       if (at === this.bytes.length || this.#lengths[at >>> 2] === SKIP) at = 0;
       const next = this.#lengths[at >>> 2]!;
-      if (total + next > limit || (next & 3) !== 0) break;
+      if (total + next > limit || (next & 3) !== 0 || isOpening(this.bytes, at + 4, next)) break;
       total += next;
     }
     return total;

@@ -3,14 +3,13 @@
  * are made of.
  */
 import type { CoreContext } from "../node/process.ts";
-import type { Client } from "../protocol/client.ts";
+import type { Application } from "../protocol/learner.ts";
 import type { Parts } from "./cluster.ts";
 import { SimApplication } from "./deliveries.ts";
 import { type DiskFaults, SimDisk } from "./disk.ts";
 import type { Observer } from "./observer.ts";
 import {
   acceptorParts,
-  type ClientPlan,
   type Consumer,
   clientParts,
   learnerParts,
@@ -21,9 +20,7 @@ import type { Random } from "./random.ts";
 import type { Scenario } from "./scenario.ts";
 import { SimSnapshotPlace, SnapshotDisk } from "./snapshot_disk.ts";
 import { drawClock, type Kind, Station } from "./station.ts";
-
-/** A first session number has room for a client's sessions. */
-const SESSIONS = 2 ** 20;
+import type { ValueLog } from "./value_log.ts";
 
 export interface Company {
   readonly acceptors: number;
@@ -60,6 +57,7 @@ export interface CastingOptions {
   readonly scenario: Scenario;
   readonly company: Company;
   readonly observer: Observer;
+  readonly values: ValueLog;
   /** Of what there is, and of what happens to it. */
   readonly draws: Random;
   readonly lives: Random;
@@ -69,7 +67,7 @@ export interface CastingOptions {
 
 export class Casting {
   readonly #options: CastingOptions;
-  #sessions = 0;
+  #processes = 0;
 
   constructor(options: CastingOptions) {
     this.#options = options;
@@ -98,8 +96,8 @@ export class Casting {
     const { snapshots } = station;
     const place = snapshots === undefined ? undefined : new SimSnapshotPlace(snapshots);
     const consumer = (): Consumer => {
-      const application = this.#application(station, true);
-      return Object.assign(application, { state: application, place });
+      const values = this.#options.values.consumer(station.name);
+      return { application: this.#application(station, true), values, place };
     };
     switch (station.kind) {
       case "acceptor":
@@ -111,29 +109,27 @@ export class Casting {
       case "replica":
         return replicaParts(context, consumer());
       case "client":
-        return clientParts(context, this.#clientPlan(), (client) =>
-          this.#application(station, false, client),
-        );
+        return this.#clientParts(station, context);
     }
   }
 
-  #application(station: Station, fromStart: boolean, client?: Client): SimApplication {
+  #application(station: Station, fromStart: boolean, behind?: Application): SimApplication {
     const { observer, nowUs } = this.#options;
     station.application = new SimApplication({
       name: station.name,
       observer,
       fromStart,
-      ...(client === undefined ? {} : { client }),
+      ...(behind === undefined ? {} : { behind }),
       takes: () => nowUs() >= station.stalledUntilUs,
     });
     return station.application;
   }
 
-  #clientPlan(): ClientPlan {
-    const { draws, scenario, company } = this.#options;
-    this.#sessions++;
-    return {
-      firstSession: this.#sessions * SESSIONS,
+  #clientParts(station: Station, context: CoreContext): Parts {
+    const { draws, scenario, company, values } = this.#options;
+    const process = ++this.#processes;
+    const plan = {
+      process,
       clients: draws.between(1, 3),
       outstanding: draws.between(1, 6),
       leastSize: 0,
@@ -142,5 +138,8 @@ export class Casting {
       proposerId: draws.between(0, (company.replicas > 0 ? company.replicas : company.proposers) - 1),
       canTrim: true,
     };
+    return clientParts(context, plan, values.sink(process), (behind) =>
+      this.#application(station, false, behind),
+    );
   }
 }

@@ -183,6 +183,7 @@ export class SimCluster {
       ...parts.cores,
       pairsAccepts: native,
       acceptorOf: (peer: Peer) => members.acceptors.indexOf(peer),
+      proposerOf: (peer: Peer) => members.proposers.indexOf(peer),
       wallOffsetUs: WALL_OFFSET_US,
     };
     const roles = new Roles({ ...cores, extras: [...(parts.extras ?? []), places] });

@@ -2,14 +2,12 @@
  * What clients submitted and what learners delivered. Every value chosen was submitted by a client, byte for byte; every
  * learner delivers what is chosen, in order, leaving nothing out without being told.
  */
-import type { LogState } from "../delivery/snapshots.ts";
 import { BatchReader } from "../protocol/batch.ts";
-import type { Client } from "../protocol/client.ts";
 import { crc32c } from "../protocol/crc32c.ts";
+import type { Application } from "../protocol/learner.ts";
 import { isSame, type Observer, show } from "./observer.ts";
+import type { Watcher } from "./parts.ts";
 import { Violation } from "./violation.ts";
-
-const NOTHING = new Uint8Array(0);
 
 /** Everything that clients have sent. */
 export class Submissions {
@@ -56,14 +54,14 @@ export interface LearnerPlan {
   readonly observer: Observer;
   /** It begins with instance 1, or says what it leaves out. */
   readonly fromStart: boolean;
-  /** A client's own learner. */
-  readonly client?: Client;
+  /** What it hands the instances on to: a client's own log, the sessions. */
+  readonly behind?: Application;
   /** Whether its application has time for a value now. */
   readonly takes: () => boolean;
 }
 
-/** A learner's application; with snapshots, the state that its log makes. */
-export class SimApplication implements LogState {
+/** A learner's application. */
+export class SimApplication implements Watcher {
   /** The last instance delivered, or covered by the snapshot it began with. */
   last = 0;
   delivered = 0;
@@ -76,7 +74,7 @@ export class SimApplication implements LogState {
   }
 
   deliver(iid: number, bytes: Uint8Array, offset: number, length: number): boolean {
-    const { name, observer, fromStart, client, takes } = this.#plan;
+    const { name, observer, fromStart, behind, takes } = this.#plan;
     if (!takes()) return false;
     const isNext = this.last === 0 ? !fromStart || iid === 1 : iid === this.last + 1;
     if (!isNext) throw new Violation("no gap", `${name} delivers ${iid} after ${this.last}`);
@@ -90,7 +88,7 @@ export class SimApplication implements LogState {
     }
     this.last = iid;
     this.delivered++;
-    client?.onDelivered(bytes, offset, length);
+    behind?.deliver(iid, bytes, offset, length);
     return true;
   }
 
@@ -101,23 +99,15 @@ export class SimApplication implements LogState {
       throw new Violation("no gap", `${this.#plan.name} skips ${first}…${last} after ${this.last}`);
     this.skips++;
     this.last = last;
+    this.#plan.behind?.skipped(first, last);
   }
 
   acknowledged(): number {
     return this.last;
   }
 
-  get iid(): number {
-    return this.last;
-  }
-
-  snapshot(): Uint8Array {
-    return NOTHING;
-  }
-
-  restore(bytes: Uint8Array, iid: number): string | null {
-    if (bytes.length > 0) return "no state of a simulation";
-    // A snapshot is of what was delivered, so of what is chosen.
+  /** It goes on behind `iid` with a snapshot: of what was delivered, so of what is chosen. */
+  began(iid: number): void {
     for (let one = this.last + 1; one <= iid; one++) {
       if (this.#plan.observer.chosen(one) !== undefined) continue;
       const what = `${this.#plan.name} goes on behind ${iid} with a snapshot, and nothing is chosen at ${one}`;
@@ -125,6 +115,5 @@ export class SimApplication implements LogState {
     }
     this.last = iid;
     this.restored++;
-    return null;
   }
 }

@@ -5,18 +5,25 @@ import type { Config } from "../config/config.ts";
 import { parseConfig } from "../config/parse.ts";
 import { LearnerGate } from "../delivery/client_gates.ts";
 import { buildLearning, type Learning, type LearningPlan } from "../delivery/learning.ts";
-import { PlainState } from "../delivery/plain_state.ts";
 import type { SnapshotPlace } from "../delivery/snapshot_file.ts";
 import type { LogState } from "../delivery/snapshots.ts";
 import { parseMac } from "../net/address.ts";
-import { buildAcceptor, buildLearner, buildProposer } from "../node/build.ts";
+import {
+  buildAcceptor,
+  buildFilter,
+  buildLearner,
+  buildProposer,
+  type SharedLearner,
+} from "../node/build.ts";
+import { buildClient, buildSessionClient, type ClientPlan, ownApplication } from "../node/build_client.ts";
 import type { CoreContext } from "../node/process.ts";
-import { Client, type ValueFormat } from "../protocol/client.ts";
-import { type Application, NO_APPLICATION } from "../protocol/learner.ts";
-import { NativeValues } from "../protocol/native_values.ts";
+import type { Extra } from "../node/roles.ts";
+import type { ClientSink } from "../protocol/client.ts";
+import type { Application } from "../protocol/learner.ts";
+import type { SessionFilter } from "../protocol/session_filter.ts";
 import { Role } from "../protocol/types.ts";
-import { KernelPaxosValues } from "../wire/kernel_paxos_values.ts";
 import type { Parts } from "./cluster.ts";
+import { type Checker, NumberedValues } from "./value_log.ts";
 
 export function acceptorParts(context: CoreContext): Parts {
   const { acceptor, watch } = buildAcceptor(context);
@@ -26,28 +33,35 @@ export function acceptorParts(context: CoreContext): Parts {
 /** `place`: where its snapshots are kept; else in memory alone. */
 export function proposerParts(context: CoreContext, place?: SnapshotPlace): Parts {
   if (!context.native) return { cores: buildProposer(context, undefined) };
+  const filter = buildFilter(context, null);
   const plan = { role: Role.proposer, canTrim: true, ofProposer: true, start: "near", place } as const;
-  const state = new PlainState(NO_APPLICATION);
-  const { learner, snapshots } = learning(context, plan, state, () => undefined, Role.proposer);
-  return { cores: buildProposer(context, learner), extras: [snapshots] };
+  const { learner, snapshots } = learning(context, plan, filter, context.outbox(Role.proposer));
+  return { cores: buildProposer(context, { learner, filter }), extras: [snapshots] };
 }
 
 function learning(
   context: CoreContext,
   plan: Pick<LearningPlan, "role" | "canTrim" | "ofProposer" | "start" | "place">,
   state: LogState,
-  onGap: (first: number, last: number) => void,
-  role: Role,
+  outbox: ReturnType<CoreContext["outbox"]>,
 ): Learning {
-  const name = `${role}-${context.id}`;
-  return buildLearning(context, { ...plan, name, state, onGap }, context.outbox(role));
+  const onGap = (first: number, last: number): void => state.skipped(first, last);
+  return buildLearning(context, { ...plan, name: `${plan.role}-${context.id}`, state, onGap }, outbox);
 }
 
-/** What a learner delivers to, in the native wire with a state. */
-export interface Consumer extends Application {
-  readonly state?: LogState;
+/** What a learner delivers to. */
+export interface Consumer {
+  /** Sees every instance. */
+  readonly application: Watcher;
+  /** Gets the values that the sessions let through (native wire). */
+  readonly values: Checker;
   /** Where its snapshots are kept; else in memory alone. */
   readonly place?: SnapshotPlace | undefined;
+}
+
+/** An application that is told where a snapshot has it go on. */
+export interface Watcher extends Application {
+  began(iid: number): void;
 }
 
 export function learnerParts(
@@ -56,54 +70,101 @@ export function learnerParts(
   catchUp: boolean,
   canTrim: boolean,
 ): Parts {
-  if (!context.native) {
-    const plan = { role: Role.learner, catchUp, canTrim };
-    return { cores: { learner: buildLearner(context, plan, context.outbox(Role.learner), consumer) } };
-  }
-  const { place } = consumer;
-  const plan = { role: Role.learner, canTrim, start: catchUp ? "first" : "newest", place } as const;
-  const state = consumer.state ?? new PlainState(consumer);
-  const onGap = (first: number, last: number): void => consumer.skipped(first, last);
-  const { learner, snapshots } = learning(context, plan, state, onGap, Role.learner);
-  return { cores: { learner }, extras: [snapshots] };
+  const { learner, extras } = sharedLearner(context, consumer, catchUp, canTrim);
+  return { cores: { learner }, extras };
 }
 
 export function replicaParts(context: CoreContext, consumer: Consumer): Parts {
   const { acceptor, watch } = buildAcceptor(context);
-  const { cores, extras = [] } = learnerParts(context, consumer, true, context.native);
-  const { proposer, learner } = buildProposer(context, cores.learner);
+  const { extras, ...shared } = sharedLearner(context, consumer, true, context.native);
+  const { proposer, learner } = buildProposer(context, shared);
   return { cores: { acceptor, proposer, learner }, extras: [watch, ...extras] };
 }
 
-export interface ClientPlan {
-  /** Its first session (native wire) or client id. */
-  readonly firstSession: number;
-  readonly clients: number;
-  readonly outstanding: number;
-  readonly leastSize: number;
-  readonly mostSize: number;
-  readonly values: number;
-  readonly proposerId: number;
+function sharedLearner(
+  context: CoreContext,
+  { application, values, place }: Consumer,
+  catchUp: boolean,
+  canTrim: boolean,
+): SharedLearner & { extras: readonly Extra[] } {
+  const outbox = context.outbox(Role.learner);
+  if (!context.native) {
+    const plan = { role: Role.learner, catchUp, canTrim };
+    return { learner: buildLearner(context, plan, outbox, application), filter: undefined, extras: [] };
+  }
+  const filter = buildFilter(context, values);
+  const plan = { role: Role.learner, canTrim, start: catchUp ? "first" : "newest", place } as const;
+  const state = new WatchedState(application, filter, values);
+  const { learner, snapshots } = learning(context, plan, state, outbox);
+  return { learner, filter, extras: [snapshots] };
+}
+
+/** The sessions, behind an application that sees every instance first. */
+class WatchedState implements LogState {
+  readonly #application: Watcher;
+  readonly #filter: SessionFilter;
+  readonly #values: Checker;
+
+  constructor(application: Watcher, filter: SessionFilter, values: Checker) {
+    this.#application = application;
+    this.#filter = filter;
+    this.#values = values;
+  }
+
+  get iid(): number {
+    return this.#filter.iid;
+  }
+
+  deliver(iid: number, bytes: Uint8Array, offset: number, length: number): boolean {
+    if (!this.#application.deliver(iid, bytes, offset, length)) return false;
+    return this.#filter.deliver(iid, bytes, offset, length);
+  }
+
+  skipped(first: number, last: number): void {
+    this.#application.skipped(first, last);
+  }
+
+  acknowledged(): number {
+    return this.#application.acknowledged();
+  }
+
+  snapshot(): Uint8Array | null {
+    return this.#filter.snapshot();
+  }
+
+  restore(bytes: Uint8Array, iid: number): string | null {
+    const refusal = this.#filter.restore(bytes, iid);
+    if (refusal !== null) return refusal;
+    this.#application.began(iid);
+    this.#values.began(iid);
+    return null;
+  }
+}
+
+export interface SimClientPlan extends ClientPlan {
+  /** Tells its values from those of other processes. */
+  readonly process: number;
   readonly canTrim: boolean;
 }
 
-/** A client with a learner inside; `applicationOf`: what its learner delivers to. */
+/** A client with a learner inside; `applicationOf`: what its learner delivers to, which passes it on. */
 export function clientParts(
   context: CoreContext,
-  plan: ClientPlan,
-  applicationOf: (client: Client) => Application,
+  plan: SimClientPlan,
+  sink: ClientSink,
+  applicationOf: (behind: Application) => Application,
 ): Parts {
-  const { config, native, id } = context;
-  const { clients, outstanding, mostSize } = plan;
   const outbox = context.outbox(Role.client);
-  const format: ValueFormat = native
-    ? new NativeValues(plan.firstSession, clients, outstanding, mostSize)
-    : new KernelPaxosValues(id, clients, mostSize);
-  const options = { ...plan, timeoutMs: config.settings.clientTimeoutMs, random: context.random };
-  const client = new Client(options, format, outbox, { delivered: () => undefined });
+  const { process, leastSize, mostSize } = plan;
+  const source = new NumberedValues(process, leastSize, mostSize, context.random);
+  const built = context.native
+    ? buildSessionClient(context, plan, source, outbox, sink)
+    : buildClient(context, plan, outbox, { delivered: () => undefined });
+  const { client } = built;
+  const application = applicationOf(ownApplication(context, built, () => undefined));
   const learnerPlan = { role: Role.client, catchUp: false, canTrim: plan.canTrim };
-  const learner = buildLearner(context, learnerPlan, outbox, applicationOf(client));
-  const gate = new LearnerGate(client, learner, config.acceptors.length, native);
+  const learner = buildLearner(context, learnerPlan, outbox, application);
+  const gate = new LearnerGate(client, learner, context.config.acceptors.length, context.native);
   return { cores: { client, learner }, extras: [gate] };
 }
 

@@ -18,6 +18,7 @@ import { Random } from "./random.ts";
 import type { Scenario } from "./scenario.ts";
 import type { Kind, Station } from "./station.ts";
 import { type Trace, traceLog } from "./trace.ts";
+import { ValueLog } from "./value_log.ts";
 import { Violation } from "./violation.ts";
 
 /** How long a healed cluster may take to be done. */
@@ -56,6 +57,7 @@ export class Simulation implements Stage {
   readonly stations: Station[] = [];
   readonly observer: Observer;
   readonly submissions = new Submissions();
+  readonly values = new ValueLog();
   readonly mishaps: Record<string, number> = {};
   /** For what goes wrong. */
   readonly random: Random;
@@ -98,6 +100,7 @@ export class Simulation implements Stage {
       draws,
       lives,
       nowUs: () => this.nowUs,
+      values: this.values,
       later: (us, run) => this.#chores.at(this.nowUs + us, run),
     });
     for (const [kind, number] of draws.shuffled(membersOf(company)))
@@ -129,6 +132,8 @@ export class Simulation implements Stage {
       this.#step(limitUs);
     }
     this.#checkNothingLost();
+    const missing = this.values.missing();
+    if (missing !== undefined) throw new Violation("integrity", `value ${missing} is told, and nowhere`);
     return this.figures(cluster.turns);
   }
 

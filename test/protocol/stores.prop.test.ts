@@ -7,6 +7,7 @@ import { Arena, MAX_BLOCK_BYTES, PAGE_BYTES } from "../../src/protocol/arena.ts"
 import {
   BatchReader,
   ENTRY_HEADER_BYTES,
+  EntryFlag,
   entryBytes,
   isBatch,
   MAX_SEQUENCE,
@@ -91,7 +92,8 @@ function batchOf(values: readonly Buffer[], limit: number): number {
   let total = values[0]!.length;
   if (total % 4 !== 0) return total;
   for (const value of values.slice(1)) {
-    if (total + value.length > limit || value.length % 4 !== 0) break;
+    const opens = value.length >= ENTRY_HEADER_BYTES && (value[15]! & EntryFlag.open) !== 0;
+    if (total + value.length > limit || value.length % 4 !== 0 || opens) break;
     total += value.length;
   }
   return total;

@@ -41,6 +41,9 @@ export interface TestClusterOptions {
 export interface Delivery {
   readonly iid: number;
   readonly index: number;
+  /** Both 0 in the Kernel_Paxos wire. */
+  readonly session: number;
+  readonly sequence: number;
   /** In hex. */
   readonly value: string;
 }

@@ -2,10 +2,11 @@
  * What was delivered, as all learners of a cluster saw it: the first to deliver an instance says what its value is, and
  * everyone else must deliver the same.
  */
-import { BatchReader } from "../../src/protocol/batch.ts";
+
 import { sameBytes } from "../../src/protocol/bytes.ts";
 import type { Client } from "../../src/protocol/client.ts";
 import type { Application } from "../../src/protocol/learner.ts";
+import type { Watcher } from "../../src/sim/parts.ts";
 import { ClientRecord, readClientRecord } from "../../src/wire/client_record.ts";
 
 interface Known {
@@ -21,10 +22,9 @@ export class Delivered {
   /** While false nothing is kept, and nothing compared. */
   keeps = true;
   readonly #clients: Known[] = [];
-  readonly #reader = new BatchReader();
   readonly #record = new ClientRecord();
 
-  /** The sessions (or client ids) that are this client's. */
+  /** The client ids that are this client's (Kernel_Paxos wire; sessions are the business of `ValueLog`). */
   know(first: number, count: number, client: Client): void {
     this.#clients.push({ first, end: first + count, client });
   }
@@ -48,7 +48,7 @@ export class Delivered {
       if (value === undefined) continue;
       for (const [session, key] of this.#entries(value)) {
         const owner = this.#clients.find(({ first, end }) => session >= first && session < end);
-        if (owner === undefined) throw new Error(`a value of session ${session}, which nobody opened`);
+        if (owner === undefined) throw new Error(`a value of client ${session}, which nobody is`);
         if (keys.has(key)) continue;
         keys.add(key);
         counts.set(owner.client, (counts.get(owner.client) ?? 0) + 1);
@@ -63,21 +63,16 @@ export class Delivered {
     }
   }
 
-  /** Session and identity of each value in an instance. */
-  *#entries(value: Uint8Array): Generator<[session: number, key: string]> {
-    if (readClientRecord(value, 0, value.length, this.#record)) {
-      const { clientId, seconds, microseconds } = this.#record;
-      yield [clientId, `${clientId} ${seconds} ${microseconds}`];
-      return;
-    }
-    const reader = this.#reader;
-    reader.open(value, 0, value.length);
-    while (reader.next()) yield [reader.session, `${reader.session} ${reader.sequence}`];
+  /** Client id and identity of the value in an instance. */
+  *#entries(value: Uint8Array): Generator<[id: number, key: string]> {
+    if (!readClientRecord(value, 0, value.length, this.#record)) return;
+    const { clientId, seconds, microseconds } = this.#record;
+    yield [clientId, `${clientId} ${seconds} ${microseconds}`];
   }
 }
 
 /** A learner's application: in order, without a gap, the same as everyone else's. */
-export class Recorder implements Application {
+export class Recorder implements Watcher {
   first = 0;
   last = 0;
   /** Does not take values while false. */
@@ -85,12 +80,12 @@ export class Recorder implements Application {
   readonly skips: [first: number, last: number][] = [];
   readonly #delivered: Delivered;
   readonly #fromStart: boolean;
-  client: Client | undefined;
+  /** What the instances are handed on to: a client's own log. */
+  behind: Application | undefined;
 
-  constructor(delivered: Delivered, fromStart: boolean, client?: Client) {
+  constructor(delivered: Delivered, fromStart: boolean) {
     this.#delivered = delivered;
     this.#fromStart = fromStart;
-    this.client = client;
   }
 
   deliver(iid: number, bytes: Uint8Array, offset: number, length: number): boolean {
@@ -100,13 +95,17 @@ export class Recorder implements Application {
     if (this.first === 0) this.first = iid;
     this.last = iid;
     this.#delivered.take(iid, bytes, offset, length);
-    this.client?.onDelivered(bytes, offset, length);
+    this.behind?.deliver(iid, bytes, offset, length);
     return true;
   }
+
+  /** What a snapshot leaves out is told as skipped, where anything was delivered before. */
+  began(): void {}
 
   skipped(first: number, last: number): void {
     if (first !== this.last + 1 && this.last > 0) throw new Error(`skips ${first} after ${this.last}`);
     this.skips.push([first, last]);
+    this.behind?.skipped(first, last);
     this.last = last;
   }
 

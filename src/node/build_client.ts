@@ -1,0 +1,93 @@
+/**
+ * Makes a client core, and what takes its own learner's values, for the wire that is spoken.
+ */
+import type { Client, ClientSink } from "../protocol/client.ts";
+import type { Application } from "../protocol/learner.ts";
+import type { Outbox } from "../protocol/outbox.ts";
+import { OwnLog } from "../protocol/own_log.ts";
+import { RecordClient, type ValueFormat } from "../protocol/record_client.ts";
+import { SessionClient } from "../protocol/session_client.ts";
+import { MAX_IID } from "../protocol/types.ts";
+import { PatternValues, type ValueSource } from "../protocol/value_source.ts";
+import { KernelPaxosValues } from "../wire/kernel_paxos_values.ts";
+import type { CoreContext } from "./process.ts";
+
+export interface ClientPlan {
+  readonly clients: number;
+  readonly outstanding: number;
+  /** Sizes are drawn evenly from least…most, in bytes. */
+  readonly leastSize: number;
+  readonly mostSize: number;
+  readonly proposerId: number;
+  /** Stop after so many values; `Infinity`: never. */
+  readonly values: number;
+}
+
+/** Of `client` it is one or the other. */
+export interface BuiltClient {
+  readonly client: Client;
+  /** Native wire. */
+  readonly sessions: SessionClient | undefined;
+}
+
+/** A client that measures: its values are a pattern. In the Kernel_Paxos wire its ids begin with the process's. */
+export function buildClient(
+  context: CoreContext,
+  plan: ClientPlan,
+  outbox: Outbox,
+  sink: ClientSink,
+): BuiltClient {
+  const { leastSize, mostSize, clients } = plan;
+  if (context.native)
+    return buildSessionClient(
+      context,
+      plan,
+      new PatternValues(leastSize, mostSize, context.random),
+      outbox,
+      sink,
+    );
+  return buildRecordClient(context, plan, new KernelPaxosValues(context.id, clients, mostSize), outbox, sink);
+}
+
+export function buildSessionClient(
+  context: CoreContext,
+  plan: Omit<ClientPlan, "leastSize" | "mostSize">,
+  source: ValueSource,
+  outbox: Outbox,
+  sink: ClientSink,
+): { client: SessionClient; sessions: SessionClient } {
+  const { config, random } = context;
+  const { clientTimeoutMs: timeoutMs, batching } = config.settings;
+  const options = { ...plan, proposers: config.proposers.length, timeoutMs, batching, random };
+  const client = new SessionClient(options, source, outbox, sink);
+  return { client, sessions: client };
+}
+
+export function buildRecordClient(
+  context: CoreContext,
+  plan: ClientPlan,
+  format: ValueFormat,
+  outbox: Outbox,
+  sink: ClientSink,
+): BuiltClient {
+  const timeoutMs = context.config.settings.clientTimeoutMs;
+  const client = new RecordClient({ ...plan, timeoutMs, random: context.random }, format, outbox, sink);
+  return { client, sessions: undefined };
+}
+
+/** What the client's own learner delivers to. */
+export function ownApplication(
+  context: CoreContext,
+  { client, sessions }: BuiltClient,
+  onSkipped: (first: number, last: number) => void,
+): Application {
+  if (sessions !== undefined) return new OwnLog(sessions, context.config.settings.sessionLimit, onSkipped);
+  return {
+    deliver: (iid, bytes, offset, length) => {
+      client.onDelivered(0, 0, iid, bytes, offset, length);
+      return true;
+    },
+    skipped: onSkipped,
+    acknowledged: () => MAX_IID,
+  };
+}

@@ -1,0 +1,161 @@
+/**
+ * The sessions of a process's virtual clients, in typed arrays: for each its window of values under way, in the order they
+ * were submitted, and how far it is sent and delivered. A value takes one sequence, or one for each of its pieces.
+ *
+ * Invariants: sequences go up from 1 without a gap; a session's values come back in their order; what was never sent as a whole
+ * cannot have been delivered.
+ */
+
+export class ClientSessions {
+  readonly count: number;
+  /** Values that a client may have under way. */
+  readonly outstanding: number;
+  /** 0: not open. */
+  readonly id: Float64Array;
+  /** The nonce it was, or is to be, opened with. */
+  readonly nonce: Float64Array;
+  /** The sequence that the next new value begins with. */
+  readonly nextSequence: Float64Array;
+  /** All up to here are delivered. */
+  readonly done: Float64Array;
+  /** What is sent next, and the highest that was ever sent. */
+  readonly sendNext: Float64Array;
+  readonly sentTo: Float64Array;
+  /** Numbers of values: the oldest under way, the one `sendNext` is of, the next new one. */
+  readonly head: Float64Array;
+  readonly sending: Float64Array;
+  readonly tail: Float64Array;
+  /** By place of a value: its last sequence, bytes, pieces, when it was made, and whether some of it was sent again. */
+  readonly lastSequence: Float64Array;
+  readonly size: Uint32Array;
+  readonly pieces: Uint32Array;
+  readonly madeUs: Float64Array;
+  readonly isResent: Uint8Array;
+
+  constructor(count: number, outstanding: number) {
+    const values = count * outstanding;
+    this.count = count;
+    this.outstanding = outstanding;
+    this.id = new Float64Array(count);
+    this.nonce = new Float64Array(count);
+    this.nextSequence = new Float64Array(count).fill(1);
+    this.done = new Float64Array(count);
+    this.sendNext = new Float64Array(count).fill(1);
+    this.sentTo = new Float64Array(count);
+    this.head = new Float64Array(count);
+    this.sending = new Float64Array(count);
+    this.tail = new Float64Array(count);
+    this.lastSequence = new Float64Array(values);
+    this.size = new Uint32Array(values);
+    this.pieces = new Uint32Array(values);
+    this.madeUs = new Float64Array(values);
+    this.isResent = new Uint8Array(values);
+  }
+
+  place(client: number, number: number): number {
+    return client * this.outstanding + (number % this.outstanding);
+  }
+
+  /** Values under way. */
+  underWay(client: number): number {
+    return this.tail[client]! - this.head[client]!;
+  }
+
+  /** Sequences that were sent and are not known to be delivered. */
+  inFlight(client: number): number {
+    return this.sendNext[client]! - this.done[client]! - 1;
+  }
+
+  hasToSend(client: number): boolean {
+    return this.sendNext[client]! < this.nextSequence[client]!;
+  }
+
+  /** A new value; there must be room for it. */
+  add(client: number, size: number, pieces: number, nowUs: number): void {
+    const place = this.place(client, this.tail[client]!);
+    const first = this.nextSequence[client]!;
+    this.lastSequence[place] = first + pieces - 1;
+    this.size[place] = size;
+    this.pieces[place] = pieces;
+    this.madeUs[place] = nowUs;
+    this.isResent[place] = 0;
+    this.nextSequence[client] = first + pieces;
+    this.tail[client] = this.tail[client]! + 1;
+  }
+
+  /** `sendNext` is sent. */
+  sent(client: number): void {
+    const sequence = this.sendNext[client]!;
+    if (sequence > this.sentTo[client]!) this.sentTo[client] = sequence;
+    this.sendNext[client] = sequence + 1;
+    const place = this.place(client, this.sending[client]!);
+    if (sequence === this.lastSequence[place]) this.sending[client] = this.sending[client]! + 1;
+  }
+
+  /** Everything up to `sequence` is delivered; false when that is known, or cannot be. The values are still to be taken off. */
+  deliveredTo(client: number, sequence: number): boolean {
+    if (sequence <= this.done[client]! || sequence > this.sentTo[client]!) return false;
+    this.done[client] = sequence;
+    if (this.sendNext[client]! <= sequence) this.#seek(client, sequence + 1);
+    return true;
+  }
+
+  /** The oldest value under way is delivered. */
+  isHeadDone(client: number): boolean {
+    const head = this.head[client]!;
+    return head < this.tail[client]! && this.lastSequence[this.place(client, head)]! <= this.done[client]!;
+  }
+
+  takeHead(client: number): void {
+    const head = this.head[client]! + 1;
+    this.head[client] = head;
+    if (this.sending[client]! < head) this.sending[client] = head;
+  }
+
+  /** Goes back: everything from `sequence` on is sent again. Returns how many values that are. */
+  goBack(client: number, sequence: number): number {
+    const to = Math.max(sequence, this.done[client]! + 1);
+    if (to >= this.sendNext[client]!) return 0;
+    const sentTo = this.sentTo[client]!;
+    this.#seek(client, to);
+    let values = 0;
+    for (let number = this.sending[client]!; number < this.tail[client]!; number++) {
+      const place = this.place(client, number);
+      if (this.lastSequence[place]! - this.pieces[place]! + 1 > sentTo) break;
+      this.isResent[place] = 1;
+      values++;
+    }
+    return values;
+  }
+
+  /** Whether the oldest value under way was sent as a whole: it may have been delivered. */
+  mayHeadBeDelivered(client: number): boolean {
+    const head = this.head[client]!;
+    return head < this.tail[client]! && this.lastSequence[this.place(client, head)]! <= this.sentTo[client]!;
+  }
+
+  /** The session is gone: what is under way is numbered anew, for the next one, which has another nonce. */
+  restart(client: number, nonce: number): void {
+    this.id[client] = 0;
+    this.nonce[client] = nonce;
+    this.done[client] = 0;
+    this.sentTo[client] = 0;
+    this.sendNext[client] = 1;
+    this.sending[client] = this.head[client]!;
+    let next = 1;
+    for (let number = this.head[client]!; number < this.tail[client]!; number++) {
+      const place = this.place(client, number);
+      next += this.pieces[place]!;
+      this.lastSequence[place] = next - 1;
+    }
+    this.nextSequence[client] = next;
+  }
+
+  /** `sendNext` becomes `sequence`, and `sending` the value it is of. */
+  #seek(client: number, sequence: number): void {
+    this.sendNext[client] = sequence;
+    let number = this.head[client]!;
+    while (number < this.tail[client]! && this.lastSequence[this.place(client, number)]! < sequence) number++;
+    this.sending[client] = number;
+  }
+}

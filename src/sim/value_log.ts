@@ -1,0 +1,220 @@
+/**
+ * What became of the clients' values, as all learners of a cluster saw it (native wire): each is delivered at one position,
+ * once, in its client's order; every learner delivers the same values in the same order; what a client was told is
+ * delivered is there, and was told once.
+ */
+import type { ClientSink } from "../protocol/client.ts";
+import { crc32c } from "../protocol/crc32c.ts";
+import type { ValueConsumer } from "../protocol/session_filter.ts";
+import type { ValueSource } from "../protocol/value_source.ts";
+import { Violation } from "./violation.ts";
+
+/** Process, client, number of the value: what every value begins with. */
+const IDENTITY_BYTES = 12;
+
+/** Values that tell whose they are. */
+export class NumberedValues implements ValueSource {
+  readonly #process: number;
+  readonly #least: number;
+  readonly #most: number;
+  readonly #random: () => number;
+
+  constructor(process: number, leastSize: number, mostSize: number, random: () => number) {
+    this.#process = process;
+    this.#least = Math.max(IDENTITY_BYTES, leastSize);
+    this.#most = Math.max(this.#least, mostSize);
+    this.#random = random;
+  }
+
+  sizeOf(): number {
+    return this.#least + Math.floor(this.#random() * (this.#most - this.#least + 1));
+  }
+
+  copy(client: number, number: number, from: number, length: number, into: Uint8Array, at: number): void {
+    for (let i = 0; i < length; i++) into[at + i] = this.#byteAt(client, number, from + i);
+  }
+
+  release(): void {}
+
+  #byteAt(client: number, number: number, at: number): number {
+    if (at >= IDENTITY_BYTES) return (number * 7 + at) & 0xff;
+    const word = at < 4 ? this.#process : at < 8 ? client : number;
+    return (word >>> (8 * (at & 3))) & 0xff;
+  }
+}
+
+interface Delivered {
+  readonly iid: number;
+  readonly index: number;
+  readonly session: number;
+  readonly sequence: number;
+  readonly sum: number;
+}
+
+interface Told {
+  readonly delivered: Set<string>;
+  readonly uncertain: Set<string>;
+}
+
+export class ValueLog {
+  /** While false nothing is kept, and nothing compared. */
+  keeps = true;
+  /** In log order. */
+  readonly #values: Delivered[] = [];
+  /** By identity. */
+  readonly #positions = new Map<string, string>();
+  /** Of each client: the number of its last value in the log. */
+  readonly #last = new Map<string, number>();
+  readonly #told: Told[] = [];
+
+  get count(): number {
+    return this.#values.length;
+  }
+
+  /** What a learner of this name hands its values to. */
+  consumer(name: string): Checker {
+    return new Checker(this, name);
+  }
+
+  /** What a client process of this number is told. */
+  sink(process: number): ClientSink {
+    const told: Told = { delivered: new Set(), uncertain: new Set() };
+    const last: number[] = [];
+    this.#told.push(told);
+    const once = (client: number, number: number): string => {
+      if (number <= (last[client] ?? -1))
+        throw new Violation(
+          "integrity",
+          `client ${process}/${client} is told of ${number} after ${last[client]}`,
+        );
+      last[client] = number;
+      return `${process}/${client}/${number}`;
+    };
+    return {
+      delivered: (_latencyUs, _bytes, client, number) => {
+        const key = once(client, number);
+        if (this.keeps) told.delivered.add(key);
+      },
+      uncertain: (client, number) => told.uncertain.add(once(client, number)),
+    };
+  }
+
+  /** What was told delivered, and no learner has delivered yet; undefined: all of it is there. */
+  missing(): string | undefined {
+    for (const { delivered } of this.#told) {
+      for (const key of delivered) if (!this.#positions.has(key)) return key;
+    }
+    return undefined;
+  }
+
+  /** Values of which their client was told that it will never know. */
+  get uncertain(): number {
+    return this.#told.reduce((sum, { uncertain }) => sum + uncertain.size, 0);
+  }
+
+  /** Where in the order the values of instance `iid` and those above begin. */
+  from(iid: number): number {
+    let at = this.#values.length;
+    while (at > 0 && this.#values[at - 1]!.iid >= iid) at--;
+    return at;
+  }
+
+  at(place: number): Delivered | undefined {
+    return this.#values[place];
+  }
+
+  /** The first learner to deliver it says what it is. */
+  add(name: string, delivered: Delivered, identity: readonly number[]): void {
+    const [process, client, number] = identity as [number, number, number];
+    const position = `${delivered.iid}.${delivered.index}`;
+    const key = `${process}/${client}/${number}`;
+    const before = this.#positions.get(key);
+    if (before !== undefined)
+      throw new Violation("integrity", `${name} delivers ${key} at ${position}, and it was at ${before}`);
+    const last = this.#last.get(`${process}/${client}`) ?? -1;
+    if (number <= last)
+      throw new Violation("order", `${name} delivers ${key} at ${position}, behind ${last}`);
+    this.#positions.set(key, position);
+    this.#last.set(`${process}/${client}`, number);
+    this.#values.push(delivered);
+  }
+}
+
+/** Compares what one learner delivers. */
+export class Checker implements ValueConsumer {
+  readonly #log: ValueLog;
+  readonly #name: string;
+  #place = 0;
+  /** The last instance that was delivered as a whole. */
+  #last = 0;
+
+  constructor(log: ValueLog, name: string) {
+    this.#log = log;
+    this.#name = name;
+  }
+
+  take(
+    iid: number,
+    index: number,
+    _isLast: boolean,
+    session: number,
+    sequence: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): boolean {
+    if (!this.#log.keeps) return true;
+    const now = { iid, index, session, sequence, sum: crc32c(bytes, offset, length) };
+    const known = this.#log.at(this.#place);
+    if (known === undefined) this.#log.add(this.#name, now, identityOf(bytes, offset));
+    else if (!isSame(known, now))
+      throw new Violation("order", `${this.#name} delivers ${show(now)}, others ${show(known)}`);
+    this.#place++;
+    return true;
+  }
+
+  finished(iid: number): void {
+    if (!this.#log.keeps) return;
+    const known = this.#log.at(this.#place);
+    if (known !== undefined && known.iid <= iid && this.#last > 0)
+      throw new Violation("order", `${this.#name} leaves out ${show(known)}`);
+    this.#last = iid;
+  }
+
+  skipped(_first: number, last: number): void {
+    this.began(last);
+  }
+
+  /** It goes on behind instance `iid`. */
+  began(iid: number): void {
+    this.#last = iid;
+    this.#place = this.#log.from(iid + 1);
+  }
+
+  acknowledged(): number {
+    return this.#last;
+  }
+}
+
+function identityOf(bytes: Uint8Array, offset: number): number[] {
+  const word = (at: number): number =>
+    bytes[offset + at]! |
+    (bytes[offset + at + 1]! << 8) |
+    (bytes[offset + at + 2]! << 16) |
+    (bytes[offset + at + 3]! << 24);
+  return [word(0), word(4), word(8)];
+}
+
+function isSame(a: Delivered, b: Delivered): boolean {
+  return (
+    a.iid === b.iid &&
+    a.index === b.index &&
+    a.session === b.session &&
+    a.sequence === b.sequence &&
+    a.sum === b.sum
+  );
+}
+
+function show({ iid, index, session, sequence }: Delivered): string {
+  return `${session}/${sequence} at ${iid}.${index}`;
+}

@@ -1,0 +1,330 @@
+/**
+ * What a proposer takes from clients, and what it tells them: by example, and against any mixture of messages (of what is
+ * admitted strictly, nothing is discarded at delivery).
+ */
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { Admission, Judging } from "../../src/protocol/admission.ts";
+import { BatchReader, EntryFlag } from "../../src/protocol/batch.ts";
+import { SessionFilter } from "../../src/protocol/session_filter.ts";
+import { SessionTable } from "../../src/protocol/session_table.ts";
+import { AckKind } from "../../src/protocol/types.ts";
+import { batchOf, type Entry, open } from "../support/entries.ts";
+import { peerOf, Recorder } from "../support/recorder.ts";
+
+const C0 = peerOf("c0");
+const C1 = peerOf("c1");
+const P1 = peerOf("p1");
+
+class Bench {
+  readonly outbox = new Recorder();
+  readonly filter: SessionFilter;
+  readonly admission: Admission;
+  iid = 0;
+
+  constructor(sessions = 8) {
+    this.filter = new SessionFilter(new SessionTable({ sessions, maxValueBytes: 1024 }), null);
+    this.admission = new Admission(this.filter, this.outbox);
+  }
+
+  /** An instance with these entries is delivered here. */
+  deliver(...entries: Entry[]): void {
+    const bytes = batchOf(entries);
+    this.iid++;
+    expect(this.filter.deliver(this.iid, bytes, 0, bytes.length)).toBe(true);
+  }
+
+  /** What is taken of a message, run by run, each entry as session/sequence. */
+  admit(entries: Entry[], judging: Judging = Judging.strict, from = C0, isForwarded = false): string[] {
+    const bytes = batchOf(entries);
+    const { admission } = this;
+    const runs: string[] = [];
+    admission.open(from, bytes, 0, bytes.length, isForwarded, judging);
+    while (admission.next()) {
+      const reader = new BatchReader();
+      reader.open(bytes, admission.offset, admission.length);
+      const run: string[] = [];
+      while (reader.next()) run.push(`${reader.session}/${reader.sequence}`);
+      runs.push(run.join(" "));
+    }
+    return runs;
+  }
+
+  said(): string[] {
+    this.admission.flush();
+    return this.outbox.take();
+  }
+}
+
+function values(session: number, first: number, last = first): Entry[] {
+  return Array.from({ length: last - first + 1 }, (_, i) => ({ session, sequence: first + i, value: "v" }));
+}
+
+/** A bench at which c0 has opened session 1. */
+function opened(): Bench {
+  const bench = new Bench();
+  expect(bench.admit([open(70)])).toEqual(["70/0"]);
+  bench.deliver(open(70));
+  expect(bench.said()).toEqual(["acknowledge to=c0 opened session=1 sequence=70 iid=1"]);
+  return bench;
+}
+
+describe("openings", () => {
+  test("each begins a run, and is taken once while it is under way", () => {
+    const bench = new Bench();
+    expect(bench.admit([open(70), open(71)])).toEqual(["70/0", "71/0"]);
+    expect(bench.admit([open(70)])).toEqual([]);
+    bench.admission.begin();
+    expect(bench.admit([open(70)])).toEqual(["70/0"]);
+    expect(bench.said()).toEqual([]);
+  });
+
+  test("one that is known is answered at once", () => {
+    const bench = opened();
+    expect(bench.admit([open(70)], Judging.strict, C1)).toEqual([]);
+    expect(bench.said()).toEqual(["acknowledge to=c1 opened session=1 sequence=70 iid=1"]);
+  });
+
+  test("delivered twice: the second tells the first's session", () => {
+    const bench = new Bench();
+    bench.admit([open(70)], Judging.pass);
+    bench.deliver(open(70));
+    bench.admit([open(70)], Judging.pass, C1);
+    expect(bench.said()).toEqual([
+      "acknowledge to=c0 opened session=1 sequence=70 iid=1",
+      "acknowledge to=c1 opened session=1 sequence=70 iid=1",
+    ]);
+    bench.deliver(open(70));
+    expect(bench.said()).toEqual([]);
+  });
+
+  test("of a forwarded one nobody is told here", () => {
+    const bench = new Bench();
+    bench.admit([open(70)], Judging.strict, P1, true);
+    bench.deliver(open(70));
+    expect(bench.said()).toEqual([]);
+  });
+});
+
+describe("values in sequence", () => {
+  test("are taken; acknowledged together when they are delivered here", () => {
+    const bench = opened();
+    expect(bench.admit(values(1, 1, 3))).toEqual(["1/1 1/2 1/3"]);
+    bench.deliver(...values(1, 1, 2));
+    bench.deliver(...values(1, 3));
+    expect(bench.said()).toEqual(["acknowledge to=c0 delivered session=1 sequence=3 iid=3"]);
+    expect(bench.said()).toEqual([]);
+  });
+
+  test("whoever used the session last is told", () => {
+    const bench = opened();
+    bench.admit(values(1, 1));
+    bench.admit(values(1, 2), Judging.strict, C1);
+    bench.deliver(...values(1, 1));
+    expect(bench.said()).toEqual(["acknowledge to=c1 delivered session=1 sequence=1 iid=2"]);
+  });
+
+  test("a gap is told once a turn, and nothing beyond it is taken", () => {
+    const bench = opened();
+    expect(bench.admit(values(1, 1))).toEqual(["1/1"]);
+    expect(bench.admit(values(1, 3, 5))).toEqual([]);
+    expect(bench.admit(values(1, 6))).toEqual([]);
+    expect(bench.said()).toEqual(["acknowledge to=c0 gap session=1 sequence=1 iid=1"]);
+    expect(bench.admit(values(1, 2, 6))).toEqual(["1/2 1/3 1/4 1/5 1/6"]);
+  });
+
+  test("what is under way is not taken again, what is delivered is acknowledged again", () => {
+    const bench = opened();
+    bench.admit(values(1, 1, 3));
+    bench.deliver(...values(1, 1));
+    bench.said();
+    expect(bench.admit(values(1, 1, 4))).toEqual(["1/4"]);
+    expect(bench.said()).toEqual(["acknowledge to=c0 delivered session=1 sequence=1 iid=2"]);
+  });
+
+  test("what may have been lost is taken again", () => {
+    const bench = opened();
+    bench.admit(values(1, 1, 3));
+    bench.admission.begin();
+    expect(bench.admit(values(1, 1, 3))).toEqual(["1/1 1/2 1/3"]);
+  });
+
+  test("refused: the session wants it again", () => {
+    const bench = opened();
+    const bytes = batchOf(values(1, 1, 2));
+    bench.admission.open(C0, bytes, 0, bytes.length, false, Judging.strict);
+    expect(bench.admission.next()).toBe(true);
+    bench.admission.refused();
+    expect(bench.admit(values(1, 2))).toEqual([]);
+    expect(bench.admit(values(1, 1, 2))).toEqual(["1/1 1/2"]);
+  });
+
+  test("discarded at delivery: wanted again from there", () => {
+    const bench = opened();
+    bench.admit(values(1, 1, 3));
+    bench.deliver(...values(1, 2));
+    bench.deliver(...values(1, 3));
+    expect(bench.said()).toEqual(["acknowledge to=c0 gap session=1 sequence=0 iid=1"]);
+    expect(bench.admit(values(1, 1, 3))).toEqual(["1/1 1/2 1/3"]);
+  });
+
+  test("runs of a message around what is not taken", () => {
+    const bench = opened();
+    bench.deliver(open(71));
+    const mixed = [...values(1, 1), ...values(2, 2), ...values(1, 2), open(72), ...values(2, 1)];
+    expect(bench.admit(mixed)).toEqual(["1/1", "1/2", "72/0 2/1"]);
+  });
+
+  test("pieces are acknowledged as they come", () => {
+    const bench = opened();
+    const piece = { session: 1, sequence: 1, value: "v", flags: EntryFlag.more };
+    bench.admit([piece]);
+    bench.deliver(piece);
+    expect(bench.said()).toEqual(["acknowledge to=c0 delivered session=1 sequence=1 iid=2"]);
+  });
+});
+
+describe("lenient: who leads and has not delivered all there is", () => {
+  test("believes the first of a session, and then wants the next", () => {
+    const bench = opened();
+    expect(bench.admit(values(1, 7), Judging.lenient)).toEqual(["1/7"]);
+    expect(bench.admit(values(1, 7), Judging.lenient)).toEqual([]);
+    expect(bench.admit(values(1, 9), Judging.lenient)).toEqual([]);
+    expect(bench.said()).toEqual(["acknowledge to=c0 gap session=1 sequence=7 iid=1"]);
+    expect(bench.admit(values(1, 8), Judging.strict)).toEqual(["1/8"]);
+  });
+
+  test("a session from further up in the log is not judged", () => {
+    const bench = opened();
+    expect(bench.admit(values(9, 4), Judging.lenient)).toEqual(["9/4"]);
+    expect(bench.said()).toEqual([]);
+  });
+});
+
+describe("who forwards", () => {
+  test("lets pass what it cannot judge, and answers what it knows", () => {
+    const bench = opened();
+    bench.deliver(...values(1, 1));
+    bench.said();
+    expect(bench.admit([...values(1, 1), ...values(1, 5), ...values(1, 3)], Judging.pass)).toEqual([
+      "1/5 1/3",
+    ]);
+    expect(bench.said()).toEqual(["acknowledge to=c0 delivered session=1 sequence=1 iid=2"]);
+  });
+
+  test("passes on what the leader says to whoever uses the session here", () => {
+    const bench = opened();
+    bench.admission.passOn(AckKind.gap, 1, 4, 0);
+    bench.admission.passOn(AckKind.opened, 1, 4, 0);
+    bench.admission.passOn(AckKind.gap, 5, 4, 0);
+    expect(bench.said()).toEqual(["acknowledge to=c0 gap session=1 sequence=4 iid=0"]);
+  });
+
+  test("the leader answers it, of each session once a message", () => {
+    const bench = opened();
+    expect(bench.admit(values(1, 2, 4), Judging.strict, P1, true)).toEqual([]);
+    expect(bench.said()).toEqual(["acknowledge to=p1 gap session=1 sequence=0 iid=0"]);
+    expect(bench.admit(values(1, 1), Judging.strict, P1, true)).toEqual(["1/1"]);
+    bench.deliver(...values(1, 1));
+    // The client is told by the proposer it speaks to.
+    expect(bench.said()).toEqual(["acknowledge to=c0 delivered session=1 sequence=1 iid=2"]);
+  });
+});
+
+describe("sessions that are gone", () => {
+  test("are told expired, once a message", () => {
+    const bench = opened();
+    bench.deliver();
+    bench.deliver();
+    expect(bench.admit(values(2, 1, 3))).toEqual([]);
+    expect(bench.said()).toEqual(["acknowledge to=c0 expired session=2 sequence=0 iid=0"]);
+  });
+
+  test("evicted while their values are under way: told when they are sent again", () => {
+    const bench = new Bench(1);
+    bench.admit([open(70)]);
+    bench.deliver(open(70));
+    bench.admit(values(1, 1, 2));
+    bench.deliver(open(71));
+    bench.deliver(...values(1, 1));
+    bench.outbox.take();
+    expect(bench.admit(values(1, 1, 2))).toEqual([]);
+    expect(bench.said()).toEqual(["acknowledge to=c0 expired session=1 sequence=0 iid=0"]);
+  });
+
+  test("ended by a value that is too large: told at once", () => {
+    const bench = opened();
+    bench.admit(values(1, 1));
+    bench.deliver({ session: 1, sequence: 1, value: "x".repeat(1025) });
+    expect(bench.said()).toEqual(["acknowledge to=c0 expired session=1 sequence=1 iid=2"]);
+  });
+
+  test("not known because the log was not read from its beginning: not judged", () => {
+    const bench = new Bench();
+    bench.iid = 100;
+    bench.deliver();
+    expect(bench.admit(values(2, 1))).toEqual(["2/1"]);
+    expect(bench.said()).toEqual([]);
+  });
+
+  test("a place that another session has taken over is that one's", () => {
+    const bench = new Bench(1);
+    bench.admit([open(70)]);
+    bench.deliver(open(70));
+    bench.admit(values(1, 1));
+    bench.deliver(...values(1, 1));
+    bench.deliver(open(71));
+    bench.deliver(...values(3, 1));
+    // Nobody has used session 3 here.
+    expect(bench.said()).toEqual(["acknowledge to=c0 opened session=1 sequence=70 iid=1"]);
+  });
+});
+
+test("what frames have no room for is said in the next turn", () => {
+  const bench = opened();
+  bench.admit(values(1, 1));
+  bench.deliver(...values(1, 1));
+  bench.outbox.frames = 0;
+  expect(bench.admission.flush()).toBe(true);
+  bench.outbox.frames = 100;
+  expect(bench.said()).toEqual(["acknowledge to=c0 delivered session=1 sequence=1 iid=2"]);
+});
+
+test("of what is admitted strictly, and proposed in that order, nothing is discarded", () => {
+  const message = fc.record({
+    who: fc.nat(2),
+    first: fc.integer({ min: -2, max: 3 }),
+    count: fc.integer({ min: 1, max: 4 }),
+    delivers: fc.nat(3),
+    begins: fc.nat(15).map((n) => n === 0),
+  });
+  fc.assert(
+    fc.property(fc.array(message, { maxLength: 80, size: "max" }), (messages) => {
+      const bench = new Bench();
+      for (let nonce = 70; nonce < 73; nonce++) bench.deliver(open(nonce));
+      const next = [1, 1, 1];
+      const queue: Entry[] = [];
+      for (const { who, first, count, delivers, begins } of messages) {
+        const from = Math.max(1, next[who]! + first);
+        const entries = values(who + 1, from, from + count - 1);
+        if (from <= next[who]!) next[who] = Math.max(next[who]!, from + count);
+        if (begins) {
+          bench.admission.begin();
+          queue.length = 0;
+          for (let i = 0; i < 3; i++) next[i] = bench.filter.table.nextAt(bench.filter.table.find(i + 1));
+          continue;
+        }
+        for (const run of bench.admit(entries)) {
+          for (const one of run.split(" ")) {
+            const [session, sequence] = one.split("/").map(Number);
+            queue.push(...values(session!, sequence!));
+          }
+        }
+        bench.deliver(...queue.splice(0, delivers));
+      }
+      expect(bench.filter.counters.duplicates).toBe(0);
+      expect(bench.filter.counters.gaps).toBe(0);
+    }),
+    { numRuns: 200 },
+  );
+});
