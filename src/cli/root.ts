@@ -41,6 +41,10 @@ export const rootCommand: KpaxosCommand = defineKpaxosCommand({
       description: "decode and encode frames",
       load: async () => (await import("./frame.ts")).frameCommand,
     },
+    kv: {
+      description: "a replicated key-value store",
+      load: async () => (await import("./kv.ts")).kvCommand,
+    },
     key: {
       description: "make and rotate the key of a cluster",
       load: async () => (await import("./key.ts")).keyCommand,

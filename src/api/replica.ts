@@ -1,0 +1,261 @@
+/**
+ * A replica of a state machine in this process: a learner that applies the log, a client that submits to it, and, where the
+ * configuration has a `replica` line for it, an acceptor and a proposer as well. What TypeScript programs use; `kpaxos kv serve`
+ * is one.
+ */
+import type { Config, Member } from "../config/config.ts";
+import { LearnerGate } from "../delivery/client_gates.ts";
+import { buildLearning } from "../delivery/learning.ts";
+import { CliError, ExitCode } from "../error.ts";
+import type { Log } from "../log.ts";
+import { buildAcceptor, buildFilter, buildProposer } from "../node/build.ts";
+import { buildSessionClient } from "../node/build_client.ts";
+import { BusyNote } from "../node/busy_note.ts";
+import { type Built, type Context, Process } from "../node/process.ts";
+import type { Extra } from "../node/roles.ts";
+import { StageLog } from "../node/stage_log.ts";
+import type { SessionFilter } from "../protocol/session_filter.ts";
+import { Role } from "../protocol/types.ts";
+import { GivenValues } from "../protocol/value_source.ts";
+import { ENVELOPE_BYTES, ENVELOPE_LIMIT } from "./envelope.ts";
+import { MachineHost } from "./machine_host.ts";
+import { Reads } from "./reads.ts";
+import type { ReadMode, Replicated, StateMachine } from "./state_machine.ts";
+
+/** Commands under way in the cluster; more wait here. */
+const OUTSTANDING = 1024;
+const EXPIRE_US = 100_000;
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+export interface ReplicaOptions {
+  /** As `readConfig` returns it. */
+  readonly config: Config;
+  readonly machine: StateMachine;
+  /** Its id: of a `replica` line with `votes`, else of a learner. */
+  readonly id: number;
+  /** It is a replica line's process: acceptor and proposer too. */
+  readonly votes?: boolean;
+  /** How long results and reads are waited for, in milliseconds; 10 000 unless given. */
+  readonly timeoutMs?: number;
+  readonly log: Log;
+}
+
+export interface ReplicaStatus {
+  readonly applied: number;
+  readonly commands: number;
+  readonly pending: number;
+  readonly isBehind: boolean;
+  /** Of a process with a proposer: what it does. */
+  readonly stage: string | undefined;
+}
+
+export class Replica implements Replicated {
+  /** Bytes of the largest command. */
+  readonly maxCommandBytes: number;
+  readonly #host: MachineHost;
+  readonly #machine: StateMachine;
+  readonly #values = new GivenValues();
+  readonly #process: Process;
+  #reads!: Reads;
+  #given = 0;
+  #setLimit: (values: number) => void = () => undefined;
+  #ended: Promise<ExitCode> | undefined;
+  #isOpen = true;
+
+  /** Opens its link and files, and throws a `CliError` when it cannot. It works from `run` on. */
+  constructor(options: ReplicaOptions) {
+    const { config, id, log, machine, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+    if (config.settings.wire !== "native") {
+      throw new CliError(
+        "a replicated state machine needs sessions and snapshots, which only wire native has",
+        {
+          exitCode: ExitCode.config,
+          hint: "write wire native in paxos.conf",
+        },
+      );
+    }
+    this.#machine = machine;
+    this.maxCommandBytes = config.settings.maxValueBytes - ENVELOPE_BYTES;
+    const tag = Math.floor(Math.random() * ENVELOPE_LIMIT);
+    this.#host = new MachineHost({ machine, tag, timeoutMs, nowMs: () => performance.now() });
+    const votes = options.votes === true;
+    const owns = votes ? Role.acceptor | Role.proposer | Role.learner : Role.learner;
+    this.#process = new Process(
+      {
+        config,
+        log,
+        id,
+        member: memberOf(config, id, votes),
+        listens: owns | Role.learner | Role.client,
+        owns,
+      },
+      (context) => this.#build(context, votes, timeoutMs),
+    );
+  }
+
+  /** Takes part in the cluster until `close`, a signal, or trouble, with which it rejects. */
+  run(): Promise<ExitCode> {
+    this.#ended ??= this.#process.run().finally(() => {
+      this.#isOpen = false;
+      this.#host.close();
+      this.#reads.close(new Error("the replica ended"));
+    });
+    return this.#ended;
+  }
+
+  submit(command: Uint8Array): Promise<Uint8Array> {
+    if (!this.#isOpen) return Promise.reject(new Error("the replica ended; the command was not submitted"));
+    if (command.length > this.maxCommandBytes) {
+      const text = `a command of ${command.length} bytes: at most ${this.maxCommandBytes}, by max-value-size`;
+      return Promise.reject(new RangeError(text));
+    }
+    return this.#host.submit(command, (value) => {
+      this.#values.give(value);
+      this.#setLimit(++this.#given);
+    });
+  }
+
+  async read(mode: ReadMode): Promise<void> {
+    if (mode === "local") return;
+    if (mode === "confirmed") return await this.#reads.confirm();
+    await this.submit(new Uint8Array(0));
+  }
+
+  /** Ends it, as a signal does. */
+  async close(): Promise<void> {
+    this.#process.stop();
+    await this.#ended;
+  }
+
+  /** Why nothing moves, as far as this process can tell. */
+  reasons(): string[] {
+    return this.#process.reasons();
+  }
+
+  status(): ReplicaStatus {
+    const { learner, proposer } = this.#process.node.roles.cores;
+    return {
+      applied: this.#host.applied,
+      commands: this.#host.counters.applied,
+      pending: this.#host.pending,
+      isBehind: learner?.isBehind === true,
+      stage: proposer?.stage,
+    };
+  }
+
+  #build(context: Context, votes: boolean, timeoutMs: number): Built {
+    const { config, id } = context;
+    const host = this.#host;
+    const filter = buildFilter(context, host);
+    const acceptor = votes ? buildAcceptor(context) : undefined;
+    const { learner, snapshots } = buildLearning(
+      context,
+      {
+        role: Role.learner,
+        canTrim: true,
+        name: `${this.#machine.name}-${id}`,
+        start: "newest",
+        state: filter,
+        machine: this.#snapshotMachine(filter),
+        onGap: () => undefined,
+      },
+      context.outbox(Role.learner),
+    );
+    const proposer = votes ? buildProposer(context, { learner, filter }).proposer : undefined;
+    const outbox = context.outbox(Role.client);
+    const busy = new BusyNote();
+    const plan = {
+      clients: 1,
+      outstanding: OUTSTANDING,
+      proposerId: this.#firstProposer(config, votes, id),
+      values: 0,
+    };
+    const { client } = buildSessionClient(context, plan, this.#values, outbox, {
+      delivered: () => undefined,
+      uncertain: (_client, number) => host.uncertain(number),
+    });
+    this.#setLimit = (values) => {
+      client.limit = values;
+    };
+    host.onDelivered = (session, sequence, iid) => client.onDelivered(session, sequence, iid, NOTHING, 0, 0);
+    this.#reads = new Reads(
+      {
+        proposers: config.proposers.length,
+        timeoutMs,
+        firstNonce: 1 + Math.floor(context.random() * 2 ** 52),
+        applied: () => host.applied,
+      },
+      outbox,
+    );
+    const extras: Extra[] = [snapshots, new LearnerGate(client, learner, config.acceptors.length, true)];
+    if (acceptor !== undefined) extras.push(acceptor.watch);
+    if (proposer !== undefined) extras.push(new StageLog(context, proposer));
+    extras.push(this.#reads, busy, new Expiry(host));
+    return {
+      cores: {
+        learner,
+        client,
+        ...(acceptor === undefined ? {} : { acceptor: acceptor.acceptor }),
+        ...(proposer === undefined ? {} : { proposer }),
+      },
+      extras,
+      client: { proposerId: () => client.proposerId, busy: () => busy.reason },
+      progress: () => (host.pending > 0 || learner.isBehind ? host.counters.applied : null),
+      farewell: () => {
+        client.close();
+        learner.close();
+      },
+    };
+  }
+
+  #snapshotMachine(filter: SessionFilter): Pick<StateMachine, "name" | "snapshot" | "restore"> {
+    const machine = this.#machine;
+    return {
+      name: machine.name,
+      snapshot: () => machine.snapshot(),
+      restore: (bytes) => {
+        machine.restore(bytes);
+        this.#host.restored(filter.iid);
+      },
+    };
+  }
+
+  /** Its own proposer, if it has one; else they are spread. */
+  #firstProposer(config: Config, votes: boolean, id: number): number {
+    return votes ? id : id % config.proposers.length;
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+function memberOf(config: Config, id: number, votes: boolean): Member | undefined {
+  const list = votes ? config.replicas : config.learners;
+  const member = list.find((one) => one.id === id);
+  if (member === undefined && votes) {
+    throw new CliError(`${config.file} has no replica ${id}`, {
+      exitCode: ExitCode.config,
+      hint: `add a line: replica ${id} ADDRESS`,
+    });
+  }
+  return member;
+}
+
+/** Gives up on results that are late. */
+class Expiry implements Extra {
+  readonly #host: MachineHost;
+  #dueUs = 0;
+
+  constructor(host: MachineHost) {
+    this.#host = host;
+  }
+
+  tick(nowUs: number): void {
+    if (nowUs < this.#dueUs) return;
+    this.#dueUs = nowUs + EXPIRE_US;
+    this.#host.expire();
+  }
+
+  nextTickUs(): number {
+    return this.#host.pending === 0 ? Number.POSITIVE_INFINITY : this.#dueUs;
+  }
+}

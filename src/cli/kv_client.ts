@@ -1,0 +1,157 @@
+/**
+ * `kpaxos kv get|put|delete|cas|list`: the replicated key-value store from the shell.
+ */
+import { CliError, ExitCode } from "../error.ts";
+import type { WriteCondition, WriteOutcome } from "../kv/client.ts";
+import { defineKpaxosCommand } from "./command.ts";
+import { base64, kvClient, placeArgs, readArg } from "./kv_common.ts";
+import { printJson } from "./output.ts";
+
+const keyArg = { type: "positional", valueHint: "KEY", description: "the key" } as const;
+const valueArg = {
+  type: "positional",
+  valueHint: "VALUE|-",
+  description: "the value, or - for standard input",
+} as const;
+const versionArg = {
+  version: { type: "integer", min: 0, description: "only if the key has this version (0: does not exist)" },
+} as const;
+
+export const getCommand = defineKpaxosCommand({
+  meta: {
+    name: "get",
+    description: "print the value of a key",
+    examples: [
+      { command: "kpaxos kv get greeting", what: "its value" },
+      {
+        command: "kpaxos kv get greeting --read local",
+        what: "as this replica has it, without asking anybody",
+      },
+    ],
+    notes: ["Exit code 1: there is no such key."],
+  },
+  args: { key: keyArg, ...readArg, ...placeArgs },
+  run: async ({ args }) => {
+    const found = await kvClient(args).get(args.key, args.read);
+    if (found === undefined) throw new CliError(`no key ${JSON.stringify(args.key)}`);
+    if (args.json === true) printJson({ key: args.key, version: found.version, value: base64(found.value) });
+    else await print(found.value);
+  },
+});
+
+export const putCommand = defineKpaxosCommand({
+  meta: {
+    name: "put",
+    description: "set a key",
+    examples: [
+      { command: "kpaxos kv put greeting 'hello, world'", what: "whatever it was" },
+      { command: "kpaxos kv put lock me --absent", what: "only if nobody was first" },
+      { command: "kpaxos kv put config - < file", what: "bytes from standard input" },
+    ],
+    notes: ["Exit code 1: the condition did not hold."],
+  },
+  args: {
+    key: keyArg,
+    value: valueArg,
+    absent: { type: "boolean", description: "only if the key does not exist" },
+    ...versionArg,
+    ...placeArgs,
+  },
+  run: async ({ args }) => {
+    if (args.absent === true && args.version !== undefined) {
+      throw new CliError("--absent and --version exclude each other", { exitCode: ExitCode.usage });
+    }
+    const condition: WriteCondition = {
+      ...(args.absent === true ? { absent: true } : {}),
+      ...(args.version === undefined ? {} : { version: args.version }),
+    };
+    const value = await givenValue(args.value);
+    report(args, await kvClient(args).put(args.key, value, condition), "the condition does not hold");
+  },
+});
+
+export const deleteCommand = defineKpaxosCommand({
+  meta: {
+    name: "delete",
+    description: "remove a key",
+    examples: [{ command: "kpaxos kv delete greeting", what: "remove it" }],
+    notes: ["Exit code 1: there was no such key, or the condition did not hold."],
+  },
+  args: { key: keyArg, ...versionArg, ...placeArgs },
+  run: async ({ args }) => {
+    const condition = args.version === undefined ? {} : { version: args.version };
+    const outcome = await kvClient(args).delete(args.key, condition);
+    report(args, outcome, outcome.version === 0 ? "there is no such key" : "the condition does not hold");
+  },
+});
+
+export const casCommand = defineKpaxosCommand({
+  meta: {
+    name: "cas",
+    description: "compare and swap: set a key if it has the value expected",
+    examples: [{ command: "kpaxos kv cas counter 1 2", what: "2, if it was 1" }],
+    notes: [
+      "Exit code 1: it has another value, or does not exist. For a key that must not exist: put --absent.",
+    ],
+  },
+  args: {
+    key: keyArg,
+    expected: { type: "positional", valueHint: "EXPECTED", description: "the value it must have" },
+    value: valueArg,
+    ...placeArgs,
+  },
+  run: async ({ args }) => {
+    const expected = new TextEncoder().encode(args.expected);
+    const outcome = await kvClient(args).put(args.key, await givenValue(args.value), { value: expected });
+    report(args, outcome, outcome.version === 0 ? "there is no such key" : "it has another value");
+  },
+});
+
+export const listCommand = defineKpaxosCommand({
+  meta: {
+    name: "list",
+    description: "list keys",
+    examples: [
+      { command: "kpaxos kv list", what: "all keys" },
+      { command: "kpaxos kv list users/ --values", what: "keys with this beginning, and their values" },
+    ],
+  },
+  args: {
+    prefix: {
+      type: "positional",
+      valueHint: "PREFIX",
+      required: false,
+      description: "what the keys begin with",
+    },
+    values: { type: "boolean", description: "print the values too, behind a tab" },
+    ...readArg,
+    ...placeArgs,
+  },
+  run: async ({ args }) => {
+    for await (const { key, version, value } of kvClient(args).list(args.prefix ?? "", args.read)) {
+      if (args.json === true) printJson({ key, version, value: base64(value) });
+      else process.stdout.write(args.values === true ? `${key}\t${Buffer.from(value)}\n` : `${key}\n`);
+    }
+  },
+});
+
+function report(
+  args: { readonly key: string; readonly json: boolean | undefined },
+  outcome: WriteOutcome,
+  why: string,
+): void {
+  if (args.json === true) printJson({ key: args.key, ...outcome });
+  if (outcome.done) return;
+  const at = outcome.version === 0 ? "" : ` (version ${outcome.version})`;
+  throw new CliError(`${JSON.stringify(args.key)} was not changed: ${why}${at}`);
+}
+
+async function givenValue(text: string): Promise<Uint8Array> {
+  return text === "-" ? await Bun.stdin.bytes() : new TextEncoder().encode(text);
+}
+
+/** A last line without its end would run into the shell's prompt. */
+async function print(value: Uint8Array): Promise<void> {
+  const needsEnd = process.stdout.isTTY === true && value.at(-1) !== 0x0a;
+  await Bun.write(Bun.stdout, needsEnd ? Buffer.concat([value, Buffer.from("\n")]) : value);
+}

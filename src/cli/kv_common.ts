@@ -1,0 +1,64 @@
+/**
+ * What the client commands of `kpaxos kv` share: finding a server, the shape of keys and values, and what is printed.
+ */
+import { READ_MODES } from "../api/state_machine.ts";
+import { deviceDirectories } from "../delivery/device_directory.ts";
+import { deviceName } from "../delivery/device_layout.ts";
+import { CliError, ExitCode } from "../error.ts";
+import { KvClient } from "../kv/client.ts";
+import { findKvSockets, kvSocketPath } from "../kv/place.ts";
+import type { ArgsDef, ArgValues } from "./command.ts";
+import { start } from "./run_common.ts";
+import { fileArg, settingArgs } from "./settings.ts";
+
+export const placeArgs = {
+  url: { type: "string", valueHint: "URL", description: "a server elsewhere: http://HOST:PORT" },
+  id: {
+    type: "integer",
+    alias: "d",
+    min: 0,
+    max: 65534,
+    description: "the server of this replica on this host",
+  },
+  timeout: { type: "number", min: 0.1, default: 10, description: "give up after so many seconds" },
+  json: { type: "boolean", description: "print JSON; values in base64" },
+  ...fileArg,
+  ...settingArgs,
+} as const satisfies ArgsDef;
+
+export const readArg = {
+  read: {
+    type: "enum",
+    options: READ_MODES,
+    description:
+      "how: confirmed by the leader, through the log, or what is here, however old (unless set: the server's default)",
+  },
+} as const satisfies ArgsDef;
+
+type PlaceArgs = ArgValues<typeof placeArgs>;
+
+/** The server that the arguments mean: an URL, a replica of this host, or any that runs here. */
+export function kvClient(args: PlaceArgs): KvClient {
+  const timeoutMs = args.timeout * 1000;
+  if (args.url !== undefined) return new KvClient({ url: args.url }, timeoutMs);
+  const { config } = start(args, "kv");
+  const { deviceDirectory, cluster } = config.settings;
+  const directories = deviceDirectories(deviceDirectory, config.origins.deviceDirectory.from !== "default");
+  const prefix = deviceName(cluster, 0).slice(0, -1);
+  const sockets = findKvSockets(directories, prefix);
+  const { id } = args;
+  const wanted = id === undefined ? undefined : `/${deviceName(cluster, id)}.kv`;
+  const socket = wanted === undefined ? sockets[0] : sockets.find((path) => path.endsWith(wanted));
+  if (socket === undefined) {
+    const which = id === undefined ? "no server" : `no server of replica ${id}`;
+    throw new CliError(`${which} of cluster ${cluster} runs on this host`, {
+      exitCode: ExitCode.unavailable,
+      hint: `start one with kpaxos kv serve (its socket would be ${kvSocketPath(directories[0]!, deviceName(cluster, id ?? 0))}), or name one elsewhere with --url`,
+    });
+  }
+  return new KvClient({ socket }, timeoutMs);
+}
+
+export function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("base64");
+}

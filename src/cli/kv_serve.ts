@@ -1,0 +1,123 @@
+/**
+ * `kpaxos kv serve`: a replica of the key-value store, with its HTTP server on a Unix socket and, if asked for, a TCP port.
+ */
+import { chmodSync, existsSync, unlinkSync } from "node:fs";
+import { connect } from "node:net";
+import { Replica } from "../api/replica.ts";
+import { deviceDirectories, makeDeviceDirectory } from "../delivery/device_directory.ts";
+import { deviceName } from "../delivery/device_layout.ts";
+import { CliError, ExitCode } from "../error.ts";
+import { kvSocketPath } from "../kv/place.ts";
+import { KvServer } from "../kv/server.ts";
+import { KvStore } from "../kv/store.ts";
+import { type ArgsDef, defineKpaxosCommand } from "./command.ts";
+import { readArg } from "./kv_common.ts";
+import { roleArgs, start } from "./run_common.ts";
+
+const serveArgs = {
+  id: {
+    type: "integer",
+    alias: "d",
+    min: 0,
+    max: 65534,
+    default: 0,
+    description: "which learner (with --replica: replica) of paxos.conf this is",
+  },
+  replica: { type: "boolean", description: "acceptor and proposer too, as a replica line says" },
+  listen: {
+    type: "string",
+    valueHint: "HOST:PORT",
+    description: "answer on TCP too; nobody is asked who they are",
+  },
+  timeout: {
+    type: "number",
+    min: 0.1,
+    default: 10,
+    description: "seconds that a request waits for its result",
+  },
+  ...readArg,
+  ...roleArgs,
+} as const satisfies ArgsDef;
+
+export const serveCommand = defineKpaxosCommand({
+  meta: {
+    name: "serve",
+    description: "run a replica of the store and answer requests",
+    examples: [
+      { command: "kpaxos kv serve --id 0", what: "as learner 0; kpaxos kv get on this host finds it" },
+      { command: "kpaxos kv serve --id 1 --replica", what: "acceptor and proposer in the same process" },
+      { command: "kpaxos kv serve --listen 127.0.0.1:8080", what: "for curl: GET, PUT, DELETE /v1/keys/KEY" },
+    ],
+    notes: [
+      "PUT and DELETE understand If-Match (a version or *), If-None-Match: * and ?expect=VALUE in base64url. " +
+        "Status 412: the condition does not hold; 504: the outcome is not known; 503: nothing was done.",
+    ],
+  },
+  args: serveArgs,
+  run: async ({ args }) => {
+    const { config, log } = start(args, `kv ${args.id}`);
+    const store = new KvStore();
+    const replica = new Replica({
+      config,
+      machine: store,
+      id: args.id,
+      votes: args.replica === true,
+      timeoutMs: args.timeout * 1000,
+      log,
+    });
+    const { deviceDirectory, cluster } = config.settings;
+    const isChosen = config.origins.deviceDirectory.from !== "default";
+    const directory = makeDeviceDirectory(deviceDirectories(deviceDirectory, isChosen));
+    const path = kvSocketPath(directory, deviceName(cluster, args.id));
+    const kv = new KvServer({
+      store,
+      replica,
+      read: args.read ?? "confirmed",
+      maxCommandBytes: replica.maxCommandBytes,
+      status: () => ({ ...replica.status(), keys: store.size, bytes: store.bytes }),
+    });
+    await claimSocket(path);
+    const servers = [Bun.serve({ unix: path, fetch: kv.fetch, maxRequestBodySize: replica.maxCommandBytes })];
+    chmodSync(path, 0o600);
+    try {
+      if (args.listen !== undefined) servers.push(serveTcp(args.listen, kv, replica.maxCommandBytes));
+      log.info(`answers at ${path}${args.listen === undefined ? "" : ` and http://${args.listen}`}`);
+      return await replica.run();
+    } finally {
+      await Promise.all(servers.map((server) => server.stop(true)));
+      if (existsSync(path)) unlinkSync(path);
+    }
+  },
+});
+
+function serveTcp(listen: string, kv: KvServer, maxRequestBodySize: number): Bun.Server<undefined> {
+  const match = /^(.*):(\d{1,5})$/.exec(listen);
+  if (match === null || Number(match[2]) > 65535) {
+    throw new CliError(`--listen ${listen} is no HOST:PORT`, { exitCode: ExitCode.usage });
+  }
+  const hostname = match[1]!.replace(/^\[|\]$/g, "") || "127.0.0.1";
+  try {
+    return Bun.serve({ hostname, port: Number(match[2]), fetch: kv.fetch, maxRequestBodySize });
+  } catch (error) {
+    throw new CliError(`cannot listen on ${listen}: ${error instanceof Error ? error.message : error}`, {
+      hint: "is the port taken?",
+      cause: error,
+    });
+  }
+}
+
+/** Removes what a server that was killed left behind; one that lives keeps its place. */
+async function claimSocket(path: string): Promise<void> {
+  if (!existsSync(path)) return;
+  const isLive = await new Promise<boolean>((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+  if (isLive)
+    throw new CliError(`${path}: a server answers there already`, { hint: "give this one another --id" });
+  unlinkSync(path);
+}
