@@ -148,11 +148,17 @@ function replicaOrBoth(text: string): boolean {
 function contradicts(text: string): boolean {
   const key = /^wire kernel-paxos/m.test(text) && /^cluster-key/m.test(text);
   const storage = /^storage-backend sqlite/m.test(text) && !/^storage-path/m.test(text);
-  return key || storage || numberIn(text, "leaseMs") > numberIn(text, "leaderTimeoutMs");
+  const log =
+    !/^wire kernel-paxos/m.test(text) &&
+    numberIn(text, "deliveryLogBytes") < 4 * numberIn(text, "maxValueBytes");
+  return key || storage || log || numberIn(text, "leaseMs") > numberIn(text, "leaderTimeoutMs");
 }
 
 /** What a number is set to in this file. */
-function numberIn(text: string, field: "leaseMs" | "leaderTimeoutMs"): number {
+function numberIn(
+  text: string,
+  field: "leaseMs" | "leaderTimeoutMs" | "deliveryLogBytes" | "maxValueBytes",
+): number {
   const spec = SCHEMA[field];
   const line = new RegExp(`^${spec.key} (.*)$`, "m").exec(text);
   const parsed = line === null ? undefined : parseValue(spec, line[1]!);
