@@ -189,8 +189,9 @@ function mayForget(simulation: Simulation, station: Station): boolean {
   const acceptors = simulation.stations.filter(({ hasAcceptor }) => hasAcceptor);
   let forgetting = 0;
   for (const one of acceptors) {
-    if (one.host?.cores.acceptor?.isVoting === true && one.fuse === 0) one.hasForgotten = false;
-    if (one === station || one.hasForgotten || (one.isForgetful && one.fuse > 0)) forgetting++;
+    if (one.host?.cores.acceptor?.isVoting === true) one.hasForgotten = false;
+    const willForget = one.isForgetful && (one.fuse > 0 || (one.disk?.fuse ?? 0) > 0);
+    if (one === station || one.hasForgotten || willForget) forgetting++;
   }
   return forgetting < quorumOf(acceptors.length);
 }

@@ -80,9 +80,9 @@ export class Station {
     return this.seat.name;
   }
 
-  /** Who dies here forgets. */
+  /** Who dies here forgets: that it was to be born with the cluster, too. */
   get isForgetful(): boolean {
-    return this.hasAcceptor && this.disk === undefined;
+    return this.hasAcceptor && (this.disk === undefined || this.disk.isEmpty);
   }
 
   /** Whether an acceptor lives here; its id is the station's. */
