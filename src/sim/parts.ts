@@ -35,7 +35,8 @@ export function proposerParts(context: CoreContext, place?: SnapshotPlace): Part
   if (!context.native) return { cores: buildProposer(context, undefined) };
   const filter = buildFilter(context, null);
   const plan = { role: Role.proposer, canTrim: true, ofProposer: true, start: "near", place } as const;
-  const { learner, snapshots } = learning(context, plan, filter, context.outbox(Role.proposer));
+  const outbox = context.outbox(Role.proposer);
+  const { learner, snapshots } = learning(context, plan, filter, outbox, () => undefined);
   return { cores: buildProposer(context, { learner, filter }), extras: [snapshots] };
 }
 
@@ -44,8 +45,8 @@ function learning(
   plan: Pick<LearningPlan, "role" | "canTrim" | "ofProposer" | "start" | "place">,
   state: LogState,
   outbox: ReturnType<CoreContext["outbox"]>,
+  onGap: (first: number, last: number) => void,
 ): Learning {
-  const onGap = (first: number, last: number): void => state.skipped(first, last);
   return buildLearning(context, { ...plan, name: `${plan.role}-${context.id}`, state, onGap }, outbox);
 }
 
@@ -95,7 +96,8 @@ function sharedLearner(
   const filter = buildFilter(context, values);
   const plan = { role: Role.learner, canTrim, start: catchUp ? "first" : "newest", place } as const;
   const state = new WatchedState(application, filter, values);
-  const { learner, snapshots } = learning(context, plan, state, outbox);
+  const onGap = (first: number, last: number): void => application.skipped(first, last);
+  const { learner, snapshots } = learning(context, plan, state, outbox, onGap);
   return { learner, filter, extras: [snapshots] };
 }
 
