@@ -10,10 +10,18 @@ const INDEX_LIMIT = 65536;
 /** Enough to see what is wrong. */
 const MOST_PROBLEMS = 40;
 
+/** Every so many values there is one that no frame holds. */
+const LARGE_EVERY = 40;
+
 /** The text of value `number` (from 1) of this client life: its padding is different from value to value. */
 export function valueText(client: string, number: number): string {
-  const size = (number * 7919) % 97;
-  return `${client}:${number}:${"abcdefghij".repeat(10).slice(number % 10, (number % 10) + size)}`;
+  const size = (number % LARGE_EVERY === 0 ? 4000 : 0) + ((number * 7919) % 97);
+  return `${client}:${number}:${"abcdefghij".repeat(500).slice(number % 10, (number % 10) + size)}`;
+}
+
+/** A value as a problem names it. */
+function brief(value: string): string {
+  return value.length <= 40 ? value : `${value.slice(0, 40)}… (${value.length} characters)`;
 }
 
 /** What one life of a client handed in. */
@@ -108,13 +116,15 @@ export class History {
     if (known !== undefined) {
       const others = this.learners.filter((one) => one !== to && one.positions.includes(position));
       const names = others.map((one) => one.learner).join(", ");
-      this.problem(`agreement: at ${where} ${to.learner} delivered ${value}, but ${names} ${known}`);
+      this.problem(
+        `agreement: at ${where} ${to.learner} delivered ${brief(value)}, but ${names} ${brief(known)}`,
+      );
       return;
     }
     this.log.set(position, value);
     const before = this.#places.get(value);
     if (before === undefined) this.#places.set(value, position);
-    else this.problem(`integrity: ${value} is delivered at ${positionText(before)} and at ${where}`);
+    else this.problem(`integrity: ${brief(value)} is delivered at ${positionText(before)} and at ${where}`);
   }
 
   /** Acknowledged values that nobody has delivered yet. */
@@ -134,7 +144,7 @@ export class History {
     const order = [...this.log.keys()].sort((a, b) => a - b);
     this.#judgeValues(order);
     for (const value of this.missing())
-      this.problem(`durability: ${value} was acknowledged and is not there`);
+      this.problem(`durability: ${brief(value)} was acknowledged and is not there`);
     const places = new Map(order.map((position, place) => [position, place]));
     for (const one of this.learners) this.#judgeGaps(one, order, places);
     return this.#unsaid === 0 ? this.#problems : [...this.#problems, `and ${this.#unsaid} more`];
@@ -150,11 +160,12 @@ export class History {
       const number = Number(digits);
       const from = this.submissions.get(client);
       if (from === undefined || !(number <= from.given) || valueText(client, number) !== value) {
-        this.problem(`validity: ${value} at ${where} was never submitted`);
+        this.problem(`validity: ${brief(value)} at ${where} was never submitted`);
         continue;
       }
       const due = (newest.get(client) ?? 0) + 1;
-      if (number > due) this.problem(`order: ${value} at ${where}, but value ${due} of it comes first`);
+      if (number > due)
+        this.problem(`order: ${brief(value)} at ${where}, but value ${due} of it comes first`);
       if (number >= due) newest.set(client, number);
     }
   }
