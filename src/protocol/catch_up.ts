@@ -75,6 +75,7 @@ export class CatchUp {
   #tightUs = Number.NEGATIVE_INFINITY;
   /** Until the first answer is missing the window doubles with each round trip. */
   #isNew = true;
+  #shrunkUs = Number.NEGATIVE_INFINITY;
   #nowUs = 0;
 
   constructor(acceptors: number, window: LearnerWindow, outbox: Outbox) {
@@ -188,8 +189,12 @@ export class CatchUp {
     }
     if (this.#nowUs - this.#sentUs[i]! < this.#retry.pauseUs(this.#tries[i]!)) return;
     this.counters.unanswered++;
-    this.#isNew = false;
-    this.windowBytes = Math.max(LEAST_BYTES, this.windowBytes / 2);
+    // What is lost at one time is one sign of too much, not many.
+    if (this.#sentUs[i]! > this.#shrunkUs) {
+      this.#isNew = false;
+      this.#shrunkUs = this.#nowUs;
+      this.windowBytes = Math.max(LEAST_BYTES, this.windowBytes / 2);
+    }
     if (asked !== EVERYONE) this.#avoidUntilUs[asked] = this.#nowUs + AVOID_US;
     this.#wait(i, FREE);
   }

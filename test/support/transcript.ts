@@ -221,6 +221,7 @@ export class Bench {
     if (act !== undefined) return act(this.#roles, args);
     if (args.word === "close") return this.#roles.cores.learner?.close();
     if (args.word === "start") return this.#roles.cores.learner?.startAt(args.number("iid"));
+    if (args.word === "restored") return this.#roles.cores.learner?.restored(args.number("iid"));
     if (args.word !== "show") throw new Error(`no command "${args.word}"`);
   }
 

@@ -4,7 +4,7 @@
 import type { Roles } from "../../src/node/roles.ts";
 import { RecordFlag } from "../../src/protocol/journal.ts";
 import { StandingVector } from "../../src/protocol/standing.ts";
-import { MAX_IID } from "../../src/protocol/types.ts";
+import { MAX_IID, RepeatFlag } from "../../src/protocol/types.ts";
 import { peerOf, type Recorder } from "./recorder.ts";
 import { type Args, vectorOf } from "./transcript_args.ts";
 
@@ -81,6 +81,16 @@ export const MESSAGES: Readonly<Record<string, (roles: Roles, args: Args) => voi
       const riding = a.number("riding", 0);
       const life = a.number("life", 0);
       r.onAccepted(a.peer(), aid, a.number("iid"), riding, a.ballot(), life, bytes, offset, length);
+    }
+  },
+  /** The answer to a repeat: `known`, `marked`, `hearsay`. */
+  repeated: (r, a) => {
+    const { bytes, offset, length } = a.value();
+    let flags = 0;
+    for (const [name, bit] of Object.entries(RepeatFlag)) if (a.has(name)) flags |= bit;
+    for (const aid of a.aids()) {
+      const life = a.number("life", 7);
+      r.onRepeated(a.peer(), aid, a.number("iid"), a.ballot(), life, flags, bytes, offset, length);
     }
   },
   acceptedRange: (r, a) => {
