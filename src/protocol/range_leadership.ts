@@ -188,7 +188,7 @@ export class RangeLeadership extends Leadership {
   /** After the turn's messages; true: there is more to say as soon as frames are free again. */
   pump(): boolean {
     if (this.stage !== "leading") return false;
-    const more = this.parts.window.low > this.recovered.last && this.reads.answer(this.nowUs);
+    const more = this.reads.answer(this.nowUs, this.parts.window.low - 1);
     if (this.nowUs >= Math.min(this.#heartbeatDueUs, this.reads.dueUs(this.nowUs))) this.#beat();
     return more;
   }

@@ -3,8 +3,8 @@
  * acknowledged to anybody before the question came. Pure.
  *
  * The instance is the highest that the leader had proposed when it was asked (what others have learned to be chosen at
- * its ballot is among them; what was chosen before lies below). It is told only when no other can have chosen anything by
- * then:
+ * its ballot is among them; what was chosen before lies below). It is told when everything up to there is chosen, so that
+ * nobody waits for it in vain, and when no other can have chosen anything before the question came:
  * - a quorum of acceptors has echoed a heartbeat that was begun after the question came; many questions share one; or
  * - a lease runs: since the sending of a heartbeat that a quorum has echoed, less 1 % for clocks that differ. The turn's time
  *   is read after its frames were received, so a lease that runs then runs after the question came, however long the
@@ -88,13 +88,14 @@ export class ReadPoint {
     }
   }
 
-  /** Answers what can be answered. True: frames ran out before. */
-  answer(nowUs: number): boolean {
+  /** Answers what can be answered; everything ≤ `chosenIid` is chosen. True: frames ran out before. */
+  answer(nowUs: number, chosenIid: number): boolean {
     this.#acted = true;
     const { echoedRound } = this.#heartbeats;
     const isLeased = this.isLeased(nowUs);
     while (this.#count > 0) {
       const at = this.#head;
+      if (this.#iids[at]! > chosenIid) return false;
       const isConfirmed = this.#rounds[at]! <= echoedRound;
       if (!isConfirmed && !(isLeased && this.#turns[at]! <= this.#turn)) return false;
       if (this.#outbox.room() < ROOM_RESERVE) return true;

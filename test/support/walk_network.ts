@@ -273,11 +273,16 @@ export class WalkOutbox implements Outbox {
     this.#send(to, "onClientValue", this.#from, value, 0, length, hops);
   }
 
+  readAsk(proposerId: number, nonce: number): void {
+    this.#send((this.#peers.acceptors + proposerId) as Peer, "onReadAsk", this.#from, nonce);
+  }
+  readIndex(to: Peer, nonce: number, iid: number, confirmed: boolean): void {
+    this.#send(to, "onReadIndex", this.#from, nonce, iid, confirmed);
+  }
+
   // What no core of a walk has a use for.
   busy(_to: Peer, _reason: Busy): void {}
   acknowledge(): void {}
-  readAsk(): void {}
-  readIndex(): void {}
   snapshotAsk(): void {}
   snapshotInfo(): void {}
   snapshotFetch(): void {}
