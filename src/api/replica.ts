@@ -38,6 +38,8 @@ export interface ReplicaOptions {
   /** How long results and reads are waited for, in milliseconds; 10 000 unless given. */
   readonly timeoutMs?: number;
   readonly log: Log;
+  /** SIGINT and SIGTERM close it. Unless given they are the program's affair. */
+  readonly handlesSignals?: boolean;
 }
 
 export interface ReplicaStatus {
@@ -88,12 +90,13 @@ export class Replica implements Replicated {
         member: memberOf(config, id, votes),
         listens: owns | Role.learner | Role.client,
         owns,
+        handlesSignals: options.handlesSignals ?? false,
       },
       (context) => this.#build(context, votes, timeoutMs),
     );
   }
 
-  /** Takes part in the cluster until `close`, a signal, or trouble, with which it rejects. */
+  /** Takes part in the cluster until `close` or trouble, with which it rejects. */
   run(): Promise<ExitCode> {
     this.#ended ??= this.#process.run().finally(() => {
       this.#isOpen = false;
@@ -121,7 +124,7 @@ export class Replica implements Replicated {
     await this.submit(new Uint8Array(0));
   }
 
-  /** Ends it, as a signal does. */
+  /** Ends it: takes its leave of the cluster, then `run` resolves. */
   async close(): Promise<void> {
     this.#process.stop();
     await this.#ended;

@@ -64,6 +64,7 @@ export const serveCommand = defineKpaxosCommand({
       votes: args.replica === true,
       timeoutMs: args.timeout * 1000,
       log,
+      handlesSignals: true,
     });
     const { deviceDirectory, cluster } = config.settings;
     const isChosen = config.origins.deviceDirectory.from !== "default";

@@ -25,6 +25,8 @@ import { traceOutbox, traceReceiver } from "./trace.ts";
 import { Node } from "./turn.ts";
 import { Watch } from "./watch.ts";
 
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+
 export interface ProcessOptions {
   readonly config: Config;
   readonly log: Log;
@@ -34,6 +36,8 @@ export interface ProcessOptions {
   /** Bits of the roles it listens for, and of those it is as a member of the configuration. */
   readonly listens: number;
   readonly owns: number;
+  /** SIGINT and SIGTERM end it; true unless given. */
+  readonly handlesSignals?: boolean;
 }
 
 /** What cores are made with, whatever they are reached through. */
@@ -80,12 +84,14 @@ export class Process {
   readonly #built: Built;
   readonly #runner: Runner;
   readonly #watch: Watch;
+  readonly #handlesSignals: boolean;
   #fatal: CliError | undefined;
 
   constructor(options: ProcessOptions, build: (context: Context) => Built) {
     const { config, log, id } = options;
     const life = newLife();
     this.log = log;
+    this.#handlesSignals = options.handlesSignals ?? true;
     // Before the link: what comes while a large database is read would only pile up.
     const isAcceptor = (options.owns & Role.acceptor) !== 0;
     const storage = isAcceptor ? openAcceptorStorage(config, id, log) : new MemoryStorage();
@@ -167,14 +173,13 @@ export class Process {
       this.log.info(`${signal}: ending`);
       this.stop();
     };
-    process.on("SIGINT", onSignal);
-    process.on("SIGTERM", onSignal);
+    const signals = this.#handlesSignals ? SIGNALS : [];
+    for (const signal of signals) process.on(signal, onSignal);
     this.log.info(`ready on ${this.opened.where}, wire ${this.opened.wire.name}`);
     try {
       await this.#runner.run();
     } finally {
-      process.off("SIGINT", onSignal);
-      process.off("SIGTERM", onSignal);
+      for (const signal of signals) process.off(signal, onSignal);
       this.opened.link.close();
       this.node.storage.close();
       this.#built.close?.();
