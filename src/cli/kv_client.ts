@@ -32,7 +32,7 @@ export const getCommand = defineKpaxosCommand({
   },
   args: { key: keyArg, ...readArg, ...placeArgs },
   run: async ({ args }) => {
-    const found = await kvClient(args).get(args.key, args.read);
+    const found = await (await kvClient(args)).get(args.key, args.read);
     if (found === undefined) throw new CliError(`no key ${JSON.stringify(args.key)}`);
     if (args.json === true) printJson({ key: args.key, version: found.version, value: base64(found.value) });
     else await print(found.value);
@@ -66,7 +66,7 @@ export const putCommand = defineKpaxosCommand({
       ...(args.version === undefined ? {} : { version: args.version }),
     };
     const value = await givenValue(args.value);
-    report(args, await kvClient(args).put(args.key, value, condition), "the condition does not hold");
+    report(args, await (await kvClient(args)).put(args.key, value, condition), "the condition does not hold");
   },
 });
 
@@ -80,7 +80,7 @@ export const deleteCommand = defineKpaxosCommand({
   args: { key: keyArg, ...versionArg, ...placeArgs },
   run: async ({ args }) => {
     const condition = args.version === undefined ? {} : { version: args.version };
-    const outcome = await kvClient(args).delete(args.key, condition);
+    const outcome = await (await kvClient(args)).delete(args.key, condition);
     report(args, outcome, outcome.version === 0 ? "there is no such key" : "the condition does not hold");
   },
 });
@@ -102,7 +102,9 @@ export const casCommand = defineKpaxosCommand({
   },
   run: async ({ args }) => {
     const expected = new TextEncoder().encode(args.expected);
-    const outcome = await kvClient(args).put(args.key, await givenValue(args.value), { value: expected });
+    const outcome = await (await kvClient(args)).put(args.key, await givenValue(args.value), {
+      value: expected,
+    });
     report(args, outcome, outcome.version === 0 ? "there is no such key" : "it has another value");
   },
 });
@@ -128,7 +130,7 @@ export const listCommand = defineKpaxosCommand({
     ...placeArgs,
   },
   run: async ({ args }) => {
-    for await (const { key, version, value } of kvClient(args).list(args.prefix ?? "", args.read)) {
+    for await (const { key, version, value } of (await kvClient(args)).list(args.prefix ?? "", args.read)) {
       if (args.json === true) printJson({ key, version, value: base64(value) });
       else process.stdout.write(args.values === true ? `${key}\t${Buffer.from(value)}\n` : `${key}\n`);
     }

@@ -6,7 +6,7 @@ import { deviceDirectories } from "../delivery/device_directory.ts";
 import { deviceName } from "../delivery/device_layout.ts";
 import { CliError, ExitCode } from "../error.ts";
 import { KvClient } from "../kv/client.ts";
-import { findKvSockets, kvSocketPath } from "../kv/place.ts";
+import { findKvSockets, isAnswered, kvSocketPath } from "../kv/place.ts";
 import type { ArgsDef, ArgValues } from "./command.ts";
 import { start } from "./run_common.ts";
 import { fileArg, settingArgs } from "./settings.ts";
@@ -38,7 +38,7 @@ export const readArg = {
 type PlaceArgs = ArgValues<typeof placeArgs>;
 
 /** The server that the arguments mean: an URL, a replica of this host, or any that runs here. */
-export function kvClient(args: PlaceArgs): KvClient {
+export async function kvClient(args: PlaceArgs): Promise<KvClient> {
   const timeoutMs = args.timeout * 1000;
   if (args.url !== undefined) return new KvClient({ url: args.url }, timeoutMs);
   const { config } = start(args, "kv");
@@ -48,7 +48,8 @@ export function kvClient(args: PlaceArgs): KvClient {
   const sockets = findKvSockets(directories, prefix);
   const { id } = args;
   const wanted = id === undefined ? undefined : `/${deviceName(cluster, id)}.kv`;
-  const socket = wanted === undefined ? sockets[0] : sockets.find((path) => path.endsWith(wanted));
+  const socket =
+    wanted === undefined ? await firstAnswered(sockets) : sockets.find((path) => path.endsWith(wanted));
   if (socket === undefined) {
     const which = id === undefined ? "no server" : `no server of replica ${id}`;
     throw new CliError(`${which} of cluster ${cluster} runs on this host`, {
@@ -57,6 +58,12 @@ export function kvClient(args: PlaceArgs): KvClient {
     });
   }
   return new KvClient({ socket }, timeoutMs);
+}
+
+/** If none is, the first: that it cannot be reached is what there is to say. */
+async function firstAnswered(sockets: readonly string[]): Promise<string | undefined> {
+  for (const socket of sockets) if (await isAnswered(socket)) return socket;
+  return sockets[0];
 }
 
 export function base64(bytes: Uint8Array): string {

@@ -2,12 +2,11 @@
  * `kpaxos kv serve`: a replica of the key-value store, with its HTTP server on a Unix socket and, if asked for, a TCP port.
  */
 import { chmodSync, existsSync, unlinkSync } from "node:fs";
-import { connect } from "node:net";
 import { Replica } from "../api/replica.ts";
 import { deviceDirectories, makeDeviceDirectory } from "../delivery/device_directory.ts";
 import { deviceName } from "../delivery/device_layout.ts";
 import { CliError, ExitCode } from "../error.ts";
-import { kvSocketPath } from "../kv/place.ts";
+import { isAnswered, kvSocketPath } from "../kv/place.ts";
 import { KvServer } from "../kv/server.ts";
 import { KvStore } from "../kv/store.ts";
 import { type ArgsDef, defineKpaxosCommand } from "./command.ts";
@@ -110,15 +109,8 @@ function serveTcp(listen: string, kv: KvServer, maxRequestBodySize: number): Bun
 /** Removes what a server that was killed left behind; one that lives keeps its place. */
 async function claimSocket(path: string): Promise<void> {
   if (!existsSync(path)) return;
-  const isLive = await new Promise<boolean>((resolve) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
-  if (isLive)
+  if (await isAnswered(path)) {
     throw new CliError(`${path}: a server answers there already`, { hint: "give this one another --id" });
+  }
   unlinkSync(path);
 }

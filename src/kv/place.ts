@@ -3,6 +3,7 @@
  * find the same name because both ask here.
  */
 import { readdirSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 
 /** The socket of replica `id`. `deviceName`: the name of that learner's device. */
@@ -21,5 +22,17 @@ export function findKvSockets(directories: readonly string[], prefix: string): s
     }
     const own = names.filter((name) => name.startsWith(prefix) && name.endsWith(".kv"));
     return own.sort().map((name) => join(directory, name));
+  });
+}
+
+/** Whether a server is behind the socket: one that was killed has left it behind. */
+export async function isAnswered(path: string): Promise<boolean> {
+  return await new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
   });
 }
