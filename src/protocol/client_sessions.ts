@@ -25,6 +25,10 @@ export class ClientSessions {
   readonly head: Float64Array;
   readonly sending: Float64Array;
   readonly tail: Float64Array;
+  /** Their places. */
+  readonly headAt: Int32Array;
+  readonly sendingAt: Int32Array;
+  readonly tailAt: Int32Array;
   /** By place of a value: its last sequence, bytes, pieces, when it was made, and whether some of it was sent again. */
   readonly lastSequence: Float64Array;
   readonly size: Uint32Array;
@@ -45,15 +49,14 @@ export class ClientSessions {
     this.head = new Float64Array(count);
     this.sending = new Float64Array(count);
     this.tail = new Float64Array(count);
+    this.headAt = firstPlaces(count, outstanding);
+    this.sendingAt = firstPlaces(count, outstanding);
+    this.tailAt = firstPlaces(count, outstanding);
     this.lastSequence = new Float64Array(values);
     this.size = new Uint32Array(values);
     this.pieces = new Uint32Array(values);
     this.madeUs = new Float64Array(values);
     this.isResent = new Uint8Array(values);
-  }
-
-  place(client: number, number: number): number {
-    return client * this.outstanding + (number % this.outstanding);
   }
 
   /** Values under way. */
@@ -72,7 +75,7 @@ export class ClientSessions {
 
   /** A new value; there must be room for it. */
   add(client: number, size: number, pieces: number, nowUs: number): void {
-    const place = this.place(client, this.tail[client]!);
+    const place = this.tailAt[client]!;
     const first = this.nextSequence[client]!;
     this.lastSequence[place] = first + pieces - 1;
     this.size[place] = size;
@@ -81,6 +84,7 @@ export class ClientSessions {
     this.isResent[place] = 0;
     this.nextSequence[client] = first + pieces;
     this.tail[client] = this.tail[client]! + 1;
+    this.tailAt[client] = this.#after(client, place);
   }
 
   /** `sendNext` is sent. */
@@ -88,8 +92,10 @@ export class ClientSessions {
     const sequence = this.sendNext[client]!;
     if (sequence > this.sentTo[client]!) this.sentTo[client] = sequence;
     this.sendNext[client] = sequence + 1;
-    const place = this.place(client, this.sending[client]!);
-    if (sequence === this.lastSequence[place]) this.sending[client] = this.sending[client]! + 1;
+    const place = this.sendingAt[client]!;
+    if (sequence !== this.lastSequence[place]) return;
+    this.sending[client] = this.sending[client]! + 1;
+    this.sendingAt[client] = this.#after(client, place);
   }
 
   /** Everything up to `sequence` is delivered; false when that is known, or cannot be. The values are still to be taken off. */
@@ -102,14 +108,17 @@ export class ClientSessions {
 
   /** The oldest value under way is delivered. */
   isHeadDone(client: number): boolean {
-    const head = this.head[client]!;
-    return head < this.tail[client]! && this.lastSequence[this.place(client, head)]! <= this.done[client]!;
+    return this.underWay(client) > 0 && this.lastSequence[this.headAt[client]!]! <= this.done[client]!;
   }
 
   takeHead(client: number): void {
     const head = this.head[client]! + 1;
+    const place = this.#after(client, this.headAt[client]!);
     this.head[client] = head;
-    if (this.sending[client]! < head) this.sending[client] = head;
+    this.headAt[client] = place;
+    if (this.sending[client]! >= head) return;
+    this.sending[client] = head;
+    this.sendingAt[client] = place;
   }
 
   /** Goes back: everything from `sequence` on is sent again. Returns how many values that are. */
@@ -119,19 +128,19 @@ export class ClientSessions {
     const sentTo = this.sentTo[client]!;
     this.#seek(client, to);
     let values = 0;
-    for (let number = this.sending[client]!; number < this.tail[client]!; number++) {
-      const place = this.place(client, number);
+    let place = this.sendingAt[client]!;
+    for (let left = this.tail[client]! - this.sending[client]!; left > 0; left--) {
       if (this.lastSequence[place]! - this.pieces[place]! + 1 > sentTo) break;
       this.isResent[place] = 1;
       values++;
+      place = this.#after(client, place);
     }
     return values;
   }
 
   /** Whether the oldest value under way was sent as a whole: it may have been delivered. */
   mayHeadBeDelivered(client: number): boolean {
-    const head = this.head[client]!;
-    return head < this.tail[client]! && this.lastSequence[this.place(client, head)]! <= this.sentTo[client]!;
+    return this.underWay(client) > 0 && this.lastSequence[this.headAt[client]!]! <= this.sentTo[client]!;
   }
 
   /** The session is gone: what is under way is numbered anew, for the next one, which has another nonce. */
@@ -142,11 +151,13 @@ export class ClientSessions {
     this.sentTo[client] = 0;
     this.sendNext[client] = 1;
     this.sending[client] = this.head[client]!;
+    this.sendingAt[client] = this.headAt[client]!;
     let next = 1;
-    for (let number = this.head[client]!; number < this.tail[client]!; number++) {
-      const place = this.place(client, number);
+    let place = this.headAt[client]!;
+    for (let left = this.underWay(client); left > 0; left--) {
       next += this.pieces[place]!;
       this.lastSequence[place] = next - 1;
+      place = this.#after(client, place);
     }
     this.nextSequence[client] = next;
   }
@@ -155,7 +166,21 @@ export class ClientSessions {
   #seek(client: number, sequence: number): void {
     this.sendNext[client] = sequence;
     let number = this.head[client]!;
-    while (number < this.tail[client]! && this.lastSequence[this.place(client, number)]! < sequence) number++;
+    let place = this.headAt[client]!;
+    while (number < this.tail[client]! && this.lastSequence[place]! < sequence) {
+      number++;
+      place = this.#after(client, place);
+    }
     this.sending[client] = number;
+    this.sendingAt[client] = place;
   }
+
+  #after(client: number, place: number): number {
+    const next = place + 1;
+    return next === (client + 1) * this.outstanding ? next - this.outstanding : next;
+  }
+}
+
+function firstPlaces(count: number, outstanding: number): Int32Array {
+  return Int32Array.from({ length: count }, (_, client) => client * outstanding);
 }

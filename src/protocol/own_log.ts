@@ -38,7 +38,7 @@ export class OwnLog implements Application {
     while (reader.next()) {
       this.#entries++;
       if ((reader.flags & EntryFlag.open) !== 0) this.#opening(iid);
-      else this.#entry(iid, bytes);
+      else this.#entry(iid);
     }
     return true;
   }
@@ -67,7 +67,7 @@ export class OwnLog implements Application {
     this.#usedAt[client] = this.#entries;
   }
 
-  #entry(iid: number, bytes: Uint8Array): void {
+  #entry(iid: number): void {
     const { session, sequence, flags } = this.#reader;
     const client = this.#client.find(session);
     if (client < 0 || this.#session[client] !== session) return;
@@ -82,6 +82,6 @@ export class OwnLog implements Application {
       return;
     }
     this.#next[client] = sequence + 1;
-    this.#client.onDelivered(session, sequence, iid, bytes, 0, 0);
+    this.#client.deliveredHere(client, sequence, iid);
   }
 }

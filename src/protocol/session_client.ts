@@ -73,6 +73,8 @@ export class SessionClient implements Client {
   readonly #isActive: Uint8Array;
   #activeHead = 0;
   #activeCount = 0;
+  /** The session that was found last. */
+  #found = -1;
   /** Sessions whose opening was sent and not answered yet. */
   #openings = 0;
   #ready = false;
@@ -145,7 +147,9 @@ export class SessionClient implements Client {
 
   /** Which virtual client this session is, −1: none. */
   find(session: number): number {
-    return this.#byId.find(session);
+    // Mostly it is the one that was asked for before.
+    if (this.sessions.id[this.#found] !== session || session === 0) this.#found = this.#byId.find(session);
+    return this.#found;
   }
   findNonce(nonce: number): number {
     return this.#byNonce.find(nonce);
@@ -176,8 +180,13 @@ export class SessionClient implements Client {
     _o: number,
     _l: number,
   ): void {
-    const client = this.#byId.find(session);
+    const client = this.find(session);
     if (client < 0) return;
+    this.deliveredHere(client, sequence, iid);
+  }
+
+  /** A value of this virtual client was seen delivered. */
+  deliveredHere(client: number, sequence: number, iid: number): void {
     if (sequence <= this.#heardTo[client]!) {
       this.counters.duplicates++;
       return;
@@ -193,7 +202,7 @@ export class SessionClient implements Client {
       this.opened(sequence, session);
       return;
     }
-    const client = this.#byId.find(session);
+    const client = this.find(session);
     if (client < 0) return;
     this.#choice.heard(this.#nowUs);
     if (kind === AckKind.expired) this.#expired(client);
@@ -294,7 +303,7 @@ export class SessionClient implements Client {
     const { sessions } = this;
     const { pieceBytes, bytes } = this.#packer;
     const number = sessions.sending[client]!;
-    const place = sessions.place(client, number);
+    const place = sessions.sendingAt[client]!;
     const sequence = sessions.sendNext[client]!;
     const last = sessions.lastSequence[place]!;
     const from = (sequence - last + sessions.pieces[place]! - 1) * pieceBytes;
@@ -338,7 +347,7 @@ export class SessionClient implements Client {
     if (!sessions.deliveredTo(client, sequence)) return;
     while (sessions.isHeadDone(client)) {
       const number = sessions.head[client]!;
-      const place = sessions.place(client, number);
+      const place = sessions.headAt[client]!;
       const latencyUs = this.#nowUs - sessions.madeUs[place]!;
       if (sessions.isResent[place] === 0) this.#retry.sample(latencyUs);
       sessions.takeHead(client);

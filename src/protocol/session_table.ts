@@ -69,6 +69,8 @@ export class SessionTable {
   readonly #partials: PartialValues;
   readonly #free: Int32Array;
   #freeCount = 0;
+  /** The place that was found last. */
+  #found = -1;
   /** Two, so that a whole value stays while the next one is put together. */
   readonly #whole = [NO_BYTES, NO_BYTES];
   #turn = 0;
@@ -95,7 +97,9 @@ export class SessionTable {
 
   /** Where the session is, or −1. */
   find(session: number): number {
-    return this.#byId.find(session);
+    // Mostly it is the one that was asked for before.
+    if (this.#id[this.#found] !== session || session === 0) this.#found = this.#byId.find(session);
+    return this.#found;
   }
 
   /** Where the session that was opened with this nonce is, or −1. */
@@ -123,9 +127,9 @@ export class SessionTable {
     offset: number,
     length: number,
   ): Outcome {
-    this.slot = -1;
     if ((flags & EntryFlag.open) !== 0) return this.#open(iid, index, session, sequence);
-    const slot = this.#byId.find(session);
+    const slot = this.find(session);
+    this.slot = -1;
     if (slot < 0) return Outcome.unknown;
     this.slot = slot;
     this.#touch(slot);
@@ -204,6 +208,7 @@ export class SessionTable {
   }
 
   #open(iid: number, index: number, nonce: number, sequence: number): Outcome {
+    this.slot = -1;
     if (index !== 0 || nonce < 1 || sequence !== 0) return Outcome.misplaced;
     const known = this.#byNonce.find(nonce);
     if (known >= 0) {

@@ -28,6 +28,7 @@ export class PatternValues implements ValueSource {
   }
 
   sizeOf(): number {
+    if (this.#least === this.#most) return this.#least;
     return this.#least + Math.floor(this.#random() * (this.#most - this.#least + 1));
   }
 
