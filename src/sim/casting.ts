@@ -16,6 +16,7 @@ import {
   proposerParts,
   replicaParts,
 } from "./parts.ts";
+import type { Plant } from "./plants.ts";
 import type { Random } from "./random.ts";
 import type { Scenario } from "./scenario.ts";
 import { SimSnapshotPlace, SnapshotDisk } from "./snapshot_disk.ts";
@@ -58,6 +59,7 @@ export interface CastingOptions {
   readonly company: Company;
   readonly observer: Observer;
   readonly values: ValueLog;
+  readonly plant: Plant | undefined;
   /** Of what there is, and of what happens to it. */
   readonly draws: Random;
   readonly lives: Random;
@@ -94,16 +96,17 @@ export class Casting {
 
   #build(station: Station, context: CoreContext): Parts {
     const { snapshots } = station;
+    const planted = this.#options.plant?.sessions;
     const place = snapshots === undefined ? undefined : new SimSnapshotPlace(snapshots);
     const consumer = (): Consumer => {
       const values = this.#options.values.consumer(station.name);
-      return { application: this.#application(station, true), values, place };
+      return { application: this.#application(station, true), values, place, planted };
     };
     switch (station.kind) {
       case "acceptor":
         return acceptorParts(context);
       case "proposer":
-        return proposerParts(context, place);
+        return proposerParts(context, place, planted);
       case "learner":
         return learnerParts(context, consumer(), true, true);
       case "replica":

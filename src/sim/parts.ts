@@ -30,10 +30,15 @@ export function acceptorParts(context: CoreContext): Parts {
   return { cores: { acceptor }, extras: [watch] };
 }
 
-/** `place`: where its snapshots are kept; else in memory alone. */
-export function proposerParts(context: CoreContext, place?: SnapshotPlace): Parts {
+/** `place`: where its snapshots are kept; else in memory alone. `planted`: see `Consumer`. */
+export function proposerParts(
+  context: CoreContext,
+  place?: SnapshotPlace,
+  planted?: (filter: SessionFilter) => void,
+): Parts {
   if (!context.native) return { cores: buildProposer(context, undefined) };
   const filter = buildFilter(context, null);
+  planted?.(filter);
   const plan = { role: Role.proposer, canTrim: true, ofProposer: true, start: "near", place } as const;
   const outbox = context.outbox(Role.proposer);
   const { learner, snapshots } = learning(context, plan, filter, outbox, () => undefined);
@@ -58,6 +63,8 @@ export interface Consumer {
   readonly values: Checker;
   /** Where its snapshots are kept; else in memory alone. */
   readonly place?: SnapshotPlace | undefined;
+  /** Does something to the sessions before they begin: a planted bug. */
+  readonly planted?: ((filter: SessionFilter) => void) | undefined;
 }
 
 /** An application that is told where a snapshot has it go on. */
@@ -84,7 +91,7 @@ export function replicaParts(context: CoreContext, consumer: Consumer): Parts {
 
 function sharedLearner(
   context: CoreContext,
-  { application, values, place }: Consumer,
+  { application, values, place, planted }: Consumer,
   catchUp: boolean,
   canTrim: boolean,
 ): SharedLearner & { extras: readonly Extra[] } {
@@ -94,6 +101,7 @@ function sharedLearner(
     return { learner: buildLearner(context, plan, outbox, application), filter: undefined, extras: [] };
   }
   const filter = buildFilter(context, values);
+  planted?.(filter);
   const plan = { role: Role.learner, canTrim, start: catchUp ? "first" : "newest", place } as const;
   const state = new WatchedState(application, filter, values);
   const onGap = (first: number, last: number): void => application.skipped(first, last);

@@ -3,6 +3,8 @@
  * them has proved nothing by finding nothing.
  */
 import { Roles } from "../node/roles.ts";
+import type { SessionFilter } from "../protocol/session_filter.ts";
+import { Outcome, SessionTable } from "../protocol/session_table.ts";
 import { type Ballot, type Life, NO_BALLOT, type Peer } from "../protocol/types.ts";
 import type { Storage } from "../storage/storage.ts";
 import { LateStorage } from "./late_storage.ts";
@@ -18,6 +20,8 @@ export interface Plant {
   readonly storage?: (storage: Storage) => Storage;
   /** Between the wire and the cores. */
   readonly receiver?: (roles: Roles) => Roles;
+  /** At the sessions of a learner, before they begin. */
+  readonly sessions?: (filter: SessionFilter) => void;
   /** A proposer has one life for ever. */
   readonly keepsLife?: true;
 }
@@ -135,6 +139,25 @@ function votesAtOnce(roles: Roles): Roles {
   return roles;
 }
 
+/** Sessions that let through again what they have delivered. */
+function deliversTwice({ table }: SessionFilter): void {
+  const decide = table.decide.bind(table);
+  table.decide = (iid, index, session, sequence, flags, bytes, offset, length) => {
+    const outcome = decide(iid, index, session, sequence, flags, bytes, offset, length);
+    if (outcome !== Outcome.duplicate) return outcome;
+    table.valueBytes = bytes;
+    table.valueOffset = offset;
+    table.valueLength = length;
+    return Outcome.deliver;
+  };
+}
+
+/** Snapshots without the sessions. */
+function forgetsSessions(filter: SessionFilter): void {
+  const snapshot = filter.snapshot.bind(filter);
+  filter.snapshot = () => (snapshot() === null ? null : new SessionTable(filter.table.limits).serialize());
+}
+
 export const PLANTS: readonly Plant[] = [
   {
     name: "reply-before-persist",
@@ -184,6 +207,20 @@ export const PLANTS: readonly Plant[] = [
     scenario: "memory",
     seeds: 20,
     receiver: votesAtOnce,
+  },
+  {
+    name: "dedupe-off",
+    summary: "a learner delivers a value again when it is in the log twice",
+    scenario: "sessions",
+    seeds: 20,
+    sessions: deliversTwice,
+  },
+  {
+    name: "snapshot-without-sessions",
+    summary: "a snapshot leaves out what was delivered of whom",
+    scenario: "trim",
+    seeds: 20,
+    sessions: forgetsSessions,
   },
   {
     name: "trim-above-rule",

@@ -184,6 +184,18 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     ...CALM,
+    name: "sessions",
+    summary: "values in pieces, frames lost and late, clients that come and go, few sessions at once",
+    clients: [2, 3],
+    proposers: [2, 3],
+    network: LOSSY,
+    mishaps: { churn: 800, crashLeader: 2_500, crash: 3_000, isolate: 4_000 },
+    mostSize: 1_500,
+    valuesPerSecond: 60,
+    settings: ["session-limit 16"],
+  },
+  {
+    ...CALM,
     name: "trim",
     summary: "windows so small that trims decide how fast everything is",
     learners: [2, 3],

@@ -16,6 +16,7 @@ import { simConfig } from "./parts.ts";
 import type { Plant } from "./plants.ts";
 import { Random } from "./random.ts";
 import type { Scenario } from "./scenario.ts";
+import { SessionOracle } from "./session_oracle.ts";
 import type { Kind, Station } from "./station.ts";
 import { type Trace, traceLog } from "./trace.ts";
 import { ValueLog } from "./value_log.ts";
@@ -57,7 +58,7 @@ export class Simulation implements Stage {
   readonly stations: Station[] = [];
   readonly observer: Observer;
   readonly submissions = new Submissions();
-  readonly values = new ValueLog();
+  readonly values: ValueLog;
   readonly mishaps: Record<string, number> = {};
   /** For what goes wrong. */
   readonly random: Random;
@@ -93,7 +94,11 @@ export class Simulation implements Stage {
       random: stream("cores").next,
       around: new Backstage(this, lives, plant, trace !== undefined),
     });
+    const { sessionLimit: sessions, maxValueBytes } = this.cluster.config.settings;
+    const chosen = (iid: number): Uint8Array | undefined => this.observer.chosen(iid);
+    this.values = new ValueLog(new SessionOracle({ sessions, maxValueBytes }, chosen));
     this.#casting = new Casting({
+      plant,
       scenario,
       company,
       observer: this.observer,

@@ -7,6 +7,7 @@ import type { ClientSink } from "../protocol/client.ts";
 import { crc32c } from "../protocol/crc32c.ts";
 import type { ValueConsumer } from "../protocol/session_filter.ts";
 import type { ValueSource } from "../protocol/value_source.ts";
+import type { Delivery, SessionOracle } from "./session_oracle.ts";
 import { Violation } from "./violation.ts";
 
 /** Process, client, number of the value: what every value begins with. */
@@ -59,6 +60,7 @@ interface Told {
 export class ValueLog {
   /** While false nothing is kept, and nothing compared. */
   keeps = true;
+  readonly #oracle: SessionOracle | undefined;
   /** In log order. */
   readonly #values: Delivered[] = [];
   /** By identity. */
@@ -67,8 +69,18 @@ export class ValueLog {
   readonly #last = new Map<string, number>();
   readonly #told: Told[] = [];
 
+  /** `oracle`: a second opinion on what has to be delivered. */
+  constructor(oracle?: SessionOracle) {
+    this.#oracle = oracle;
+  }
+
   get count(): number {
     return this.#values.length;
+  }
+
+  /** The values of instance `iid` by the rules of sessions; undefined: nobody was asked. */
+  expected(iid: number): readonly Delivery[] | undefined {
+    return this.#oracle?.expected(iid);
   }
 
   /** What a learner of this name hands its values to. */
@@ -145,6 +157,8 @@ export class Checker implements ValueConsumer {
   readonly #log: ValueLog;
   readonly #name: string;
   #place = 0;
+  /** Values of the instance under way that were delivered. */
+  #taken = 0;
   /** The last instance that was delivered as a whole. */
   #last = 0;
 
@@ -165,6 +179,8 @@ export class Checker implements ValueConsumer {
   ): boolean {
     if (!this.#log.keeps) return true;
     const now = { iid, index, session, sequence, sum: crc32c(bytes, offset, length) };
+    const expected = this.#log.expected(iid);
+    if (expected !== undefined) this.#compare(now, expected[this.#taken++]);
     const known = this.#log.at(this.#place);
     if (known === undefined) this.#log.add(this.#name, now, identityOf(bytes, offset));
     else if (!isSame(known, now))
@@ -175,10 +191,24 @@ export class Checker implements ValueConsumer {
 
   finished(iid: number): void {
     if (!this.#log.keeps) return;
+    const due = this.#log.expected(iid)?.[this.#taken];
+    if (due !== undefined)
+      throw new Violation("integrity", `${this.#name} leaves out ${due.session}/${due.sequence} of ${iid}`);
+    this.#taken = 0;
     const known = this.#log.at(this.#place);
     if (known !== undefined && known.iid <= iid && this.#last > 0)
       throw new Violation("order", `${this.#name} leaves out ${show(known)}`);
     this.#last = iid;
+  }
+
+  #compare(now: Delivered, due: Delivery | undefined): void {
+    const { index, session, sequence, sum } = now;
+    const isDue =
+      due?.index === index && due.session === session && due.sequence === sequence && due.checksum === sum;
+    if (isDue) return;
+    const wanted =
+      due === undefined ? "nothing" : `${due.session}/${due.sequence} at ${now.iid}.${due.index}`;
+    throw new Violation("integrity", `${this.#name} delivers ${show(now)}, where ${wanted} is due`);
   }
 
   skipped(_first: number, last: number): void {
@@ -188,6 +218,7 @@ export class Checker implements ValueConsumer {
   /** It goes on behind instance `iid`. */
   began(iid: number): void {
     this.#last = iid;
+    this.#taken = 0;
     this.#place = this.#log.from(iid + 1);
   }
 
