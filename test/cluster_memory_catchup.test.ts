@@ -4,11 +4,11 @@
  */
 import { describe, expect, test } from "bun:test";
 import { buildLearning } from "../src/delivery/learning.ts";
-import { PlainState } from "../src/delivery/plain_state.ts";
 import type { Snapshots } from "../src/delivery/snapshots.ts";
 import { Role } from "../src/protocol/types.ts";
 import { Chain } from "./support/chain.ts";
 import { type Host, MemoryCluster } from "./support/memory_cluster.ts";
+import { PlainState } from "./support/plain_state.ts";
 
 const STORM = { loss: 0.05, duplication: 0.05, reordering: 0.1 };
 /** The learners' windows of simulated clusters are tiny; these have room for what is under way. */

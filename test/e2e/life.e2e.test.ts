@@ -91,19 +91,26 @@ describeNetns("lives", () => {
           const trimming = cluster.startLearner(0, ["--catch-up", "--cantrim", "--trim-every", "500"]);
           for (const { role, id } of CORE) cluster.start(role, id);
           await Promise.all(CORE.map(({ role, id }) => cluster.member(role, id).ready()));
-          await cluster.runClient(["--values", "2000", "--outstanding", "20", "--no-cantrim"]);
-          await trimming.reach(2000);
+          // Long enough for acceptors to have heard all learners before they trim.
+          const { values } = await cluster.runClient([
+            "--seconds",
+            "4",
+            "--outstanding",
+            "5",
+            "--no-cantrim",
+          ]);
+          await trimming.reach(values);
           const late = cluster.startLearner(1, ["--catch-up"]);
           const said = await late.process.waitForLine(/instances 1 to \d+ were trimmed before/, 10_000);
           const lost = Number(/1 to (\d+)/.exec(said)![1]);
-          expect(lost).toBeGreaterThanOrEqual(1500);
+          expect(lost).toBeGreaterThanOrEqual(values / 2);
           await late.reach(trimming.list.filter(({ iid }) => iid > lost).length);
           expect(late.list).toEqual(trimming.list.filter(({ iid }) => iid > lost));
           const acceptors = [0, 1, 2].map((id) => cluster.member("acceptor", id));
           await cluster.stopCleanly();
           for (const acceptor of acceptors) {
             const { last, trimmed } = await lastWords(acceptor);
-            expect(trimmed).toBeGreaterThanOrEqual(1500);
+            expect(trimmed).toBeGreaterThanOrEqual(values / 2);
             expect(trimmed).toBeLessThanOrEqual(last);
           }
         });
@@ -161,7 +168,9 @@ describeNetns("lives", () => {
           await cluster.startAll();
           const client = cluster.client(cluster.spareHost, ["--outstanding", "4", "--json"]);
           await hasBegun(client);
-          cluster.member("acceptor", 2).kill("SIGKILL");
+          // In the native wire one that is killed has forgotten everything, and two of three are too many for that.
+          const native = wire === "native";
+          cluster.member("acceptor", 2).kill(native ? "SIGSTOP" : "SIGKILL");
           await goesOn(client);
           cluster.member("acceptor", 1).kill("SIGKILL");
           await client.waitForLine(
@@ -169,7 +178,8 @@ describeNetns("lives", () => {
             15_000,
           );
           // One that was down before comes back; it has promised and accepted less than the one that stayed.
-          await cluster.start("acceptor", 2).ready();
+          if (native) cluster.member("acceptor", 2).kill("SIGCONT");
+          else await cluster.start("acceptor", 2).ready();
           await goesOn(client);
           await endClient(client);
           await expectSameOrder([learner]);

@@ -1,8 +1,8 @@
 /**
- * The state of a log whose values are handed on as they are: nothing but the position.
+ * The state of a log whose values are handed on as they are, without sessions: nothing but the position.
  */
-import type { Application } from "../protocol/learner.ts";
-import type { LogState } from "./snapshots.ts";
+import type { LogState } from "../../src/delivery/snapshots.ts";
+import type { Application } from "../../src/protocol/learner.ts";
 
 const NOTHING = new Uint8Array(0);
 
