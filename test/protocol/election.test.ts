@@ -228,6 +228,43 @@ describe("a death", () => {
   });
 });
 
+describe.each(SEEDS)("acceptors that restart with nothing (seed %p)", (seed) => {
+  test.each(["lease 0", "lease 500ms"])(
+    "recover, and the leader stays: it goes above them at once (%s)",
+    (lease) => {
+      const electorate = new Electorate({ seed, proposers: 3, settings: [lease] });
+      const { cluster } = electorate;
+      const leader = electorate.settle();
+      electorate.serves(leader);
+      for (let i = 0; i < 6; i++) {
+        const { campaigns } = electorate;
+        cluster.stop(cluster.host(`acceptor ${i % 3}`), false);
+        cluster.runFor(Math.floor(cluster.random() * TIMEOUT_US));
+        const { acceptor } = cluster.acceptor(i % 3).cores;
+        cluster.runUntil("recovered", () => acceptor!.isVoting, 10 * TIMEOUT_US);
+        electorate.serves(electorate.others(leader)[0]!);
+        expect(electorate.leader).toBe(leader);
+        // Once for the acceptor's own ballot; more only where messages crossed.
+        expect(electorate.campaigns - campaigns).toBeLessThanOrEqual(2);
+        electorate.staysQuiet(4 * TIMEOUT_US);
+      }
+    },
+  );
+});
+
+describe("leases", () => {
+  test.each(SEEDS)("of a dead leader end before the next one is needed (seed %p)", (seed) => {
+    const electorate = new Electorate({ seed, proposers: 3, settings: ["lease 500ms"] });
+    const { cluster } = electorate;
+    // Acceptors that may have granted one in a former life wait it out first.
+    electorate.serves(electorate.settle(10 * TIMEOUT_US));
+    cluster.stop(electorate.leader!, false);
+    electorate.elects(electorate.electors, 1.8 * TIMEOUT_US);
+    electorate.serves(electorate.leader!);
+    electorate.staysQuiet(20 * TIMEOUT_US);
+  });
+});
+
 describe.each(SEEDS)("partitions (seed %p)", (seed) => {
   function replicas(count: number): { electorate: Electorate; leader: Host; rest: Host[] } {
     const electorate = new Electorate({ seed, replicas: count });
