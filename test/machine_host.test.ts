@@ -140,3 +140,11 @@ describe("a machine's host", () => {
     expect(() => bench().host.skipped(1, 2)).toThrow("leaves nothing out");
   });
 });
+
+test("an empty command takes its place in the log and nothing else", async () => {
+  const { host, tape, sent, deliver } = bench();
+  const read = host.submit(new Uint8Array(0), (value) => sent.push(value));
+  deliver(1, sent[0]!);
+  expect(await read).toEqual(new Uint8Array(0));
+  expect(tape.text).toBe("");
+});

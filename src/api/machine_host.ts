@@ -10,6 +10,7 @@ import { OutcomeUnknownError, type StateMachine } from "./state_machine.ts";
 
 /** Commands whose result is waited for; more are refused. */
 export const PENDING_LIMIT = 65_536;
+const NOTHING = new Uint8Array(0);
 
 interface Pending {
   readonly deadlineMs: number;
@@ -73,7 +74,8 @@ export class MachineHost implements ValueConsumer {
   ): boolean {
     const value = bytes.subarray(offset, offset + length);
     const command = value.subarray(this.#envelope.open(value));
-    const result = this.#options.machine.apply(command, { iid, index });
+    // Nothing to apply: a read that went through the log.
+    const result = command.length === 0 ? NOTHING : this.#options.machine.apply(command, { iid, index });
     this.counters.applied++;
     this.onDelivered(session, sequence, iid);
     if (this.#envelope.tag === this.#options.tag) this.#settle(this.#envelope.number, result);

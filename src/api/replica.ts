@@ -58,6 +58,7 @@ export class Replica implements Replicated {
   readonly #machine: StateMachine;
   readonly #values = new GivenValues();
   readonly #process: Process;
+  readonly #bell = new Bell();
   #reads!: Reads;
   #given = 0;
   #setLimit: (values: number) => void = () => undefined;
@@ -115,19 +116,27 @@ export class Replica implements Replicated {
     return this.#host.submit(command, (value) => {
       this.#values.give(value);
       this.#setLimit(++this.#given);
+      this.#bell.ring();
     });
   }
 
   async read(mode: ReadMode): Promise<void> {
     if (mode === "local") return;
-    if (mode === "confirmed") return await this.#reads.confirm();
-    await this.submit(new Uint8Array(0));
+    if (mode === "log") {
+      await this.submit(NOTHING);
+      return;
+    }
+    if (!this.#isOpen) throw new Error("the replica ended");
+    const confirmed = this.#reads.confirm();
+    this.#bell.ring();
+    await confirmed;
   }
 
   /** Ends it: takes its leave of the cluster, then `run` resolves. */
   async close(): Promise<void> {
+    const ended = this.run();
     this.#process.stop();
-    await this.#ended;
+    await ended;
   }
 
   /** Why nothing moves, as far as this process can tell. */
@@ -193,7 +202,7 @@ export class Replica implements Replicated {
     const extras: Extra[] = [snapshots, new LearnerGate(client, learner, config.acceptors.length, true)];
     if (acceptor !== undefined) extras.push(acceptor.watch);
     if (proposer !== undefined) extras.push(new StageLog(context, proposer));
-    extras.push(this.#reads, busy, new Expiry(host));
+    extras.push(this.#reads, busy, new Expiry(host), this.#bell);
     return {
       cores: {
         learner,
@@ -241,6 +250,24 @@ function memberOf(config: Config, id: number, votes: boolean): Member | undefine
     });
   }
   return member;
+}
+
+/** What the program asks for comes between two turns: without it the next turn would sleep first. */
+class Bell implements Extra {
+  #isRung = false;
+
+  ring(): void {
+    this.#isRung = true;
+  }
+
+  pump(): boolean {
+    this.#isRung = false;
+    return false;
+  }
+
+  nextTickUs(): number {
+    return this.#isRung ? 0 : Number.POSITIVE_INFINITY;
+  }
 }
 
 /** Gives up on results that are late. */

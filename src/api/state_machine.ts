@@ -15,7 +15,7 @@ export interface StateMachine {
   readonly name: string;
   /**
    * Applies a command that was chosen and returns the result for whoever submitted it here. `command` is valid during the call
-   * only. Must not throw: a command that makes no sense has a result that says so.
+   * only, and never empty. Must not throw: a command that makes no sense has a result that says so.
    */
   apply(command: Uint8Array, position: LogPosition): Uint8Array;
   /** The whole state, between two commands. */
@@ -32,7 +32,8 @@ export type ReadMode = (typeof READ_MODES)[number];
 export interface Replicated {
   /**
    * Has a command chosen and applied here, and resolves with its result. Rejects with an `OutcomeUnknownError` when the command
-   * may have been chosen, or may still be, but its result cannot be known here.
+   * may have been chosen, or may still be, but its result cannot be known here. An empty command is applied by no machine:
+   * it does nothing but take its place in the log.
    */
   submit(command: Uint8Array): Promise<Uint8Array>;
   /**

@@ -183,6 +183,21 @@ describe("kpaxos kv", () => {
     });
   }, 60_000);
 
+  test("a request begins at once, not when the server would have woken anyway", async () => {
+    await withServers({}, async (kv) => {
+      await kv.ok(["put", "a", "1", "--id", "0"]);
+      const times: number[] = [];
+      for (let i = 0; i < 40; i++) {
+        const fromMs = performance.now();
+        const answer = await fetch("http://kv/v1/keys/a", { unix: kv.socket(0) });
+        expect(await answer.text()).toBe("1");
+        times.push(performance.now() - fromMs);
+      }
+      // An idle process sleeps up to 100 ms.
+      expect(times.toSorted((x, y) => x - y)[20]!).toBeLessThan(50);
+    });
+  }, 60_000);
+
   test("two servers on one id: the second is refused, the first goes on", async () => {
     await withServers({}, async (kv) => {
       const second = kv.launch(0);
