@@ -33,11 +33,6 @@ export function clientValue(): Uint8Array {
   return bytes;
 }
 
-/** Numbers the value of `clientValue`. */
-function renumber(value: Uint8Array, sequence: number): void {
-  new DataView(value.buffer).setUint32(8, sequence, true);
-}
-
 function rolesOf(
   cluster: Cluster,
   party: Party,
@@ -178,6 +173,7 @@ export function proposerStep(cluster: Cluster): () => void {
   learner.repair.catchingUp = false;
   const roles = rolesOf(cluster, party, { proposer, learner });
   const value = clientValue();
+  const view = new DataView(value.buffer);
   const to = acceptors.map((one) => one.members.proposers[0]!);
   for (let i = 0; i < 2; i++) acceptors[i]!.outbox.setAudience({ count: 1, peerAt: () => to[i]! });
   proposer.tick(1);
@@ -197,7 +193,7 @@ export function proposerStep(cluster: Cluster): () => void {
   let iid = 0;
   return () => {
     iid++;
-    renumber(value, iid);
+    view.setUint32(8, iid, true);
     client.outbox.clientValue(0, value, 0, value.length, 0);
     client.tell(party, roles);
     roles.pump(iid);
