@@ -217,7 +217,8 @@ function refuseTooLarge(size: number, { native, config, opened }: Context): void
   const { maxValue } = opened.wire;
   const limit = native ? config.settings.maxValueBytes : maxValue - CLIENT_RECORD_BYTES;
   if (size <= limit) return;
-  throw new CliError(`--value-size ${size} is too large: at most ${limit} bytes`, {
+  const why = native ? "max-value-size" : "one instance carries";
+  throw new CliError(`--value-size ${size} is more than ${why}: at most ${limit} bytes`, {
     exitCode: ExitCode.usage,
     hint: native
       ? "raise max-value-size on every host"

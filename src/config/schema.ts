@@ -116,7 +116,8 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     min: 1,
     max: HOUR_MS,
     default: 1000,
-    summary: "longest pause before a phase is retried; kernel-paxos wire: a leader silent for so long is replaced",
+    summary:
+      "longest pause before a phase is retried; kernel-paxos wire: a leader silent for so long is replaced",
   },
   leaderTimeoutMs: {
     key: "leader-timeout",

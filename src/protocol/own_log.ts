@@ -18,7 +18,8 @@ export class OwnLog implements Application {
   readonly #reader = new BatchReader();
   /** Entries that went by. */
   #entries = 0;
-  /** Of each virtual client: the session it is followed by (0: none), its next sequence, and when it was last used. */
+  /** Of each virtual client: the session that is followed (0: none), its nonce, its next sequence, and when it was last used. */
+  readonly #nonce: Float64Array;
   readonly #session: Float64Array;
   readonly #next: Float64Array;
   readonly #usedAt: Float64Array;
@@ -27,6 +28,7 @@ export class OwnLog implements Application {
     this.#client = client;
     this.#sessionLimit = sessionLimit;
     this.#onSkipped = onSkipped;
+    this.#nonce = new Float64Array(client.sessions.count);
     this.#session = new Float64Array(client.sessions.count);
     this.#next = new Float64Array(client.sessions.count);
     this.#usedAt = new Float64Array(client.sessions.count);
@@ -52,19 +54,16 @@ export class OwnLog implements Application {
     return MAX_IID;
   }
 
+  /** The first time that the log has a nonce of ours, its session opens there; the proposer tells the client so. */
   #opening(iid: number): void {
-    const client = this.#reader.index === 0 ? this.#client.findNonce(this.#reader.session) : -1;
+    const { index, session: nonce } = this.#reader;
+    const client = index === 0 ? this.#client.findNonce(nonce) : -1;
     if (client < 0) return;
-    const nonce = this.#reader.session;
-    if (this.#session[client] !== 0 && this.#session[client] === this.#client.sessions.id[client]) {
-      this.#usedAt[client] = this.#entries;
-      return;
-    }
-    this.#client.opened(nonce, iid);
-    if (this.#client.sessions.id[client] !== iid) return;
+    this.#usedAt[client] = this.#entries;
+    if (this.#nonce[client] === nonce) return;
+    this.#nonce[client] = nonce;
     this.#session[client] = iid;
     this.#next[client] = 1;
-    this.#usedAt[client] = this.#entries;
   }
 
   #entry(iid: number): void {

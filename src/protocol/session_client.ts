@@ -157,7 +157,7 @@ export class SessionClient implements Client {
 
   // ── what comes back ──────────────────────────────────────────────────────────────────────────────────────────
 
-  /** The session of this nonce is open. */
+  /** The session of this nonce is open, as a proposer says that knows it: it takes values of it now. */
   opened(nonce: number, session: number): void {
     const { sessions } = this;
     const client = this.#byNonce.find(nonce);
