@@ -12,10 +12,14 @@ import { OutcomeUnknownError, type StateMachine } from "./state_machine.ts";
 export const PENDING_LIMIT = 65_536;
 const NOTHING = new Uint8Array(0);
 
-interface Pending {
-  readonly deadlineMs: number;
+/** Who is told the result of a command, once. */
+export interface Submitter {
   readonly resolve: (result: Uint8Array) => void;
   readonly reject: (error: Error) => void;
+}
+
+interface Pending extends Submitter {
+  readonly deadlineMs: number;
 }
 
 export interface MachineHostOptions {
@@ -50,16 +54,20 @@ export class MachineHost implements ValueConsumer {
 
   /** Gives the command its envelope, hands it to `send`, and waits for its result. */
   submit(command: Uint8Array, send: (value: Uint8Array) => void): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => this.begin(command, send, { resolve, reject }));
+  }
+
+  /** The same without a promise: who waits is told within a turn. */
+  begin(command: Uint8Array, send: (value: Uint8Array) => void, { resolve, reject }: Submitter): void {
     if (this.#pending.size >= PENDING_LIMIT) {
-      return Promise.reject(new Error(`${PENDING_LIMIT} commands wait already; this one was not submitted`));
+      reject(new Error(`${PENDING_LIMIT} commands wait already; this one was not submitted`));
+      return;
     }
     const { tag, timeoutMs, nowMs } = this.#options;
     const number = this.#number++;
     this.counters.submitted++;
-    return new Promise((resolve, reject) => {
-      this.#pending.set(number, { deadlineMs: nowMs() + timeoutMs, resolve, reject });
-      send(seal(tag, number, command));
-    });
+    this.#pending.set(number, { deadlineMs: nowMs() + timeoutMs, resolve, reject });
+    send(seal(tag, number, command));
   }
 
   take(

@@ -12,10 +12,14 @@ const AGAIN_MAX_US = 200_000;
 /** Reads that wait at once; more are refused. */
 export const READS_LIMIT = 65_536;
 
-interface Waiting {
-  readonly deadlineUs: number;
+/** Who is told that the read may go on, once. */
+export interface Reader {
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
+}
+
+interface Waiting extends Reader {
+  readonly deadlineUs: number;
 }
 
 /** Reads that wait for the same point. */
@@ -64,13 +68,17 @@ export class Reads implements Extra {
 
   /** Resolves when this replica has applied everything that was acknowledged before the call. */
   confirm(): Promise<void> {
+    return new Promise((resolve, reject) => this.begin({ resolve, reject }));
+  }
+
+  /** The same without a promise: who waits is told within a turn. */
+  begin({ resolve, reject }: Reader): void {
     if (this.waiting >= READS_LIMIT) {
       this.counters.refused++;
-      return Promise.reject(new Error(`${READS_LIMIT} reads wait already`));
+      reject(new Error(`${READS_LIMIT} reads wait already`));
+      return;
     }
-    return new Promise((resolve, reject) => {
-      this.#next.push({ deadlineUs: this.#nowUs + this.#options.timeoutMs * 1000, resolve, reject });
-    });
+    this.#next.push({ deadlineUs: this.#nowUs + this.#options.timeoutMs * 1000, resolve, reject });
   }
 
   tick(nowUs: number): void {

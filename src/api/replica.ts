@@ -4,27 +4,18 @@
  * is one.
  */
 import type { Config, Member } from "../config/config.ts";
-import { LearnerGate } from "../delivery/client_gates.ts";
-import { buildLearning } from "../delivery/learning.ts";
 import { CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
-import { buildAcceptor, buildFilter, buildProposer } from "../node/build.ts";
-import { buildSessionClient } from "../node/build_client.ts";
 import { BusyNote } from "../node/busy_note.ts";
 import { type Built, type Context, Process } from "../node/process.ts";
 import type { Extra } from "../node/roles.ts";
 import { StageLog } from "../node/stage_log.ts";
-import type { SessionFilter } from "../protocol/session_filter.ts";
 import { Role } from "../protocol/types.ts";
-import { GivenValues } from "../protocol/value_source.ts";
+import { buildReplica, type ReplicaParts } from "./build_replica.ts";
 import { ENVELOPE_BYTES, ENVELOPE_LIMIT } from "./envelope.ts";
 import { MachineHost } from "./machine_host.ts";
-import { Reads } from "./reads.ts";
 import type { ReadMode, Replicated, StateMachine } from "./state_machine.ts";
 
-/** Commands under way in the cluster; more wait here. */
-const OUTSTANDING = 1024;
-const EXPIRE_US = 100_000;
 const DEFAULT_TIMEOUT_MS = 10_000;
 
 export interface ReplicaOptions {
@@ -56,12 +47,8 @@ export class Replica implements Replicated {
   readonly maxCommandBytes: number;
   readonly #host: MachineHost;
   readonly #machine: StateMachine;
-  readonly #values = new GivenValues();
   readonly #process: Process;
-  readonly #bell = new Bell();
-  #reads!: Reads;
-  #given = 0;
-  #setLimit: (values: number) => void = () => undefined;
+  #parts!: ReplicaParts;
   #ended: Promise<ExitCode> | undefined;
   #isOpen = true;
 
@@ -102,7 +89,7 @@ export class Replica implements Replicated {
     this.#ended ??= this.#process.run().finally(() => {
       this.#isOpen = false;
       this.#host.close();
-      this.#reads.close(new Error("the replica ended"));
+      this.#parts.reads.close(new Error("the replica ended"));
     });
     return this.#ended;
   }
@@ -113,11 +100,7 @@ export class Replica implements Replicated {
       const text = `a command of ${command.length} bytes: at most ${this.maxCommandBytes}, by max-value-size`;
       return Promise.reject(new RangeError(text));
     }
-    return this.#host.submit(command, (value) => {
-      this.#values.give(value);
-      this.#setLimit(++this.#given);
-      this.#bell.ring();
-    });
+    return this.#host.submit(command, (value) => this.#parts.submit(value));
   }
 
   async read(mode: ReadMode): Promise<void> {
@@ -127,8 +110,8 @@ export class Replica implements Replicated {
       return;
     }
     if (!this.#isOpen) throw new Error("the replica ended");
-    const confirmed = this.#reads.confirm();
-    this.#bell.ring();
+    const confirmed = this.#parts.reads.confirm();
+    this.#parts.wake();
     await confirmed;
   }
 
@@ -156,60 +139,15 @@ export class Replica implements Replicated {
   }
 
   #build(context: Context, votes: boolean, timeoutMs: number): Built {
-    const { config, id } = context;
     const host = this.#host;
-    const filter = buildFilter(context, host);
-    const acceptor = votes ? buildAcceptor(context) : undefined;
-    const { learner, snapshots } = buildLearning(
-      context,
-      {
-        role: Role.learner,
-        canTrim: true,
-        name: `${this.#machine.name}-${id}`,
-        start: "newest",
-        state: filter,
-        machine: this.#snapshotMachine(filter),
-        onGap: () => undefined,
-      },
-      context.outbox(Role.learner),
-    );
-    const proposer = votes ? buildProposer(context, { learner, filter }).proposer : undefined;
-    const outbox = context.outbox(Role.client);
+    const parts = buildReplica(context, { host, machine: this.#machine, votes, timeoutMs });
+    this.#parts = parts;
+    const { client, learner, proposer } = parts.cores;
     const busy = new BusyNote();
-    const plan = {
-      clients: 1,
-      outstanding: OUTSTANDING,
-      proposerId: this.#firstProposer(config, votes, id),
-      values: 0,
-    };
-    const { client } = buildSessionClient(context, plan, this.#values, outbox, {
-      delivered: () => undefined,
-      uncertain: (_client, number) => host.uncertain(number),
-    });
-    this.#setLimit = (values) => {
-      client.limit = values;
-    };
-    host.onDelivered = (session, sequence, iid) => client.onDelivered(session, sequence, iid, NOTHING, 0, 0);
-    this.#reads = new Reads(
-      {
-        proposers: config.proposers.length,
-        timeoutMs,
-        firstNonce: 1 + Math.floor(context.random() * 2 ** 52),
-        applied: () => host.applied,
-      },
-      outbox,
-    );
-    const extras: Extra[] = [snapshots, new LearnerGate(client, learner, config.acceptors.length, true)];
-    if (acceptor !== undefined) extras.push(acceptor.watch);
+    const extras: Extra[] = [...parts.extras, busy];
     if (proposer !== undefined) extras.push(new StageLog(context, proposer));
-    extras.push(this.#reads, busy, new Expiry(host), this.#bell);
     return {
-      cores: {
-        learner,
-        client,
-        ...(acceptor === undefined ? {} : { acceptor: acceptor.acceptor }),
-        ...(proposer === undefined ? {} : { proposer }),
-      },
+      cores: parts.cores,
       extras,
       client: { proposerId: () => client.proposerId, busy: () => busy.reason },
       progress: () => (host.pending > 0 || learner.isBehind ? host.counters.applied : null),
@@ -218,23 +156,6 @@ export class Replica implements Replicated {
         learner.close();
       },
     };
-  }
-
-  #snapshotMachine(filter: SessionFilter): Pick<StateMachine, "name" | "snapshot" | "restore"> {
-    const machine = this.#machine;
-    return {
-      name: machine.name,
-      snapshot: () => machine.snapshot(),
-      restore: (bytes) => {
-        machine.restore(bytes);
-        this.#host.restored(filter.iid);
-      },
-    };
-  }
-
-  /** Its own proposer, if it has one; else they are spread. */
-  #firstProposer(config: Config, votes: boolean, id: number): number {
-    return votes ? id : id % config.proposers.length;
   }
 }
 
@@ -250,42 +171,4 @@ function memberOf(config: Config, id: number, votes: boolean): Member | undefine
     });
   }
   return member;
-}
-
-/** What the program asks for comes between two turns: without it the next turn would sleep first. */
-class Bell implements Extra {
-  #isRung = false;
-
-  ring(): void {
-    this.#isRung = true;
-  }
-
-  pump(): boolean {
-    this.#isRung = false;
-    return false;
-  }
-
-  nextTickUs(): number {
-    return this.#isRung ? 0 : Number.POSITIVE_INFINITY;
-  }
-}
-
-/** Gives up on results that are late. */
-class Expiry implements Extra {
-  readonly #host: MachineHost;
-  #dueUs = 0;
-
-  constructor(host: MachineHost) {
-    this.#host = host;
-  }
-
-  tick(nowUs: number): void {
-    if (nowUs < this.#dueUs) return;
-    this.#dueUs = nowUs + EXPIRE_US;
-    this.#host.expire();
-  }
-
-  nextTickUs(): number {
-    return this.#host.pending === 0 ? Number.POSITIVE_INFINITY : this.#dueUs;
-  }
 }

@@ -1,0 +1,173 @@
+/**
+ * What a replica of a state machine is made of: the learner that applies the log, the client that submits to it, its reads, and
+ * where it votes an acceptor and a proposer. The same for a real process and a simulated one.
+ */
+import { LearnerGate } from "../delivery/client_gates.ts";
+import { buildLearning } from "../delivery/learning.ts";
+import type { SnapshotPlace } from "../delivery/snapshot_file.ts";
+import type { LogState } from "../delivery/snapshots.ts";
+import { buildAcceptor, buildFilter, buildProposer } from "../node/build.ts";
+import { buildSessionClient } from "../node/build_client.ts";
+import type { CoreContext } from "../node/process.ts";
+import type { Cores, Extra } from "../node/roles.ts";
+import type { Learner } from "../protocol/learner.ts";
+import type { Proposer } from "../protocol/proposer.ts";
+import type { SessionClient } from "../protocol/session_client.ts";
+import type { SessionFilter, ValueConsumer } from "../protocol/session_filter.ts";
+import { Role } from "../protocol/types.ts";
+import { GivenValues } from "../protocol/value_source.ts";
+import type { MachineHost } from "./machine_host.ts";
+import { Reads } from "./reads.ts";
+import type { StateMachine } from "./state_machine.ts";
+
+/** Commands under way in the cluster; more wait here. */
+const OUTSTANDING = 1024;
+const EXPIRE_US = 100_000;
+const NOTHING = new Uint8Array(0);
+
+export interface ReplicaPlan {
+  readonly host: MachineHost;
+  readonly machine: StateMachine;
+  readonly votes: boolean;
+  readonly timeoutMs: number;
+  /** Who is between the log and the machine: a checker. */
+  readonly consumer?: ValueConsumer;
+  readonly state?: (filter: SessionFilter) => LogState;
+  /** Instead of the file that the settings name. */
+  readonly place?: SnapshotPlace | undefined;
+}
+
+export interface ReplicaParts {
+  readonly cores: Partial<Pick<Cores, "acceptor">> & {
+    readonly learner: Learner;
+    readonly client: SessionClient;
+    readonly proposer?: Proposer;
+  };
+  readonly extras: readonly Extra[];
+  readonly reads: Reads;
+  /** Has a value submitted with the next turn. */
+  submit(value: Uint8Array): void;
+  /** The next turn is to come at once. */
+  wake(): void;
+}
+
+export function buildReplica(context: CoreContext, plan: ReplicaPlan): ReplicaParts {
+  const { config, id } = context;
+  const { host, machine, votes, timeoutMs } = plan;
+  const filter = buildFilter(context, plan.consumer ?? host);
+  const acceptor = votes ? buildAcceptor(context) : undefined;
+  const { learner, snapshots } = buildLearning(
+    context,
+    {
+      role: Role.learner,
+      canTrim: true,
+      name: `${machine.name}-${id}`,
+      start: "newest",
+      state: plan.state?.(filter) ?? filter,
+      machine: snapshotMachine(machine, host, filter),
+      onGap: () => undefined,
+      place: plan.place,
+    },
+    context.outbox(Role.learner),
+  );
+  const proposer = votes ? buildProposer(context, { learner, filter }).proposer : undefined;
+  const outbox = context.outbox(Role.client);
+  const values = new GivenValues();
+  const { client } = buildSessionClient(
+    context,
+    // Its own proposer, if it has one; else they are spread.
+    {
+      clients: 1,
+      outstanding: OUTSTANDING,
+      proposerId: votes ? id : id % config.proposers.length,
+      values: 0,
+    },
+    values,
+    outbox,
+    { delivered: () => undefined, uncertain: (_client, number) => host.uncertain(number) },
+  );
+  host.onDelivered = (session, sequence, iid) => client.onDelivered(session, sequence, iid, NOTHING, 0, 0);
+  const reads = new Reads(
+    {
+      proposers: config.proposers.length,
+      timeoutMs,
+      firstNonce: 1 + Math.floor(context.random() * 2 ** 52),
+      applied: () => host.applied,
+    },
+    outbox,
+  );
+  const bell = new Bell();
+  const extras: Extra[] = [snapshots, new LearnerGate(client, learner, config.acceptors.length, true)];
+  if (acceptor !== undefined) extras.push(acceptor.watch);
+  extras.push(reads, new Expiry(host), bell);
+  let given = 0;
+  return {
+    cores: {
+      learner,
+      client,
+      ...(acceptor === undefined ? {} : { acceptor: acceptor.acceptor }),
+      ...(proposer === undefined ? {} : { proposer }),
+    },
+    extras,
+    reads,
+    submit: (value) => {
+      values.give(value);
+      client.limit = ++given;
+      bell.ring();
+    },
+    wake: () => bell.ring(),
+  };
+}
+
+function snapshotMachine(
+  machine: StateMachine,
+  host: MachineHost,
+  filter: SessionFilter,
+): Pick<StateMachine, "name" | "snapshot" | "restore"> {
+  return {
+    name: machine.name,
+    snapshot: () => machine.snapshot(),
+    restore: (bytes) => {
+      machine.restore(bytes);
+      host.restored(filter.iid);
+    },
+  };
+}
+
+/** What the program asks for comes between two turns: without it the next turn would sleep first. */
+class Bell implements Extra {
+  #isRung = false;
+
+  ring(): void {
+    this.#isRung = true;
+  }
+
+  pump(): boolean {
+    this.#isRung = false;
+    return false;
+  }
+
+  nextTickUs(): number {
+    return this.#isRung ? 0 : Number.POSITIVE_INFINITY;
+  }
+}
+
+/** Gives up on results that are late. */
+class Expiry implements Extra {
+  readonly #host: MachineHost;
+  #dueUs = 0;
+
+  constructor(host: MachineHost) {
+    this.#host = host;
+  }
+
+  tick(nowUs: number): void {
+    if (nowUs < this.#dueUs) return;
+    this.#dueUs = nowUs + EXPIRE_US;
+    this.#host.expire();
+  }
+
+  nextTickUs(): number {
+    return this.#host.pending === 0 ? Number.POSITIVE_INFINITY : this.#dueUs;
+  }
+}
