@@ -7,6 +7,7 @@ import type { Application } from "../protocol/learner.ts";
 import type { Parts } from "./cluster.ts";
 import { SimApplication } from "./deliveries.ts";
 import { type DiskFaults, SimDisk } from "./disk.ts";
+import { KvCaller, type KvHistory } from "./kv.ts";
 import type { Observer } from "./observer.ts";
 import {
   acceptorParts,
@@ -29,13 +30,17 @@ export interface Company {
   readonly learners: number;
   readonly replicas: number;
   readonly clients: number;
+  /** Replicas of a store. */
+  readonly kvs: number;
 }
 
 export function drawCompany(scenario: Scenario, random: Random): Company {
   const replicas = random.pick(scenario.replicas ?? [0]);
   const acceptors = replicas > 0 ? replicas : random.pick(scenario.acceptors);
   const [proposers, learners] = [random.pick(scenario.proposers), random.pick(scenario.learners)];
-  return { acceptors, proposers, learners, replicas, clients: random.pick(scenario.clients) };
+  const clients = random.pick(scenario.clients);
+  const kvs = scenario.kvs === undefined ? 0 : random.pick(scenario.kvs);
+  return { acceptors, proposers, learners, replicas, clients, kvs };
 }
 
 /** The members of the configuration, by kind and id. */
@@ -59,6 +64,7 @@ export interface CastingOptions {
   readonly company: Company;
   readonly observer: Observer;
   readonly values: ValueLog;
+  readonly history: KvHistory;
   readonly plant: Plant | undefined;
   /** Of what there is, and of what happens to it. */
   readonly draws: Random;
@@ -113,6 +119,8 @@ export class Casting {
         return replicaParts(context, consumer());
       case "client":
         return this.#clientParts(station, context);
+      case "kv":
+        return this.#kvParts(station, context, consumer());
     }
   }
 
@@ -126,6 +134,14 @@ export class Casting {
       takes: () => nowUs() >= station.stalledUntilUs,
     });
     return station.application;
+  }
+
+  #kvParts(station: Station, context: CoreContext, consumer: Consumer): Parts {
+    const { lives, nowUs, history, plant } = this.#options;
+    const { name } = station;
+    const reads = plant?.reads;
+    station.caller = new KvCaller({ name, process: ++this.#processes, random: lives, nowUs, history, reads });
+    return station.caller.build(context, consumer);
   }
 
   #clientParts(station: Station, context: CoreContext): Parts {

@@ -110,7 +110,7 @@ function sharedLearner(
 }
 
 /** The sessions, behind an application that sees every instance first. */
-class WatchedState implements LogState {
+export class WatchedState implements LogState {
   readonly #application: Watcher;
   readonly #filter: SessionFilter;
   readonly #values: Checker;

@@ -22,6 +22,8 @@ export interface Plant {
   readonly receiver?: (roles: Roles) => Roles;
   /** At the sessions of a learner, before they begin. */
   readonly sessions?: (filter: SessionFilter) => void;
+  /** How a store is read, whatever is asked for. */
+  readonly reads?: "local";
   /** A proposer has one life for ever. */
   readonly keepsLife?: true;
 }
@@ -228,6 +230,13 @@ export const PLANTS: readonly Plant[] = [
     scenario: "trim",
     seeds: 20,
     receiver: (roles) => new TrimsAll(roles.cores),
+  },
+  {
+    name: "stale-reads",
+    summary: "a replica of the store answers reads from what it has, without asking anybody",
+    scenario: "kv",
+    seeds: 5,
+    reads: "local",
   },
 ];
 

@@ -47,6 +47,8 @@ export interface Scenario {
   readonly proposers: readonly number[];
   readonly learners: readonly number[];
   readonly clients: readonly number[];
+  /** Replicas of a key-value store, besides the others. */
+  readonly kvs?: readonly number[];
   /** Instead of the others; 0: none. */
   readonly replicas?: readonly number[];
   /** Whether acceptors keep anything over a restart. */
@@ -210,6 +212,19 @@ export const SCENARIOS: readonly Scenario[] = [
     replicas: [3],
     network: { ...LAN, loss: 0.02 },
     mishaps: { crash: 2_000, crashInTurn: 2_500, isolate: 3_000, pause: 3_000, powerCut: 8_000 },
+  },
+  {
+    ...CALM,
+    name: "kv",
+    summary: "a key-value store that is called while leaders, its replicas and the network fail",
+    proposers: [2, 3],
+    learners: [1],
+    clients: [1],
+    kvs: [2, 3],
+    network: { ...LAN, loss: 0.03, stale: 0.001, staleUs: 1_000_000 },
+    mishaps: { crashLeader: 2_000, crash: 2_500, isolate: 2_500, oneWay: 3_000, pause: 2_500, spike: 3_000 },
+    driftPpm: 5_000,
+    settings: ["lease 200ms"],
   },
   {
     ...CALM,

@@ -10,6 +10,7 @@ import { asViolation, Backstage, type Stage } from "./backstage.ts";
 import { Casting, drawCompany, membersOf } from "./casting.ts";
 import { type Host, SimCluster } from "./cluster.ts";
 import { Submissions } from "./deliveries.ts";
+import { type KvCaller, KvHistory } from "./kv.ts";
 import { startMishaps } from "./mishaps.ts";
 import { Observer } from "./observer.ts";
 import { simConfig } from "./parts.ts";
@@ -59,6 +60,7 @@ export class Simulation implements Stage {
   readonly observer: Observer;
   readonly submissions = new Submissions();
   readonly values: ValueLog;
+  readonly history = new KvHistory();
   readonly mishaps: Record<string, number> = {};
   /** For what goes wrong. */
   readonly random: Random;
@@ -106,11 +108,13 @@ export class Simulation implements Stage {
       lives,
       nowUs: () => this.nowUs,
       values: this.values,
+      history: this.history,
       later: (us, run) => this.#chores.at(this.nowUs + us, run),
     });
     for (const [kind, number] of draws.shuffled(membersOf(company)))
       this.startLater(this.#add(kind, number), draws.between(0, 100_000));
     for (let i = 0; i < company.clients; i++) this.addClient();
+    for (let i = 0; i < company.kvs; i++) this.startLater(this.#add("kv", i), draws.between(0, 100_000));
   }
 
   get nowUs(): number {
@@ -139,6 +143,8 @@ export class Simulation implements Stage {
     this.#checkNothingLost();
     const missing = this.values.missing();
     if (missing !== undefined) throw new Violation("integrity", `value ${missing} is told, and nowhere`);
+    for (const { caller } of this.stations) caller?.gone();
+    this.history.check();
     return this.figures(cluster.turns);
   }
 
@@ -231,6 +237,8 @@ export class Simulation implements Stage {
   #offerLoad(): void {
     const meanUs = 1_000_000 / this.scenario.valuesPerSecond;
     this.agenda.at(this.nowUs + this.#load.around(meanUs), () => {
+      const callers = this.#callers();
+      if (callers.length > 0) this.#load.pick(callers).call();
       const clients = this.#clients();
       if (clients.length > 0) this.#load.pick(clients).limit += this.#load.happens(0.1) ? 10 : 1;
       this.#offerLoad();
@@ -314,7 +322,13 @@ export class Simulation implements Stage {
   }
 
   #clients(): Client[] {
-    return this.stations.flatMap(({ host }) => host?.cores.client ?? []);
+    return this.stations.flatMap(({ host, caller }) =>
+      caller === undefined ? (host?.cores.client ?? []) : [],
+    );
+  }
+
+  #callers(): KvCaller[] {
+    return this.stations.flatMap(({ caller }) => caller ?? []);
   }
 
   #gone(station: Station, host: Host): void {
@@ -326,6 +340,8 @@ export class Simulation implements Stage {
     this.#delivered += station.application?.delivered ?? 0;
     this.#deliveredIid = Math.max(this.#deliveredIid, station.application?.last ?? 0);
     station.application = undefined;
+    station.caller?.gone();
+    station.caller = undefined;
     station.host = undefined;
     station.fuse = 0;
   }

@@ -8,14 +8,16 @@ import { HostClock } from "./clock.ts";
 import type { Host, Parts, Seat } from "./cluster.ts";
 import type { SimApplication } from "./deliveries.ts";
 import type { SimDisk, SimStorage } from "./disk.ts";
+import type { KvCaller } from "./kv.ts";
 import { macOf } from "./parts.ts";
 import type { Random } from "./random.ts";
 import type { SnapshotDisk } from "./snapshot_disk.ts";
 
-export type Kind = "acceptor" | "proposer" | "learner" | "replica" | "client";
+export type Kind = "acceptor" | "proposer" | "learner" | "replica" | "client" | "kv";
 
-/** A client has no place in the configuration; its id is drawn from here up. */
+/** Clients and replicas of a store have no place in the configuration; their ids count from here. */
 const CLIENT_IDS = 1024;
+const KV_IDS = 2048;
 
 /** MAC kind, roles listened for, roles owned. */
 const KINDS: Readonly<Record<Kind, readonly [number, number, number]>> = {
@@ -24,6 +26,7 @@ const KINDS: Readonly<Record<Kind, readonly [number, number, number]>> = {
   learner: [3, Role.learner, Role.learner],
   replica: [4, Role.acceptor | Role.proposer | Role.learner, Role.acceptor | Role.proposer | Role.learner],
   client: [9, Role.client | Role.learner, 0],
+  kv: [8, Role.client | Role.learner, Role.learner],
 };
 
 export class Station {
@@ -39,6 +42,8 @@ export class Station {
   host: Host | undefined;
   /** What its learner delivers to. */
   application: SimApplication | undefined;
+  /** Who calls the present process: a replica of the store. */
+  caller: KvCaller | undefined;
   /** The number of its first process. */
   firstLife: number | undefined;
   /** It ended for good. */
@@ -67,7 +72,7 @@ export class Station {
     this.build = build;
     this.seat = {
       name: `${kind} ${number}`,
-      id: kind === "client" ? CLIENT_IDS + number : number,
+      id: kind === "client" ? CLIENT_IDS + number : kind === "kv" ? KV_IDS + number : number,
       listens,
       owns,
       address: macOf(mac, number),

@@ -11,7 +11,7 @@ import type { Delivery, SessionOracle } from "./session_oracle.ts";
 import { Violation } from "./violation.ts";
 
 /** Process, client, number of the value: what every value begins with. */
-const IDENTITY_BYTES = 12;
+export const IDENTITY_BYTES = 12;
 
 /** Values that tell whose they are. */
 export class NumberedValues implements ValueSource {

@@ -1,0 +1,258 @@
+/**
+ * The key-value store in a simulation: replicas as a program has them, somebody at each who calls them, and the history of all
+ * calls, which has to be linearizable.
+ */
+import { buildReplica, type ReplicaParts } from "../api/build_replica.ts";
+import { ENVELOPE_LIMIT } from "../api/envelope.ts";
+import { MachineHost } from "../api/machine_host.ts";
+import { type Command, decodeResult, encodeCommand, put, remove, Status } from "../kv/command.ts";
+import { KvStore } from "../kv/store.ts";
+import type { CoreContext } from "../node/process.ts";
+import type { ValueConsumer } from "../protocol/session_filter.ts";
+import type { Parts } from "./cluster.ts";
+import {
+  checkLinearizable,
+  type Operation,
+  REGISTERS,
+  type RegisterInput,
+  type RegisterOutput,
+} from "./linearizability.ts";
+import { type Consumer, WatchedState } from "./parts.ts";
+import type { Random } from "./random.ts";
+import { type Checker, IDENTITY_BYTES } from "./value_log.ts";
+import { Violation } from "./violation.ts";
+
+/** Longer than leaders take to change, shorter than a run. */
+const TIMEOUT_MS = 1_000;
+/** Calls of one replica that are under way. */
+const MOST_CALLS = 6;
+const KEYS = ["a", "b", "c"] as const;
+const NOTHING = new Uint8Array(0);
+
+type Call = Operation<RegisterInput, RegisterOutput>;
+type ReadWay = "confirmed" | "log" | "local";
+
+/** All that was asked of all replicas, and answered. */
+export class KvHistory {
+  readonly #calls: Call[] = [];
+  /** Calls that were answered. */
+  answered = 0;
+
+  add(call: Call): void {
+    this.#calls.push(call);
+    if (call.output !== undefined) this.answered++;
+  }
+
+  check(): void {
+    const verdict = checkLinearizable(this.#calls, REGISTERS);
+    if (verdict.result === "linearizable") return;
+    if (verdict.result === "unknown") {
+      throw new Violation(
+        "linearizability",
+        `key ${verdict.partition}: the search for an order was given up`,
+      );
+    }
+    const tell = ({ client, input, output, callUs, returnUs }: Call): string =>
+      `${client} ${JSON.stringify(input)} → ${JSON.stringify(output)} from ${callUs} to ${returnUs}`;
+    const { partition, order, stuck } = verdict;
+    const last = order.slice(-3).map(tell).join("; ");
+    throw new Violation(
+      "linearizability",
+      `key ${partition}: nothing can follow ${last}; not ${stuck.map(tell).join("; nor ")}`,
+    );
+  }
+}
+
+export interface KvCallerPlan {
+  readonly name: string;
+  /** Tells its values from those of other processes. */
+  readonly process: number;
+  readonly random: Random;
+  readonly nowUs: () => number;
+  readonly history: KvHistory;
+  /** A planted bug: how reads are made instead. */
+  readonly reads?: ReadWay | undefined;
+}
+
+/** Who calls one replica, for as long as its process lives. */
+export class KvCaller {
+  readonly store = new KvStore();
+  readonly host: MachineHost;
+  readonly #plan: KvCallerPlan;
+  readonly #under = new Set<Call>();
+  #parts!: ReplicaParts;
+  #values = 0;
+  #submitted = 0;
+
+  constructor(plan: KvCallerPlan) {
+    this.#plan = plan;
+    this.host = new MachineHost({
+      machine: this.store,
+      tag: Math.floor(plan.random.next() * ENVELOPE_LIMIT),
+      timeoutMs: TIMEOUT_MS,
+      nowMs: () => plan.nowUs() / 1000,
+    });
+  }
+
+  build(context: CoreContext, { application, values, place, planted }: Consumer): Parts {
+    const { host } = this;
+    this.#parts = buildReplica(context, {
+      host,
+      machine: this.store,
+      votes: false,
+      timeoutMs: TIMEOUT_MS,
+      consumer: new Behind(values, host),
+      state: (filter) => {
+        planted?.(filter);
+        return new WatchedState(application, filter, values);
+      },
+      place,
+    });
+    const { cores, extras } = this.#parts;
+    return { cores, extras };
+  }
+
+  /** Calls something, drawn. */
+  call(): void {
+    if (this.#under.size >= MOST_CALLS) return;
+    const { random, process } = this.#plan;
+    const key = random.pick(KEYS);
+    const value = `${process}.${this.#values++}`;
+    const drawn = random.next();
+    if (drawn < 0.5) {
+      this.#read(key, this.#plan.reads ?? (drawn < 0.35 ? "confirmed" : "log"));
+    } else if (drawn < 0.75) this.#write({ kind: "put", key, value }, put(key, bytesOf(value)));
+    else if (drawn < 0.82) this.#write({ kind: "delete", key }, remove(key));
+    else {
+      const expected = this.#valueOf(key);
+      const condition =
+        expected === null
+          ? ({ kind: "absent" } as const)
+          : ({ kind: "value", value: bytesOf(expected) } as const);
+      this.#write({ kind: "swap", key, expected, value }, put(key, bytesOf(value), condition));
+    }
+  }
+
+  /** Its process is gone, and with it who waited for answers: what was to be written may yet be. */
+  gone(): void {
+    for (const call of this.#under) this.#forget(call);
+    this.#under.clear();
+  }
+
+  #read(key: string, way: ReadWay): void {
+    const call = this.#begin({ kind: "get", key });
+    const answer = {
+      resolve: () => this.#end(call, this.#valueOf(key)),
+      reject: () => this.#fail(call),
+    };
+    if (way === "local") answer.resolve();
+    else if (way === "log") this.#submit(NOTHING, answer);
+    else {
+      this.#parts.reads.begin(answer);
+      this.#parts.wake();
+    }
+  }
+
+  #write(input: RegisterInput, command: Command): void {
+    const call = this.#begin(input);
+    this.#submit(encodeCommand(command), {
+      resolve: (bytes) => {
+        const { status } = decodeResult(bytes);
+        this.#end(call, input.kind === "swap" ? status === Status.done : true);
+      },
+      reject: () => this.#fail(call),
+    });
+  }
+
+  /** Behind what tells it from other values to the log's checker. */
+  #submit(command: Uint8Array, answer: Parameters<MachineHost["begin"]>[2]): void {
+    const number = this.#submitted++;
+    this.host.begin(
+      command,
+      (sealed) => {
+        const value = new Uint8Array(IDENTITY_BYTES + sealed.length);
+        const words = new DataView(value.buffer);
+        words.setUint32(0, this.#plan.process, true);
+        words.setUint32(8, number, true);
+        value.set(sealed, IDENTITY_BYTES);
+        this.#parts.submit(value);
+      },
+      answer,
+    );
+  }
+
+  #valueOf(key: string): string | null {
+    const entry = this.store.get(key);
+    return entry === undefined ? null : new TextDecoder().decode(entry.value);
+  }
+
+  #begin(input: RegisterInput): Call {
+    const { name, nowUs } = this.#plan;
+    const call = {
+      client: name,
+      input,
+      output: undefined,
+      callUs: nowUs(),
+      returnUs: Number.POSITIVE_INFINITY,
+    };
+    this.#under.add(call);
+    return call;
+  }
+
+  #end(call: Call, output: RegisterOutput): void {
+    this.#under.delete(call);
+    this.#plan.history.add({ ...call, output, returnUs: this.#plan.nowUs() });
+  }
+
+  #fail(call: Call): void {
+    if (this.#under.delete(call)) this.#forget(call);
+  }
+
+  /** A read that was not answered says nothing. */
+  #forget(call: Call): void {
+    if (call.input.kind !== "get") this.#plan.history.add(call);
+  }
+}
+
+/** The machine, behind the log's checker. */
+class Behind implements ValueConsumer {
+  readonly #checker: Checker;
+  readonly #host: MachineHost;
+
+  constructor(checker: Checker, host: MachineHost) {
+    this.#checker = checker;
+    this.#host = host;
+  }
+
+  take(
+    iid: number,
+    index: number,
+    isLast: boolean,
+    session: number,
+    sequence: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): boolean {
+    this.#checker.take(iid, index, isLast, session, sequence, bytes, offset, length);
+    const [from, size] = [offset + IDENTITY_BYTES, length - IDENTITY_BYTES];
+    return this.#host.take(iid, index, isLast, session, sequence, bytes, from, size);
+  }
+
+  finished(iid: number): void {
+    this.#checker.finished(iid);
+    this.#host.finished(iid);
+  }
+
+  skipped(first: number, last: number): void {
+    this.#host.skipped(first, last);
+  }
+
+  acknowledged(): number {
+    return this.#host.acknowledged();
+  }
+}
+
+function bytesOf(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
