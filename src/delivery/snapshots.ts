@@ -13,6 +13,7 @@ import type { Application, Learner } from "../protocol/learner.ts";
 import type { Outbox } from "../protocol/outbox.ts";
 import { MAX_SNAPSHOT_BYTES, SnapshotFetch } from "../protocol/snapshot_transfer.ts";
 import type { Peer } from "../protocol/types.ts";
+import { CatchUpNote } from "./catch_up_note.ts";
 import {
   decodeSnapshot,
   type Encoded,
@@ -84,6 +85,7 @@ export class Snapshots implements Application, Extra {
   readonly server: SnapshotServer;
   readonly policy: SnapshotPolicy;
   readonly #options: SnapshotsOptions;
+  readonly #note: CatchUpNote;
   /** Of this process's kind; and of sessions alone, for those that have no application. */
   readonly #own: SnapshotShelf;
   readonly #plain: SnapshotShelf;
@@ -104,6 +106,7 @@ export class Snapshots implements Application, Extra {
     this.fetch = new SnapshotFetch(outbox);
     this.server = new SnapshotServer(outbox, this.#own);
     this.policy = new SnapshotPolicy(options, options.file);
+    this.#note = new CatchUpNote(options.log);
   }
 
   /** The learner whose application this is. Begins at once where that can be known. */
@@ -146,6 +149,7 @@ export class Snapshots implements Application, Extra {
   }
 
   pump(nowUs: number): boolean {
+    this.#note.look(nowUs, this.#theLearner);
     if (this.fetch.stage === "complete") this.#take();
     const learner = this.#theLearner;
     const { policy } = this;
