@@ -5,7 +5,7 @@ import { expect, test } from "bun:test";
 import { type Sample, secondHalf, slope, trendOf } from "./soak_figures.ts";
 import { memoryCurve } from "./soak_page.ts";
 
-const LIMITS = { growthMibPerHour: 16, noiseMib: 8 };
+const LIMITS = { growthMibPerHour: 16, noiseMib: 8, leastSeconds: 600 };
 
 function hour(rssMib: (second: number) => number, fds: (second: number) => number = () => 20): Sample[] {
   return Array.from({ length: 361 }, (_, at) => at * 10).map((second) => ({
@@ -66,6 +66,9 @@ test("so little in so short a time is none", () => {
   const short = hour((second) => 60 + second / 100).slice(0, 19);
   expect(secondHalf(short).length).toBe(10);
   expect(trendOf("a", short, LIMITS).problems).toEqual([]);
+  const steep = hour((second) => 60 + second).slice(0, 19);
+  expect(trendOf("a", steep, LIMITS).problems).toEqual([]);
+  expect(trendOf("a", steep, { ...LIMITS, leastSeconds: 60 }).problems).toHaveLength(1);
 });
 
 test("descriptors must stay the same", () => {

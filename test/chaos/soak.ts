@@ -23,6 +23,8 @@ import { markdown, memoryCurve } from "./soak_page.ts";
 const SAMPLE_MS = 10_000;
 const SAY_SECONDS = 60;
 const NOISE_MIB = 8;
+/** Of a run whose memory is judged; its second half is measured. */
+const LEAST_SECONDS = 1200;
 const STOP_MS = 5000;
 const CLOCK_TICKS = 100;
 const DOCS = join(import.meta.dir, "../../docs/soak");
@@ -274,7 +276,11 @@ class Soak {
   }
 
   conclude(title: string): number {
-    const limits = { growthMibPerHour: this.#options.growth, noiseMib: NOISE_MIB };
+    const limits = {
+      growthMibPerHour: this.#options.growth,
+      noiseMib: NOISE_MIB,
+      leastSeconds: LEAST_SECONDS / 2,
+    };
     const trends: Trend[] = [...this.#series]
       .filter(([, samples]) => samples.length > 0)
       .map(([name, samples]) => trendOf(name, samples, limits));
@@ -287,6 +293,7 @@ class Soak {
       date: new Date().toISOString().slice(0, 10),
       machine: `${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}), Bun ${Bun.version}`,
       seconds: last?.second ?? 0,
+      isLong: (last?.second ?? 0) >= LEAST_SECONDS,
       values: last?.values ?? 0,
       rates: this.#rates(),
       position: this.#position.iid,

@@ -16,6 +16,8 @@ export interface Limits {
   readonly growthMibPerHour: number;
   /** Growth over the measured half below this is the collector's breathing, whatever it would come to in an hour. */
   readonly noiseMib: number;
+  /** A shorter half says nothing about growth: buffers are still being touched for the first time. */
+  readonly leastSeconds: number;
 }
 
 export interface Trend {
@@ -64,7 +66,8 @@ export function trendOf(process: string, samples: readonly Sample[], limits: Lim
   const fewestFds = Math.min(...half.map(({ fds }) => fds));
   const mostFds = Math.max(...half.map(({ fds }) => fds));
   const problems: string[] = [];
-  if (slopeMibPerHour > limits.growthMibPerHour && perSecond * seconds > limits.noiseMib) {
+  const isLong = seconds >= limits.leastSeconds;
+  if (isLong && slopeMibPerHour > limits.growthMibPerHour && perSecond * seconds > limits.noiseMib) {
     problems.push(
       `${process}: memory grows by ${slopeMibPerHour.toFixed(1)} MiB an hour, at most ${limits.growthMibPerHour} are allowed`,
     );

@@ -9,6 +9,8 @@ export interface SoakPage {
   readonly date: string;
   readonly machine: string;
   readonly seconds: number;
+  /** Long enough for a word about growth. */
+  readonly isLong: boolean;
   readonly values: number;
   /** Values a second in the first and in the second half. */
   readonly rates: readonly [first: number, second: number];
@@ -35,9 +37,10 @@ export function markdown(page: SoakPage): string {
     const fds = fewestFds === mostFds ? `${mostFds}` : `${fewestFds}–${mostFds}`;
     return `| ${process} | ${memory} | ${fds} | ${cpuPercent.toFixed(0)} |`;
   });
+  const memory = page.isLong ? "memory does not grow" : "too short a run for a word about memory";
   const verdict =
     page.problems.length === 0
-      ? "No process ended, memory and descriptors are flat."
+      ? `No process ended, descriptors stay the same, ${memory}.`
       : page.problems.map((problem) => `- ${problem}`).join("\n");
   const [first, second] = page.rates;
   return `# ${page.title}
