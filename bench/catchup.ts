@@ -1,0 +1,143 @@
+/**
+ * How fast a late learner catches up, and what that costs the others: real processes, raw Ethernet between network namespaces
+ * (`--udp`: UDP on 127.0.0.1), 3 acceptors, a proposer, a learner, a client that sends all the time. After some seconds a
+ * second learner starts with --catch-up, from instance 1; nothing is trimmed meanwhile.
+ *
+ *     bun bench/catchup.ts [--udp] [--outstanding 100] [--size 64] [--seconds 6] [--no-batching]
+ *
+ * Prints the client's values in each second before, while the learner reads, and after; the rates of both; and how long the
+ * learner took. Measured on a machine of few cores the client's loss is above all the learner's own work.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { canMakeNamespaces } from "../src/ops/lab_capability.ts";
+import type { Seat } from "../src/ops/seats.ts";
+import { Lab } from "../test/support/lab.ts";
+import { LabCluster } from "../test/support/lab_cluster.ts";
+import { ethernetNetwork, loopbackNetwork, type Network } from "../test/support/lab_network.ts";
+import { until } from "../test/support/until.ts";
+
+const EXECUTABLE = join(import.meta.dir, "../dist/kpaxos");
+const MAIN = join(import.meta.dir, "../src/main.ts");
+const PATIENCE_MS = 120_000;
+const HOSTS = 7;
+
+const SEATS: readonly Seat[] = [
+  ...[0, 1, 2].map((id): Seat => ({ role: "acceptor", id, host: id })),
+  { role: "proposer", id: 0, host: 3 },
+  { role: "learner", id: 0, host: 4 },
+  { role: "learner", id: 1, host: 5 },
+];
+const LATE = 1;
+
+interface Options {
+  readonly udp: boolean;
+  readonly outstanding: string;
+  readonly size: string;
+  readonly seconds: number;
+  readonly batching: boolean;
+}
+
+function options(): Options {
+  const { values } = parseArgs({
+    allowNegative: true,
+    options: {
+      udp: { type: "boolean", default: false },
+      outstanding: { type: "string", default: "100" },
+      size: { type: "string", default: "64" },
+      seconds: { type: "string", default: "6" },
+      batching: { type: "boolean", default: true },
+    },
+  });
+  return { ...values, seconds: Math.max(2, Number(values.seconds)) };
+}
+
+async function network(udp: boolean): Promise<Network> {
+  if (udp) return await loopbackNetwork(HOSTS);
+  const ability = canMakeNamespaces();
+  if (!ability.ok) throw new Error(`${ability.reason}: ${ability.hint}`);
+  if (ability.reenter) throw new Error("no permission to make network namespaces: run as root, or --udp");
+  return ethernetNetwork(Lab.create({ hosts: HOSTS }));
+}
+
+/** Values that the client got back in each whole second so far. */
+function perSecond(lines: readonly string[]): number[] {
+  return lines
+    .map((line) => JSON.parse(line) as { second?: number; values: number })
+    .flatMap(({ second, values }) => (second === undefined ? [] : [values]));
+}
+
+function mean(list: readonly number[]): number {
+  return Math.round(list.reduce((a, b) => a + b, 0) / Math.max(1, list.length));
+}
+
+async function measure(cluster: LabCluster, { outstanding, size, seconds }: Options): Promise<void> {
+  const early = SEATS.filter(({ role, id }) => role !== "learner" || id !== LATE);
+  for (const { role, id } of early) cluster.start(role, id);
+  await Promise.all(early.map(({ role, id }) => cluster.member(role, id).ready()));
+  const client = cluster.client(HOSTS - 1, ["--outstanding", outstanding, "--value-size", size, "--json"]);
+  const past = (): number[] => perSecond(client.stdout);
+  await until("the load has run for a while", () => past().length >= seconds, PATIENCE_MS);
+  const before = past().slice(1);
+
+  const late = cluster.start("learner", LATE, { args: ["--catch-up"] });
+  const started = past().length;
+  const line = await late.waitForLine(/is at the head, instance/, PATIENCE_MS);
+  const during = past().slice(started);
+  const arrived = past().length + 1;
+  await until("a while later", () => past().length >= arrived + 3, PATIENCE_MS);
+  const after = past().slice(arrived);
+  client.kill("SIGINT");
+  await client.ending(PATIENCE_MS);
+
+  const [, iid, took, rate] = /instance (\d+), after ([\d.]+) s: (\d+) instances/.exec(line)!;
+  const live = mean(before);
+  // Values an instance are the same for both: the log is what the client sent.
+  const valuesPerInstance =
+    past()
+      .slice(0, started + during.length)
+      .reduce((a, b) => a + b, 0) / Number(iid);
+  const learned = Math.round(Number(rate) * valuesPerInstance);
+  const out = [
+    `before: ${before.join(" ")}: ${live} values/s`,
+    `while a learner reads: ${during.join(" ")}: ${mean(during)} values/s`,
+    `after: ${after.join(" ")}: ${mean(after)} values/s`,
+    `the learner: ${took} s to instance ${iid}, ${rate} instances/s, about ${learned} values/s: ${(learned / live).toFixed(1)} × the live rate`,
+  ];
+  process.stdout.write(`${out.join("\n")}\n`);
+}
+
+async function main(): Promise<void> {
+  const chosen = options();
+  const place = await network(chosen.udp);
+  let cluster: LabCluster | undefined;
+  try {
+    cluster = new LabCluster({
+      network: place,
+      seats: SEATS,
+      settings: {
+        verbosity: "info",
+        batching: chosen.batching ? "yes" : "no",
+        // Nothing is trimmed, and no snapshot leads past anything.
+        "acceptor-window-bytes": "1GiB",
+        "acceptor-window-instances": "8388608",
+        "trim-every": "1000000000",
+        "snapshot-every": "1000000000",
+      },
+      command: existsSync(EXECUTABLE) ? [EXECUTABLE] : [process.execPath, MAIN],
+    });
+    await measure(cluster, chosen);
+    await cluster.stopAll();
+  } finally {
+    if (cluster === undefined) place.close();
+    else cluster.close();
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
