@@ -44,6 +44,8 @@ export class RangeLeadership extends Leadership {
   /** When it last went above another proposer's ballot without asking. */
   #reclaimedUs = Number.NEGATIVE_INFINITY;
   #reading = false;
+  /** Some acceptor may have promised this very ballot to a former life. */
+  #isDoubted = false;
 
   constructor(options: LeadershipOptions, parts: LeadershipParts) {
     super(options, parts);
@@ -94,6 +96,11 @@ export class RangeLeadership extends Leadership {
   onPreempted(ballot: Ballot): void {
     this.sees(ballot);
     if (ballot < this.ballot || (this.stage !== "leading" && this.stage !== "preparing")) return;
+    if (ballot === this.ballot && this.parts.counters.campaigns > 1) {
+      // Most likely an answer to a message of ours at a former ballot that came late, and not another life at this one.
+      this.#isDoubted = true;
+      return;
+    }
     this.parts.counters.preempted++;
     const owner = this.owner(ballot);
     const reason: Reason = { what: "preempted", owner };
@@ -278,8 +285,9 @@ export class RangeLeadership extends Leadership {
     this.parts.counters.retries++;
     if (this.#range.isComplete() && this.#isInReach()) return this.#lead();
     const silenceUs = this.nowUs - this.#promisedUs;
-    if (!this.#isAlone && silenceUs > this.election.timeoutUs) {
-      return this.#stepBack({ what: "unpromised" });
+    if (silenceUs > this.election.timeoutUs) {
+      if (!this.#isAlone) return this.#stepBack({ what: "unpromised" });
+      if (this.#isDoubted) return this.#campaign({ what: "preempted", owner: this.options.id });
     }
     this.#range.retry();
     this.#prepareDueUs = this.nowUs + this.#prepareRetryUs * Math.min(8, 1 + silenceUs / 100_000);
@@ -299,6 +307,7 @@ export class RangeLeadership extends Leadership {
     this.#leave();
     if (!this.takeBallot()) return;
     this.enter("preparing", reason);
+    this.#isDoubted = false;
     this.heartbeats.begin();
     this.#heartbeatDueUs = this.nowUs + this.#heartbeatUs;
     this.#range.begin(this.parts.window.low, this.ballot);
