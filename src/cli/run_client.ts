@@ -158,7 +158,7 @@ function build(context: Context, args: ClientArgs, run: ClientRun, process: () =
     cores: { client, ...source.cores },
     extras: [...(source.extras ?? []), run, busy],
     client: { proposerId: () => client.proposerId, busy: () => busy.reason },
-    progress: () => (client.ready && client.outstanding === 0 ? null : client.counters.delivered),
+    progress: () => (client.ready && !client.isWaiting ? null : client.counters.delivered),
   };
 }
 

@@ -40,6 +40,7 @@ export const submitCommand = defineKpaxosCommand({
       { command: "kpaxos submit 'hello, world'", what: "one value" },
       { command: "seq 1000 | kpaxos submit -", what: "one value a line, in order" },
       { command: "kpaxos submit --hex 00ff10", what: "bytes" },
+      { command: "kpaxos submit --whole - < image.png", what: "a whole file as one value" },
     ],
     notes: ["A value that was not confirmed in time may still be chosen; the error says so."],
   },
@@ -50,6 +51,7 @@ export const submitCommand = defineKpaxosCommand({
       description: "the value, or - for one value a line on standard input",
     },
     hex: { type: "boolean", description: "values are hex digits" },
+    whole: { type: "boolean", description: "with -: all of standard input is one value, as it is" },
     "proposer-id": {
       type: "integer",
       alias: "p",
@@ -79,8 +81,13 @@ export const submitCommand = defineKpaxosCommand({
       submission.build(context, args["proposer-id"]),
     );
     submission.attach(process);
+    const input = Bun.stdin.stream();
     const fed =
-      args.value === "-" ? submission.feed(Bun.stdin.stream(), parse) : submission.give(parse(args.value));
+      args.value !== "-"
+        ? submission.give(parse(args.value))
+        : args.whole === true
+          ? submission.giveAll(input)
+          : submission.feed(input, parse);
     const [exitCode] = await Promise.all([
       process.run(),
       fed.catch((error: unknown) => submission.abort(error)),
@@ -133,7 +140,7 @@ class Submission implements Extra {
       cores: { client, learner },
       extras: [new LearnerGate(client, learner, config.acceptors.length, native), busy, this],
       client: { proposerId: () => client.proposerId, busy: () => busy.reason },
-      progress: () => (client.ready && client.outstanding === 0 ? null : this.chosen),
+      progress: () => (client.ready && !client.isWaiting ? null : this.chosen),
       farewell: () => {
         sessions?.close();
         learner.close();
@@ -158,6 +165,18 @@ class Submission implements Extra {
   async give(value: Uint8Array): Promise<void> {
     this.#add(value);
     this.#complete = true;
+  }
+
+  /** All that comes is one value. */
+  async giveAll(stream: ReadableStream<Uint8Array>): Promise<void> {
+    const parts: Uint8Array[] = [];
+    let length = 0;
+    for await (const chunk of stream) {
+      parts.push(chunk);
+      length += chunk.length;
+      this.#checkSize(length);
+    }
+    await this.give(Buffer.concat(parts));
   }
 
   /** Reads one value a line, no further ahead than it must. */
@@ -236,13 +255,16 @@ class Submission implements Extra {
     return false;
   }
 
+  #checkSize(length: number): void {
+    if (length <= this.#maxSize) return;
+    throw new CliError(`value ${this.#given + 1} has ${length} bytes or more: at most ${this.#maxSize}`, {
+      exitCode: ExitCode.usage,
+      hint: "raise max-value-size on every host (the Kernel_Paxos wire carries what fits a frame)",
+    });
+  }
+
   #add(value: Uint8Array): void {
-    if (value.length > this.#maxSize) {
-      throw new CliError(`value ${this.#given + 1} has ${value.length} bytes: at most ${this.#maxSize}`, {
-        exitCode: ExitCode.usage,
-        hint: "raise max-value-size on every host (the Kernel_Paxos wire carries what fits a frame)",
-      });
-    }
+    this.#checkSize(value.length);
     this.#given++;
     this.#values.give(value);
     this.#client.limit++;

@@ -133,6 +133,8 @@ export class ClientRun implements Extra {
         : delivered >= values || seconds < Number.POSITIVE_INFINITY;
     if (enough && delivered > 0) return undefined;
     const reasons = process.reasons();
+    const { uncertain } = this.#client!.counters;
+    if (uncertain > 0) reasons.unshift(`${uncertain} may be delivered or not: their session was forgotten`);
     log.error(delivered === 0 ? "no value was delivered" : `${delivered} of ${values} values were delivered`);
     for (const reason of reasons) log.error(`why: ${reason}`);
     return ExitCode.failure;
@@ -161,7 +163,7 @@ export class ClientRun implements Extra {
     const seconds = this.#readyUs < 0 ? 0 : (this.#endUs - this.#readyUs) / SECOND_US;
     const rate = seconds > 0 ? figures.values / seconds : 0;
     const latencyUs = figures.latency();
-    const { resent, duplicates } = client.counters;
+    const { resent, duplicates, uncertain } = client.counters;
     if (this.#options.json) {
       const mbps = megabits(figures.bytes, seconds);
       const rounded = Math.round(rate * 10) / 10;
@@ -173,6 +175,7 @@ export class ClientRun implements Extra {
         latencyUs,
         resent,
         duplicates,
+        uncertain,
       };
       process.stdout.write(`${JSON.stringify(all)}\n`);
       return;
@@ -183,6 +186,8 @@ export class ClientRun implements Extra {
         `latency µs: average ${mean}, p50 ${p50}, p90 ${p90}, p99 ${p99}, p99.9 ${p999}, max ${max}; ` +
         `${resent} sent again, ${duplicates} delivered twice\n`,
     );
+    if (uncertain > 0)
+      process.stdout.write(`${uncertain} may or may not be delivered: their session was forgotten\n`);
   }
 
   #note(latencyUs: number): void {

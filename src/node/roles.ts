@@ -283,14 +283,13 @@ export class Roles implements Receiver {
 
   onBusy(from: Peer, reason: Busy): void {
     this.#client?.onBusy(reason);
+    this.#proposer?.onBusy(this.#proposerOf(from), reason);
     for (let i = 0; i < this.#extras.length; i++) this.#extras[i]!.onBusy?.(from, reason);
   }
 
   onAcknowledge(from: Peer, kind: AckKind, session: number, sequence: number, iid: number): void {
     this.#client?.onAcknowledge(kind, session, sequence, iid);
-    if (this.#proposer !== null && this.cores.proposerOf !== undefined) {
-      this.#proposer.onAcknowledge(this.cores.proposerOf(from), kind, session, sequence, iid);
-    }
+    this.#proposer?.onAcknowledge(this.#proposerOf(from), kind, session, sequence, iid);
     for (let i = 0; i < this.#extras.length; i++) {
       this.#extras[i]!.onAcknowledge?.(from, kind, session, sequence, iid);
     }
@@ -369,5 +368,9 @@ export class Roles implements Receiver {
     for (let i = 0; i < this.#extras.length; i++) {
       this.#extras[i]!.onSessionValue?.(from, bytes, offset, length);
     }
+  }
+
+  #proposerOf(peer: Peer): number {
+    return this.cores.proposerOf?.(peer) ?? -1;
   }
 }

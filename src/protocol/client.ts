@@ -33,6 +33,8 @@ export interface Client {
   /** Values submitted and not known to be delivered yet. */
   readonly outstanding: number;
   readonly isDone: boolean;
+  /** Something was sent that is to be answered or delivered. */
+  readonly isWaiting: boolean;
   /**
    * A value was delivered: in the native wire one of this session and sequence (of a client of any process), in the
    * Kernel_Paxos wire one with these bytes.

@@ -21,6 +21,8 @@ import { ValueQueue } from "./value_queue.ts";
 
 /** A client whose value waits behind a missing quorum is told so after this time. */
 const NO_QUORUM_US = 200_000;
+/** How long the leader's refusal holds for those who send on to it. */
+const LEADER_BUSY_US = 10_000;
 
 export interface ProposerOptions extends LeadershipOptions, PhaseTwoOptions {
   readonly queueBytes: number;
@@ -49,6 +51,9 @@ export class Proposer implements ChosenObserver {
   readonly #admission: Admission | null;
   #wasPassive = false;
   #dropped = 0;
+  /** What the leader has refused values with that we sent on, and until when we refuse them so. */
+  #leaderBusy: Busy = Busy.queueFull;
+  #leaderBusyUntilUs = 0;
   #nowUs = 0;
 
   constructor(
@@ -140,6 +145,13 @@ export class Proposer implements ChosenObserver {
       this.#admission?.passOn(kind, session, sequence, iid);
   }
 
+  /** The leader refuses values that we sent on: for a while nobody here sends it more. */
+  onBusy(proposerId: number, reason: Busy): void {
+    if (this.stage !== "passive" || proposerId !== this.leader) return;
+    this.#leaderBusy = reason;
+    this.#leaderBusyUntilUs = this.#nowUs + LEADER_BUSY_US;
+  }
+
   /** How client values are judged now. What was taken can be lost when it is sent on to a leader, or given up. */
   #judging(): Judging {
     const { stage, window } = this;
@@ -158,6 +170,10 @@ export class Proposer implements ChosenObserver {
     if (stage === "passive") {
       if (hops > 0 || leader < 0) {
         this.#refuse(from, Busy.notLeader);
+        return false;
+      }
+      if (this.#nowUs < this.#leaderBusyUntilUs) {
+        this.#refuse(from, this.#leaderBusy);
         return false;
       }
       this.#forward(bytes, offset, length);

@@ -91,6 +91,10 @@ export class RecordClient implements Client {
     return this.#idle.length - this.#idleCount;
   }
 
+  get isWaiting(): boolean {
+    return this.outstanding > 0;
+  }
+
   get isDone(): boolean {
     return this.counters.submitted >= this.limit && this.outstanding === 0;
   }

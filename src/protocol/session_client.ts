@@ -141,6 +141,9 @@ export class SessionClient implements Client {
   get outstanding(): number {
     return this.#outstanding;
   }
+  get isWaiting(): boolean {
+    return this.#outstanding + this.#openings > 0;
+  }
   get isDone(): boolean {
     return this.counters.submitted >= this.#limit && this.#outstanding === 0;
   }
@@ -241,7 +244,7 @@ export class SessionClient implements Client {
 
   nextTickUs(): number {
     if (this.#resumeUs >= 0) return this.#resumeUs;
-    return this.#outstanding + this.#openings === 0 ? Number.POSITIVE_INFINITY : this.#checkUs;
+    return this.isWaiting ? this.#checkUs : Number.POSITIVE_INFINITY;
   }
 
   pump(_wallUs: number): boolean {
@@ -337,7 +340,7 @@ export class SessionClient implements Client {
 
   /** Something is about to be waited for; if it is the first, answers are expected from now on. */
   #expects(): void {
-    if (this.#outstanding === 0 && this.#openings === 0) this.#choice.expects(this.#nowUs);
+    if (!this.isWaiting) this.#choice.expects(this.#nowUs);
   }
 
   // ── what becomes of values ───────────────────────────────────────────────────────────────────────────────────
