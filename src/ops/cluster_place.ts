@@ -19,7 +19,7 @@ import { identify, isAlive, processesWith, signal } from "./process_id.ts";
 const MTU = 1500;
 const IN_MEMORY = "/dev/shm";
 /** In the environment of every process of a cluster. */
-export const TOKEN_VARIABLE = "KPAXOS_CLUSTER_TOKEN";
+export const TOKEN_VARIABLE = "KPAXOS_LAUNCHED_BY";
 
 export interface Choice {
   readonly kind: PlaceKind;
