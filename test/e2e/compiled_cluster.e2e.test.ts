@@ -11,7 +11,7 @@ import { describeUnless } from "../support/skip.ts";
 
 const KPAXOS = join(import.meta.dir, "../../dist/kpaxos");
 const LOAD = ["--values", "200", "--outstanding", "10"];
-const GOOD = { values: 200, resent: 0, duplicates: 0 };
+const GOOD = { values: 200, duplicates: 0 };
 
 const missing = existsSync(KPAXOS) ? undefined : "dist/kpaxos is not there: npm run build";
 

@@ -37,7 +37,7 @@ describe("loopback", () => {
       await withCluster({ ...options, ...unprivileged() }, async (cluster) => {
         unprivileged.own(cluster.directory);
         const learners = await up(cluster);
-        expect(await cluster.runClient(LOAD)).toMatchObject({ values: 200, resent: 0, duplicates: 0 });
+        expect(await cluster.runClient(LOAD)).toMatchObject({ values: 200, duplicates: 0 });
         await Promise.all(learners.map((learner) => learner.reach(200)));
         await expectSameOrder(learners);
       });
@@ -55,7 +55,7 @@ describeNetns("networks", () => {
         test(`${link}: everything arrives, once and in one order`, async () => {
           await withCluster({ seats: STANDARD, link, settings: { wire }, start: false }, async (cluster) => {
             const learners = await up(cluster);
-            expect(await cluster.runClient(LOAD)).toMatchObject({ values: 200, resent: 0, duplicates: 0 });
+            expect(await cluster.runClient(LOAD)).toMatchObject({ values: 200, duplicates: 0 });
             await Promise.all(learners.map((learner) => learner.reach(200)));
             await expectSameOrder(learners);
             for (const { list } of learners) expect(list.length).toBe(200);
@@ -98,7 +98,7 @@ describeNetns("networks", () => {
               return cluster.runClient([...LOAD, ...one, "--id", `${at * 10}`], { host });
             }),
           );
-          for (const one of figures) expect(one).toMatchObject({ values: 200, resent: 0, duplicates: 0 });
+          for (const one of figures) expect(one).toMatchObject({ values: 200, duplicates: 0 });
         });
       });
 
@@ -120,8 +120,6 @@ describeNetns("networks", () => {
               const one = ["--values", `${count}`, "--outstanding", "5", "--value-size", words];
               const figures = await cluster.runClient(one);
               expect(figures).toMatchObject({ values: count, duplicates: 0 });
-              // So many pieces at once can overrun a receive buffer.
-              if (limit < 1e6 || words !== `${limit}`) expect(figures.resent).toBe(0);
             }
             const total = runs.reduce((sum, [, , , count]) => sum + count, 0);
             await Promise.all(learners.map((learner) => learner.reach(total)));
@@ -147,7 +145,7 @@ describeNetns("networks", () => {
       const learners = await up(cluster);
       // Entries of up to 8 kB and more go whole, larger ones in two pieces.
       const words = ["--values", "60", "--value-size", "8000-9500"];
-      expect(await cluster.runClient(words)).toMatchObject({ values: 60, resent: 0, duplicates: 0 });
+      expect(await cluster.runClient(words)).toMatchObject({ values: 60, duplicates: 0 });
       await learners[0]!.reach(60);
       const got = sizes(learners[0]!, 0);
       expect(Math.min(...got)).toBeLessThan(8500);

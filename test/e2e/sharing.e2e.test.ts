@@ -18,7 +18,7 @@ import { describeNetns } from "../support/netns.ts";
 
 const LOAD = ["--values", "200", "--outstanding", "10"];
 const id = (number: number): string[] => ["--id", `${number * 10}`];
-const GOOD = { values: 200, resent: 0, duplicates: 0 };
+const GOOD = { values: 200, duplicates: 0 };
 
 /**
  * Runs a first client until it is settled who leads, which is not the question here: it may have to send again. Then the
