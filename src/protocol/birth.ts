@@ -106,6 +106,10 @@ export class Birth {
     return this.#options.aid;
   }
 
+  get isVoting(): boolean {
+    return this.voice !== null;
+  }
+
   /** What it says it is. */
   get state(): Standing {
     if (this.voice !== null) return Standing.voting;

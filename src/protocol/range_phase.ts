@@ -59,11 +59,10 @@ export class RangePhase {
     length: number,
   ): void {
     const counts = this.#quorum.note(aid, bytes, offset, length);
-    // Whoever is not counted any more has to say everything again; what it reported of values stays true.
+    // Whoever is not counted any more has to say everything again, but not at once: two that contradict each other would be
+    // asked in turn for ever. What it reported of values stays true.
     for (let other = 0; other < this.#acceptors; other++) {
-      if (!this.#quorum.takeDropped(other)) continue;
-      this.#coveredTo[other] = this.start - 1;
-      if (other !== aid) this.#askOn(other);
+      if (this.#quorum.takeDropped(other)) this.#coveredTo[other] = this.start - 1;
     }
     // A gap: a frame before this one was lost.
     this.#reading = counts && asked <= this.#coveredTo[aid]! + 1;

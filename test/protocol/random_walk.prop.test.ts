@@ -56,16 +56,20 @@ describe.each([true, false])("native %p", (native) => {
     (acceptors) => {
       let chosen = 0;
       let campaigns = 0;
+      let recoveries = 0;
       const first = 10_000 * acceptors;
       for (let seed = first; seed < first + SEEDS; seed++) {
         const result = walk({ native, acceptors, seed, events: EVENTS });
         expect(result.chosen).toBeGreaterThan(0);
         chosen += result.chosen;
         campaigns += result.campaigns;
+        recoveries += result.recoveries;
       }
       // The walks are worth something: much was chosen, and proposers fought about it.
       expect(chosen).toBeGreaterThan(10 * SEEDS);
       expect(campaigns).toBeGreaterThan(5 * SEEDS);
+      // And acceptors forgot everything and came back.
+      if (native && acceptors > 1) expect(recoveries).toBeGreaterThan(SEEDS);
     },
   );
 

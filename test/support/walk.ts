@@ -62,6 +62,12 @@ const HEAL_US = 120_000_000;
 /** With a bug planted nobody waits for what may never come. */
 const BUG_HEAL_US = 5_000_000;
 const RESEND_US = 300_000;
+/** So many messages without time passing. */
+const CIRCLE_TURNS = 100_000;
+const CALM_BIRTHS = 0.7;
+const BIRTH_US = 100_000;
+/** How often a proposer is cut off when an acceptor restarts: it will come back with what it heard before. */
+const RESTART_CUTS = 0.2;
 
 export class Walk {
   readonly observer: Observer;
@@ -116,6 +122,9 @@ export class Walk {
   }
 
   run(): WalkResult {
+    // Most walks are about what comes after the birth of the cluster.
+    if (this.#random() < CALM_BIRTHS) this.#bear();
+    else this.#cutOff = this.#pick(this.#acceptors).peer;
     for (let i = 0; i < this.#options.events; i++) this.#event();
     this.#heal();
     for (const host of this.#proposers) this.#campaigns += host.roles.cores.proposer!.counters.campaigns;
@@ -132,9 +141,9 @@ export class Walk {
     else if (dice < 0.9) this.#pass(this.#random() * 3_000);
     else if (dice < 0.94) this.#submit();
     else if (dice < 0.975) this.#resend();
-    else if (dice < 0.985) this.#pass(this.#random() * 1_000_000);
+    else if (dice < 0.983) this.#pass(this.#random() * 1_000_000);
     else if (dice < 0.987) this.#restartProposer();
-    else if (dice < 0.989) this.#restartAcceptor();
+    else if (dice < 0.99) this.#restartAcceptor();
     else this.#cut();
   }
 
@@ -198,6 +207,7 @@ export class Walk {
     }
     this.#note(() => `acceptor ${aid} restarts`);
     this.#startAcceptor(aid, forgets);
+    if (this.#random() < RESTART_CUTS && native) this.#cutOff = this.#pick(this.#proposers).peer;
   }
 
   #restartProposer(): void {
@@ -223,19 +233,32 @@ export class Walk {
   #heal(): void {
     this.#healing = true;
     const endUs = this.#nowUs + (this.#options.bug === undefined ? HEAL_US : BUG_HEAL_US);
+    let turns = 0;
     while (!this.#isDone()) {
       if (this.#nowUs > endUs) throw new Violation("liveness", this.#status());
       for (let message = this.#pool.shift(); message !== undefined; message = this.#pool.shift()) {
         this.#note(message.text);
+        if (++turns > CIRCLE_TURNS) throw new Violation("liveness", "messages go round in circles");
         this.#turn(this.#hosts[message.to]!, message);
       }
       this.#pool.length = 0;
       for (const host of this.#hosts) this.#turn(host);
       if (this.#pool.length > 0) continue;
+      turns = 0;
       let due = this.#nowUs + 100_000;
       for (const host of this.#hosts) due = Math.min(due, host.roles.nextTickUs());
       this.#nowUs = Math.max(this.#nowUs + 100, Math.ceil(due));
       for (const [value, sentUs] of this.#waiting) if (this.#nowUs - sentUs > RESEND_US) this.#send(value);
+    }
+  }
+
+  /** Until all acceptors vote nothing is lost; with a bug planted they may never. */
+  #bear(): void {
+    const endUs = this.#nowUs + BIRTH_US;
+    while (this.#acceptors.some(({ roles }) => !roles.cores.acceptor!.isVoting) && this.#nowUs < endUs) {
+      for (const message of this.#pool.splice(0)) this.#turn(this.#hosts[message.to]!, message);
+      for (const host of this.#acceptors) this.#turn(host);
+      this.#nowUs += 1000;
     }
   }
 

@@ -2,7 +2,10 @@
  * Bugs for the random walk to find, each planted by changing what goes into a core; the cores themselves are as they are.
  */
 import { Roles } from "../../src/node/roles.ts";
-import { type Ballot, type Life, NO_BALLOT, type Peer } from "../../src/protocol/types.ts";
+import { NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
+import { RecordFlag } from "../../src/protocol/journal.ts";
+import { quorumOf } from "../../src/protocol/quorum.ts";
+import { type Ballot, type Life, MAX_IID, NO_BALLOT, type Peer, Standing } from "../../src/protocol/types.ts";
 import type { Bug } from "./walk.ts";
 
 /** An acceptor that forgets its promise before it looks at an accept. */
@@ -123,9 +126,17 @@ class Adopts extends Roles {
     offset: number,
     length: number,
   ): void {
-    const order = this.#order(valueBallot) as Ballot;
+    const isOurs = this.cores.proposer !== undefined;
+    const order = (isOurs ? this.#order(valueBallot) : valueBallot) as Ballot;
     if (order === NO_BALLOT) return;
     super.onPromiseRecord(from, aid, iid, order, valueLife, flags, bytes, offset, length);
+  }
+}
+
+/** A proposer to which the lowest ballot counts most. */
+export class AdoptsLowest extends Adopts {
+  constructor(cores: Roles["cores"]) {
+    super(cores, (ballot) => HIGH - ballot);
   }
 }
 
@@ -149,7 +160,7 @@ class CountsPromises extends Roles {
 
   override onPromiseBegin(
     from: Peer,
-    _aid: number,
+    trueAid: number,
     ballot: Ballot,
     life: Life,
     asked: number,
@@ -160,12 +171,12 @@ class CountsPromises extends Roles {
     offset: number,
     length: number,
   ): void {
-    const aid = ++this.#promises % 3;
+    const aid = this.cores.proposer === undefined ? trueAid : ++this.#promises % 3;
     super.onPromiseBegin(from, aid, ballot, life, asked, first, last, trimIid, bytes, offset, length);
   }
 
-  override onPromiseEnd(from: Peer, _aid: number): void {
-    super.onPromiseEnd(from, this.#promises % 3);
+  override onPromiseEnd(from: Peer, trueAid: number): void {
+    super.onPromiseEnd(from, this.cores.proposer === undefined ? trueAid : this.#promises % 3);
   }
 }
 
@@ -173,6 +184,163 @@ class CountsPromises extends Roles {
 class VotesWithoutBallots extends Roles {
   override onPreVoted(from: Peer, aid: number, round: number, _ballot: Ballot, granted: boolean): void {
     super.onPreVoted(from, aid, round, NO_BALLOT, granted);
+  }
+}
+
+/** An acceptor that takes what it was told while it recovered for its own votes. */
+class VotesHearsay extends Roles {
+  override onPromiseRecord(
+    from: Peer,
+    aid: number,
+    iid: number,
+    valueBallot: Ballot,
+    valueLife: Life,
+    flags: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    super.onPromiseRecord(from, aid, iid, valueBallot, valueLife, flags, bytes, offset, length);
+    const { acceptor } = this.cores;
+    if (acceptor === undefined || acceptor.log.ballotAt(iid) !== valueBallot) return;
+    acceptor.log.setFlags(iid, acceptor.log.flagsAt(iid) & ~RecordFlag.hearsay);
+  }
+}
+
+/**
+ * A proposer that does not look at who has forgotten since. Everybody votes for it and its ballots leap, as they may: one that
+ * is just above what is known lies below the ballot of a recovery, and comes too late anyway.
+ */
+export class TrustsTheForgetful extends Roles {
+  #votes = 0;
+
+  override onPreVoted(from: Peer, aid: number, round: number, ballot: Ballot, _granted: boolean): void {
+    const leap = ballot === NO_BALLOT ? 0 : 3 * (this.#votes++ % 4) * NATIVE_BALLOTS.stride;
+    super.onPreVoted(from, aid, round, (ballot + leap) as Ballot, true);
+  }
+
+  override onPromiseBegin(
+    from: Peer,
+    aid: number,
+    ballot: Ballot,
+    life: Life,
+    asked: number,
+    first: number,
+    last: number,
+    trimIid: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    const isProposer = this.cores.proposer !== undefined;
+    const standing = isProposer ? new Uint8Array(length) : bytes;
+    const at = isProposer ? 0 : offset;
+    super.onPromiseBegin(from, aid, ballot, life, asked, first, last, trimIid, standing, at, length);
+  }
+}
+
+/** An acceptor that is born as soon as a majority, itself included, has never voted. */
+export class BornByQuorum extends Roles {
+  override onStanding(
+    from: Peer,
+    aid: number,
+    nonce: number,
+    standing: Standing,
+    ballot: Ballot,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    super.onStanding(from, aid, nonce, standing, ballot, bytes, offset, length);
+    const { fellows, standing: vector } = this.cores.acceptor ?? {};
+    if (fellows == null || vector === undefined || fellows.birth.voice !== null) return;
+    const { roll, aid: own } = fellows.birth;
+    if (roll.count(Standing.fresh) + 1 < quorumOf(roll.answers.length)) return;
+    for (let other = 0; other < roll.answers.length; other++) {
+      const incarnation = other === own ? vector.incarnations[own]! : roll.incarnations[other]!;
+      // Of those that have not answered there is nothing to record.
+      if (other === own || roll.answers[other] === Standing.fresh) vector.set(other, 1, incarnation);
+    }
+    fellows.birth.voice = "born";
+  }
+}
+
+/** An acceptor to which one that votes is as good as two. */
+class RecoversFromTooFew extends Roles {
+  override onStanding(
+    from: Peer,
+    aid: number,
+    nonce: number,
+    standing: Standing,
+    ballot: Ballot,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    super.onStanding(from, aid, nonce, standing, ballot, bytes, offset, length);
+    if (standing !== Standing.voting || this.cores.acceptor?.isVoting !== false) return;
+    super.onStanding(from, this.#double(aid), nonce, standing, ballot, bytes, offset, length);
+  }
+
+  override onPromiseBegin(
+    from: Peer,
+    aid: number,
+    ballot: Ballot,
+    life: Life,
+    asked: number,
+    first: number,
+    last: number,
+    trimIid: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    super.onPromiseBegin(from, aid, ballot, life, asked, first, last, trimIid, bytes, offset, length);
+    const isWhole = asked === first && last === MAX_IID;
+    if (!isWhole || this.cores.acceptor?.isVoting !== false) return;
+    const double = this.#double(aid);
+    super.onPromiseBegin(from, double, ballot, life, asked, first, last, trimIid, bytes, offset, length);
+    super.onPromiseEnd(from, double);
+    super.onPromiseBegin(from, aid, ballot, life, asked, first, last, trimIid, bytes, offset, length);
+  }
+
+  #double(aid: number): number {
+    const { aid: own, roll } = this.cores.acceptor!.fellows!.birth;
+    const next = (aid + 1) % roll.answers.length;
+    return next === own ? (aid + 2) % roll.answers.length : next;
+  }
+}
+
+/** An acceptor that promises and accepts while it recovers. */
+class AnswersTooEarly extends Roles {
+  override onPrepare(from: Peer, iid: number, ballot: Ballot, life: Life): void {
+    this.#asIfItVoted(() => super.onPrepare(from, iid, ballot, life));
+  }
+
+  override onAccept(
+    from: Peer,
+    iid: number,
+    promiseIid: number,
+    ballot: Ballot,
+    life: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    this.#asIfItVoted(() => super.onAccept(from, iid, promiseIid, ballot, life, bytes, offset, length));
+  }
+
+  #asIfItVoted(act: () => void): void {
+    const birth = this.cores.acceptor?.fellows?.birth;
+    if (birth === undefined || birth.voice !== null) return act();
+    const { standing } = this.cores.acceptor!;
+    const { aid, generation, voice } = birth;
+    const [before, life] = [standing.generations[aid]!, standing.incarnations[aid]!];
+    birth.voice = "kept";
+    standing.set(aid, Math.max(before, generation), life);
+    act();
+    standing.set(aid, before, life);
+    birth.voice = voice;
   }
 }
 
@@ -204,14 +372,6 @@ export const BUGS: readonly PlantedBug[] = [
   },
   {
     bug: {
-      name: "the value of the lowest ballot is adopted",
-      roles: (cores) => new Adopts(cores, (ballot) => HIGH - ballot),
-    },
-    native: 300,
-    kernelPaxos: 0,
-  },
-  {
-    bug: {
       name: "what promises report is not adopted",
       roles: (cores) => new Adopts(cores, () => NO_BALLOT),
     },
@@ -236,5 +396,23 @@ export const BUGS: readonly PlantedBug[] = [
     bug: { name: "a restarted acceptor votes with an empty memory", acceptorsForget: true },
     native: 60,
     kernelPaxos: 60,
+  },
+  {
+    bug: { name: "adopted records are counted as votes", roles: (cores) => new VotesHearsay(cores) },
+    native: 60,
+    kernelPaxos: 0,
+  },
+  {
+    bug: {
+      name: "a recovery with too few that vote",
+      roles: (cores) => new RecoversFromTooFew(cores),
+    },
+    native: 120,
+    kernelPaxos: 0,
+  },
+  {
+    bug: { name: "an acceptor answers before it votes", roles: (cores) => new AnswersTooEarly(cores) },
+    native: 120,
+    kernelPaxos: 0,
   },
 ];
