@@ -184,3 +184,8 @@ export class ClientSessions {
 function firstPlaces(count: number, outstanding: number): Int32Array {
   return Int32Array.from({ length: count }, (_, client) => client * outstanding);
 }
+
+/** 53 random bits. */
+export function drawNonce(random: () => number): number {
+  return Math.floor(random() * 2 ** 21) * 2 ** 32 + Math.floor(random() * 2 ** 32);
+}

@@ -8,7 +8,7 @@
  */
 import { EntryFlag } from "./batch.ts";
 import type { Client, ClientSink } from "./client.ts";
-import { ClientSessions } from "./client_sessions.ts";
+import { ClientSessions, drawNonce } from "./client_sessions.ts";
 import { EntryPacker } from "./entry_packer.ts";
 import { NumberIndex } from "./number_index.ts";
 import type { Outbox } from "./outbox.ts";
@@ -443,8 +443,7 @@ export class SessionClient implements Client {
   }
 
   #newNonce(): number {
-    const { random } = this.#options;
-    const nonce = Math.floor(random() * 2 ** 21) * 2 ** 32 + Math.floor(random() * 2 ** 32);
+    const nonce = drawNonce(this.#options.random);
     // Drawn again in the case that never happens.
     return nonce >= 1 && nonce <= MAX_IID && this.#byNonce.find(nonce) < 0 ? nonce : this.#newNonce();
   }
