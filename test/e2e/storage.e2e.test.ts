@@ -166,6 +166,8 @@ describeUnless(noMounts, "a full disk", () => {
       await cluster.start("acceptor", 0).ready();
       const late = cluster.startLearner(1, ["--catch-up", "--no-cantrim"]);
       expect((await submitting.ending(30_000)).exitCode).toBe(0);
+      // Submit is told by the proposer, which may be ahead of both.
+      await Promise.all([during.reach(5000), late.reach(5000)]);
       await expectSameOrder([during, late]);
       expect(late.list.slice(0, before.length)).toEqual(before);
       expect(new Set(late.values).size).toBe(5000);
