@@ -47,7 +47,7 @@ export const RepeatFlag = {
 export const AckKind = {
   /** Everything up to the sequence is delivered. */
   delivered: 0,
-  /** … and the next value wanted is the one after it: what was sent beyond is not taken. */
+  /** The next value wanted is the one after it, up to which all is delivered or under way: what was sent beyond is not taken. */
   gap: 1,
   /** The session is not known (any more): its values are not taken. */
   expired: 2,
