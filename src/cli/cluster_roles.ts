@@ -13,7 +13,8 @@ import { stoppable } from "./stoppable.ts";
 const SIGNALS = ["KILL", "TERM", "INT", "STOP", "CONT"] as const;
 const FORMS = SIGNALS.flatMap((name) => [name, `SIG${name}`]);
 
-const FORGOT = "back with an empty memory, which is not safe for a log that matters (no durable storage yet)";
+const FORGOT =
+  "back with an empty memory: it votes again when it has recovered what the others hold (storage-backend sqlite keeps it)";
 
 export const killCommand = defineKpaxosCommand({
   meta: {
@@ -55,8 +56,8 @@ export const startCommand = defineKpaxosCommand({
       { command: "kpaxos cluster start", what: "all that do not run" },
     ],
     notes: [
-      "An acceptor or replica comes back without what it had promised and accepted, since this version keeps that in " +
-        "memory. That is fit for trying things out; a log that matters is started anew as a whole: cluster up --replace.",
+      "An acceptor or replica in memory comes back with nothing, and votes again when it has recovered what a majority " +
+        "of the others holds. Where a majority has forgotten, nobody votes: start anew with cluster up --replace.",
     ],
   },
   args: {

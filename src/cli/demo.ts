@@ -56,7 +56,7 @@ const textReport: DemoListener = {
           `p99 ${time(latencyUs.p99)}, ${count(resent)} sent again (window ${window})`,
       );
     }
-    row("", "it came back with an empty memory: durable storage comes with a later version");
+    row("", "it came back with an empty memory, and recovered from the others");
   },
   agreed: ({ learners, values, sha256 }: Agreement) =>
     row(

@@ -71,7 +71,11 @@ const clientArgs = {
     valueHint: "ADDR",
     description: "take deliveries from the user-learner at this MAC or IP:port",
   },
-  cantrim: canTrimArg,
+  cantrim: {
+    ...canTrimArg,
+    description:
+      "have the log trimmed up to what this client's learner has delivered (Kernel_Paxos wire only)",
+  },
   seconds: { type: "number", min: 0.1, description: "end after so long" },
   values: { type: "integer", min: 1, description: "end after so many values" },
   "stats-file": {
@@ -203,7 +207,11 @@ function buildSource(
     if (native) log.debug(text);
     else log.error(text);
   });
-  const plan = { role: Role.client, catchUp: false, canTrim: args.cantrim ?? native };
+  if (native && args.cantrim === true)
+    log.warn(
+      "--cantrim has no effect on a client of the native wire: it reports nothing, for it has no snapshots",
+    );
+  const plan = { role: Role.client, catchUp: false, canTrim: args.cantrim === true };
   const learner = buildLearner(context, plan, outbox, application);
   const gate = new LearnerGate(client, learner, config.acceptors.length, native);
   const farewell = (): void => {
