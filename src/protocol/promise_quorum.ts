@@ -49,7 +49,9 @@ export class PromiseQuorum {
     if (this.#held[aid] === 1) {
       const before = this.#vectors[aid]!;
       if (generation < before.generations[aid]!) return false;
-      if (generation > before.generations[aid]! || incarnation !== before.incarnations[aid]!) this.#drop(aid);
+      const isNew = generation > before.generations[aid]! || incarnation !== before.incarnations[aid]!;
+      // Nor do parts belong together that tell of different births of a third.
+      if (isNew || this.#contradicts(before)) this.#drop(aid);
     }
     for (let other = 0; other < this.#held.length; other++) {
       if (other === aid || this.#held[other] === 0 || this.#isOutdated(other)) continue;
@@ -96,6 +98,15 @@ export class PromiseQuorum {
   #isOutdated(aid: number): boolean {
     const vector = this.#vectors[aid]!;
     return this.#coming.outdates(aid, vector.generations[aid]!, vector.incarnations[aid]!);
+  }
+
+  #contradicts({ generations, incarnations }: StandingVector): boolean {
+    const coming = this.#coming;
+    for (let aid = 0; aid < generations.length; aid++) {
+      const isBirth = generations[aid] === 1 && coming.generations[aid] === 1;
+      if (isBirth && incarnations[aid] !== coming.incarnations[aid]) return true;
+    }
+    return false;
   }
 
   #drop(aid: number): void {

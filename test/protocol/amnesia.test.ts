@@ -5,18 +5,9 @@
 import { describe, expect, test } from "bun:test";
 import { Roles } from "../../src/node/roles.ts";
 import { ballotOwner, NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
-import { type Ballot, NO_BALLOT, type Peer } from "../../src/protocol/types.ts";
 import { ACCEPTING, ALL, P0, P1, Scene } from "../support/scene.ts";
-import { BornByQuorum, TrustsTheForgetful } from "../support/walk_bugs.ts";
+import { BornByQuorum, Eager, TrustsTheForgetful } from "../support/walk_bugs.ts";
 import type { Flight } from "../support/walk_network.ts";
-
-/** Everybody votes for a proposer, and its ballots leap, as they may. */
-class Eager extends Roles {
-  override onPreVoted(from: Peer, aid: number, round: number, ballot: Ballot, _granted: boolean): void {
-    const leap = ballot === NO_BALLOT ? 0 : 5 * NATIVE_BALLOTS.stride;
-    super.onPreVoted(from, aid, round, (ballot + leap) as Ballot, true);
-  }
-}
 
 const is = (flight: Flight, name: string): boolean => flight.text().includes(name);
 

@@ -100,6 +100,15 @@ describe("a quorum of answers", () => {
     expect(answer(quorum, 1, BORN)).toBe(false);
   });
 
+  test("parts that tell of different births of a third make no whole", () => {
+    const quorum = begun();
+    const later: Known = [BORN[0]!, [2, 21], [1, 99]];
+    note(quorum, 1, LATER);
+    expect(note(quorum, 1, later)).toBe(true);
+    expect(quorum.takeDropped(1)).toBe(true);
+    expect(answer(quorum, 2, BORN)).toBe(false);
+  });
+
   test("of two births the one that answers last counts, and the other is asked again", () => {
     const again: Known = [
       [1, 30],

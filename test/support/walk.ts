@@ -64,6 +64,8 @@ const BUG_HEAL_US = 5_000_000;
 const RESEND_US = 300_000;
 /** So many messages without time passing. */
 const CIRCLE_TURNS = 100_000;
+/** So many events between two looks at what acceptors have marked. */
+const MARKS_EVERY = 20;
 const CALM_BIRTHS = 0.7;
 const BIRTH_US = 100_000;
 /** How often a proposer is cut off when an acceptor restarts: it will come back with what it heard before. */
@@ -125,8 +127,12 @@ export class Walk {
     // Most walks are about what comes after the birth of the cluster.
     if (this.#random() < CALM_BIRTHS) this.#bear();
     else this.#cutOff = this.#pick(this.#acceptors).peer;
-    for (let i = 0; i < this.#options.events; i++) this.#event();
+    for (let i = 0; i < this.#options.events; i++) {
+      this.#event();
+      if (i % MARKS_EVERY === 0) this.#checkMarks();
+    }
     this.#heal();
+    this.#checkMarks();
     for (const host of this.#proposers) this.#campaigns += host.roles.cores.proposer!.counters.campaigns;
     const delivered = this.#learners[0]!.roles.cores.learner!.counters.delivered;
     const { size: chosen } = this.observer.chosen;
@@ -260,6 +266,10 @@ export class Walk {
       for (const host of this.#acceptors) this.#turn(host);
       this.#nowUs += 1000;
     }
+  }
+
+  #checkMarks(): void {
+    for (const { roles } of this.#acceptors) this.observer.checkMarks(roles.cores.acceptor!);
   }
 
   #isDone(): boolean {

@@ -2,6 +2,7 @@
  * Sees everything at once, which no process can, and says what must never be: it reads the acceptors' journals as they
  * write them, so it knows what is chosen before anybody else does.
  */
+import type { Acceptor } from "../../src/protocol/acceptor.ts";
 import { type Journal, RecordFlag } from "../../src/protocol/journal.ts";
 import type { Application } from "../../src/protocol/learner.ts";
 import { quorumOf } from "../../src/protocol/quorum.ts";
@@ -21,6 +22,7 @@ export type Property =
   | "delivery"
   | "promises never fall"
   | "nothing is accepted below a promise"
+  | "marks are true"
   | "nothing is lost silently"
   | "liveness";
 
@@ -126,6 +128,16 @@ export class Observer {
       },
       acknowledged: () => last,
     };
+  }
+
+  /** What an acceptor takes for the chosen value is it. */
+  checkMarks({ aid, log }: Acceptor): void {
+    for (let iid = log.trimIid + 1; iid <= log.highestIid; iid++) {
+      if (log.ballotAt(iid) === 0 || (log.flagsAt(iid) & RecordFlag.chosen) === 0) continue;
+      const value = latin(log.arena.bytes, log.offsetAt(iid), log.lengthAt(iid));
+      const chosen = this.chosen.get(iid);
+      this.#rule(value === chosen, "marks are true", `acceptor ${aid} at ${iid}: ${show(value)}`);
+    }
   }
 
   #accepted(aid: number, iid: number, ballot: number, life: number, value: string): void {
