@@ -118,9 +118,12 @@ describe("a machine's host", () => {
     host.uncertain(0);
     await settle();
     expect(log).toHaveLength(1);
-    host.restored(17);
-    expect(host.applied).toBe(17);
     submit("c");
+    // "c" waits here still: no snapshot can have it.
+    host.restored(17, 2);
+    expect(host.applied).toBe(17);
+    await settle();
+    expect(log).toHaveLength(2);
     host.close();
     await settle();
     expect(log.map((line) => line.slice(0, 10))).toEqual(["a: unknown", "b: unknown", "c: unknown"]);

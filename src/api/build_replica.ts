@@ -55,6 +55,7 @@ export function buildReplica(context: CoreContext, plan: ReplicaPlan): ReplicaPa
   const { config, id } = context;
   const { host, machine, votes, timeoutMs } = plan;
   const filter = buildFilter(context, plan.consumer ?? host);
+  const values = new GivenValues();
   const acceptor = votes ? buildAcceptor(context) : undefined;
   const { learner, snapshots } = buildLearning(
     context,
@@ -64,7 +65,7 @@ export function buildReplica(context: CoreContext, plan: ReplicaPlan): ReplicaPa
       name: `${machine.name}-${id}`,
       start: "newest",
       state: plan.state?.(filter) ?? filter,
-      machine: snapshotMachine(machine, host, filter),
+      machine: snapshotMachine(machine, host, filter, values),
       onGap: () => undefined,
       place: plan.place,
     },
@@ -72,7 +73,6 @@ export function buildReplica(context: CoreContext, plan: ReplicaPlan): ReplicaPa
   );
   const proposer = votes ? buildProposer(context, { learner, filter }).proposer : undefined;
   const outbox = context.outbox(Role.client);
-  const values = new GivenValues();
   const { client } = buildSessionClient(
     context,
     // Its own proposer, if it has one; else they are spread.
@@ -123,13 +123,14 @@ function snapshotMachine(
   machine: StateMachine,
   host: MachineHost,
   filter: SessionFilter,
+  values: GivenValues,
 ): Pick<StateMachine, "name" | "snapshot" | "restore"> {
   return {
     name: machine.name,
     snapshot: () => machine.snapshot(),
     restore: (bytes) => {
       machine.restore(bytes);
-      host.restored(filter.iid);
+      host.restored(filter.iid, values.begun);
     },
   };
 }

@@ -102,10 +102,13 @@ export class MachineHost implements ValueConsumer {
     return this.applied;
   }
 
-  /** The machine was given the state as of `iid` by a snapshot: what of ours is in it will not be applied here. */
-  restored(iid: number): void {
+  /**
+   * The machine was given the state as of `iid` by a snapshot: what of ours is in it will not be applied here. Commands from
+   * number `begun` on were not sent yet.
+   */
+  restored(iid: number, begun: number): void {
     this.applied = iid;
-    this.#failAll("this replica went on with a snapshot, which may have the command in it");
+    this.#failBelow(begun, "this replica went on with a snapshot, which may have the command in it");
   }
 
   /** The session that a command travelled in is gone. */
@@ -126,7 +129,7 @@ export class MachineHost implements ValueConsumer {
   }
 
   close(): void {
-    this.#failAll("the replica ended; the command may still be chosen");
+    this.#failBelow(this.#number, "the replica ended; the command may still be chosen");
   }
 
   #settle(number: number, result: Uint8Array): void {
@@ -134,8 +137,8 @@ export class MachineHost implements ValueConsumer {
     this.#pending.delete(number);
   }
 
-  #failAll(why: string): void {
-    for (const number of [...this.#pending.keys()]) this.#fail(number, why);
+  #failBelow(end: number, why: string): void {
+    for (const number of [...this.#pending.keys()]) if (number < end) this.#fail(number, why);
   }
 
   #fail(number: number, why: string): void {

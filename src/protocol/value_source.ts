@@ -53,6 +53,11 @@ export class GivenValues implements ValueSource {
     return this.#first + this.#values.length - this.#made;
   }
 
+  /** Values that began to be sent: those of lower numbers. */
+  get begun(): number {
+    return this.#made;
+  }
+
   give(value: Uint8Array): void {
     this.#values.push(value);
     this.bytes += value.length;
