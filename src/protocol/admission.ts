@@ -27,6 +27,8 @@ export type Judging = (typeof Judging)[keyof typeof Judging];
 
 /** Openings under way at once; more are answered when they are sent again. */
 const OPENINGS = 4096;
+/** Sessions that others have seen open before us, of which the sequence is kept until we have. */
+const AHEAD = 256;
 const ROOM_RESERVE = 8;
 
 /** What is still to be said of a session. */
@@ -57,6 +59,12 @@ export class Admission implements EntryListener {
   readonly #openedSince = new Uint32Array(OPENINGS);
   readonly #openings = new NumberIndex(this.#nonces);
   #nextOpening = 0;
+  /** Sessions from further up in the log: the next sequence to take, and since which beginning. */
+  readonly #ahead = new Float64Array(AHEAD);
+  readonly #aheadWanted = new Float64Array(AHEAD);
+  readonly #aheadSince = new Uint32Array(AHEAD);
+  readonly #aheadIndex = new NumberIndex(this.#ahead);
+  #nextAhead = 0;
   /** Grows when what was taken may have been lost. */
   #beginning = 1;
   /** The message being read. */
@@ -129,10 +137,14 @@ export class Admission implements EntryListener {
     return this.length > 0;
   }
 
-  /** The run of `next` was not taken after all: its sessions want it again. The rest of the message is not read. */
+  /**
+   * The run of `next` was not taken after all: its sessions want it again, and their client is told from where to send. The
+   * rest of the message is not read.
+   */
   refused(): void {
     const reader = this.#reader;
     const { table } = this.#filter;
+    this.#answered = 0;
     reader.open(this.#bytes, this.offset, this.length);
     while (reader.next()) {
       this.counters.taken--;
@@ -140,10 +152,21 @@ export class Admission implements EntryListener {
         this.#forgetOpening(reader.session);
         continue;
       }
-      const slot = table.find(reader.session);
-      if (slot >= 0 && this.#wanted[slot]! > reader.sequence) this.#wanted[slot] = reader.sequence;
+      this.#wantAgain(table.find(reader.session), reader.session, reader.sequence);
+      const ahead = this.#aheadIndex.find(reader.session);
+      if (ahead >= 0 && this.#aheadWanted[ahead]! > reader.sequence)
+        this.#aheadWanted[ahead] = reader.sequence;
     }
     this.length = 0;
+  }
+
+  #wantAgain(slot: number, session: number, sequence: number): void {
+    if (slot < 0 || this.#owner[slot] !== session) return;
+    const isFirst = (this.#say[slot]! & Say.gap) === 0 || this.#gapAfter[slot]! >= sequence;
+    if (this.#since[slot] === this.#beginning && this.#wanted[slot]! > sequence)
+      this.#wanted[slot] = sequence;
+    if (this.#isForwarded) this.#answer(AckKind.gap, session, sequence - 1, 0);
+    else if (isFirst) this.#markGap(slot, sequence - 1);
   }
 
   /** What the leader says about a session whose values we forwarded. */
@@ -176,6 +199,7 @@ export class Admission implements EntryListener {
 
   onEntry(outcome: Outcome, slot: number, iid: number, session: number, sequence: number): void {
     if (outcome === Outcome.opened || outcome === Outcome.reopened) return this.#opened(slot, session);
+    if (outcome === Outcome.gap) this.#forgetAhead(session);
     if (slot < 0 || this.#owner[slot] !== session) return;
     switch (outcome) {
       case Outcome.deliver:
@@ -213,6 +237,7 @@ export class Admission implements EntryListener {
     const { table, iid, isWhole } = this.#filter;
     const slot = table.find(session);
     if (slot < 0) {
+      if (session > iid && this.#judging !== Judging.pass) return this.#isInSequenceAhead(session, sequence);
       // What was opened further up in the log than we are, or before we came to it, is decided by those who know.
       if (session > iid || !isWhole) return true;
       this.counters.expired++;
@@ -235,6 +260,7 @@ export class Admission implements EntryListener {
     let wanted = next;
     if (this.#since[slot] === this.#beginning) wanted = Math.max(next, this.#wanted[slot]!);
     else if (this.#judging === Judging.lenient) wanted = sequence;
+    if (this.#since[slot] !== this.#beginning) wanted = Math.max(wanted, this.#wantedAhead(session));
     this.#since[slot] = this.#beginning;
     this.#wanted[slot] = wanted;
     if (sequence < wanted) {
@@ -248,6 +274,40 @@ export class Admission implements EntryListener {
       return false;
     }
     this.#wanted[slot] = sequence + 1;
+    return true;
+  }
+
+  /** What was taken of the session while only others knew it; 0: nothing. */
+  #wantedAhead(session: number): number {
+    const place = this.#aheadIndex.find(session);
+    return place >= 0 && this.#aheadSince[place] === this.#beginning ? this.#aheadWanted[place]! : 0;
+  }
+
+  #forgetAhead(session: number): void {
+    const place = this.#aheadIndex.find(session);
+    if (place < 0) return;
+    this.#aheadIndex.remove(place);
+    this.#ahead[place] = 0;
+  }
+
+  /** The first is believed: what is below may be on its way by another proposer. */
+  #isInSequenceAhead(session: number, sequence: number): boolean {
+    const wanted = this.#wantedAhead(session);
+    if (wanted !== 0 && sequence !== wanted) {
+      if (sequence < wanted) this.counters.underWay++;
+      else this.#answer(AckKind.gap, session, wanted - 1, 0);
+      return false;
+    }
+    let place = this.#aheadIndex.find(session);
+    if (place < 0) {
+      place = this.#nextAhead;
+      this.#nextAhead = (place + 1) % AHEAD;
+      if (this.#ahead[place] !== 0) this.#aheadIndex.remove(place);
+      this.#ahead[place] = session;
+      this.#aheadIndex.add(place);
+    }
+    this.#aheadWanted[place] = sequence + 1;
+    this.#aheadSince[place] = this.#beginning;
     return true;
   }
 

@@ -87,15 +87,17 @@ export class ClientSessions {
     this.tailAt[client] = this.#after(client, place);
   }
 
-  /** `sendNext` is sent. */
-  sent(client: number): void {
+  /** `sendNext` is sent. True: with it a whole value is sent again. */
+  sent(client: number): boolean {
     const sequence = this.sendNext[client]!;
-    if (sequence > this.sentTo[client]!) this.sentTo[client] = sequence;
+    const isFirst = sequence > this.sentTo[client]!;
+    if (isFirst) this.sentTo[client] = sequence;
     this.sendNext[client] = sequence + 1;
     const place = this.sendingAt[client]!;
-    if (sequence !== this.lastSequence[place]) return;
+    if (sequence !== this.lastSequence[place]) return false;
     this.sending[client] = this.sending[client]! + 1;
     this.sendingAt[client] = this.#after(client, place);
+    return !isFirst;
   }
 
   /** Everything up to `sequence` is delivered; false when that is known, or cannot be. The values are still to be taken off. */
@@ -121,21 +123,18 @@ export class ClientSessions {
     this.sendingAt[client] = place;
   }
 
-  /** Goes back: everything from `sequence` on is sent again. Returns how many values that are. */
-  goBack(client: number, sequence: number): number {
+  /** Goes back: everything from `sequence` on is sent again. */
+  goBack(client: number, sequence: number): void {
     const to = Math.max(sequence, this.done[client]! + 1);
-    if (to >= this.sendNext[client]!) return 0;
+    if (to >= this.sendNext[client]!) return;
     const sentTo = this.sentTo[client]!;
     this.#seek(client, to);
-    let values = 0;
     let place = this.sendingAt[client]!;
     for (let left = this.tail[client]! - this.sending[client]!; left > 0; left--) {
       if (this.lastSequence[place]! - this.pieces[place]! + 1 > sentTo) break;
       this.isResent[place] = 1;
-      values++;
       place = this.#after(client, place);
     }
-    return values;
   }
 
   /** Whether the oldest value under way was sent as a whole: it may have been delivered. */

@@ -196,6 +196,8 @@ export class LearnerRepair {
     const limit = Math.min(highestIid, next + window.instances - 1);
     const span = Math.max(1, Math.min(REPEAT_SPAN, Math.floor(REPEAT_BYTES / (this.#valueBytes + 1))));
     let iid = next;
+    // Once a pass, not once a run: a pass of as many runs as there are acceptors would ask the same one each time.
+    this.#turnAcceptor = (this.#turnAcceptor + 1) % this.#options.acceptors;
     for (let run = 0; run < REPEAT_RUNS && iid <= limit; run++) {
       while (iid <= limit && window.isReady(iid)) iid++;
       if (iid > limit) break;
@@ -210,8 +212,7 @@ export class LearnerRepair {
         iid++;
       if (wantsValue) {
         // The votes are here: any one acceptor can tell the value.
-        this.#turnAcceptor = (this.#turnAcceptor + 1) % this.#options.acceptors;
-        this.#outbox.repeat(this.#turnAcceptor, first, iid - 1);
+        this.#outbox.repeat((this.#turnAcceptor + run) % this.#options.acceptors, first, iid - 1);
         this.#learner.counters.repeatsSent++;
       } else this.#askAll(first, iid - 1);
       this.#askedTo = iid - 1;

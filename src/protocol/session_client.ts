@@ -38,6 +38,9 @@ const PAUSE_FIRST_US = 1_000;
 const PAUSE_MAX_US = 100_000;
 /** Pieces of a session that may be under way, where they are more than its values. */
 const PIECES_IN_FLIGHT = 128;
+/** What may be under way grows by one for so many that come back; where something was lost it is not halved below the second. */
+const GROWTH = 8;
+const LEAST_WINDOW = 64;
 
 export class SessionClient implements Client {
   readonly counters = {
@@ -83,6 +86,12 @@ export class SessionClient implements Client {
   #checkUs = 0;
   #nowUs = 0;
   #pauseUs = PAUSE_FIRST_US;
+  /** Sequences that each session may have under way, by what proposers take and the network carries. */
+  #window = Number.POSITIVE_INFINITY;
+  /** The shortest time that a value took to come back. */
+  #leastUs = 1_000;
+  /** When a proposer was busy last. */
+  #busyUs = 0;
   /** While it lies ahead nothing is sent; −1: not paused. */
   #resumeUs = -1;
 
@@ -216,6 +225,8 @@ export class SessionClient implements Client {
   onBusy(reason: Busy): void {
     this.#choice.refused(reason, this.#nowUs);
     if (this.#resumeUs >= 0) return;
+    this.#shrink(1);
+    this.#busyUs = this.#nowUs;
     this.#resumeUs = this.#nowUs + this.#pauseUs * (0.5 + this.#options.random());
     this.#pauseUs = Math.min(PAUSE_MAX_US, this.#pauseUs * 2);
   }
@@ -229,8 +240,8 @@ export class SessionClient implements Client {
       this.#resumeUs = -1;
       // Nothing was sent meanwhile, so nothing could be answered.
       this.#choice.heard(nowUs);
-      this.#choice.review(nowUs, this.#retry.firstUs());
-      this.#goBackAll();
+      if (this.#choice.review(nowUs, this.#retry.firstUs())) this.#goBackAll(Number.POSITIVE_INFINITY);
+      else this.#goBackAll(this.#busyUs);
       return;
     }
     if (nowUs < this.#checkUs) return;
@@ -280,7 +291,7 @@ export class SessionClient implements Client {
     const { sessions } = this;
     if (sessions.id[client] === 0) return this.#sendOpening(client);
     if (!this.#ready) return true;
-    const limit = Math.max(sessions.outstanding, PIECES_IN_FLIGHT);
+    const limit = Math.min(this.#window, Math.max(sessions.outstanding, PIECES_IN_FLIGHT));
     while (sessions.inFlight(client) < limit) {
       if (!sessions.hasToSend(client) && !this.#add(client)) return true;
       if (!this.#sendNext(client)) return false;
@@ -320,7 +331,7 @@ export class SessionClient implements Client {
     );
     this.#source.copy(client, number, from, length, bytes, at);
     if (sessions.inFlight(client) === 0) this.#waitUs[client] = this.#nowUs;
-    sessions.sent(client);
+    if (sessions.sent(client)) this.counters.resent++;
     return true;
   }
 
@@ -352,7 +363,7 @@ export class SessionClient implements Client {
       const number = sessions.head[client]!;
       const place = sessions.headAt[client]!;
       const latencyUs = this.#nowUs - sessions.madeUs[place]!;
-      if (sessions.isResent[place] === 0) this.#retry.sample(latencyUs);
+      if (sessions.isResent[place] === 0) this.#sample(latencyUs);
       sessions.takeHead(client);
       this.#outstanding--;
       this.counters.delivered++;
@@ -365,9 +376,10 @@ export class SessionClient implements Client {
 
   /** What was sent from `sequence` on was not taken. */
   #gap(client: number, sequence: number): void {
-    const isNews =
-      this.#gapAt[client] !== sequence || this.#nowUs - this.#gapUs[client]! > this.#retry.roundTripUs;
-    if (!isNews) return;
+    // The same comes again of what was sent before it was heard.
+    const isNews = this.#gapAt[client] !== sequence || this.#nowUs - this.#gapUs[client]! >= this.#leastUs;
+    if (!isNews || sequence >= this.sessions.sendNext[client]!) return;
+    if (this.#resumeUs < 0) this.#shrink(LEAST_WINDOW);
     this.#gapAt[client] = sequence;
     this.#gapUs[client] = this.#nowUs;
     const before = this.#waitUs[client]!;
@@ -402,6 +414,20 @@ export class SessionClient implements Client {
     this.#pauseUs = PAUSE_FIRST_US;
   }
 
+  #sample(latencyUs: number): void {
+    this.#retry.sample(latencyUs);
+    if (latencyUs < this.#leastUs) this.#leastUs = latencyUs;
+    this.#window += 1 / GROWTH;
+  }
+
+  /** Half of what is under way was too much already, or more. */
+  #shrink(least: number): void {
+    const { sessions } = this;
+    let most = 0;
+    for (let client = 0; client < sessions.count; client++) most = Math.max(most, sessions.inFlight(client));
+    this.#window = Math.max(least, Math.floor(Math.min(this.#window, most) / 2));
+  }
+
   #isWaiting(client: number): boolean {
     if (this.sessions.id[client] === 0) return this.#isOpening[client] === 1;
     return this.sessions.inFlight(client) > 0;
@@ -411,7 +437,7 @@ export class SessionClient implements Client {
   #timeout(client: number): boolean {
     this.#tries[client] = Math.min(30, this.#tries[client]! + 1);
     if (this.#choice.review(this.#nowUs, this.#retry.firstUs())) {
-      this.#goBackAll();
+      this.#goBackAll(Number.POSITIVE_INFINITY);
       return true;
     }
     this.#goBack(client, 0);
@@ -419,16 +445,18 @@ export class SessionClient implements Client {
   }
 
   #goBack(client: number, sequence: number): void {
-    this.counters.resent += this.sessions.goBack(client, sequence);
+    this.sessions.goBack(client, sequence);
     this.#waitUs[client] = this.#nowUs;
     this.#activate(client);
   }
 
-  #goBackAll(): void {
+  /** Everything is sent again that is not known to be wanted from further on, by a gap told since then. */
+  #goBackAll(sinceUs: number): void {
     for (let client = 0; client < this.sessions.count; client++) {
+      this.#activate(client);
       if (!this.#isWaiting(client)) continue;
       this.#tries[client] = 0;
-      this.#goBack(client, 0);
+      if (this.#gapUs[client]! < sinceUs) this.#goBack(client, 0);
     }
   }
 

@@ -194,10 +194,26 @@ describe("lenient: who leads and has not delivered all there is", () => {
     expect(bench.admit(values(1, 8), Judging.strict)).toEqual(["1/8"]);
   });
 
-  test("a session from further up in the log is not judged", () => {
+  test("of a session from further up in the log the first is believed, also by a strict one", () => {
     const bench = opened();
-    expect(bench.admit(values(9, 4), Judging.lenient)).toEqual(["9/4"]);
-    expect(bench.said()).toEqual([]);
+    expect(bench.admit(values(3, 1, 4), Judging.strict)).toEqual(["3/1 3/2 3/3 3/4"]);
+    expect(bench.admit(values(3, 3, 5), Judging.strict)).toEqual(["3/5"]);
+    expect(bench.admit(values(3, 7), Judging.strict)).toEqual([]);
+    expect(bench.said()).toEqual(["acknowledge to=c0 gap session=3 sequence=5 iid=0"]);
+    bench.deliver();
+    bench.deliver(open(73));
+    // Now it is known, and goes on where it was.
+    expect(bench.admit(values(3, 6, 7), Judging.strict)).toEqual(["3/6 3/7"]);
+    bench.admission.begin();
+    expect(bench.admit(values(3, 1), Judging.strict)).toEqual(["3/1"]);
+  });
+
+  test("where that was discarded, the next is wanted", () => {
+    const bench = opened();
+    expect(bench.admit(values(2, 5, 6), Judging.lenient, P1, true)).toEqual(["2/5 2/6"]);
+    bench.deliver(open(73));
+    bench.deliver(...values(2, 5, 6));
+    expect(bench.admit(values(2, 1, 2), Judging.strict, P1, true)).toEqual(["2/1 2/2"]);
   });
 });
 

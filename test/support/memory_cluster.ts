@@ -7,11 +7,14 @@ import { createLog } from "../../src/log.ts";
 import { type Faults, MemoryNetwork, NO_FAULTS } from "../../src/net/memory.ts";
 import type { CoreContext } from "../../src/node/process.ts";
 import type { Client } from "../../src/protocol/client.ts";
+import type { Proposer } from "../../src/protocol/proposer.ts";
+import type { SessionFilter } from "../../src/protocol/session_filter.ts";
 import { Role } from "../../src/protocol/types.ts";
 import { HostClock } from "../../src/sim/clock.ts";
 import { type Parts, type Host as Plain, SimCluster } from "../../src/sim/cluster.ts";
 import {
   acceptorParts,
+  type Consumer,
   clientParts,
   learnerParts,
   macOf,
@@ -19,7 +22,7 @@ import {
   replicaParts,
   simConfig,
 } from "../../src/sim/parts.ts";
-import { ValueLog } from "../../src/sim/value_log.ts";
+import { type Checker, ValueLog } from "../../src/sim/value_log.ts";
 import { MemoryStorage } from "../../src/storage/memory.ts";
 import { Delivered, Recorder } from "./delivered.ts";
 import { seededRandom } from "./random.ts";
@@ -39,6 +42,8 @@ export interface ClusterOptions {
   readonly sharedHosts?: boolean;
   readonly txSlots?: number;
   readonly maxPayload?: number;
+  /** A bug at the sessions of learners and replicas. */
+  readonly planted?: (filter: SessionFilter, nowUs: () => number) => void;
 }
 
 export interface ClientPlan {
@@ -116,7 +121,7 @@ export class MemoryCluster {
     const recorder = new Recorder(this.delivered, catchUp);
     const values = this.values.consumer(`learner ${id}`);
     const build = (context: CoreContext): Parts =>
-      learnerParts(context, { application: recorder, values }, catchUp, canTrim);
+      learnerParts(context, this.#consumer(recorder, values), catchUp, canTrim);
     return this.start(`learner ${id}`, id, Role.learner, Role.learner, build, recorder);
   }
 
@@ -124,7 +129,7 @@ export class MemoryCluster {
     const roles = Role.acceptor | Role.proposer | Role.learner;
     const recorder = new Recorder(this.delivered, true);
     const values = this.values.consumer(`replica ${id}`);
-    const build = (context: CoreContext): Parts => replicaParts(context, { application: recorder, values });
+    const build = (context: CoreContext): Parts => replicaParts(context, this.#consumer(recorder, values));
     return this.start(`replica ${id}`, id, roles, roles, build, recorder);
   }
 
@@ -211,6 +216,10 @@ export class MemoryCluster {
     return this.hosts.flatMap(({ recorder }) => recorder ?? []);
   }
 
+  proposers(): Proposer[] {
+    return this.hosts.flatMap(({ cores }) => cores.proposer ?? []);
+  }
+
   clients(): Client[] {
     return this.hosts.flatMap(({ cores }) => cores.client ?? []);
   }
@@ -254,6 +263,12 @@ export class MemoryCluster {
       return words.join(", ");
     });
     return [`at ${this.nowUs} µs, delivered up to ${this.delivered.last}`, ...lines].join("\n");
+  }
+
+  #consumer(application: Recorder, values: Checker): Consumer {
+    const { planted } = this.#options;
+    if (planted === undefined) return { application, values };
+    return { application, values, planted: (filter) => planted(filter, () => this.nowUs) };
   }
 
   get #isNative(): boolean {
