@@ -11,12 +11,12 @@ import { SocketReader } from "../delivery/socket_reader.ts";
 import { socketPath } from "../delivery/socket_server.ts";
 import { type ValueForm, valueLine } from "../delivery/value_text.ts";
 import { CliError, ExitCode } from "../error.ts";
+import { Outflow } from "../text/outflow.ts";
 import { type ArgsDef, type ArgValues, defineKpaxosCommand } from "./command.ts";
 import { start } from "./run_common.ts";
 import { fileArg, settingArgs } from "./settings.ts";
 
 /** Output that waits for its reader; above it the learner keeps what follows, as long as its log reaches. */
-const MAX_WAITING_BYTES = 1 << 20;
 const FLUSH_CHARACTERS = 1 << 15;
 
 const tailArgs = {
@@ -79,13 +79,12 @@ async function tail(args: ArgValues<typeof tailArgs>): Promise<ExitCode> {
   return await new Promise<ExitCode>((resolve) => {
     let text = "";
     let count = 0;
+    const out = new Outflow(() => reader.resume());
     const flush = (): void => {
       if (text === "") return;
-      process.stdout.write(text);
+      out.write(text);
       text = "";
-      if (process.stdout.writableLength <= MAX_WAITING_BYTES) return;
-      reader.pause();
-      process.stdout.once("drain", () => reader.resume());
+      if (out.isFull) reader.pause();
     };
     const end = (): void => {
       reader.close();

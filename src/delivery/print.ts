@@ -3,13 +3,14 @@
  * nothing is dropped.
  */
 import type { Extra } from "../node/roles.ts";
+import { Outflow } from "../text/outflow.ts";
 import type { ValueSink } from "./applications.ts";
 
-const MAX_WAITING_BYTES = 1 << 20;
 const FLUSH_BYTES = 1 << 16;
 
 export class PrintSink implements ValueSink, Extra {
   readonly #json: boolean;
+  readonly #out = new Outflow();
   #text = "";
 
   constructor(json: boolean) {
@@ -25,7 +26,7 @@ export class PrintSink implements ValueSink, Extra {
     offset: number,
     length: number,
   ): boolean {
-    if (process.stdout.writableLength > MAX_WAITING_BYTES) return false;
+    if (this.#out.isFull) return false;
     const hex = Buffer.from(bytes.buffer, bytes.byteOffset + offset, length).toString("hex");
     this.#text += this.#json
       ? `{"iid":${iid},"index":${index},"session":${session},"sequence":${sequence},"value":"${hex}"}\n`
@@ -41,7 +42,7 @@ export class PrintSink implements ValueSink, Extra {
 
   flush(): void {
     if (this.#text === "") return;
-    process.stdout.write(this.#text);
+    this.#out.write(this.#text);
     this.#text = "";
   }
 }
