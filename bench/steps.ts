@@ -2,20 +2,20 @@
  * Each role's work for one value as a function to call again and again: frames in, core, frames out. Both wires.
  */
 import { Roles } from "../src/node/roles.ts";
-import { Acceptor } from "../src/protocol/acceptor.ts";
-import { Admission } from "../src/protocol/admission.ts";
+import { Acceptor } from "../src/protocol/acceptor/acceptor.ts";
 import { KERNEL_PAXOS_BALLOTS, NATIVE_BALLOTS } from "../src/protocol/ballot.ts";
 import { EntryFlag, entryBytes, writeEntryHeader } from "../src/protocol/batch.ts";
-import type { Client } from "../src/protocol/client.ts";
-import { type Application, Learner, NO_APPLICATION } from "../src/protocol/learner.ts";
-import { Proposer } from "../src/protocol/proposer.ts";
-import { RecordClient } from "../src/protocol/record_client.ts";
-import { SessionClient } from "../src/protocol/session_client.ts";
-import { SessionFilter } from "../src/protocol/session_filter.ts";
-import { SessionTable } from "../src/protocol/session_table.ts";
+import type { Client } from "../src/protocol/client/client.ts";
+import { RecordClient } from "../src/protocol/client/record_client.ts";
+import { SessionClient } from "../src/protocol/client/session_client.ts";
+import { PatternValues } from "../src/protocol/client/value_source.ts";
+import { type Application, Learner, NO_APPLICATION } from "../src/protocol/learner/learner.ts";
+import { SessionFilter } from "../src/protocol/learner/session_filter.ts";
+import { SessionTable } from "../src/protocol/learner/session_table.ts";
+import { Admission } from "../src/protocol/proposer/admission.ts";
+import { Proposer } from "../src/protocol/proposer/proposer.ts";
 import { StandingVector } from "../src/protocol/standing.ts";
 import { AckKind, MAX_IID, NO_BALLOT, Role } from "../src/protocol/types.ts";
-import { PatternValues } from "../src/protocol/value_source.ts";
 import { MemoryStorage } from "../src/storage/memory.ts";
 import { KernelPaxosValues } from "../src/wire/kernel_paxos_values.ts";
 import { type Cluster, Party, VALUE_BYTES } from "./parties.ts";

@@ -7,7 +7,7 @@
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import type { Journal } from "../src/protocol/journal.ts";
+import type { Journal } from "../src/protocol/acceptor/journal.ts";
 import type { Ballot } from "../src/protocol/types.ts";
 import { openSqlite } from "../src/storage/sqlite_open.ts";
 import type { Storage } from "../src/storage/storage.ts";

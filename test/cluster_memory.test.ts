@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { WireName } from "../src/config/config.ts";
-import { RecordClient } from "../src/protocol/record_client.ts";
+import { RecordClient } from "../src/protocol/client/record_client.ts";
 import { type ClusterOptions, type Host, MemoryCluster } from "./support/memory_cluster.ts";
 
 const MORE = Number(process.env.KPAXOS_SEEDS ?? 1);

@@ -4,9 +4,9 @@
  * are planted to show that this is noticed. A failure names its seed; `KPAXOS_SEEDS=20` runs twenty times as many.
  */
 import { describe, expect, test } from "bun:test";
-import { SessionClient } from "../src/protocol/session_client.ts";
-import type { SessionFilter } from "../src/protocol/session_filter.ts";
-import { Outcome } from "../src/protocol/session_table.ts";
+import { SessionClient } from "../src/protocol/client/session_client.ts";
+import type { SessionFilter } from "../src/protocol/learner/session_filter.ts";
+import { Outcome } from "../src/protocol/learner/session_table.ts";
 import { Violation } from "../src/sim/violation.ts";
 import { type ClusterOptions, MemoryCluster } from "./support/memory_cluster.ts";
 

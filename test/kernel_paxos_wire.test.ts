@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { Port } from "../src/net/link.ts";
-import { Audience } from "../src/protocol/audience.ts";
+import { Audience } from "../src/protocol/acceptor/audience.ts";
 import { AckKind, type Ballot, Busy, type Peer, Role, Standing } from "../src/protocol/types.ts";
 import { formatHex } from "../src/wire/frame_fields.ts";
 import { type Bench, bench, bytesOf, ip, mac, userFrames } from "./support/kernel_paxos_fixture.ts";

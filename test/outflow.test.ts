@@ -1,6 +1,6 @@
 /** Standard output that nobody reads is noticed, and that somebody reads again, too. */
 import { expect, test } from "bun:test";
-import { Outflow } from "../src/text/outflow.ts";
+import { Outflow } from "../src/delivery/outflow.ts";
 
 test("full from one megabyte on, until that much is taken", () => {
   const taken: (() => void)[] = [];
@@ -23,7 +23,7 @@ test("full from one megabyte on, until that much is taken", () => {
 
 test("of a real pipe", async () => {
   const source = `
-    import { Outflow } from "${import.meta.dir}/../src/text/outflow.ts";
+    import { Outflow } from "${import.meta.dir}/../src/delivery/outflow.ts";
     const out = new Outflow(() => process.stderr.write("room"));
     let writes = 0;
     while (!out.isFull && writes < 100) { out.write("x".repeat(65536)); writes++; }

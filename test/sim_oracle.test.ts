@@ -5,8 +5,8 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { ENTRY_HEADER_BYTES, EntryFlag, entryBytes, writeEntryHeader } from "../src/protocol/batch.ts";
 import { crc32c } from "../src/protocol/crc32c.ts";
-import { SessionFilter } from "../src/protocol/session_filter.ts";
-import { SessionTable } from "../src/protocol/session_table.ts";
+import { SessionFilter } from "../src/protocol/learner/session_filter.ts";
+import { SessionTable } from "../src/protocol/learner/session_table.ts";
 import { type Delivery, SessionOracle } from "../src/sim/session_oracle.ts";
 
 interface Entry {

@@ -3,8 +3,8 @@
  */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { Journal } from "../src/protocol/journal.ts";
-import { RecordFlag } from "../src/protocol/journal.ts";
+import type { Journal } from "../src/protocol/acceptor/journal.ts";
+import { RecordFlag } from "../src/protocol/acceptor/journal.ts";
 import type { Ballot } from "../src/protocol/types.ts";
 import { Agenda } from "../src/sim/agenda.ts";
 import { HostClock } from "../src/sim/clock.ts";

@@ -5,9 +5,9 @@ import { describe, expect, test } from "bun:test";
 import type { SystemLink } from "../src/net/system_link.ts";
 import { Runner } from "../src/node/run.ts";
 import type { Node } from "../src/node/turn.ts";
-import type { Acceptor } from "../src/protocol/acceptor.ts";
-import { AcceptorLog } from "../src/protocol/acceptor_log.ts";
-import { AcceptorRestore } from "../src/protocol/acceptor_restore.ts";
+import type { Acceptor } from "../src/protocol/acceptor/acceptor.ts";
+import { AcceptorLog } from "../src/protocol/acceptor/acceptor_log.ts";
+import { AcceptorRestore } from "../src/protocol/acceptor/acceptor_restore.ts";
 import type { Ballot } from "../src/protocol/types.ts";
 import { MemoryCluster } from "./support/memory_cluster.ts";
 

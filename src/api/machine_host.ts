@@ -4,7 +4,7 @@
  * Invariants: every value is applied once, in log order; a command's promise is settled once.
  */
 import { assert } from "../protocol/assert.ts";
-import type { ValueConsumer } from "../protocol/session_filter.ts";
+import type { ValueConsumer } from "../protocol/learner/session_filter.ts";
 import { Envelope, seal } from "./envelope.ts";
 import { OutcomeUnknownError, type StateMachine } from "./state_machine.ts";
 

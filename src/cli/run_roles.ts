@@ -14,8 +14,8 @@ import { buildAcceptor, buildFilter, buildLearner, buildProposer } from "../node
 import type { Context } from "../node/process.ts";
 import type { Extra } from "../node/roles.ts";
 import { StageLog } from "../node/stage_log.ts";
-import type { Application, Learner } from "../protocol/learner.ts";
-import type { SessionFilter } from "../protocol/session_filter.ts";
+import type { Application, Learner } from "../protocol/learner/learner.ts";
+import type { SessionFilter } from "../protocol/learner/session_filter.ts";
 import { Role } from "../protocol/types.ts";
 import { type ArgsDef, defineKpaxosCommand } from "./command.ts";
 import { canTrimArg, memberOf, roleArgs, runProcess, start } from "./run_common.ts";

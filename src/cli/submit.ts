@@ -13,11 +13,11 @@ import {
 import { BusyNote } from "../node/busy_note.ts";
 import { type Built, type Context, Process } from "../node/process.ts";
 import type { Extra } from "../node/roles.ts";
-import type { Client } from "../protocol/client.ts";
-import { GivenRecords } from "../protocol/given_values.ts";
+import type { Client } from "../protocol/client/client.ts";
+import { GivenRecords } from "../protocol/client/given_values.ts";
+import { GivenValues } from "../protocol/client/value_source.ts";
 import type { Outbox } from "../protocol/outbox.ts";
 import { Role } from "../protocol/types.ts";
-import { GivenValues } from "../protocol/value_source.ts";
 import { CLIENT_RECORD_BYTES } from "../wire/client_record.ts";
 import { KernelPaxosValues } from "../wire/kernel_paxos_values.ts";
 import { defineKpaxosCommand } from "./command.ts";

@@ -2,8 +2,8 @@
  * What takes a learner's values: the applications on this host (through the delivery log) and standard output. In the native
  * wire a session filter stands before it, which decides what is a value; in the Kernel_Paxos wire every instance is one.
  */
-import type { Application } from "../protocol/learner.ts";
-import type { ValueConsumer } from "../protocol/session_filter.ts";
+import type { Application } from "../protocol/learner/learner.ts";
+import type { ValueConsumer } from "../protocol/learner/session_filter.ts";
 import { MAX_IID } from "../protocol/types.ts";
 import type { LocalDelivery } from "./readers.ts";
 

@@ -2,7 +2,7 @@
  * Says when a learner has far to go, and when it has arrived.
  */
 import type { Log } from "../log.ts";
-import type { Learner } from "../protocol/learner.ts";
+import type { Learner } from "../protocol/learner/learner.ts";
 
 /** Instances behind that are worth a line, and how near is the head. */
 const FAR = 5000;

@@ -6,11 +6,11 @@
 import type { Log } from "../log.ts";
 import type { Extra } from "../node/roles.ts";
 import { BatchReader } from "../protocol/batch.ts";
-import type { Client } from "../protocol/client.ts";
-import type { Learner } from "../protocol/learner.ts";
+import type { Client } from "../protocol/client/client.ts";
+import type { SessionClient } from "../protocol/client/session_client.ts";
+import type { Learner } from "../protocol/learner/learner.ts";
 import type { Outbox } from "../protocol/outbox.ts";
 import { quorumOf } from "../protocol/quorum.ts";
-import type { SessionClient } from "../protocol/session_client.ts";
 import type { Peer } from "../protocol/types.ts";
 import type { DeviceReader } from "./device_reader.ts";
 import type { DeviceTaker } from "./device_source.ts";

@@ -4,7 +4,7 @@
 import { buildLearner, type LearnerPlan } from "../node/build.ts";
 import { clusterIdOf } from "../node/identity.ts";
 import type { CoreContext } from "../node/process.ts";
-import type { Learner } from "../protocol/learner.ts";
+import type { Learner } from "../protocol/learner/learner.ts";
 import { Role } from "../protocol/types.ts";
 import { SnapshotFile, type SnapshotPlace } from "./snapshot_file.ts";
 import { type LogState, type SnapshotMachine, type SnapshotStart, Snapshots } from "./snapshots.ts";

@@ -3,8 +3,8 @@
  * nothing is dropped.
  */
 import type { Extra } from "../node/roles.ts";
-import { Outflow } from "../text/outflow.ts";
 import type { ValueSink } from "./applications.ts";
+import { Outflow } from "./outflow.ts";
 
 const FLUSH_BYTES = 1 << 16;
 

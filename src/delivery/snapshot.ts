@@ -18,7 +18,7 @@
  */
 import { copyBytes } from "../protocol/bytes.ts";
 import { crc32c } from "../protocol/crc32c.ts";
-import { MAX_SNAPSHOT_BYTES } from "../protocol/snapshot_transfer.ts";
+import { MAX_SNAPSHOT_BYTES } from "../protocol/learner/snapshot_transfer.ts";
 
 const MAGIC = 0x7378706b;
 const VERSION = 1;

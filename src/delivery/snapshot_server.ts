@@ -2,8 +2,9 @@
  * Serves snapshots to whoever fetches them: a bounded number of bytes a turn, in the order asked, never the last transmit
  * slots. What does not fit the queue is dropped; who fetches asks again.
  */
+
+import { GRAIN_BYTES, SEGMENT_BYTES } from "../protocol/learner/snapshot_transfer.ts";
 import type { Outbox } from "../protocol/outbox.ts";
-import { GRAIN_BYTES, SEGMENT_BYTES } from "../protocol/snapshot_transfer.ts";
 import { NO_PEER, type Peer } from "../protocol/types.ts";
 import type { SnapshotShelf } from "./snapshot_shelf.ts";
 

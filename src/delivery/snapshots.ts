@@ -9,9 +9,9 @@ import { CliError } from "../error.ts";
 import type { Log } from "../log.ts";
 import type { Extra } from "../node/roles.ts";
 import { assert } from "../protocol/assert.ts";
-import type { Application, Learner } from "../protocol/learner.ts";
+import type { Application, Learner } from "../protocol/learner/learner.ts";
+import { MAX_SNAPSHOT_BYTES, SnapshotFetch } from "../protocol/learner/snapshot_transfer.ts";
 import type { Outbox } from "../protocol/outbox.ts";
-import { MAX_SNAPSHOT_BYTES, SnapshotFetch } from "../protocol/snapshot_transfer.ts";
 import type { Peer } from "../protocol/types.ts";
 import { CatchUpNote } from "./catch_up_note.ts";
 import {

@@ -1,9 +1,9 @@
 /**
  * How an acceptor of the native wire has come to vote, and why one does not: in words that say what to do.
  */
-import type { Acceptor } from "../protocol/acceptor.ts";
-import type { FellowAcceptors } from "../protocol/fellow_acceptors.ts";
-import { othersNeeded } from "../protocol/recovery.ts";
+import type { Acceptor } from "../protocol/acceptor/acceptor.ts";
+import type { FellowAcceptors } from "../protocol/acceptor/fellow_acceptors.ts";
+import { othersNeeded } from "../protocol/acceptor/recovery.ts";
 import { Standing } from "../protocol/types.ts";
 
 const RISK =

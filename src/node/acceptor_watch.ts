@@ -4,8 +4,8 @@
  */
 import { formatAddress } from "../net/address.ts";
 import { ADDRESS_WORDS } from "../net/link.ts";
-import type { Acceptor } from "../protocol/acceptor.ts";
-import type { TrimRule } from "../protocol/trim_rule.ts";
+import type { Acceptor } from "../protocol/acceptor/acceptor.ts";
+import type { TrimRule } from "../protocol/acceptor/trim_rule.ts";
 import { silenceText, voiceText } from "./acceptor_voice.ts";
 import type { CoreContext } from "./process.ts";
 import type { Extra } from "./roles.ts";

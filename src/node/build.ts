@@ -2,14 +2,14 @@
  * Makes the cores of a process from its configuration.
  */
 
-import { Acceptor } from "../protocol/acceptor.ts";
-import { Admission } from "../protocol/admission.ts";
+import { Acceptor } from "../protocol/acceptor/acceptor.ts";
+import { TrimRule } from "../protocol/acceptor/trim_rule.ts";
 import { KERNEL_PAXOS_BALLOTS, NATIVE_BALLOTS } from "../protocol/ballot.ts";
-import { type Application, Learner, NO_APPLICATION } from "../protocol/learner.ts";
-import { Proposer } from "../protocol/proposer.ts";
-import { SessionFilter, type ValueConsumer } from "../protocol/session_filter.ts";
-import { SessionTable } from "../protocol/session_table.ts";
-import { TrimRule } from "../protocol/trim_rule.ts";
+import { type Application, Learner, NO_APPLICATION } from "../protocol/learner/learner.ts";
+import { SessionFilter, type ValueConsumer } from "../protocol/learner/session_filter.ts";
+import { SessionTable } from "../protocol/learner/session_table.ts";
+import { Admission } from "../protocol/proposer/admission.ts";
+import { Proposer } from "../protocol/proposer/proposer.ts";
 import { Role } from "../protocol/types.ts";
 import { restoreAcceptor } from "./acceptor_storage.ts";
 import { AcceptorWatch } from "./acceptor_watch.ts";

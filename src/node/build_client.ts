@@ -1,14 +1,14 @@
 /**
  * Makes a client core, and what takes its own learner's values, for the wire that is spoken.
  */
-import type { Client, ClientSink } from "../protocol/client.ts";
-import type { Application } from "../protocol/learner.ts";
+import type { Client, ClientSink } from "../protocol/client/client.ts";
+import { OwnLog } from "../protocol/client/own_log.ts";
+import { RecordClient, type ValueFormat } from "../protocol/client/record_client.ts";
+import { SessionClient } from "../protocol/client/session_client.ts";
+import { PatternValues, type ValueSource } from "../protocol/client/value_source.ts";
+import type { Application } from "../protocol/learner/learner.ts";
 import type { Outbox } from "../protocol/outbox.ts";
-import { OwnLog } from "../protocol/own_log.ts";
-import { RecordClient, type ValueFormat } from "../protocol/record_client.ts";
-import { SessionClient } from "../protocol/session_client.ts";
 import { MAX_IID } from "../protocol/types.ts";
-import { PatternValues, type ValueSource } from "../protocol/value_source.ts";
 import { KernelPaxosValues } from "../wire/kernel_paxos_values.ts";
 import type { CoreContext } from "./process.ts";
 

@@ -2,7 +2,7 @@
  * What a client measures: latency of each value from its first sending to its delivery, values and bytes per second.
  */
 import { createHistogram } from "node:perf_hooks";
-import type { ClientSink } from "../protocol/client.ts";
+import type { ClientSink } from "../protocol/client/client.ts";
 
 const MAX_LATENCY_US = 3_600_000_000;
 

@@ -5,7 +5,7 @@
 import { createWriteStream, type WriteStream } from "node:fs";
 import { CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
-import type { Client } from "../protocol/client.ts";
+import type { Client } from "../protocol/client/client.ts";
 import { type ClientFigures, megabits } from "./client_figures.ts";
 import type { Process } from "./process.ts";
 import type { Extra } from "./roles.ts";

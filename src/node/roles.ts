@@ -2,11 +2,11 @@
  * The cores of one process behind one receiver: routes each message to the cores that want it, lets time pass, and
  * lets them act once a turn. No rules of the protocol live here.
  */
-import type { Acceptor } from "../protocol/acceptor.ts";
-import type { Client } from "../protocol/client.ts";
-import type { FellowAcceptors } from "../protocol/fellow_acceptors.ts";
-import type { Learner } from "../protocol/learner.ts";
-import type { Proposer } from "../protocol/proposer.ts";
+import type { Acceptor } from "../protocol/acceptor/acceptor.ts";
+import type { FellowAcceptors } from "../protocol/acceptor/fellow_acceptors.ts";
+import type { Client } from "../protocol/client/client.ts";
+import type { Learner } from "../protocol/learner/learner.ts";
+import type { Proposer } from "../protocol/proposer/proposer.ts";
 import type { Receiver } from "../protocol/receiver.ts";
 import type { AckKind, Ballot, Busy, Life, Peer, Standing } from "../protocol/types.ts";
 

@@ -2,8 +2,8 @@
  * Says when a proposer's place among the proposers changes, and why.
  */
 import { RECOVERY_IDS } from "../protocol/ballot.ts";
-import type { Reason } from "../protocol/leadership.ts";
-import type { Proposer } from "../protocol/proposer.ts";
+import type { Reason } from "../protocol/proposer/leadership.ts";
+import type { Proposer } from "../protocol/proposer/proposer.ts";
 import type { CoreContext } from "./process.ts";
 import type { Extra } from "./roles.ts";
 

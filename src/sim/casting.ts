@@ -3,7 +3,7 @@
  * are made of.
  */
 import type { CoreContext } from "../node/process.ts";
-import type { Application } from "../protocol/learner.ts";
+import type { Application } from "../protocol/learner/learner.ts";
 import type { Parts } from "./cluster.ts";
 import { SimApplication } from "./deliveries.ts";
 import { type DiskFaults, SimDisk } from "./disk.ts";

@@ -4,7 +4,7 @@
  */
 import { BatchReader } from "../protocol/batch.ts";
 import { crc32c } from "../protocol/crc32c.ts";
-import type { Application } from "../protocol/learner.ts";
+import type { Application } from "../protocol/learner/learner.ts";
 import { isSame, type Observer, show } from "./observer.ts";
 import type { Watcher } from "./parts.ts";
 import { Violation } from "./violation.ts";

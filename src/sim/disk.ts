@@ -5,7 +5,7 @@
  *
  * It is as strict as a real one: what `replay` tells is what was committed, in the order that `Storage` asks for.
  */
-import type { Journal } from "../protocol/journal.ts";
+import type { Journal } from "../protocol/acceptor/journal.ts";
 import { type Ballot, type Life, NO_BALLOT } from "../protocol/types.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Random } from "./random.ts";

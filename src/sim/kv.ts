@@ -8,7 +8,7 @@ import { MachineHost } from "../api/machine_host.ts";
 import { type Command, decodeResult, encodeCommand, put, remove, Status } from "../kv/command.ts";
 import { KvStore } from "../kv/store.ts";
 import type { CoreContext } from "../node/process.ts";
-import type { ValueConsumer } from "../protocol/session_filter.ts";
+import type { ValueConsumer } from "../protocol/learner/session_filter.ts";
 import type { Parts } from "./cluster.ts";
 import {
   checkLinearizable,

@@ -2,7 +2,7 @@
  * A storage that says it has committed when it has not: what is journalled in a turn is kept with the next one. For planted
  * bugs only.
  */
-import type { Journal } from "../protocol/journal.ts";
+import type { Journal } from "../protocol/acceptor/journal.ts";
 import type { Ballot, Life } from "../protocol/types.ts";
 import type { Storage } from "../storage/storage.ts";
 import { acceptedEntry, type Entry } from "./disk.ts";

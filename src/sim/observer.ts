@@ -5,9 +5,9 @@
  * What an acceptor has journalled counts as soon as it is committed (`commits`): what a crash takes away before, nobody has heard
  * of. What an acceptor finds on its disk counts as well (`resumes`): it will be heard of.
  */
-import type { Acceptor } from "../protocol/acceptor.ts";
+import type { Acceptor } from "../protocol/acceptor/acceptor.ts";
+import { type Journal, RecordFlag } from "../protocol/acceptor/journal.ts";
 import { sameBytes } from "../protocol/bytes.ts";
-import { type Journal, RecordFlag } from "../protocol/journal.ts";
 import { quorumOf } from "../protocol/quorum.ts";
 import { type Ballot, type Life, NO_BALLOT } from "../protocol/types.ts";
 import { Violation } from "./violation.ts";

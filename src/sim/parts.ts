@@ -18,9 +18,9 @@ import {
 import { buildClient, buildSessionClient, type ClientPlan, ownApplication } from "../node/build_client.ts";
 import type { CoreContext } from "../node/process.ts";
 import type { Extra } from "../node/roles.ts";
-import type { ClientSink } from "../protocol/client.ts";
-import type { Application } from "../protocol/learner.ts";
-import type { SessionFilter } from "../protocol/session_filter.ts";
+import type { ClientSink } from "../protocol/client/client.ts";
+import type { Application } from "../protocol/learner/learner.ts";
+import type { SessionFilter } from "../protocol/learner/session_filter.ts";
 import { Role } from "../protocol/types.ts";
 import type { Parts } from "./cluster.ts";
 import { type Checker, NumberedValues } from "./value_log.ts";

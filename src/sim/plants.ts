@@ -3,8 +3,8 @@
  * them has proved nothing by finding nothing.
  */
 import { Roles } from "../node/roles.ts";
-import type { SessionFilter } from "../protocol/session_filter.ts";
-import { Outcome, SessionTable } from "../protocol/session_table.ts";
+import type { SessionFilter } from "../protocol/learner/session_filter.ts";
+import { Outcome, SessionTable } from "../protocol/learner/session_table.ts";
 import { type Ballot, type Life, NO_BALLOT, type Peer } from "../protocol/types.ts";
 import type { Storage } from "../storage/storage.ts";
 import { LateStorage } from "./late_storage.ts";

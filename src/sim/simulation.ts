@@ -4,7 +4,7 @@
  */
 import { createLog } from "../log.ts";
 import { MemoryNetwork, NO_FAULTS } from "../net/memory.ts";
-import type { Client } from "../protocol/client.ts";
+import type { Client } from "../protocol/client/client.ts";
 import { Agenda } from "./agenda.ts";
 import { asViolation, Backstage, type Stage } from "./backstage.ts";
 import { Casting, drawCompany, membersOf } from "./casting.ts";

@@ -3,10 +3,10 @@
  * once, in its client's order; every learner delivers the same values in the same order; what a client was told is
  * delivered is there, and was told once.
  */
-import type { ClientSink } from "../protocol/client.ts";
+import type { ClientSink } from "../protocol/client/client.ts";
+import type { ValueSource } from "../protocol/client/value_source.ts";
 import { crc32c } from "../protocol/crc32c.ts";
-import type { ValueConsumer } from "../protocol/session_filter.ts";
-import type { ValueSource } from "../protocol/value_source.ts";
+import type { ValueConsumer } from "../protocol/learner/session_filter.ts";
 import type { Delivery, SessionOracle } from "./session_oracle.ts";
 import { Violation } from "./violation.ts";
 

@@ -1,7 +1,7 @@
 /**
  * A storage whose journal and commits somebody else hears of too.
  */
-import type { Journal } from "../protocol/journal.ts";
+import type { Journal } from "../protocol/acceptor/journal.ts";
 import type { Ballot, Life } from "../protocol/types.ts";
 import type { Storage } from "../storage/storage.ts";
 

@@ -8,8 +8,8 @@
  */
 import type { Database, Statement } from "bun:sqlite";
 import { CliError } from "../error.ts";
+import type { Journal } from "../protocol/acceptor/journal.ts";
 import { assert } from "../protocol/assert.ts";
-import type { Journal } from "../protocol/journal.ts";
 import type { Ballot, Life } from "../protocol/types.ts";
 import { damaged, type StorageLock, type StoragePaths, troubleWith } from "./sqlite_files.ts";
 import { RowSum, STATE_FIELDS, StateField, stateSum, Table } from "./sqlite_format.ts";

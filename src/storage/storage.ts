@@ -3,7 +3,7 @@
  * the house): what `commit` has made durable may be revealed, nothing else may. The working state itself is the
  * acceptor's `AcceptorLog`, which always fits in memory.
  */
-import type { Journal } from "../protocol/journal.ts";
+import type { Journal } from "../protocol/acceptor/journal.ts";
 
 export interface Storage extends Journal {
   /**

@@ -7,8 +7,8 @@
 import { KERNEL_PAXOS_FIRST } from "../net/ethertypes.ts";
 import { ADDRESS, LENGTH, type Link, PORTS, Port, PROTOCOL } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
+import type { AudienceView } from "../protocol/acceptor/audience.ts";
 import { assert } from "../protocol/assert.ts";
-import type { AudienceView } from "../protocol/audience.ts";
 import { copyBytes } from "../protocol/bytes.ts";
 import type { Outbox } from "../protocol/outbox.ts";
 import {

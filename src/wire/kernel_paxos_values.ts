@@ -3,8 +3,8 @@
  * id and its time of sending; the slot rides in the record's padding, which nobody else reads.
  */
 
-import type { ValueFormat } from "../protocol/record_client.ts";
-import { fillPattern } from "../protocol/value_source.ts";
+import type { ValueFormat } from "../protocol/client/record_client.ts";
+import { fillPattern } from "../protocol/client/value_source.ts";
 import { readU32Little, writeU32Little } from "./bytes.ts";
 import { CLIENT_RECORD_BYTES, ClientRecord, readClientRecord, writeClientRecord } from "./client_record.ts";
 

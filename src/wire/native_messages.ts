@@ -3,8 +3,8 @@
  * may say what is checked against the frame's header.
  */
 import { type Area, Port } from "../net/link.ts";
+import { RecordFlag } from "../protocol/acceptor/journal.ts";
 import { isBatch } from "../protocol/batch.ts";
-import { RecordFlag } from "../protocol/journal.ts";
 import type { Receiver } from "../protocol/receiver.ts";
 import { isStanding } from "../protocol/standing.ts";
 import {

@@ -3,8 +3,9 @@
  * one after the other at one ballot merged into a range. With multicast (Ethernet) an accept reaches acceptors and
  * learners at once and `accepted` goes without its value; without it (UDP) every peer gets its own copy, with the value.
  */
+
+import type { AudienceView } from "../protocol/acceptor/audience.ts";
 import { assert } from "../protocol/assert.ts";
-import type { AudienceView } from "../protocol/audience.ts";
 import type { Outbox } from "../protocol/outbox.ts";
 import { type Ballot, type Life, NO_PEER, type Peer, Role, type Standing } from "../protocol/types.ts";
 import { EVERYONE } from "./native_frames.ts";

@@ -4,10 +4,10 @@
  */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { Admission, Judging } from "../../src/protocol/admission.ts";
 import { BatchReader, EntryFlag } from "../../src/protocol/batch.ts";
-import { SessionFilter } from "../../src/protocol/session_filter.ts";
-import { SessionTable } from "../../src/protocol/session_table.ts";
+import { SessionFilter } from "../../src/protocol/learner/session_filter.ts";
+import { SessionTable } from "../../src/protocol/learner/session_table.ts";
+import { Admission, Judging } from "../../src/protocol/proposer/admission.ts";
 import { AckKind } from "../../src/protocol/types.ts";
 import { batchOf, type Entry, open } from "../support/entries.ts";
 import { peerOf, Recorder } from "../support/recorder.ts";

@@ -4,8 +4,8 @@
  */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { CatchUp } from "../../src/protocol/catch_up.ts";
-import { LearnerWindow } from "../../src/protocol/learner_window.ts";
+import { CatchUp } from "../../src/protocol/learner/catch_up.ts";
+import { LearnerWindow } from "../../src/protocol/learner/learner_window.ts";
 import type { Outbox } from "../../src/protocol/outbox.ts";
 import { type Ballot, RepeatFlag } from "../../src/protocol/types.ts";
 import { seededRandom } from "../support/random.ts";

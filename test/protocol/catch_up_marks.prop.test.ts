@@ -5,7 +5,7 @@
  */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { LearnerWindow } from "../../src/protocol/learner_window.ts";
+import { LearnerWindow } from "../../src/protocol/learner/learner_window.ts";
 import { quorumOf } from "../../src/protocol/quorum.ts";
 import { type Ballot, RepeatFlag } from "../../src/protocol/types.ts";
 import { seededRandom } from "../support/random.ts";

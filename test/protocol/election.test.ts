@@ -3,7 +3,7 @@
  * ever held up such an election: chains, hubs, links of one direction, the deaf and the mute. Each run follows from its seed.
  */
 import { describe, expect, test } from "bun:test";
-import type { Proposer } from "../../src/protocol/proposer.ts";
+import type { Proposer } from "../../src/protocol/proposer/proposer.ts";
 import { type ClusterOptions, type Host, MemoryCluster } from "../support/memory_cluster.ts";
 
 const TIMEOUT_US = 500_000;

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import { ballotAbove, ballotOwner, KERNEL_PAXOS_BALLOTS, NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
-import { ValueQueue } from "../../src/protocol/value_queue.ts";
+import { ValueQueue } from "../../src/protocol/proposer/value_queue.ts";
 import { Bench } from "../support/transcript.ts";
 
 const WIRES = ["native", "kernel-paxos"] as const;

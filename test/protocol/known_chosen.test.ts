@@ -3,7 +3,7 @@
  * leader reached only some of them with the same value at a higher one.
  */
 import { describe, expect, test } from "bun:test";
-import { LearnerWindow } from "../../src/protocol/learner_window.ts";
+import { LearnerWindow } from "../../src/protocol/learner/learner_window.ts";
 import { type Ballot, RepeatFlag } from "../../src/protocol/types.ts";
 
 const OLD = 65536 as Ballot;

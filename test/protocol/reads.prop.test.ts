@@ -5,11 +5,11 @@
  */
 import { describe, expect, test } from "bun:test";
 import { type Cores, Roles } from "../../src/node/roles.ts";
-import { Acceptor } from "../../src/protocol/acceptor.ts";
+import { Acceptor } from "../../src/protocol/acceptor/acceptor.ts";
 import { NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
-import { Learner, NO_APPLICATION } from "../../src/protocol/learner.ts";
-import { Proposer } from "../../src/protocol/proposer.ts";
-import type { RangeLeadership } from "../../src/protocol/range_leadership.ts";
+import { Learner, NO_APPLICATION } from "../../src/protocol/learner/learner.ts";
+import { Proposer } from "../../src/protocol/proposer/proposer.ts";
+import type { RangeLeadership } from "../../src/protocol/proposer/range_leadership.ts";
 import type { Ballot, Life, Peer } from "../../src/protocol/types.ts";
 import { seededRandom } from "../support/random.ts";
 import { type Flight, WalkOutbox } from "../support/walk_network.ts";

@@ -3,14 +3,14 @@
  * whole, in its session's order, and told once; what cannot be known is told uncertain.
  */
 import { describe, expect, test } from "bun:test";
-import { Admission, Judging } from "../../src/protocol/admission.ts";
+import { OwnLog } from "../../src/protocol/client/own_log.ts";
+import { SessionClient, type SessionClientOptions } from "../../src/protocol/client/session_client.ts";
+import { GivenValues, PatternValues, type ValueSource } from "../../src/protocol/client/value_source.ts";
+import { SessionFilter, type ValueConsumer } from "../../src/protocol/learner/session_filter.ts";
+import { SessionTable } from "../../src/protocol/learner/session_table.ts";
 import type { Outbox } from "../../src/protocol/outbox.ts";
-import { OwnLog } from "../../src/protocol/own_log.ts";
-import { SessionClient, type SessionClientOptions } from "../../src/protocol/session_client.ts";
-import { SessionFilter, type ValueConsumer } from "../../src/protocol/session_filter.ts";
-import { SessionTable } from "../../src/protocol/session_table.ts";
+import { Admission, Judging } from "../../src/protocol/proposer/admission.ts";
 import { type AckKind, Busy, MAX_IID, type Peer } from "../../src/protocol/types.ts";
-import { GivenValues, PatternValues, type ValueSource } from "../../src/protocol/value_source.ts";
 import { seededRandom } from "../support/random.ts";
 import { Recorder } from "../support/recorder.ts";
 

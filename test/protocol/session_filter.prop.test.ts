@@ -5,8 +5,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { EntryFlag } from "../../src/protocol/batch.ts";
-import { SessionFilter, type ValueConsumer } from "../../src/protocol/session_filter.ts";
-import { Outcome, SessionTable } from "../../src/protocol/session_table.ts";
+import { SessionFilter, type ValueConsumer } from "../../src/protocol/learner/session_filter.ts";
+import { Outcome, SessionTable } from "../../src/protocol/learner/session_table.ts";
 import { MAX_IID } from "../../src/protocol/types.ts";
 import { batchOf, type Entry, open } from "../support/entries.ts";
 

@@ -5,10 +5,10 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { EntryFlag } from "../../src/protocol/batch.ts";
+import { blocksOf, PartialValues, PIECE_BLOCK_BYTES } from "../../src/protocol/learner/partial_values.ts";
+import { Outcome, type SessionLimits, SessionTable } from "../../src/protocol/learner/session_table.ts";
 import { NumberIndex } from "../../src/protocol/number_index.ts";
-import { blocksOf, PartialValues, PIECE_BLOCK_BYTES } from "../../src/protocol/partial_values.ts";
 import { Recency } from "../../src/protocol/recency.ts";
-import { Outcome, type SessionLimits, SessionTable } from "../../src/protocol/session_table.ts";
 
 interface ModelSession {
   readonly id: number;

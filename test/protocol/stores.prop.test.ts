@@ -13,7 +13,7 @@ import {
   MAX_SEQUENCE,
   writeEntryHeader,
 } from "../../src/protocol/batch.ts";
-import { ValueQueue } from "../../src/protocol/value_queue.ts";
+import { ValueQueue } from "../../src/protocol/proposer/value_queue.ts";
 
 interface Block {
   readonly offset: number;

@@ -3,7 +3,11 @@
  */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { REPORTING_LEARNERS_LIMIT, type TrimPolicy, TrimRule } from "../../src/protocol/trim_rule.ts";
+import {
+  REPORTING_LEARNERS_LIMIT,
+  type TrimPolicy,
+  TrimRule,
+} from "../../src/protocol/acceptor/trim_rule.ts";
 import type { Peer } from "../../src/protocol/types.ts";
 
 const SECOND_US = 1_000_000;

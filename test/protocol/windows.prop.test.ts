@@ -3,10 +3,10 @@
  */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { AcceptorLog } from "../../src/protocol/acceptor_log.ts";
+import { AcceptorLog } from "../../src/protocol/acceptor/acceptor_log.ts";
 import { ballotAbove, ballotOwner, KERNEL_PAXOS_BALLOTS, NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
-import { LearnerWindow } from "../../src/protocol/learner_window.ts";
-import { ProposerWindow, Status } from "../../src/protocol/proposer_window.ts";
+import { LearnerWindow } from "../../src/protocol/learner/learner_window.ts";
+import { ProposerWindow, Status } from "../../src/protocol/proposer/proposer_window.ts";
 import { AcceptorSets, quorumOf } from "../../src/protocol/quorum.ts";
 import type { Ballot } from "../../src/protocol/types.ts";
 

@@ -3,7 +3,7 @@
  * have the same chain, however they came to it; one that missed, doubled or swapped anything has another.
  */
 import { crc32c } from "../../src/protocol/crc32c.ts";
-import type { Application } from "../../src/protocol/learner.ts";
+import type { Application } from "../../src/protocol/learner/learner.ts";
 
 const HEAD_BYTES = 16;
 

@@ -4,8 +4,8 @@
  */
 
 import { sameBytes } from "../../src/protocol/bytes.ts";
-import type { Client } from "../../src/protocol/client.ts";
-import type { Application } from "../../src/protocol/learner.ts";
+import type { Client } from "../../src/protocol/client/client.ts";
+import type { Application } from "../../src/protocol/learner/learner.ts";
 import type { Watcher } from "../../src/sim/parts.ts";
 import { ClientRecord, readClientRecord } from "../../src/wire/client_record.ts";
 

@@ -3,7 +3,7 @@
  * `n` (from 1 to 2^53 − 1) stands in all its numbers.
  */
 import type { MemoryNetwork } from "../../src/net/memory.ts";
-import type { AudienceView } from "../../src/protocol/audience.ts";
+import type { AudienceView } from "../../src/protocol/acceptor/audience.ts";
 import { entryBytes, writeEntryHeader } from "../../src/protocol/batch.ts";
 import { StandingVector } from "../../src/protocol/standing.ts";
 import { AckKind, type Ballot, Busy, MAX_IID, Role, Standing } from "../../src/protocol/types.ts";

@@ -2,7 +2,7 @@
  * The state of a log whose values are handed on as they are, without sessions: nothing but the position.
  */
 import type { LogState } from "../../src/delivery/snapshots.ts";
-import type { Application } from "../../src/protocol/learner.ts";
+import type { Application } from "../../src/protocol/learner/learner.ts";
 
 const NOTHING = new Uint8Array(0);
 

@@ -2,9 +2,10 @@
  * What a core says, as one short line a call: for transcripts and for tests that compare a few messages. Peers are
  * named a0 (acceptor 0), p1, l0, c0; ballots are written round.id, `none` when there is none.
  */
+
+import { type Journal, RecordFlag } from "../../src/protocol/acceptor/journal.ts";
 import { type BallotScheme, ballotOwner, ballotRound, NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
-import { type Journal, RecordFlag } from "../../src/protocol/journal.ts";
-import type { Application } from "../../src/protocol/learner.ts";
+import type { Application } from "../../src/protocol/learner/learner.ts";
 import type { Outbox } from "../../src/protocol/outbox.ts";
 import { STANDING_BYTES, StandingVector } from "../../src/protocol/standing.ts";
 import {

@@ -3,10 +3,10 @@
  * step by step. For what a random walk meets too seldom.
  */
 import { Roles } from "../../src/node/roles.ts";
-import { Acceptor } from "../../src/protocol/acceptor.ts";
+import { Acceptor } from "../../src/protocol/acceptor/acceptor.ts";
 import { NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
-import { Learner, NO_APPLICATION } from "../../src/protocol/learner.ts";
-import { Proposer } from "../../src/protocol/proposer.ts";
+import { Learner, NO_APPLICATION } from "../../src/protocol/learner/learner.ts";
+import { Proposer } from "../../src/protocol/proposer/proposer.ts";
 import { NO_PEER, type Peer } from "../../src/protocol/types.ts";
 import { seededRandom } from "./random.ts";
 import { type Flight, WalkOutbox } from "./walk_network.ts";

@@ -2,7 +2,7 @@
  * A storage that is nothing but maps, and turns of journal entries drawn from a seed: what a real storage must tell after
  * any crash is compared with this.
  */
-import type { Journal } from "../../src/protocol/journal.ts";
+import type { Journal } from "../../src/protocol/acceptor/journal.ts";
 import type { Ballot, Life } from "../../src/protocol/types.ts";
 import type { SqliteOptions } from "../../src/storage/sqlite_open.ts";
 

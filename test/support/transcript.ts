@@ -9,12 +9,12 @@
  * ballots are written as in `recorder.ts`. `KPAXOS_REWRITE=1` writes the answers anew; a human reads the diff.
  */
 import { type Cores, Roles } from "../../src/node/roles.ts";
-import { Acceptor } from "../../src/protocol/acceptor.ts";
+import { Acceptor } from "../../src/protocol/acceptor/acceptor.ts";
+import { TrimRule } from "../../src/protocol/acceptor/trim_rule.ts";
 import { KERNEL_PAXOS_BALLOTS, NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
-import { Learner } from "../../src/protocol/learner.ts";
-import { Proposer } from "../../src/protocol/proposer.ts";
-import { Status } from "../../src/protocol/proposer_window.ts";
-import { TrimRule } from "../../src/protocol/trim_rule.ts";
+import { Learner } from "../../src/protocol/learner/learner.ts";
+import { Proposer } from "../../src/protocol/proposer/proposer.ts";
+import { Status } from "../../src/protocol/proposer/proposer_window.ts";
 import { Standing } from "../../src/protocol/types.ts";
 import { Recorder } from "./recorder.ts";
 import { Args, standingOf } from "./transcript_args.ts";

@@ -2,7 +2,7 @@
  * The commands of transcripts that are messages, as calls of `Receiver`.
  */
 import type { Roles } from "../../src/node/roles.ts";
-import { RecordFlag } from "../../src/protocol/journal.ts";
+import { RecordFlag } from "../../src/protocol/acceptor/journal.ts";
 import { StandingVector } from "../../src/protocol/standing.ts";
 import { MAX_IID, RepeatFlag } from "../../src/protocol/types.ts";
 import { peerOf, type Recorder } from "./recorder.ts";

@@ -7,12 +7,12 @@
  * A bug can be planted from outside, by changing what goes into a core: a walk that finds none of them proves nothing.
  */
 import { Roles } from "../../src/node/roles.ts";
-import { Acceptor } from "../../src/protocol/acceptor.ts";
+import { Acceptor } from "../../src/protocol/acceptor/acceptor.ts";
+import { TrimRule } from "../../src/protocol/acceptor/trim_rule.ts";
 import { KERNEL_PAXOS_BALLOTS, NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
-import { type Application, Learner } from "../../src/protocol/learner.ts";
-import { Proposer } from "../../src/protocol/proposer.ts";
+import { type Application, Learner } from "../../src/protocol/learner/learner.ts";
+import { Proposer } from "../../src/protocol/proposer/proposer.ts";
 import { quorumOf } from "../../src/protocol/quorum.ts";
-import { TrimRule } from "../../src/protocol/trim_rule.ts";
 import type { Ballot, Life, Peer } from "../../src/protocol/types.ts";
 import { seededRandom } from "./random.ts";
 import { type Flight, type Peers, WalkOutbox } from "./walk_network.ts";

@@ -2,8 +2,8 @@
  * Bugs for the random walk to find, each planted by changing what goes into a core; the cores themselves are as they are.
  */
 import { Roles } from "../../src/node/roles.ts";
+import { RecordFlag } from "../../src/protocol/acceptor/journal.ts";
 import { NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
-import { RecordFlag } from "../../src/protocol/journal.ts";
 import { quorumOf } from "../../src/protocol/quorum.ts";
 import { type Ballot, type Life, MAX_IID, NO_BALLOT, type Peer, Standing } from "../../src/protocol/types.ts";
 import type { Bug } from "./walk.ts";

@@ -2,7 +2,7 @@
  * The cores' messages without a wire: calls of a receiver, in flight in one pool, to be delivered in any order, twice
  * or never. What a core says goes where either wire would bring it.
  */
-import type { AudienceView } from "../../src/protocol/audience.ts";
+import type { AudienceView } from "../../src/protocol/acceptor/audience.ts";
 import type { Outbox } from "../../src/protocol/outbox.ts";
 import type { Receiver } from "../../src/protocol/receiver.ts";
 import {

@@ -2,9 +2,9 @@
  * Sees everything at once, which no process can, and says what must never be: it reads the acceptors' journals as they
  * write them, so it knows what is chosen before anybody else does.
  */
-import type { Acceptor } from "../../src/protocol/acceptor.ts";
-import { type Journal, RecordFlag } from "../../src/protocol/journal.ts";
-import type { Application } from "../../src/protocol/learner.ts";
+import type { Acceptor } from "../../src/protocol/acceptor/acceptor.ts";
+import { type Journal, RecordFlag } from "../../src/protocol/acceptor/journal.ts";
+import type { Application } from "../../src/protocol/learner/learner.ts";
 import { quorumOf } from "../../src/protocol/quorum.ts";
 
 /** What went wrong, by the property that does not hold. */

@@ -1,0 +1,122 @@
+/**
+ * What goes on between acceptors (native wire): questions about who votes, and recoveries, this acceptor's own and
+ * those of others. What is decided of it is in `birth.ts` and `recovery.ts`.
+ */
+
+import type { Outbox } from "../outbox.ts";
+import type { Ballot, Life, Peer, Standing } from "../types.ts";
+import type { Acceptor } from "./acceptor.ts";
+import { Birth, type BirthOptions } from "./birth.ts";
+import type { Journal } from "./journal.ts";
+import { Recovery } from "./recovery.ts";
+
+export class FellowAcceptors {
+  readonly birth: Birth;
+  readonly recovery: Recovery;
+  readonly #acceptor: Acceptor;
+  readonly #life: Life;
+  /** The ballot and life at which each other acceptor recovers from this one. */
+  readonly #ballots: Float64Array;
+  readonly #lives: Float64Array;
+  /** The promise frame being read is an answer to our recovery. */
+  #reads = false;
+
+  constructor(acceptor: Acceptor, options: BirthOptions, journal: Journal, outbox: Outbox) {
+    const { aid, acceptors } = options;
+    this.#acceptor = acceptor;
+    this.#life = options.life;
+    this.#ballots = new Float64Array(acceptors);
+    this.#lives = new Float64Array(acceptors);
+    this.recovery = new Recovery(aid, acceptors, acceptor.log, journal, outbox);
+    this.birth = new Birth(options, acceptor.standing, this.recovery, journal, outbox);
+  }
+
+  tick(nowUs: number): void {
+    const { log } = this.#acceptor;
+    if (this.birth.tick(nowUs, log.highestIid > 0 || log.trimIid > 0)) this.#vote();
+  }
+
+  onStandingAsk(
+    from: Peer,
+    aid: number,
+    nonce: number,
+    standing: Standing,
+    generation: number,
+    life: Life,
+  ): void {
+    this.birth.onStandingAsk(from, aid, nonce, standing, generation, life, this.#acceptor.promised);
+  }
+
+  onStanding(
+    aid: number,
+    nonce: number,
+    standing: Standing,
+    ballot: Ballot,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    if (this.birth.onStanding(aid, nonce, standing, ballot, bytes, offset, length)) this.#vote();
+  }
+
+  /** Another acceptor recovers: it is told whatever is here above the trim point. */
+  onRecover(from: Peer, aid: number, iid: number, ballot: Ballot, life: Life): void {
+    const acceptor = this.#acceptor;
+    if (this.birth.voice === null) return;
+    // Its ballot is promised once, before the first part; what is promised later to others does not touch what it needs.
+    if (this.#ballots[aid] !== ballot || this.#lives[aid] !== life) {
+      if (ballot <= acceptor.promised) return this.birth.answer(aid, acceptor.promised);
+      // No lease stands against it: nothing is ever proposed at such a ballot.
+      acceptor.promise(ballot, life);
+      this.#ballots[aid] = ballot;
+      this.#lives[aid] = life;
+    }
+    acceptor.answerPhaseOne(from, iid, Math.max(iid, acceptor.log.trimIid + 1), ballot, life);
+  }
+
+  /** A promise frame, which may be an answer to our recovery. */
+  onPromiseBegin(
+    aid: number,
+    ballot: Ballot,
+    life: Life,
+    asked: number,
+    last: number,
+    trimIid: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    this.#reads = this.birth.onPromiseBegin(ballot, life, bytes, offset, length);
+    if (this.#reads) this.recovery.onBegin(aid, asked, last, trimIid, bytes, offset, length);
+  }
+
+  onPromiseRecord(
+    iid: number,
+    ballot: Ballot,
+    life: Life,
+    flags: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    if (this.#reads) this.recovery.onRecord(iid, ballot, life, flags, bytes, offset, length);
+  }
+
+  onPromiseEnd(aid: number): void {
+    if (!this.#reads) return;
+    this.#reads = false;
+    if (!this.recovery.onEnd(aid)) return;
+    const { ballot, highestBallot, highestLife } = this.recovery;
+    // Neither below what all who answered have promised for us, nor below what we hold.
+    if (highestBallot > ballot) this.#acceptor.promise(highestBallot, highestLife);
+    else this.#acceptor.promise(ballot, this.#life);
+    this.birth.recovered();
+    this.#vote();
+  }
+
+  /** It votes from now on: whoever has asked is told. */
+  #vote(): void {
+    this.#acceptor.begins(this.birth.voice === "born");
+    this.birth.tellAskers(this.#acceptor.promised);
+  }
+}

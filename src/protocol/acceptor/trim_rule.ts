@@ -1,0 +1,122 @@
+/**
+ * Which trim an acceptor of the native wire believes. A report is a learner's own word about itself: so far it needs
+ * nothing. Counted are learners heard within the timeout; if any of them has applications, those alone: who delivers to
+ * nobody (a proposer's or client's own learner) must not outvote who does. The rule is `quorum`, what a majority of them has
+ * reported, or `all`. With nobody heard nothing is trimmed; whoever was silent for too long comes back by a snapshot. An
+ * acceptor that has just begun hears all who report before it believes the first.
+ *
+ * Invariant: what is allowed never exceeds what as many learners as the rule asks for have reported.
+ */
+import type { Peer } from "../types.ts";
+
+export const REPORTING_LEARNERS_LIMIT = 1024;
+/** Learners report ten times as often. */
+const HEARING_US = 1_000_000;
+
+export type TrimPolicy = "quorum" | "all";
+
+export class TrimRule {
+  readonly policy: TrimPolicy;
+  readonly #timeoutUs: number;
+  readonly #peers = new Int32Array(REPORTING_LEARNERS_LIMIT);
+  readonly #iids = new Float64Array(REPORTING_LEARNERS_LIMIT);
+  readonly #heardUs = new Float64Array(REPORTING_LEARNERS_LIMIT);
+  readonly #strong = new Uint8Array(REPORTING_LEARNERS_LIMIT);
+  readonly #sorted = new Float64Array(REPORTING_LEARNERS_LIMIT);
+  #count = 0;
+  #firstUs = -1;
+
+  constructor(timeoutMs: number, policy: TrimPolicy) {
+    this.#timeoutUs = timeoutMs * 1000;
+    this.policy = policy;
+  }
+
+  /** Takes a report in and answers up to which instance may be trimmed (0: nothing). */
+  report(from: Peer, iid: number, hasApplications: boolean, nowUs: number): number {
+    let index = this.#find(from);
+    if (index < 0) {
+      // No place for one more: trimming without it could lose what it needs, so nothing is trimmed.
+      if (this.#count === this.#peers.length) return 0;
+      index = this.#count++;
+      this.#peers[index] = from;
+    }
+    this.#iids[index] = iid;
+    this.#strong[index] = hasApplications ? 1 : 0;
+    this.#heardUs[index] = nowUs;
+    for (let i = this.#count - 1; i >= 0; i--) {
+      if (nowUs - this.#heardUs[i]! > this.#timeoutUs) this.#drop(i);
+    }
+    if (this.#firstUs < 0) this.#firstUs = nowUs;
+    return nowUs - this.#firstUs < Math.min(HEARING_US, this.#timeoutUs) ? 0 : this.#allowed();
+  }
+
+  /** How many reports count now, and whether they are of learners with applications. */
+  counted(nowUs: number): { readonly count: number; readonly strong: boolean } {
+    const strong = this.#countStrong(nowUs) > 0;
+    let count = 0;
+    for (let i = 0; i < this.#count; i++) if (this.#counts(i, strong, nowUs)) count++;
+    return { count, strong };
+  }
+
+  /** Who has reported least of those that count; −1: nobody counts. */
+  slowest(nowUs: number): Peer {
+    const strong = this.#countStrong(nowUs) > 0;
+    let slowest = -1;
+    for (let i = 0; i < this.#count; i++) {
+      if (!this.#counts(i, strong, nowUs)) continue;
+      if (slowest < 0 || this.#iids[i]! < this.#iids[slowest]!) slowest = i;
+    }
+    return (slowest < 0 ? -1 : this.#peers[slowest]!) as Peer;
+  }
+
+  /** What a learner has reported; 0 when it has not. */
+  reported(peer: Peer): number {
+    const index = this.#find(peer);
+    return index < 0 ? 0 : this.#iids[index]!;
+  }
+
+  forget(peer: Peer): void {
+    const index = this.#find(peer);
+    if (index >= 0) this.#drop(index);
+  }
+
+  /** Of those that are still here. */
+  #allowed(): number {
+    let strong = 0;
+    for (let i = 0; i < this.#count; i++) strong += this.#strong[i]!;
+    const sorted = this.#sorted;
+    let counted = 0;
+    for (let i = 0; i < this.#count; i++) {
+      if (strong > 0 && this.#strong[i] === 0) continue;
+      const iid = this.#iids[i]!;
+      let at = counted++;
+      for (; at > 0 && sorted[at - 1]! > iid; at--) sorted[at] = sorted[at - 1]!;
+      sorted[at] = iid;
+    }
+    // The lowest of all, or the highest that more than half of them have reached.
+    return sorted[this.policy === "all" ? 0 : Math.ceil(counted / 2) - 1]!;
+  }
+
+  #countStrong(nowUs: number): number {
+    let strong = 0;
+    for (let i = 0; i < this.#count; i++) if (this.#counts(i, true, nowUs)) strong++;
+    return strong;
+  }
+
+  #counts(index: number, strong: boolean, nowUs: number): boolean {
+    return nowUs - this.#heardUs[index]! <= this.#timeoutUs && (!strong || this.#strong[index] === 1);
+  }
+
+  #drop(index: number): void {
+    const last = --this.#count;
+    this.#peers[index] = this.#peers[last]!;
+    this.#iids[index] = this.#iids[last]!;
+    this.#heardUs[index] = this.#heardUs[last]!;
+    this.#strong[index] = this.#strong[last]!;
+  }
+
+  #find(peer: Peer): number {
+    for (let i = 0; i < this.#count; i++) if (this.#peers[i] === peer) return i;
+    return -1;
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * Which of a fixed number of sessions may have something to send: each once, served in turn. Pure.
+ */
+export class ActiveRing {
+  count = 0;
+  readonly #ring: Int32Array;
+  readonly #isIn: Uint8Array;
+  #head = 0;
+
+  constructor(size: number) {
+    this.#ring = new Int32Array(size);
+    this.#isIn = new Uint8Array(size);
+  }
+
+  /** The one whose turn it is; only while `count` is not 0. */
+  get first(): number {
+    return this.#ring[this.#head]!;
+  }
+
+  add(index: number): void {
+    if (this.#isIn[index] === 1) return;
+    this.#isIn[index] = 1;
+    this.#ring[(this.#head + this.count++) % this.#ring.length] = index;
+  }
+
+  /** The first has nothing to send any more. */
+  shift(): void {
+    this.#isIn[this.first] = 0;
+    this.#head = (this.#head + 1) % this.#ring.length;
+    this.count--;
+  }
+}

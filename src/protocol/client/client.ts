@@ -1,0 +1,56 @@
+/**
+ * What every client is, in either wire: values go out, deliveries and answers come in. Native wire: `session_client.ts`;
+ * Kernel_Paxos wire: `record_client.ts`.
+ */
+import type { AckKind, Busy } from "../types.ts";
+
+export interface ClientSink {
+  /** A value is delivered: told once. `number` counts the client's values (from 0); `iid` 0: not known. */
+  delivered(latencyUs: number, bytes: number, client: number, number: number, iid: number): void;
+  /** It will never be known of a value that was sent whether it is (or still will be) delivered: its session is gone. */
+  uncertain?(client: number, number: number): void;
+}
+
+export interface ClientCounters {
+  submitted: number;
+  delivered: number;
+  /** Values sent again. */
+  resent: number;
+  /** Deliveries of a value that was delivered before: never, in the native wire. */
+  duplicates: number;
+  /** Values whose session was gone before they were known to be delivered. */
+  uncertain: number;
+}
+
+export interface Client {
+  readonly counters: ClientCounters;
+  /** No value is sent before deliveries can be heard. */
+  ready: boolean;
+  /** Stop after so many values; may be raised while running. */
+  limit: number;
+  /** The proposer in use. */
+  readonly proposerId: number;
+  /** Values submitted and not known to be delivered yet. */
+  readonly outstanding: number;
+  readonly isDone: boolean;
+  /** Something was sent that is to be answered or delivered. */
+  readonly isWaiting: boolean;
+  /**
+   * A value was delivered: in the native wire one of this session and sequence (of a client of any process), in the
+   * Kernel_Paxos wire one with these bytes.
+   */
+  onDelivered(
+    session: number,
+    sequence: number,
+    iid: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void;
+  onAcknowledge(kind: AckKind, session: number, sequence: number, iid: number): void;
+  onBusy(reason: Busy): void;
+  tick(nowUs: number): void;
+  nextTickUs(): number;
+  /** Sends what can be sent; true when frames ran out before. `wallUs` is the time of day. */
+  pump(wallUs: number): boolean;
+}

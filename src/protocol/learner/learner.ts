@@ -1,0 +1,327 @@
+/**
+ * The learner. Finds out what is chosen, delivers it in instance order, each instance once, and repairs what it missed:
+ * it asks the acceptors to repeat. Pure.
+ *
+ * Invariants: instances are delivered in order. One is left out only when so many acceptors have trimmed it that no quorum
+ * can repeat it, and that is told to the application, never silent. A learner that keeps what the log has made so far
+ * (`keepsState`) leaves nothing out by itself: it stays where it is until a snapshot leads it on (`restored`).
+ */
+
+import type { Outbox } from "../outbox.ts";
+import { quorumOf } from "../quorum.ts";
+import { type Ballot, type Life, MAX_IID } from "../types.ts";
+import { LearnerRepair } from "./learner_repair.ts";
+import { LearnerTrims, type LearnerTrimsOptions } from "./learner_trims.ts";
+import { LearnerWindow } from "./learner_window.ts";
+
+const NOTHING = new Uint8Array(0);
+const HI_FIRST_US = 100_000;
+const HI_AGAIN_US = 1_000_000;
+const OK_SILENCE_US = 3_500_000;
+
+/** Where a learner's values go. */
+export interface Application {
+  /** Takes the value of the next instance; false: not now, offer it again (back-pressure). */
+  deliver(iid: number, bytes: Uint8Array, offset: number, length: number): boolean;
+  /** The instances first…last were trimmed before this learner got them: they will never be delivered here. */
+  skipped(first: number, last: number): void;
+  /** The highest instance whose effects the application keeps safe: up to there the log may be trimmed. */
+  acknowledged(): number;
+}
+
+/** Values are learned but nobody wants them: a proposer's own learner. */
+export const NO_APPLICATION: Application = {
+  deliver: () => true,
+  skipped: () => undefined,
+  acknowledged: () => MAX_IID,
+};
+
+/** A core of the same process that wants to know of each instance as soon as its chosen value is known. */
+export interface ChosenObserver {
+  onLearned(iid: number, ballot: Ballot, life: Life, bytes: Uint8Array, offset: number, length: number): void;
+}
+
+export interface LearnerOptions extends LearnerTrimsOptions {
+  readonly windowInstances: number;
+  readonly windowBytes: number;
+  /** Start from instance 1 instead of from the present. */
+  readonly catchUp: boolean;
+  /** It is told where to start (`startAt`, `restored`). */
+  readonly waitsForStart: boolean;
+  /**
+   * What it delivers makes a state (the table of sessions), which is right only after instance 1 or a snapshot: nothing is
+   * ever left out on the way.
+   */
+  readonly keepsState?: boolean;
+  /** A first instance heard below this means that the log has just begun (Kernel_Paxos wire). */
+  readonly beginning: number;
+}
+
+export class Learner {
+  readonly window: LearnerWindow;
+  /** Next instance to deliver; 0: not known yet where to start. */
+  next: number;
+  /** Highest instance known to have been accepted or chosen somewhere. */
+  highestIid = 0;
+  /** Up to here the leader says that everything is chosen. */
+  chosenIid = 0;
+  /** The log cannot be read on for want of what is trimmed up to here; 0: it can. Only a snapshot of at least as much helps. */
+  lostIid = 0;
+  /** The application has refused the next instance, and may have taken a part of it. */
+  isStalled = false;
+  readonly counters = {
+    delivered: 0,
+    deliveredBytes: 0,
+    skipped: 0,
+    repeatsSent: 0,
+    outOfWindow: 0,
+    stalled: 0,
+    restored: 0,
+  };
+  readonly repair: LearnerRepair;
+  /** When each acceptor was last heard (any message), in microseconds. */
+  readonly heardUs: Float64Array;
+  readonly #options: LearnerOptions;
+  readonly #outbox: Outbox;
+  readonly #application: Application;
+  #observer: ChosenObserver | null = null;
+  readonly #okUs: Float64Array;
+  readonly #hiDueUs: Float64Array;
+  readonly #trims: LearnerTrims;
+  readonly #states: Float64Array;
+  #nowUs = 0;
+
+  constructor(options: LearnerOptions, outbox: Outbox, application: Application) {
+    this.#options = options;
+    this.#outbox = outbox;
+    this.#application = application;
+    this.window = new LearnerWindow(options.windowInstances, options.windowBytes, options.acceptors);
+    this.next = options.catchUp ? 1 : 0;
+    this.heardUs = new Float64Array(options.acceptors).fill(Number.NEGATIVE_INFINITY);
+    this.#okUs = new Float64Array(options.acceptors).fill(Number.NEGATIVE_INFINITY);
+    this.#hiDueUs = new Float64Array(options.acceptors);
+    this.#trims = new LearnerTrims(options, outbox);
+    this.#states = new Float64Array(options.acceptors).fill(-1);
+    this.repair = new LearnerRepair(this, options, this.#trims, outbox);
+  }
+
+  observe(observer: ChosenObserver): void {
+    this.#observer = observer;
+  }
+
+  /** Whether the acceptor knows us: it has answered our hi, and was heard lately (the reference answers only once). */
+  isRegistered(aid: number): boolean {
+    const everAnswered = this.#okUs[aid]! > Number.NEGATIVE_INFINITY;
+    return everAnswered && this.#nowUs - Math.max(this.#okUs[aid]!, this.heardUs[aid]!) < OK_SILENCE_US;
+  }
+
+  /** Leaves out everything below `iid`: the caller knows that it is chosen and needs none of it. */
+  startAt(iid: number): void {
+    if (this.#options.keepsState !== true && iid > this.next) this.#moveTo(iid);
+  }
+
+  /** The state after instance `iid` is here (0: nothing was chosen yet): goes on behind it. Never goes back. */
+  restored(iid: number): void {
+    if (iid < this.next) return;
+    if (this.next > 0) {
+      this.counters.skipped += iid + 1 - this.next;
+      this.counters.restored++;
+    }
+    this.#moveTo(iid + 1);
+    if (iid > this.highestIid) this.highestIid = iid;
+    if (this.lostIid <= iid) this.lostIid = 0;
+  }
+
+  /** A quorum of acceptors has told how far its log goes. */
+  get statesKnown(): boolean {
+    let known = 0;
+    for (let aid = 0; aid < this.#states.length; aid++) if (this.#states[aid]! >= 0) known++;
+    return known >= quorumOf(this.#options.acceptors);
+  }
+
+  /** The highest instance that any acceptor has trimmed. */
+  get trimmedIid(): number {
+    return this.#trims.highest();
+  }
+
+  /** An acceptor is half full: what can be trimmed should be. */
+  get isPressed(): boolean {
+    return this.#trims.pressure;
+  }
+
+  /** The value that a proposer has sent for an instance (native wire: `accept` is multicast). */
+  onAccept(iid: number, ballot: Ballot, life: Life, bytes: Uint8Array, offset: number, length: number): void {
+    if (!this.#inWindow(iid) || this.window.isReady(iid)) return;
+    this.window.offer(iid, ballot, life, bytes, offset, length);
+    if (this.window.isReady(iid)) this.#learned(iid);
+  }
+
+  /** An acceptor's record of an instance: `flags` are `RepeatFlag` bits, 0 of an `accepted` as it is sent to everybody. */
+  onAccepted(
+    aid: number,
+    iid: number,
+    ballot: Ballot,
+    life: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    flags = 0,
+  ): void {
+    this.heardUs[aid] = this.#nowUs;
+    // From here on it is known how far the log goes: no need to probe for its end.
+    if (this.isNews(iid)) this.repair.catchingUp = false;
+    if (iid > this.highestIid) this.highestIid = iid;
+    if (!this.#inWindow(iid)) return;
+    const wasReady = this.window.isReady(iid);
+    this.window.vote(iid, aid, ballot, life, flags);
+    if (length >= 0) this.window.offer(iid, ballot, life, bytes, offset, length);
+    if (!wasReady && this.window.isReady(iid)) this.#learned(iid);
+    if (length >= 0) this.repair.onRecord(aid, iid, length);
+  }
+
+  /** Instances first…last were accepted at one ballot. However long the range says it is, only the window's part counts. */
+  onAcceptedRange(aid: number, first: number, last: number, ballot: Ballot, life: Life): void {
+    const end = this.next === 0 ? first : Math.min(last, this.next + this.window.instances - 1);
+    for (let iid = Math.max(first, this.next); iid <= end; iid++) {
+      this.onAccepted(aid, iid, ballot, life, NOTHING, 0, -1);
+    }
+    if (last > this.highestIid) this.highestIid = last;
+  }
+
+  /** Everything ≤ `iid` is chosen; where we stand lower, something was missed. */
+  onChosen(iid: number): void {
+    if (iid > this.chosenIid) this.chosenIid = iid;
+    if (iid > this.highestIid) this.highestIid = iid;
+  }
+
+  onAcceptorState(aid: number, trimIid: number, highestIid: number, flags: number): void {
+    this.heardUs[aid] = this.#nowUs;
+    this.#trims.onState(aid, trimIid, flags);
+    this.repair.onTrim(aid, trimIid);
+    // Where everything is trimmed there was something (and the Kernel_Paxos wire tells of nothing else).
+    const highest = Math.max(trimIid, highestIid);
+    this.#states[aid] = highest;
+    if (highest > this.highestIid) this.highestIid = highest;
+    const { statesTellHighest, waitsForStart } = this.#options;
+    // The present: just above what a quorum of acceptors has accepted when we came.
+    if (this.next === 0 && statesTellHighest && !waitsForStart && this.statesKnown)
+      this.next = Math.max(...this.#states) + 1;
+  }
+
+  onAcceptorOk(aid: number): void {
+    this.heardUs[aid] = this.#nowUs;
+    this.#okUs[aid] = this.#nowUs;
+  }
+
+  /** Delivers what is ready. To be called after the turn's messages; true while the application took everything. */
+  deliver(): boolean {
+    if (this.next === 0) return true;
+    const window = this.window;
+    while (window.isReady(this.next)) {
+      const iid = this.next;
+      if (!this.#application.deliver(iid, window.arena.bytes, window.offset(iid), window.length(iid))) {
+        this.counters.stalled++;
+        this.isStalled = true;
+        return false;
+      }
+      this.isStalled = false;
+      this.counters.deliveredBytes += window.length(iid);
+      this.#trims.delivered(window.length(iid));
+      this.repair.delivered(window.length(iid));
+      window.release(iid);
+      this.next = iid + 1;
+      this.counters.delivered++;
+    }
+    this.repair.goOn();
+    return true;
+  }
+
+  tick(nowUs: number): void {
+    this.#nowUs = nowUs;
+    this.#sayHi();
+    this.repair.tick(nowUs);
+    this.#trims.report(Math.min(this.#application.acknowledged(), this.next - 1), this.highestIid, nowUs);
+  }
+
+  /** Wants to hear the clock again at this time. */
+  nextTickUs(): number {
+    let due = Math.max(this.repair.dueUs(), this.#nowUs);
+    for (let aid = 0; aid < this.#hiDueUs.length; aid++) due = Math.min(due, this.#hiDueUs[aid]!);
+    return Math.min(due, this.#trims.dueUs);
+  }
+
+  /** Says goodbye to the acceptors. */
+  close(): void {
+    this.#outbox.learnerDel();
+  }
+
+  /** Moves past what can never be had any more, and says so. */
+  skipTo(lost: number): void {
+    const first = this.next;
+    this.#moveTo(lost + 1);
+    this.counters.skipped += this.next - first;
+    this.#application.skipped(first, lost);
+  }
+
+  #inWindow(iid: number): boolean {
+    if (this.next === 0) {
+      if (this.#options.statesTellHighest || this.#options.waitsForStart) return false;
+      this.next = iid <= this.#options.beginning ? 1 : iid;
+    }
+    if (iid < this.next) return false;
+    if (iid < this.next + this.window.instances) return true;
+    this.counters.outOfWindow++;
+    return false;
+  }
+
+  #learned(iid: number): void {
+    const window = this.window;
+    this.#observer?.onLearned(
+      iid,
+      window.chosenBallot(iid),
+      window.chosenLife(iid),
+      window.arena.bytes,
+      window.offset(iid),
+      window.length(iid),
+    );
+  }
+
+  /** Reading the log from its beginning, and not yet at its end (Kernel_Paxos wire, where only probing finds it). */
+  get catchingUp(): boolean {
+    return this.repair.catchingUp;
+  }
+
+  /** Whether what an acceptor says of this instance cannot be an answer to us. */
+  isNews(iid: number): boolean {
+    return this.repair.requestedTo > 0 && iid > this.repair.requestedTo;
+  }
+
+  /** More is known to be in the log than was delivered. */
+  get isBehind(): boolean {
+    return this.next > 0 && this.highestIid >= this.next;
+  }
+
+  /** Something is known beyond `next`, and `next` cannot be delivered for want of messages. */
+  get isBlocked(): boolean {
+    return this.isBehind && !this.window.isReady(this.next);
+  }
+
+  #sayHi(): void {
+    for (let aid = 0; aid < this.#hiDueUs.length; aid++) {
+      if (this.#nowUs < this.#hiDueUs[aid]!) continue;
+      this.#outbox.learnerHi(aid);
+      this.#hiDueUs[aid] = this.#nowUs + (this.isRegistered(aid) ? HI_AGAIN_US : HI_FIRST_US);
+    }
+  }
+
+  #moveTo(iid: number): void {
+    if (this.next > 0) this.#release(iid);
+    this.next = iid;
+    this.isStalled = false;
+  }
+
+  #release(below: number): void {
+    const end = Math.min(below, this.next + this.window.instances);
+    for (let iid = this.next; iid < end; iid++) this.window.release(iid);
+  }
+}

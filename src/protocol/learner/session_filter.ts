@@ -1,0 +1,184 @@
+/**
+ * Between a learner and whoever wants its values (native wire): runs the session table over each instance, in log order, and
+ * hands on the values that are to be delivered. A consumer may say "not now" at any value; the entry is decided once all the
+ * same. Pure.
+ *
+ * Invariants: every entry of every instance is decided exactly once, before its value is handed on; what is not of a session
+ * whose opening was seen, or came with a snapshot, is discarded.
+ */
+import { BatchReader } from "../batch.ts";
+import { MAX_IID } from "../types.ts";
+import type { Application } from "./learner.ts";
+import type { Refusal } from "./session_image.ts";
+import { Outcome, type SessionTable } from "./session_table.ts";
+
+/** Who wants the values that are delivered, one after the other. */
+export interface ValueConsumer {
+  /** Takes the next value; false: not now, offer it again. `isLast`: no other value of this instance follows. */
+  take(
+    iid: number,
+    index: number,
+    isLast: boolean,
+    session: number,
+    sequence: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): boolean;
+  /** All values of this instance were taken; it may have had none. */
+  finished(iid: number): void;
+  /** The instances first…last will never be delivered here. */
+  skipped(first: number, last: number): void;
+  /** The highest instance whose effects are kept safe. */
+  acknowledged(): number;
+}
+
+/** Told what became of each entry, in log order. */
+export interface EntryListener {
+  /** `slot`: where the table has the session, −1: nowhere; of a session that ended with this entry, where it was. */
+  onEntry(outcome: Outcome, slot: number, iid: number, session: number, sequence: number): void;
+  /** The table is another one now: it was restored, or nothing of it holds any more. */
+  onTableReplaced(): void;
+}
+
+/** A value that is to be handed on. */
+class Held {
+  isFull = false;
+  index = 0;
+  session = 0;
+  sequence = 0;
+  /** Null: in the instance itself, at `offset` from its beginning. */
+  bytes: Uint8Array | null = null;
+  offset = 0;
+  length = 0;
+}
+
+export class SessionFilter implements Application {
+  readonly table: SessionTable;
+  /** The last instance that was decided and handed on as a whole. */
+  iid = 0;
+  /** The table is that of the whole log up to `iid`: read from instance 1, or begun with a snapshot. */
+  isWhole = true;
+  readonly counters = { values: 0, pieces: 0, duplicates: 0, gaps: 0, unknown: 0, misplaced: 0 };
+  readonly #consumer: ValueConsumer | null;
+  readonly #listeners: EntryListener[] = [];
+  readonly #reader = new BatchReader();
+  /** Entries of the instance under way that are decided; −1: no instance is. */
+  #decided = -1;
+  /** The last value decided, held back until it is known whether it is the last of its instance; and the one before. */
+  #last = new Held();
+  #before = new Held();
+
+  /** `consumer` null: only the table is wanted. */
+  constructor(table: SessionTable, consumer: ValueConsumer | null) {
+    this.table = table;
+    this.#consumer = consumer;
+  }
+
+  listen(listener: EntryListener): void {
+    this.#listeners.push(listener);
+  }
+
+  deliver(iid: number, bytes: Uint8Array, offset: number, length: number): boolean {
+    if (this.#decided < 0) this.#begin(iid);
+    const reader = this.#reader;
+    reader.open(bytes, offset, length);
+    for (;;) {
+      if (this.#before.isFull && !this.#hand(this.#before, false, iid, bytes, offset)) return false;
+      if (!reader.next()) break;
+      if (reader.index >= this.#decided) this.#decide(iid, bytes, offset);
+    }
+    if (this.#last.isFull && !this.#hand(this.#last, true, iid, bytes, offset)) return false;
+    this.#decided = -1;
+    this.iid = iid;
+    this.#consumer?.finished(iid);
+    return true;
+  }
+
+  skipped(first: number, last: number): void {
+    this.#lose();
+    this.iid = last;
+    this.#consumer?.skipped(first, last);
+  }
+
+  acknowledged(): number {
+    return this.#consumer?.acknowledged() ?? MAX_IID;
+  }
+
+  /** The table's bytes as of `iid`; null in the middle of an instance. */
+  snapshot(): Uint8Array | null {
+    return this.#decided < 0 ? this.table.serialize() : null;
+  }
+
+  /** Goes on behind instance `iid` with the table of a snapshot. Null, or why not: then nothing has changed. */
+  restore(bytes: Uint8Array, iid: number): Refusal | null {
+    const refusal = this.table.restore(bytes);
+    if (refusal !== null) return refusal;
+    this.#forgetInstance();
+    this.iid = iid;
+    this.isWhole = true;
+    for (let i = 0; i < this.#listeners.length; i++) this.#listeners[i]!.onTableReplaced();
+    return null;
+  }
+
+  #begin(iid: number): void {
+    if (iid !== this.iid + 1) this.#lose();
+    this.#decided = 0;
+  }
+
+  /** What lies between was not seen: of the sessions there were nothing certain is known. */
+  #lose(): void {
+    this.#forgetInstance();
+    this.isWhole = false;
+    this.table.clear();
+    for (let i = 0; i < this.#listeners.length; i++) this.#listeners[i]!.onTableReplaced();
+  }
+
+  #forgetInstance(): void {
+    this.#decided = -1;
+    this.#last.isFull = this.#before.isFull = false;
+  }
+
+  #decide(iid: number, bytes: Uint8Array, offset: number): void {
+    const { index, session, sequence, flags, valueOffset, valueLength } = this.#reader;
+    const { table } = this;
+    this.#decided = index + 1;
+    const outcome = table.decide(iid, index, session, sequence, flags, bytes, valueOffset, valueLength);
+    this.#count(outcome);
+    for (let i = 0; i < this.#listeners.length; i++) {
+      this.#listeners[i]!.onEntry(outcome, table.slot, iid, session, sequence);
+    }
+    if (outcome !== Outcome.deliver || this.#consumer === null) return;
+    const held = this.#before;
+    this.#before = this.#last;
+    this.#last = held;
+    const isInside = table.valueBytes === bytes;
+    held.isFull = true;
+    held.index = index;
+    held.session = session;
+    held.sequence = sequence;
+    held.bytes = isInside ? null : table.valueBytes;
+    held.offset = isInside ? table.valueOffset - offset : table.valueOffset;
+    held.length = table.valueLength;
+  }
+
+  /** False: the consumer does not take it now. */
+  #hand(held: Held, isLast: boolean, iid: number, bytes: Uint8Array, offset: number): boolean {
+    const from = held.bytes ?? bytes;
+    const at = held.bytes === null ? offset + held.offset : held.offset;
+    const { index, session, sequence, length } = held;
+    if (!this.#consumer!.take(iid, index, isLast, session, sequence, from, at, length)) return false;
+    held.isFull = false;
+    return true;
+  }
+
+  #count(outcome: Outcome): void {
+    const { counters } = this;
+    if (outcome === Outcome.deliver) counters.values++;
+    else if (outcome === Outcome.piece) counters.pieces++;
+    else if (outcome === Outcome.duplicate) counters.duplicates++;
+    else if (outcome === Outcome.gap) counters.gaps++;
+    else if (outcome === Outcome.unknown) counters.unknown++;
+    else if (outcome === Outcome.misplaced) counters.misplaced++;
+  }
+}

@@ -1,0 +1,390 @@
+/**
+ * Which client values a proposer takes (native wire), and what it tells clients of their sessions: what is delivered, from where
+ * to send again, which session is not known, which was opened. Deduplication is decided at delivery; this only sees to it
+ * that little has to be discarded there. Pure.
+ *
+ * A proposer with a queue of its own takes a session's values in sequence, each once; one that forwards lets pass what it
+ * cannot judge. Acknowledgements come from this node's own deliveries, cumulative, one a session a turn, and go to whoever used
+ * the session here last. What is kept of a session is in the table's place for it, so the table's limit bounds it.
+ */
+import { BatchReader, ENTRY_HEADER_BYTES, EntryFlag, entryBytes } from "../batch.ts";
+import type { EntryListener, SessionFilter } from "../learner/session_filter.ts";
+import { Outcome } from "../learner/session_table.ts";
+import { NumberIndex } from "../number_index.ts";
+import type { Outbox } from "../outbox.ts";
+import { AckKind, NO_PEER, type Peer } from "../types.ts";
+
+/** How strictly values are judged. */
+export const Judging = {
+  /** They are forwarded: only what is delivered or unknown is answered here. */
+  pass: 0,
+  /** They are queued, but what is delivered may not be known here as far as it is: the first of a session is believed. */
+  lenient: 1,
+  /** They are queued by a leader that has delivered everything from before its time. */
+  strict: 2,
+} as const;
+export type Judging = (typeof Judging)[keyof typeof Judging];
+
+/** Openings under way at once; more are answered when they are sent again. */
+const OPENINGS = 4096;
+/** Sessions that others have seen open before us, of which the sequence is kept until we have. */
+const AHEAD = 256;
+const ROOM_RESERVE = 8;
+
+/** What is still to be said of a session. */
+const Say = { nothing: 0, delivered: 1, gap: 2 } as const;
+
+export class Admission implements EntryListener {
+  readonly counters = { taken: 0, duplicates: 0, underWay: 0, gaps: 0, expired: 0, acknowledged: 0 };
+  /** After `next`: the values to take. */
+  offset = 0;
+  length = 0;
+  readonly #filter: SessionFilter;
+  readonly #outbox: Outbox;
+  readonly #reader = new BatchReader();
+  /** By the table's places: whose this is (0: nobody's), who used it last, the next sequence to take and since which beginning. */
+  readonly #owner: Float64Array;
+  readonly #peer: Int32Array;
+  readonly #wanted: Float64Array;
+  readonly #since: Uint32Array;
+  /** Where the last value delivered is. */
+  readonly #iid: Float64Array;
+  readonly #say: Uint8Array;
+  readonly #gapAfter: Float64Array;
+  /** Places with something to say. */
+  readonly #sayers: Int32Array;
+  #sayerCount = 0;
+  readonly #nonces = new Float64Array(OPENINGS);
+  readonly #openers = new Int32Array(OPENINGS);
+  readonly #openedSince = new Uint32Array(OPENINGS);
+  readonly #openings = new NumberIndex(this.#nonces);
+  #nextOpening = 0;
+  /** Sessions from further up in the log: the next sequence to take, and since which beginning. */
+  readonly #ahead = new Float64Array(AHEAD);
+  readonly #aheadWanted = new Float64Array(AHEAD);
+  readonly #aheadSince = new Uint32Array(AHEAD);
+  readonly #aheadIndex = new NumberIndex(this.#ahead);
+  #nextAhead = 0;
+  /** Grows when what was taken may have been lost. */
+  #beginning = 1;
+  /** The message being read. */
+  #bytes: Uint8Array = new Uint8Array(0);
+  #from: Peer = NO_PEER;
+  #isForwarded = false;
+  #judging: Judging = Judging.pass;
+  /** The reader stands at an entry that is still to be judged. */
+  #isHeld = false;
+  /** What was answered at once in this message; 0: nothing. */
+  #answered = 0;
+
+  constructor(filter: SessionFilter, outbox: Outbox) {
+    const { sessions } = filter.table.limits;
+    this.#filter = filter;
+    this.#outbox = outbox;
+    this.#owner = new Float64Array(sessions);
+    this.#peer = new Int32Array(sessions);
+    this.#wanted = new Float64Array(sessions);
+    this.#since = new Uint32Array(sessions);
+    this.#iid = new Float64Array(sessions);
+    this.#say = new Uint8Array(sessions);
+    this.#gapAfter = new Float64Array(sessions);
+    this.#sayers = new Int32Array(sessions);
+    filter.listen(this);
+  }
+
+  /** What was taken before may be lost: whoever sends it again is believed. */
+  begin(): void {
+    this.#beginning++;
+  }
+
+  /** A message of client values; `next` tells which of them to take. */
+  open(
+    from: Peer,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    isForwarded: boolean,
+    judging: Judging,
+  ): void {
+    this.#bytes = bytes;
+    this.#from = from;
+    this.#isForwarded = isForwarded;
+    this.#judging = judging;
+    this.#isHeld = false;
+    this.#answered = 0;
+    this.#reader.open(bytes, offset, length);
+  }
+
+  /** The next run of values to take, at `offset` and `length`; an opening is always the first of a run. False: no more. */
+  next(): boolean {
+    const reader = this.#reader;
+    this.length = 0;
+    while (this.#isHeld || reader.next()) {
+      const isOpening = (reader.flags & EntryFlag.open) !== 0;
+      if (isOpening && this.length > 0) {
+        this.#isHeld = true;
+        return true;
+      }
+      this.#isHeld = false;
+      if (!(isOpening ? this.#takesOpening() : this.#takes())) {
+        if (this.length > 0) return true;
+        continue;
+      }
+      if (this.length === 0) this.offset = reader.valueOffset - ENTRY_HEADER_BYTES;
+      this.length += entryBytes(reader.valueLength);
+      this.counters.taken++;
+    }
+    return this.length > 0;
+  }
+
+  /**
+   * The run of `next` was not taken after all: its sessions want it again, and their client is told from where to send. The
+   * rest of the message is not read.
+   */
+  refused(): void {
+    const reader = this.#reader;
+    const { table } = this.#filter;
+    this.#answered = 0;
+    reader.open(this.#bytes, this.offset, this.length);
+    while (reader.next()) {
+      this.counters.taken--;
+      if ((reader.flags & EntryFlag.open) !== 0) {
+        this.#forgetOpening(reader.session);
+        continue;
+      }
+      this.#wantAgain(table.find(reader.session), reader.session, reader.sequence);
+      const ahead = this.#aheadIndex.find(reader.session);
+      if (ahead >= 0 && this.#aheadWanted[ahead]! > reader.sequence)
+        this.#aheadWanted[ahead] = reader.sequence;
+    }
+    this.length = 0;
+  }
+
+  #wantAgain(slot: number, session: number, sequence: number): void {
+    if (slot < 0 || this.#owner[slot] !== session) return;
+    const isFirst = (this.#say[slot]! & Say.gap) === 0 || this.#gapAfter[slot]! >= sequence;
+    if (this.#since[slot] === this.#beginning && this.#wanted[slot]! > sequence)
+      this.#wanted[slot] = sequence;
+    if (this.#isForwarded) this.#answer(AckKind.gap, session, sequence - 1, 0);
+    else if (isFirst) this.#markGap(slot, sequence - 1);
+  }
+
+  /** What the leader says about a session whose values we forwarded. */
+  passOn(kind: AckKind, session: number, sequence: number, iid: number): void {
+    const slot = this.#filter.table.find(session);
+    if (slot < 0 || kind === AckKind.opened || this.#owner[slot] !== session) return;
+    this.#tell(this.#peer[slot]! as Peer, kind, session, sequence, iid);
+  }
+
+  /** Says what is to be said; true: frames ran out before. */
+  flush(): boolean {
+    const { table } = this.#filter;
+    while (this.#sayerCount > 0) {
+      if (this.#outbox.room() < ROOM_RESERVE) return true;
+      const slot = this.#sayers[--this.#sayerCount]!;
+      const say = this.#say[slot]!;
+      this.#say[slot] = Say.nothing;
+      const session = table.idAt(slot);
+      if (this.#owner[slot] !== session) continue;
+      const peer = this.#peer[slot]! as Peer;
+      const done = table.nextAt(slot) - 1;
+      const iid = this.#iid[slot]!;
+      this.counters.acknowledged++;
+      if ((say & Say.delivered) !== 0) this.#outbox.acknowledge(peer, AckKind.delivered, session, done, iid);
+      if ((say & Say.gap) !== 0)
+        this.#outbox.acknowledge(peer, AckKind.gap, session, Math.max(done, this.#gapAfter[slot]!), iid);
+    }
+    return false;
+  }
+
+  onEntry(outcome: Outcome, slot: number, iid: number, session: number, sequence: number): void {
+    if (outcome === Outcome.opened || outcome === Outcome.reopened) return this.#opened(slot, session);
+    if (outcome === Outcome.gap) this.#forgetAhead(session);
+    if (slot < 0 || this.#owner[slot] !== session) return;
+    switch (outcome) {
+      case Outcome.deliver:
+      case Outcome.piece:
+        this.#iid[slot] = iid;
+        this.#mark(slot, Say.delivered);
+        break;
+      case Outcome.duplicate:
+        this.#mark(slot, Say.delivered);
+        break;
+      case Outcome.gap:
+        // What was to come between is lost, or behind us in the log: it is wanted again.
+        this.#wanted[slot] = this.#filter.table.nextAt(slot);
+        this.#markGap(slot, this.#wanted[slot]! - 1);
+        break;
+      case Outcome.oversized:
+        this.#owner[slot] = 0;
+        this.counters.expired++;
+        this.#tell(this.#peer[slot]! as Peer, AckKind.expired, session, sequence, iid);
+        break;
+      default:
+        this.#owner[slot] = 0;
+    }
+  }
+
+  onTableReplaced(): void {
+    this.#owner.fill(0);
+    this.#say.fill(Say.nothing);
+    this.#sayerCount = 0;
+    this.begin();
+  }
+
+  #takes(): boolean {
+    const { session, sequence } = this.#reader;
+    const { table, iid, isWhole } = this.#filter;
+    const slot = table.find(session);
+    if (slot < 0) {
+      if (session > iid && this.#judging !== Judging.pass) return this.#isInSequenceAhead(session, sequence);
+      // What was opened further up in the log than we are, or before we came to it, is decided by those who know.
+      if (session > iid || !isWhole) return true;
+      this.counters.expired++;
+      this.#answer(AckKind.expired, session, 0, 0);
+      return false;
+    }
+    if (!this.#isForwarded) this.#claim(slot, session, this.#from);
+    const next = table.nextAt(slot);
+    if (sequence < next) {
+      this.counters.duplicates++;
+      if (this.#isForwarded) this.#answer(AckKind.delivered, session, next - 1, 0);
+      else this.#mark(slot, Say.delivered);
+      return false;
+    }
+    return this.#judging === Judging.pass || this.#isInSequence(slot, session, sequence, next);
+  }
+
+  #isInSequence(slot: number, session: number, sequence: number, next: number): boolean {
+    if (this.#owner[slot] !== session) this.#claim(slot, session, NO_PEER);
+    let wanted = next;
+    if (this.#since[slot] === this.#beginning) wanted = Math.max(next, this.#wanted[slot]!);
+    else if (this.#judging === Judging.lenient) wanted = sequence;
+    if (this.#since[slot] !== this.#beginning) wanted = Math.max(wanted, this.#wantedAhead(session));
+    this.#since[slot] = this.#beginning;
+    this.#wanted[slot] = wanted;
+    if (sequence < wanted) {
+      this.counters.underWay++;
+      return false;
+    }
+    if (sequence > wanted) {
+      this.counters.gaps++;
+      if (this.#isForwarded) this.#answer(AckKind.gap, session, wanted - 1, 0);
+      else this.#markGap(slot, wanted - 1);
+      return false;
+    }
+    this.#wanted[slot] = sequence + 1;
+    return true;
+  }
+
+  /** What was taken of the session while only others knew it; 0: nothing. */
+  #wantedAhead(session: number): number {
+    const place = this.#aheadIndex.find(session);
+    return place >= 0 && this.#aheadSince[place] === this.#beginning ? this.#aheadWanted[place]! : 0;
+  }
+
+  #forgetAhead(session: number): void {
+    const place = this.#aheadIndex.find(session);
+    if (place < 0) return;
+    this.#aheadIndex.remove(place);
+    this.#ahead[place] = 0;
+  }
+
+  /** The first is believed: what is below may be on its way by another proposer. */
+  #isInSequenceAhead(session: number, sequence: number): boolean {
+    const wanted = this.#wantedAhead(session);
+    if (wanted !== 0 && sequence !== wanted) {
+      if (sequence < wanted) this.counters.underWay++;
+      else this.#answer(AckKind.gap, session, wanted - 1, 0);
+      return false;
+    }
+    let place = this.#aheadIndex.find(session);
+    if (place < 0) {
+      place = this.#nextAhead;
+      this.#nextAhead = (place + 1) % AHEAD;
+      if (this.#ahead[place] !== 0) this.#aheadIndex.remove(place);
+      this.#ahead[place] = session;
+      this.#aheadIndex.add(place);
+    }
+    this.#aheadWanted[place] = sequence + 1;
+    this.#aheadSince[place] = this.#beginning;
+    return true;
+  }
+
+  #takesOpening(): boolean {
+    const { session: nonce } = this.#reader;
+    const { table } = this.#filter;
+    const slot = table.findNonce(nonce);
+    if (slot >= 0) {
+      const session = table.idAt(slot);
+      if (!this.#isForwarded) this.#claim(slot, session, this.#from);
+      this.#tell(this.#from, AckKind.opened, session, nonce, session);
+      return false;
+    }
+    let opening = this.#openings.find(nonce);
+    if (opening < 0) {
+      opening = this.#nextOpening;
+      this.#nextOpening = (opening + 1) % OPENINGS;
+      if (this.#nonces[opening] !== 0) this.#openings.remove(opening);
+      this.#nonces[opening] = nonce;
+      this.#openings.add(opening);
+      this.#openedSince[opening] = 0;
+    }
+    this.#openers[opening] = this.#isForwarded ? NO_PEER : this.#from;
+    if (this.#judging === Judging.pass) return true;
+    const isUnderWay = this.#openedSince[opening] === this.#beginning;
+    this.#openedSince[opening] = this.#beginning;
+    if (isUnderWay) this.counters.underWay++;
+    return !isUnderWay;
+  }
+
+  #opened(slot: number, nonce: number): void {
+    const opening = this.#openings.find(nonce);
+    if (opening < 0) return;
+    const peer = this.#openers[opening]! as Peer;
+    this.#forgetOpening(nonce);
+    if (peer === NO_PEER) return;
+    const session = this.#filter.table.idAt(slot);
+    this.#claim(slot, session, peer);
+    this.#tell(peer, AckKind.opened, session, nonce, session);
+  }
+
+  #forgetOpening(nonce: number): void {
+    const opening = this.#openings.find(nonce);
+    if (opening < 0) return;
+    this.#openings.remove(opening);
+    this.#nonces[opening] = 0;
+  }
+
+  /** The session in this place is `session`, and `peer` uses it. */
+  #claim(slot: number, session: number, peer: Peer): void {
+    if (this.#owner[slot] !== session) {
+      this.#owner[slot] = session;
+      this.#since[slot] = 0;
+      this.#iid[slot] = session;
+    }
+    this.#peer[slot] = peer;
+  }
+
+  /** Answers the sender at once, of each session once a message. */
+  #answer(kind: AckKind, session: number, sequence: number, iid: number): void {
+    if (this.#answered === session) return;
+    this.#answered = session;
+    this.#tell(this.#from, kind, session, sequence, iid);
+  }
+
+  #tell(peer: Peer, kind: AckKind, session: number, sequence: number, iid: number): void {
+    if (peer !== NO_PEER) this.#outbox.acknowledge(peer, kind, session, sequence, iid);
+  }
+
+  #mark(slot: number, say: number): void {
+    if (this.#peer[slot] === NO_PEER) return;
+    if (this.#say[slot] === Say.nothing) this.#sayers[this.#sayerCount++] = slot;
+    this.#say[slot] = this.#say[slot]! | say;
+  }
+
+  #markGap(slot: number, after: number): void {
+    this.#gapAfter[slot] = after;
+    this.#mark(slot, Say.gap);
+  }
+}

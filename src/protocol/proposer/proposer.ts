@@ -1,0 +1,357 @@
+/**
+ * The proposer: the queue of client values, where they go, and phase 2. Who leads is `range_leadership.ts` (native wire)
+ * or `instance_leadership.ts` (Kernel_Paxos wire); phase 1 is `range_phase.ts` or `instance_phase.ts`. What is chosen it
+ * learns from the learner core of its process (`ChosenObserver`). Pure.
+ *
+ * Invariants: one value per (instance, ballot), ever; nothing is proposed at an instance before a quorum has promised
+ * it at this ballot; a value reported by a promise goes before our own; a ballot is journalled before it is used.
+ */
+
+import type { ChosenObserver, Learner } from "../learner/learner.ts";
+import type { Outbox } from "../outbox.ts";
+import { quorumOf } from "../quorum.ts";
+import { type AckKind, type Ballot, Busy, type Life, NO_PEER, type Peer, StateFlag } from "../types.ts";
+import { type Admission, Judging } from "./admission.ts";
+import { InstanceLeadership } from "./instance_leadership.ts";
+import { InstancePhase } from "./instance_phase.ts";
+import type { Leadership, LeadershipOptions, Stage } from "./leadership.ts";
+import { PhaseTwo, type PhaseTwoOptions, ROOM_RESERVE } from "./phase_two.ts";
+import { ProposerWindow, Status } from "./proposer_window.ts";
+import { RangeLeadership } from "./range_leadership.ts";
+import { ValueQueue } from "./value_queue.ts";
+
+/** A client whose value waits behind a missing quorum is told so after this time. */
+const NO_QUORUM_US = 200_000;
+/** How long the leader's refusal holds for those who send on to it. */
+const LEADER_BUSY_US = 10_000;
+
+export interface ProposerOptions extends LeadershipOptions, PhaseTwoOptions {
+  readonly queueBytes: number;
+}
+
+export class Proposer implements ChosenObserver {
+  readonly window: ProposerWindow;
+  readonly queue: ValueQueue;
+  readonly counters = {
+    preempted: 0,
+    forwarded: 0,
+    refused: 0,
+    retries: 0,
+    campaigns: 0,
+  };
+  readonly #options: ProposerOptions;
+  readonly #outbox: Outbox;
+  readonly #learner: Learner;
+  readonly leadership: Leadership;
+  /** The leadership, by wire: one of them is null. */
+  readonly #ranges: RangeLeadership | null;
+  readonly #instances: InstanceLeadership | null;
+  readonly #phaseTwo: PhaseTwo;
+  readonly #fullAcceptors: Uint8Array;
+  /** Null in the Kernel_Paxos wire, which has no sessions. */
+  readonly #admission: Admission | null;
+  #wasPassive = false;
+  #dropped = 0;
+  /** What the leader has refused values with that we sent on, and until when we refuse them so. */
+  #leaderBusy: Busy = Busy.queueFull;
+  #leaderBusyUntilUs = 0;
+  #nowUs = 0;
+
+  constructor(
+    options: ProposerOptions,
+    outbox: Outbox,
+    learner: Learner,
+    admission: Admission | null = null,
+  ) {
+    this.#options = options;
+    this.#admission = admission;
+    this.#outbox = outbox;
+    this.#learner = learner;
+    const instances = Math.max(4096, options.preexecWindow * 2);
+    this.window = new ProposerWindow(
+      instances,
+      Math.max(4 << 20, options.preexecWindow * 8192),
+      options.acceptors,
+    );
+    this.queue = new ValueQueue(options.queueBytes);
+    const phaseOne = new InstancePhase(this.window, outbox, options.acceptors);
+    this.#phaseTwo = new PhaseTwo(options, this.window, this.queue, outbox, learner, phaseOne);
+    const { window, counters } = this;
+    const parts = { outbox, window, learner, phaseTwo: this.#phaseTwo, counters };
+    this.#ranges = options.perInstance ? null : new RangeLeadership(options, parts);
+    this.#instances = options.perInstance ? new InstanceLeadership(options, parts, phaseOne) : null;
+    this.leadership = (this.#ranges ?? this.#instances)!;
+    this.#fullAcceptors = new Uint8Array(options.acceptors);
+    learner.observe(this);
+  }
+
+  get id(): number {
+    return this.#options.id;
+  }
+  get stage(): Stage {
+    return this.leadership.stage;
+  }
+  get ballot(): Ballot {
+    return this.leadership.ballot;
+  }
+  /** Who leads as far as we know; −1: nobody, or we do. */
+  get leader(): number {
+    return this.leadership.leader;
+  }
+
+  /** Leads, and all it found when it began is chosen. */
+  get isReady(): boolean {
+    return this.stage === "leading" && this.window.low > this.leadership.recovered.last;
+  }
+
+  /** Leads, and no quorum of acceptors has echoed it lately (native wire). */
+  get isUnheard(): boolean {
+    return this.stage === "leading" && this.#ranges?.isHeard === false;
+  }
+
+  /** How many acceptors grant their votes, while it looks for them; −1: it does not. */
+  get votes(): number {
+    const election = this.stage === "waiting" ? this.#ranges?.election : undefined;
+    return election?.asking === true ? election.votes : -1;
+  }
+
+  /** A number that grows while values are chosen; null while nothing waits here. */
+  progress(): number | null {
+    const { queue, window, stage } = this;
+    const isIdle = queue.count === 0 && window.requeued === 0 && this.#phaseTwo.isIdle;
+    return isIdle && (stage === "leading" || stage === "passive") ? null : window.low;
+  }
+
+  // ── values ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  onClientValue(from: Peer, bytes: Uint8Array, offset: number, length: number, hops: number): void {
+    if (length > this.#outbox.maxValue) return this.#refuse(from, Busy.tooLarge);
+    const admission = this.#admission;
+    if (admission === null) {
+      if (this.#takeValue(from, bytes, offset, length, hops)) this.#tellWait(from);
+      return;
+    }
+    admission.open(from, bytes, offset, length, hops > 0, this.#judging());
+    while (admission.next()) {
+      if (this.#takeValue(from, bytes, admission.offset, admission.length, hops)) continue;
+      admission.refused();
+      return;
+    }
+    this.#tellWait(from);
+  }
+
+  /** What the leader says about a session whose values we sent on to it. */
+  onAcknowledge(proposerId: number, kind: AckKind, session: number, sequence: number, iid: number): void {
+    if (this.stage === "passive" && proposerId === this.leader)
+      this.#admission?.passOn(kind, session, sequence, iid);
+  }
+
+  /** The leader refuses values that we sent on: for a while nobody here sends it more. */
+  onBusy(proposerId: number, reason: Busy): void {
+    if (this.stage !== "passive" || proposerId !== this.leader) return;
+    this.#leaderBusy = reason;
+    this.#leaderBusyUntilUs = this.#nowUs + LEADER_BUSY_US;
+  }
+
+  /** How client values are judged now. What was taken can be lost when it is sent on to a leader, or given up. */
+  #judging(): Judging {
+    const { stage, window } = this;
+    const isPassive = stage === "passive";
+    if (isPassive !== this.#wasPassive || window.dropped !== this.#dropped) this.#admission?.begin();
+    this.#wasPassive = isPassive;
+    this.#dropped = window.dropped;
+    if (isPassive) return Judging.pass;
+    const knowsAll = stage === "leading" && this.#learner.next > this.leadership.recovered.last;
+    return knowsAll ? Judging.strict : Judging.lenient;
+  }
+
+  /** False: refused. */
+  #takeValue(from: Peer, bytes: Uint8Array, offset: number, length: number, hops: number): boolean {
+    const { stage, leader } = this.leadership;
+    if (stage === "passive") {
+      if (hops > 0 || leader < 0) {
+        this.#refuse(from, Busy.notLeader);
+        return false;
+      }
+      if (this.#nowUs < this.#leaderBusyUntilUs) {
+        this.#refuse(from, this.#leaderBusy);
+        return false;
+      }
+      this.#forward(bytes, offset, length);
+      return true;
+    }
+    if (!this.queue.push(bytes, offset, length)) {
+      this.#refuse(from, Busy.queueFull);
+      return false;
+    }
+    return true;
+  }
+
+  /** What is taken has to wait, if it has. */
+  #tellWait(from: Peer): void {
+    const { stage, stageSinceUs } = this.leadership;
+    if (stage === "passive") return;
+    const lacksQuorum = stage === "leading" ? this.isUnheard : this.#nowUs - stageSinceUs > NO_QUORUM_US;
+    if (lacksQuorum) {
+      this.#outbox.busy(from, Busy.noQuorum);
+    } else if (this.isStalled) this.#outbox.busy(from, Busy.windowFull);
+  }
+
+  #refuse(from: Peer, reason: Busy): void {
+    this.counters.refused++;
+    if (from !== NO_PEER) this.#outbox.busy(from, reason);
+  }
+
+  #forward(bytes: Uint8Array, offset: number, length: number): void {
+    this.counters.forwarded++;
+    this.#outbox.clientValue(this.leader, bytes, offset, length, 1);
+    this.leadership.forwarded();
+  }
+
+  /** Passive: what waits in our queues goes to the leader. */
+  #forwardQueue(): boolean {
+    const { window, queue } = this;
+    while (queue.count > 0 || window.requeued > 0) {
+      if (this.#outbox.room() < ROOM_RESERVE) return true;
+      if (window.requeued > 0) {
+        const at = window.requeuedOffset();
+        const length = window.requeuedLength();
+        window.takeRequeued();
+        this.#forward(window.arena.bytes, at, length);
+        window.arena.free(at, length);
+        continue;
+      }
+      this.#forward(queue.bytes, queue.peekOffset(), queue.peekLength());
+      queue.pop();
+    }
+    return false;
+  }
+
+  // ── what others say ───────────────────────────────────────────────────────────────────────────────────────────
+
+  onPromise(
+    aid: number,
+    iid: number,
+    ballot: Ballot,
+    valueBallot: Ballot,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    this.#instances?.onPromise(aid, iid, ballot, valueBallot, bytes, offset, length);
+  }
+
+  onRidingPromise(aid: number, iid: number, ballot: Ballot): void {
+    this.#instances?.onRidingPromise(aid, iid, ballot);
+  }
+
+  onAcceptedNow(iid: number, ballot: Ballot): void {
+    this.#instances?.onAcceptedNow(iid, ballot);
+  }
+
+  onPromiseBegin(
+    aid: number,
+    ballot: Ballot,
+    life: Life,
+    asked: number,
+    first: number,
+    last: number,
+    trimIid: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    this.#ranges?.onPromiseBegin(aid, ballot, life, asked, first, last, trimIid, bytes, offset, length);
+  }
+
+  onPromiseRecord(iid: number, ballot: Ballot, bytes: Uint8Array, offset: number, length: number): void {
+    this.#ranges?.onPromiseRecord(iid, ballot, bytes, offset, length);
+  }
+
+  onPromiseEnd(aid: number): void {
+    this.#ranges?.onPromiseEnd(aid);
+  }
+
+  onLeader(iid: number, ballot: Ballot, life: Life, round: number): void {
+    this.#ranges?.onLeader(iid, ballot, life, round);
+  }
+
+  onEcho(aid: number, iid: number, ballot: Ballot, life: Life, round: number): void {
+    this.#ranges?.onEcho(aid, iid, ballot, life, round);
+  }
+
+  onPreVoted(aid: number, round: number, ballot: Ballot, granted: boolean): void {
+    this.#ranges?.onPreVoted(aid, round, ballot, granted);
+  }
+
+  onReadAsk(from: Peer, nonce: number): void {
+    this.#ranges?.onReadAsk(from, nonce);
+  }
+
+  onPreempted(ballot: Ballot): void {
+    this.leadership.onPreempted(ballot);
+  }
+
+  onAcceptorState(aid: number, flags: number): void {
+    this.#fullAcceptors[aid] = (flags & StateFlag.full) !== 0 ? 1 : 0;
+  }
+
+  onLearned(
+    iid: number,
+    ballot: Ballot,
+    life: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    this.leadership.onLearned(ballot);
+    const window = this.window;
+    if (!window.covers(iid)) return;
+    const status = window.status(iid);
+    if (status === Status.closed) return;
+    const isOurs =
+      status === Status.accepting &&
+      ballot === window.ballot(iid) &&
+      (life === this.#options.life || life === 0);
+    if (isOurs) this.#phaseTwo.sample(iid, this.#nowUs);
+    window.close(iid, isOurs, bytes, offset, length);
+  }
+
+  // ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  tick(nowUs: number): void {
+    this.#nowUs = nowUs;
+    this.leadership.tick(nowUs);
+  }
+
+  nextTickUs(): number {
+    return this.leadership.nextTickUs();
+  }
+
+  /**
+   * Proposes what can be proposed; to be called once after the turn's messages, so that values which came together
+   * share an instance. True: there is more to do as soon as frames are free again.
+   */
+  pump(): boolean {
+    this.window.advance(this.#learner.next);
+    this.#judging();
+    const unsaid = this.#admission?.flush() === true;
+    return this.#propose() || unsaid;
+  }
+
+  #propose(): boolean {
+    if (this.stage === "passive") return this.#forwardQueue();
+    this.#ranges?.checkOvertaken();
+    if (this.stage !== "leading") return false;
+    this.#outbox.chosen(this.#ranges?.chosenIid ?? this.window.low - 1);
+    const more = this.#phaseTwo.run(this.#nowUs, this.isStalled);
+    return this.#ranges?.pump() === true || more;
+  }
+
+  /** So many acceptors are full that no quorum can accept more. */
+  get isStalled(): boolean {
+    let full = 0;
+    for (let aid = 0; aid < this.#fullAcceptors.length; aid++) full += this.#fullAcceptors[aid]!;
+    return full > 0 && this.#fullAcceptors.length - full < quorumOf(this.#fullAcceptors.length);
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * Phase 1 of the native wire: one prepare for every instance ≥ `start`. Each acceptor's promise comes in frames, each
+ * frame covers a range and may vouch that what lies below it is chosen; an acceptor counts when its frames reach to the
+ * end without a gap, and no other one knows that it has forgotten since (`promise_quorum.ts`).
+ */
+import type { Outbox } from "../outbox.ts";
+import { PromiseQuorum } from "../promise_quorum.ts";
+import { type Ballot, MAX_IID } from "../types.ts";
+import type { ProposerWindow } from "./proposer_window.ts";
+
+export class RangePhase {
+  /** First instance that is not known to be chosen; rises as acceptors vouch for more. */
+  start = 1;
+  /** Highest instance that any acceptor reported a value for. */
+  highestIid = 0;
+  /** Records beyond the window: the rest is asked for once the window has moved. */
+  beyondWindow = 0;
+  readonly #window: ProposerWindow;
+  readonly #outbox: Outbox;
+  readonly #acceptors: number;
+  readonly #coveredTo: Float64Array;
+  readonly #quorum: PromiseQuorum;
+  #ballot = 0 as Ballot;
+  /** The frame being read. */
+  #reading = false;
+  #last = 0;
+
+  constructor(window: ProposerWindow, outbox: Outbox, acceptors: number) {
+    this.#window = window;
+    this.#outbox = outbox;
+    this.#acceptors = acceptors;
+    this.#coveredTo = new Float64Array(acceptors);
+    this.#quorum = new PromiseQuorum(acceptors);
+  }
+
+  begin(start: number, ballot: Ballot): void {
+    this.start = start;
+    this.highestIid = 0;
+    this.#ballot = ballot;
+    this.#coveredTo.fill(start - 1);
+    this.#quorum.begin();
+    this.#outbox.prepare(start, ballot);
+  }
+
+  /** Asks again whoever has not answered to the end. */
+  retry(): void {
+    for (let aid = 0; aid < this.#acceptors; aid++) if (!this.#quorum.has(aid)) this.#askOn(aid);
+  }
+
+  /** One frame of an acceptor's answer begins; the value is its standing. */
+  onBegin(
+    aid: number,
+    asked: number,
+    first: number,
+    last: number,
+    trimIid: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    const counts = this.#quorum.note(aid, bytes, offset, length);
+    // Whoever is not counted any more has to say everything again, but not at once: two that contradict each other would be
+    // asked in turn for ever. What it reported of values stays true.
+    for (let other = 0; other < this.#acceptors; other++) {
+      if (this.#quorum.takeDropped(other)) this.#coveredTo[other] = this.start - 1;
+    }
+    // A gap: a frame before this one was lost.
+    this.#reading = counts && asked <= this.#coveredTo[aid]! + 1;
+    // Only a frame that leaves something out vouches for it; a continuation that merely begins later says nothing.
+    if (first > asked && first > this.start) this.start = first;
+    if (trimIid >= this.start) this.start = trimIid + 1;
+    this.#last = last;
+  }
+
+  onRecord(iid: number, ballot: Ballot, bytes: Uint8Array, offset: number, length: number): void {
+    if (!this.#reading || iid < this.start || iid > this.#last) return;
+    // Learned to be chosen since the prepare was sent.
+    if (iid < this.#window.low) return;
+    if (this.#window.covers(iid) && this.#window.adopt(iid, ballot, bytes, offset, length)) {
+      if (iid > this.highestIid) this.highestIid = iid;
+      return;
+    }
+    this.beyondWindow++;
+    this.#last = iid - 1;
+  }
+
+  /** True when a quorum of acceptors has promised, each to the end. */
+  onEnd(aid: number): boolean {
+    if (!this.#reading) return false;
+    this.#reading = false;
+    // A duplicate brings nothing new, and must not have the acceptor asked twice.
+    const isNews = this.#last > this.#coveredTo[aid]!;
+    this.#coveredTo[aid] = Math.max(this.#coveredTo[aid]!, this.#last);
+    if (this.#last === MAX_IID) this.#quorum.complete(aid);
+    else if (isNews) this.#askOn(aid);
+    return this.isComplete();
+  }
+
+  isComplete(): boolean {
+    return this.#quorum.isComplete();
+  }
+
+  #askOn(aid: number): void {
+    this.#coveredTo[aid] = Math.max(this.#coveredTo[aid]!, this.start - 1);
+    this.#outbox.prepareTo(aid, this.#coveredTo[aid]! + 1, this.#ballot);
+  }
+}
