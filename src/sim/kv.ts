@@ -10,58 +10,20 @@ import { KvStore } from "../kv/store.ts";
 import type { CoreContext } from "../node/process.ts";
 import type { ValueConsumer } from "../protocol/learner/session_filter.ts";
 import type { Parts } from "./cluster.ts";
-import {
-  checkLinearizable,
-  type Operation,
-  REGISTERS,
-  type RegisterInput,
-  type RegisterOutput,
-} from "./linearizability.ts";
+import type { Call, KvHistory } from "./kv_history.ts";
+import type { RegisterInput, RegisterOutput } from "./linearizability.ts";
 import { type Consumer, WatchedState } from "./parts.ts";
 import type { Random } from "./random.ts";
 import { type Checker, IDENTITY_BYTES } from "./value_log.ts";
-import { Violation } from "./violation.ts";
 
 /** Longer than leaders take to change, shorter than a run. */
 const TIMEOUT_MS = 1_000;
 /** Calls of one replica that are under way. */
 const MOST_CALLS = 6;
-const KEYS = ["a", "b", "c"] as const;
+const NAMES = ["a", "b", "c"] as const;
 const NOTHING = new Uint8Array(0);
 
-type Call = Operation<RegisterInput, RegisterOutput>;
 type ReadWay = "confirmed" | "log" | "local";
-
-/** All that was asked of all replicas, and answered. */
-export class KvHistory {
-  readonly #calls: Call[] = [];
-  /** Calls that were answered. */
-  answered = 0;
-
-  add(call: Call): void {
-    this.#calls.push(call);
-    if (call.output !== undefined) this.answered++;
-  }
-
-  check(): void {
-    const verdict = checkLinearizable(this.#calls, REGISTERS);
-    if (verdict.result === "linearizable") return;
-    if (verdict.result === "unknown") {
-      throw new Violation(
-        "linearizability",
-        `key ${verdict.partition}: the search for an order was given up`,
-      );
-    }
-    const tell = ({ client, input, output, callUs, returnUs }: Call): string =>
-      `${client} ${JSON.stringify(input)} → ${JSON.stringify(output)} from ${callUs} to ${returnUs}`;
-    const { partition, order, stuck } = verdict;
-    const last = order.slice(-3).map(tell).join("; ");
-    throw new Violation(
-      "linearizability",
-      `key ${partition}: nothing can follow ${last}; not ${stuck.map(tell).join("; nor ")}`,
-    );
-  }
-}
 
 export interface KvCallerPlan {
   readonly name: string;
@@ -115,8 +77,8 @@ export class KvCaller {
   /** Calls something, drawn. */
   call(): void {
     if (this.#under.size >= MOST_CALLS) return;
-    const { random, process } = this.#plan;
-    const key = random.pick(KEYS);
+    const { random, process, history } = this.#plan;
+    const key = history.key(random.pick(NAMES));
     const value = `${process}.${this.#values++}`;
     const drawn = random.next();
     if (drawn < 0.5) {
@@ -135,8 +97,7 @@ export class KvCaller {
 
   /** Its process is gone, and with it who waited for answers: what was to be written may yet be. */
   gone(): void {
-    for (const call of this.#under) this.#forget(call);
-    this.#under.clear();
+    for (const call of this.#under) this.#fail(call);
   }
 
   #read(key: string, way: ReadWay): void {
@@ -187,30 +148,19 @@ export class KvCaller {
   }
 
   #begin(input: RegisterInput): Call {
-    const { name, nowUs } = this.#plan;
-    const call = {
-      client: name,
-      input,
-      output: undefined,
-      callUs: nowUs(),
-      returnUs: Number.POSITIVE_INFINITY,
-    };
+    const { name, nowUs, history } = this.#plan;
+    const call = history.begins(name, input, nowUs());
     this.#under.add(call);
     return call;
   }
 
   #end(call: Call, output: RegisterOutput): void {
-    this.#under.delete(call);
-    this.#plan.history.add({ ...call, output, returnUs: this.#plan.nowUs() });
+    const { nowUs, history } = this.#plan;
+    if (this.#under.delete(call)) history.ends(call, output, nowUs());
   }
 
   #fail(call: Call): void {
-    if (this.#under.delete(call)) this.#forget(call);
-  }
-
-  /** A read that was not answered says nothing. */
-  #forget(call: Call): void {
-    if (call.input.kind !== "get") this.#plan.history.add(call);
+    if (this.#under.delete(call)) this.#plan.history.loses(call);
   }
 }
 

@@ -37,11 +37,11 @@ export type Verdict<I, O> =
       readonly order: readonly Operation<I, O>[];
       readonly stuck: readonly Operation<I, O>[];
     }
-  /** The search was given up. */
-  | { readonly result: "unknown"; readonly partition: string };
+  /** Not decided: the search was given up in these; the others are linearizable. */
+  | { readonly result: "unknown"; readonly partitions: readonly string[] };
 
-/** Orders tried of one key before the search is given up. */
-const STEPS_LIMIT = 2_000_000;
+/** Steps of the search in one partition before it is given up; it remembers one state a step, at most. */
+export const STEPS_LIMIT = 1_000_000;
 
 export function checkLinearizable<S, I, O>(
   history: readonly Operation<I, O>[],
@@ -55,11 +55,13 @@ export function checkLinearizable<S, I, O>(
     if (part === undefined) parts.set(partition, [operation]);
     else part.push(operation);
   }
+  const unknown: string[] = [];
   for (const [partition, operations] of parts) {
     const verdict = new Search(partition, operations, model, stepsLimit).run();
-    if (verdict.result !== "linearizable") return verdict;
+    if (verdict.result === "violated") return verdict;
+    if (verdict.result === "unknown") unknown.push(partition);
   }
-  return { result: "linearizable" };
+  return unknown.length === 0 ? { result: "linearizable" } : { result: "unknown", partitions: unknown };
 }
 
 /** A call or a return, in a list of both in the order of time; what is taken is taken out of the list. */
@@ -111,7 +113,7 @@ class Search<S, I, O> {
     let state = this.#model.initial;
     let at = head.next;
     while (head.next !== null) {
-      if (this.#stepsLeft-- === 0) return { result: "unknown", partition: this.#partition };
+      if (this.#stepsLeft-- === 0) return { result: "unknown", partitions: [this.#partition] };
       if (at !== null && at.match !== null) {
         const next = this.#try(at, state);
         if (next === undefined) at = at.next;
