@@ -52,7 +52,7 @@ const FROM_ONE: Readonly<Record<string, readonly number[]>> = {
 };
 /** The largest of an argument. */
 const AT_MOST: Readonly<Record<string, readonly [index: number, most: number]>> = {
-  onBusy: [0, 5],
+  onBusy: [0, 6],
   onAcknowledge: [0, 3],
   onStandingAsk: [2, 3],
   onStanding: [2, 3],

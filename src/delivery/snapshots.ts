@@ -27,11 +27,14 @@ import type { Loaded, SnapshotPlace } from "./snapshot_file.ts";
 import { SnapshotPolicy, type SnapshotPolicyOptions } from "./snapshot_policy.ts";
 import { SnapshotServer } from "./snapshot_server.ts";
 import { SnapshotShelf } from "./snapshot_shelf.ts";
+import { StandstillNote } from "./standstill_note.ts";
 
 /** What the log makes: the table of sessions, and what is behind it (`SessionFilter`). */
 export interface LogState extends Application {
   /** The last instance that is in it as a whole. */
   readonly iid: number;
+  /** It is that of the whole log up to `iid`. */
+  readonly isWhole: boolean;
   /** The state as of `iid`; null in the middle of an instance. */
   snapshot(): Uint8Array | null;
   /** Goes on behind `iid`. Null, or why not: then nothing has changed. */
@@ -71,8 +74,6 @@ const START_PATIENCE_US = 200_000;
 const FRESH_US = 100_000;
 const FRESH_MACHINE_US = 1_000_000;
 const ASKERS = 32;
-const COMPLAIN_US = 2_000_000;
-const COMPLAIN_AGAIN_MS = 10_000;
 /** How often it is looked whether a snapshot is needed still, while one is. */
 const LOOK_US = 50_000;
 const NEVER = Number.POSITIVE_INFINITY;
@@ -86,6 +87,9 @@ export class Snapshots implements Application, Extra {
   readonly policy: SnapshotPolicy;
   readonly #options: SnapshotsOptions;
   readonly #note: CatchUpNote;
+  readonly #standstill: StandstillNote;
+  /** For people: what its snapshots are of. */
+  readonly #what: string;
   /** Of this process's kind; and of sessions alone, for those that have no application. */
   readonly #own: SnapshotShelf;
   readonly #plain: SnapshotShelf;
@@ -107,6 +111,8 @@ export class Snapshots implements Application, Extra {
     this.server = new SnapshotServer(outbox, this.#own);
     this.policy = new SnapshotPolicy(options, options.file);
     this.#note = new CatchUpNote(options.log);
+    this.#standstill = new StandstillNote(options.log);
+    this.#what = options.machine === undefined ? "the sessions" : `the application "${options.machine.name}"`;
   }
 
   /** The learner whose application this is. Begins at once where that can be known. */
@@ -221,7 +227,8 @@ export class Snapshots implements Application, Extra {
   #snapshot(shelf: SnapshotShelf): Encoded | null {
     const { state, machine, clusterId } = this.#options;
     const { iid } = state;
-    if (iid < 1 || iid !== this.#theLearner.next - 1) return null;
+    // Of a table with gaps in it nobody could go on rightly.
+    if (iid < 1 || iid !== this.#theLearner.next - 1 || !state.isWhole) return null;
     if (shelf.newest?.iid === iid) return shelf.newest;
     const table = state.snapshot();
     if (table === null) return null;
@@ -247,15 +254,11 @@ export class Snapshots implements Application, Extra {
     else if (learner.lostIid >= learner.next) {
       fetch.want(this.kind, learner.lostIid - 1, this.#nowUs);
     } else if (fetch.stage !== "idle") fetch.cancel();
-    if (fetch.stage !== "asking" || this.#nowUs - fetch.askedSinceUs < COMPLAIN_US) return;
-    if (learner.trimmedIid === 0) return;
-    this.#options.log.once(
-      "no snapshot",
-      "warn",
-      () =>
-        `the log up to instance ${learner.trimmedIid} is trimmed, and nobody offers a snapshot: start a process that has one (snapshot-path)`,
-      COMPLAIN_AGAIN_MS,
-    );
+    if (!learner.waitsForSnapshot) this.#standstill.over();
+    else if (fetch.stage === "asking") {
+      const trimmedIid = Math.max(learner.trimmedIid, learner.lostIid);
+      this.#standstill.look(this.#nowUs, { trimmedIid, what: this.#what, sinceUs: fetch.askedSinceUs });
+    }
   }
 
   /** Where to begin: with instance 1, which is always right while it is there, or with a snapshot. */
@@ -309,6 +312,7 @@ export class Snapshots implements Application, Extra {
     const { iid, table } = snapshot;
     const former = state.snapshot();
     const formerIid = state.iid;
+    const wasWhole = state.isWhole;
     if (former === null) return "an instance is delivered in part";
     const refusal = state.restore(table, iid);
     if (refusal !== null) return `its table of sessions is refused: ${refusal}`;
@@ -316,7 +320,8 @@ export class Snapshots implements Application, Extra {
       try {
         machine.restore(snapshot.application);
       } catch (error) {
-        assert(state.restore(former, formerIid) === null, "a state goes back to what it was");
+        // One that had gaps has nothing to go back to, and loses this one, too, with the next instance.
+        if (wasWhole) assert(state.restore(former, formerIid) === null, "a state goes back to what it was");
         return `${machine.name} says: ${error instanceof Error ? error.message : String(error)}`;
       }
     }

@@ -82,7 +82,12 @@ function proposerReasons({ cores, config, busy, proposerId, peers, members, nowU
       "this proposer's ballots are used up (2^32 in the Kernel_Paxos wire): restart the whole cluster empty",
     );
   }
-  if (proposer?.stage === "preparing")
+  if (cores.learner?.waitsForSnapshot === true) {
+    const { trimmedIid } = cores.learner;
+    reasons.push(
+      `instances 1 to ${trimmedIid} are trimmed, and no snapshot has come that leads past them: start a process that has one`,
+    );
+  } else if (proposer?.stage === "preparing")
     reasons.push("no quorum of acceptors has promised this proposer's ballot");
   if (proposer !== undefined && proposer.votes >= 0) {
     reasons.push(
@@ -98,6 +103,11 @@ function proposerReasons({ cores, config, busy, proposerId, peers, members, nowU
   if (busy === Busy.noQuorum) reasons.push("the proposer has no quorum of acceptors");
   if (busy === Busy.queueFull)
     reasons.push("the proposer's queue is full: it is slower than its clients (see proposer-queue-bytes)");
+  if (busy === Busy.noSnapshot) {
+    reasons.push(
+      "the log is trimmed, and the proposer finds no snapshot of what was delivered before: start a learner, replica or proposer that has one; the proposer's log says what if none is left",
+    );
+  }
   if (busy === Busy.notLeader) reasons.push("the proposer does not lead and knows nobody who does");
   if (proposerId !== undefined) {
     const peer = members.proposers[proposerId]!;

@@ -126,6 +126,10 @@ export class WatchedState implements LogState {
   }
 
   deliver(iid: number, bytes: Uint8Array, offset: number, length: number): boolean {
+  get isWhole(): boolean {
+    return this.#filter.isWhole;
+  }
+
     if (!this.#application.deliver(iid, bytes, offset, length)) return false;
     return this.#filter.deliver(iid, bytes, offset, length);
   }

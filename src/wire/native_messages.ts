@@ -140,7 +140,7 @@ export class NativeMessages {
   ): boolean {
     if (type === NativeType.acknowledge) return this.#acknowledge(flags, at, from, receiver);
     if (type === NativeType.busy) {
-      if (flags < Busy.noQuorum || flags > Busy.notLeader) return false;
+      if (flags < Busy.noQuorum || flags > Busy.noSnapshot) return false;
       receiver.onBusy(from, flags as Busy);
       return true;
     }

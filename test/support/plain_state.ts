@@ -8,6 +8,7 @@ const NOTHING = new Uint8Array(0);
 
 export class PlainState implements LogState {
   iid = 0;
+  readonly isWhole = true;
   readonly #application: Application;
   #isPartial = false;
 

@@ -41,7 +41,7 @@ export class ProposerChoice {
   refused(reason: Busy, nowUs: number): void {
     this.#heardUs = nowUs;
     // A full proposer would be as full through another one.
-    this.#isRefused = reason === Busy.noQuorum || reason === Busy.notLeader;
+    this.#isRefused = reason === Busy.noQuorum || reason === Busy.notLeader || reason === Busy.noSnapshot;
   }
 
   /** Whether it is time for another proposer, which then is the one in use. */

@@ -139,6 +139,12 @@ export class Learner {
     return known >= quorumOf(this.#options.acceptors);
   }
 
+  /** Nothing can be delivered before a snapshot leads past what is trimmed. */
+  get waitsForSnapshot(): boolean {
+    if (this.#options.keepsState !== true) return false;
+    return this.next === 0 ? this.trimmedIid > 0 : this.lostIid >= this.next;
+  }
+
   /** The highest instance that any acceptor has trimmed. */
   get trimmedIid(): number {
     return this.#trims.highest();

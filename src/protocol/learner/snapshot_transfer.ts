@@ -25,7 +25,7 @@ const LEAST_WINDOW = 16_384;
 const MOST_WINDOW = 262_144;
 const SLOTS = MOST_WINDOW / SEGMENT_BYTES;
 const ASK_FIRST_US = 50_000;
-const ASK_MOST_US = 500_000;
+const ASK_MOST_US = 1_000_000;
 /** After the first offer others get so long to come with a newer one. */
 const GATHER_US = 10_000;
 /** A server that sends nothing for so long is left. */

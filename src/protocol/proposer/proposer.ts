@@ -193,7 +193,7 @@ export class Proposer implements ChosenObserver {
     if (stage === "passive") return;
     const lacksQuorum = stage === "leading" ? this.isUnheard : this.#nowUs - stageSinceUs > NO_QUORUM_US;
     if (lacksQuorum) {
-      this.#outbox.busy(from, Busy.noQuorum);
+      this.#outbox.busy(from, this.#learner.waitsForSnapshot ? Busy.noSnapshot : Busy.noQuorum);
     } else if (this.isStalled) this.#outbox.busy(from, Busy.windowFull);
   }
 

@@ -1,0 +1,48 @@
+/**
+ * Says that a learner stands still because no snapshot leads past what is trimmed, why that can be, and what to do: after a
+ * moment, then less and less often.
+ */
+import type { Log } from "../log.ts";
+
+const FIRST_US = 2_000_000;
+const AGAIN_US = 10_000_000;
+const MOST_US = 300_000_000;
+
+export interface Standstill {
+  /** Everything up to here is trimmed. */
+  readonly trimmedIid: number;
+  /** What the snapshot must be of, for people. */
+  readonly what: string;
+  readonly sinceUs: number;
+}
+
+export class StandstillNote {
+  readonly #log: Log;
+  #sinceUs = -1;
+  #dueUs = 0;
+  #pauseUs = AGAIN_US;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** It can go on. */
+  over(): void {
+    this.#sinceUs = -1;
+  }
+
+  look(nowUs: number, still: Standstill): void {
+    if (still.sinceUs !== this.#sinceUs) {
+      this.#sinceUs = still.sinceUs;
+      this.#dueUs = still.sinceUs + FIRST_US;
+      this.#pauseUs = AGAIN_US;
+    }
+    if (nowUs < this.#dueUs) return;
+    this.#dueUs = nowUs + this.#pauseUs;
+    this.#pauseUs = Math.min(MOST_US, 2 * this.#pauseUs);
+    const seconds = Math.round((nowUs - still.sinceUs) / 1e6);
+    this.#log.error(
+      `nothing can be delivered here: instances 1 to ${still.trimmedIid} are trimmed, and for ${seconds} s nobody has offered a snapshot of ${still.what} that leads past them. Start a process that has one, in memory or in its snapshot-path. If none is left, what they made is lost, and only a new log helps: docs/storage.md, "No snapshot is left"`,
+    );
+  }
+}
