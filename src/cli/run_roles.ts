@@ -242,11 +242,12 @@ function buildHost(context: Context, args: HostArgs): Host {
     sinks.push(print);
     extras.push(print);
   }
-  const consumer = new HostConsumer(local, sinks, (first, last) =>
-    log.error(
-      `instances ${first} to ${last} were trimmed before learner ${id} got them: they are not delivered here`,
-    ),
-  );
+  const consumer = new HostConsumer(local, sinks, (first, last, applications) => {
+    const text = `instances ${first} to ${last} were trimmed before learner ${id} got them`;
+    // Without anybody to lose them, this is how a late learner begins.
+    if (native && applications === 0) log.info(`${text}: programs of this host will read from there on`);
+    else log.error(`${text}: they are not delivered here`);
+  });
   log.debug(`cluster ${config.settings.cluster}`);
   const filter = native ? buildFilter(context, consumer) : undefined;
   return {

@@ -7,8 +7,8 @@ import type { ValueConsumer } from "../protocol/learner/session_filter.ts";
 import { MAX_IID } from "../protocol/types.ts";
 import type { LocalDelivery } from "./readers.ts";
 
-/** Told of values that this learner can never deliver. */
-export type OnSkipped = (first: number, last: number) => void;
+/** Told of values that this learner can never deliver, and how many of its applications wait for values now. */
+export type OnSkipped = (first: number, last: number, applications: number) => void;
 
 /** Where single values go, one after the other; false: not now. */
 export interface ValueSink {
@@ -70,7 +70,7 @@ export class HostConsumer implements ValueConsumer {
 
   skipped(first: number, last: number): void {
     this.#local?.log.gap(first, last);
-    this.#onSkipped(first, last);
+    this.#onSkipped(first, last, this.#sinks.length + (this.#local?.readers ?? 0));
   }
 
   acknowledged(): number {

@@ -58,6 +58,10 @@ export class FifoDevice implements Readers {
     this.poll();
   }
 
+  get readers(): number {
+    return this.#fifo.isOpen ? 1 : 0;
+  }
+
   /** A reader has opened the FIFO since the last look. */
   poll(): void {
     if (this.#fifo.isOpen) return;

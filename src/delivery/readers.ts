@@ -28,6 +28,8 @@ export interface Readers {
   acknowledged(): number;
   /** Up to where readers want the log trimmed; 0: no wish. */
   readonly trim: number;
+  /** How many read now. */
+  readonly readers: number;
   /** Tells the readers that the learner ends. */
   close(): void;
 }
@@ -123,6 +125,11 @@ export class LocalDelivery implements Extra {
       wished = Math.max(wished, kind.trim);
     }
     return wished > 0 ? Math.min(wished, limit) : limit;
+  }
+
+  /** How many applications read now. */
+  get readers(): number {
+    return this.#kinds.reduce((sum, { readers }) => sum + readers, 0);
   }
 
   close(): void {
