@@ -2,11 +2,11 @@
  * How an acceptor comes to vote (PROTOCOL: birth and amnesia). With its state intact it votes at once. One that starts empty
  * asks all others what they are, and is *born*, or *recovers*, or goes on asking.
  *
- * Birth: acceptor 0 alone begins a cluster, when all others say within one round that they have never voted; its record
- * names everybody's life, and whoever finds its own life in the record of one that votes is born with it. Were two
- * acceptors allowed to begin, each could rest on what the other said before it began, and the cluster would be born
- * twice. For the same reason a fresh answer to acceptor 0 is a pledge: until that attempt has failed, whoever gave it is not
- * born with the record of another life of acceptor 0.
+ * Birth: acceptor 0 alone begins a cluster, when all others were fresh at one and the same moment: each said so in two
+ * rounds, one after the other, in one life. Its record names everybody's life, and whoever finds its own life in the record of
+ * one that votes is born with it. Two records can be made, when acceptor 0 dies; nobody but acceptor 0 itself is born with the
+ * first of them: who tells acceptor 0 that it is fresh takes back what it has asked, so what it learns later was said
+ * after that moment, at which nobody voted but, at most, the acceptor 0 that was dead already.
  *
  * Recovery (`recovery.ts`): when enough others vote. The generation about to begin goes with every question, and those who
  * vote take note of it before they answer; so from then on no proposer counts what the former self has promised.
@@ -52,7 +52,7 @@ export class Birth {
   /** The generation it has or is about to begin; 0: none yet. */
   generation = 0;
   readonly roll: RollCall;
-  readonly counters = { rounds: 0, attempts: 0, heldBack: 0 };
+  readonly counters = { rounds: 0, attempts: 0 };
   readonly #options: BirthOptions;
   readonly #standing: StandingVector;
   readonly #recovery: Recovery;
@@ -64,16 +64,15 @@ export class Birth {
   readonly #askedNonce: Float64Array;
   readonly #asker: Int32Array;
   #recovering = false;
-  /** Another was voting in this round, or in the last one: no birth. */
+  /** Another was voting in this round: no birth. */
   #sawVoting = false;
-  #forgoes = false;
+  /** The lives of the others in the last round in which all of them were fresh (acceptor 0); 0: there was none. */
+  readonly #freshLives: Float64Array;
   /** Records of a recovery that did not end are there: no birth in this life. */
   #hasRemains = false;
-  /** The life and nonce of acceptor 0 that were last told "fresh"; 0: no attempt of it can still succeed. */
-  #pledgedLife: Life = 0;
-  #pledgedNonce = 0;
-  #pledgedTwice = false;
-  #heldBack = false;
+  /** The last question of an acceptor 0 that may begin the cluster. */
+  #firstLife: Life = 0;
+  #firstNonce = 0;
   #preempted = false;
   /** When an answer to the present attempt came, or was first asked for. */
   #heardUs = 0;
@@ -97,6 +96,7 @@ export class Birth {
     this.#told = new StandingVector(options.acceptors);
     this.#askedNonce = new Float64Array(options.acceptors);
     this.#asker = new Int32Array(options.acceptors);
+    this.#freshLives = new Float64Array(options.acceptors);
     this.roll = new RollCall(options.aid, options.acceptors, options.random, outbox);
     // What a fresh acceptor gives as its own: whoever begins the cluster reads its life from there.
     standing.set(options.aid, 0, options.life);
@@ -113,9 +113,7 @@ export class Birth {
   /** What it says it is. */
   get state(): Standing {
     if (this.voice !== null) return Standing.voting;
-    // For acceptor 0 this means that its present attempt to begin the cluster has failed.
-    const fails = this.#options.aid === FIRST && (this.#sawVoting || this.#forgoes);
-    return this.#recovering || this.#hasRemains || fails ? Standing.recovering : Standing.fresh;
+    return this.#recovering || this.#hasRemains ? Standing.recovering : Standing.fresh;
   }
 
   /** It runs phase 1 of its recovery. */
@@ -165,7 +163,7 @@ export class Birth {
         this.#keep();
       }
     } else if (!this.#recovering) {
-      if (aid === FIRST && standing === Standing.fresh) this.#pledge(life, nonce);
+      if (aid === FIRST && standing === Standing.fresh) this.#lookAgain(life, nonce);
       // It is here: no need to wait for the next time everybody is asked.
       if (this.roll.answers[aid] !== standing || !this.roll.hasAnswered(aid, life)) {
         this.roll.forget(aid);
@@ -197,7 +195,7 @@ export class Birth {
     if (nonce !== roll.nonce || aid === own || !this.#told.read(bytes, offset, length)) return false;
     roll.note(aid, standing, ballot, this.#told);
     if (this.voice !== null) this.#learn(standing);
-    else if (!this.#recovering) return this.#consider(aid, standing);
+    else if (!this.#recovering) return this.#consider(standing);
     else if (standing === Standing.voting) {
       this.#standing.merge(this.#told, own);
       if (roll.highestKnown() > this.generation) this.#attempt(roll.highestKnown() + 1);
@@ -239,9 +237,7 @@ export class Birth {
   #begin(): void {
     this.counters.rounds++;
     const isVoting = this.voice !== null;
-    this.#forgoes = this.#sawVoting;
     this.#sawVoting = false;
-    this.#heldBack = false;
     this.roll.begin();
     this.#retryUs = FIRST_RETRY_US;
     this.#roundEndUs = this.#nowUs + ROUND_US;
@@ -267,28 +263,18 @@ export class Birth {
     this.#dueUs = this.#nowUs + this.#retryUs;
   }
 
+  // ── birth ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
   /** What comes of an answer, while empty and not recovering. */
-  #consider(aid: number, standing: Standing): boolean {
-    const { acceptors, aid: own, life } = this.#options;
+  #consider(standing: Standing): boolean {
+    const { acceptors, aid, life } = this.#options;
     const told = this.#told;
-    if (aid === FIRST) this.#hearFirst(standing, told.incarnations[FIRST]!);
-    if (standing !== Standing.voting) {
-      const all = this.roll.count(Standing.fresh) === acceptors - 1;
-      if (own !== FIRST || !all || this.state !== Standing.fresh) return false;
-      this.#standing.set(own, 1, life);
-      for (let other = 0; other < acceptors; other++) {
-        if (other !== own) this.#standing.set(other, 1, this.roll.incarnations[other]!);
-      }
-      return this.#vote("born");
-    }
+    if (standing !== Standing.voting) return aid === FIRST && this.#mayBegin() && this.#beginCluster();
     this.#sawVoting = true;
-    if (!this.#hasRemains && told.generations[own] === 1 && told.incarnations[own] === life) {
-      if (this.#isFreeFor(told.incarnations[FIRST]!)) {
-        this.#standing.copy(told.generations, told.incarnations);
-        return this.#vote("born");
-      }
-      this.#heldBack = true;
-      this.counters.heldBack++;
+    this.#freshLives.fill(0);
+    if (!this.#hasRemains && told.generations[aid] === 1 && told.incarnations[aid] === life) {
+      this.#standing.copy(told.generations, told.incarnations);
+      return this.#vote("born");
     }
     if (this.roll.count(Standing.voting) >= othersNeeded(acceptors)) {
       this.#recovering = true;
@@ -297,34 +283,37 @@ export class Birth {
     return false;
   }
 
-  // ── pledges ───────────────────────────────────────────────────────────────────────────────────────────────────
-
   /**
-   * Acceptor 0 is about to hear that we are fresh. What was asked before is void from here on: an answer that counts later
-   * was given after the pledge.
+   * Whether all others were fresh when this round began: they are in it, and were before it, in the same lives. What each
+   * says in one round it says at a time of its own, and may have voted, and forgotten, between the first and the last.
    */
-  #pledge(life: Life, nonce: number): void {
-    if (this.#options.aid === FIRST || (this.#pledgedLife === life && this.#pledgedNonce === nonce)) return;
-    if (this.#pledgedLife !== 0 && this.#pledgedLife !== life) this.#pledgedTwice = true;
-    this.#pledgedLife = life;
-    this.#pledgedNonce = nonce;
-    this.#begin();
-  }
-
-  /** Acceptor 0 has answered after every pledge of ours: all its other lives are over. */
-  #hearFirst(standing: Standing, incarnation: Life): void {
-    if (standing === Standing.fresh) {
-      if (this.#pledgedLife !== 0) this.#pledgedLife = incarnation;
-      this.#pledgedTwice = false;
-      return;
+  #mayBegin(): boolean {
+    const { acceptors } = this.#options;
+    const { incarnations } = this.roll;
+    if (this.#hasRemains || this.#sawVoting || this.roll.count(Standing.fresh) < acceptors - 1) return false;
+    let isConfirmed = true;
+    for (let other = FIRST + 1; other < acceptors; other++) {
+      if (this.#freshLives[other] !== incarnations[other]) isConfirmed = false;
+      this.#freshLives[other] = incarnations[other]!;
     }
-    this.#pledgedLife = 0;
-    this.#pledgedTwice = false;
-    if (this.#heldBack) this.#dueUs = this.#roundEndUs = this.#nowUs;
+    if (!isConfirmed) this.#begin();
+    return isConfirmed;
   }
 
-  #isFreeFor(first: Life): boolean {
-    return this.#pledgedLife === 0 || (this.#pledgedLife === first && !this.#pledgedTwice);
+  #beginCluster(): boolean {
+    const { acceptors, life } = this.#options;
+    this.#standing.set(FIRST, 1, life);
+    for (let other = FIRST + 1; other < acceptors; other++)
+      this.#standing.set(other, 1, this.#freshLives[other]!);
+    return this.#vote("born");
+  }
+
+  /** Acceptor 0 is about to hear that we are fresh: what we learn from here on shall have been said after that. */
+  #lookAgain(life: Life, nonce: number): void {
+    if (this.#firstLife === life && this.#firstNonce === nonce) return;
+    this.#firstLife = life;
+    this.#firstNonce = nonce;
+    this.#begin();
   }
 
   // ── recovery ──────────────────────────────────────────────────────────────────────────────────────────────────
