@@ -5,19 +5,21 @@ import { Database } from "bun:sqlite";
 import { describe, expect, test } from "bun:test";
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { ExitCode } from "../src/error.ts";
 import type { Ballot } from "../src/protocol/types.ts";
 import type { Identity } from "../src/storage/sqlite_format.ts";
-import { openSqlite } from "../src/storage/sqlite_open.ts";
+import { openSqlite, type SqliteOptions } from "../src/storage/sqlite_open.ts";
 import { seededRandom } from "./support/random.ts";
 import {
   BALLOT,
@@ -234,7 +236,8 @@ describe("refused", () => {
     for (const [content, what] of [
       ["", "it is an empty file"],
       ["this is a text\n".repeat(1000), "it is no SQLite database"],
-      ["SQLite format 3\0 and no more", "it is no SQLite database"],
+      [`SQLite format 3\0${"and no more".repeat(1000)}`, "it is no SQLite database"],
+      ["SQLite format 3\0 and no more", "it has 28 bytes, not even a page"],
     ]) {
       writeFileSync(fileOf(options), content!);
       const error = refusal(options);
@@ -272,6 +275,53 @@ describe("refused", () => {
     mkdirSync(stopped.directory);
     copyFileSync(fileOf(options), fileOf(stopped));
     expect(replayed(stopped)).toContain("record 6");
+  });
+
+  test("the log of another acceptor, though it has accepted the same", () => {
+    const killed = (acceptor: number): SqliteOptions => {
+      const options = optionsIn(newDirectory());
+      const other = { ...options, identity: { ...options.identity, acceptor } };
+      const storage = openSqlite(other);
+      storage.replay(new StorageModel());
+      storage.promised(BALLOT, 9);
+      storage.accepted(1, BALLOT, 9, 0, VALUE, 0, VALUE.length);
+      storage.commit();
+      const copy = { ...other, directory: newDirectory() };
+      cpSync(options.directory, copy.directory, { recursive: true });
+      storage.close();
+      return copy;
+    };
+    const [mine, others] = [killed(0), killed(1)];
+    copyFileSync(join(others.directory, "acceptor-1.db-wal"), walOf(mine));
+    expect(refusal(mine).message).toMatch(
+      /the checksum of its state does not match: .* another acceptor's\?$/,
+    );
+  });
+
+  test("symbolic links in place of the files, with or without something at their end", () => {
+    const elsewhere = filled();
+    const paths = [(one: SqliteOptions) => join(one.directory, "acceptor-0.lock"), fileOf, walOf];
+    for (const pathIn of paths) {
+      for (const target of [pathIn(elsewhere), join(elsewhere.directory, "not-mounted")]) {
+        const options = optionsIn(newDirectory(), { trash: true });
+        mkdirSync(options.directory);
+        symlinkSync(target, pathIn(options));
+        const error = refusal(options);
+        expect(error.message).toBe(`${pathIn(options)} is a symbolic link`);
+        expect(error.exitCode).toBe(ExitCode.config);
+        expect(readdirSync(options.directory)).toHaveLength(1);
+      }
+    }
+    expect(replayed(elsewhere)).toContain("record 5");
+    const linked = optionsIn(newDirectory());
+    symlinkSync(elsewhere.directory, linked.directory);
+    expect(replayed(linked)).toContain("record 5");
+  });
+
+  test("a directory in place of a file", () => {
+    const options = optionsIn(newDirectory());
+    mkdirSync(fileOf(options), { recursive: true });
+    expect(refusal(options).message).toBe(`${fileOf(options)} is no file`);
   });
 
   test("tables that somebody changed, and rows that somebody removed", () => {
@@ -364,6 +414,11 @@ describe("one process", () => {
     const options = filled();
     const storage = openSqlite(options);
     expect(refusal(options).message).toContain("is in use by");
+    // The database is locked, too, but nobody is accused of that who only asks.
+    rmSync(join(options.directory, "acceptor-0.lock"));
+    const error = refusal(options);
+    expect(error.message).toContain("is in use by");
+    expect(error.message).not.toContain(`${process.pid}`);
     storage.close();
     expect(replayed(options)).toContain("record 5");
   });

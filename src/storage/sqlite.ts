@@ -12,7 +12,15 @@ import type { Journal } from "../protocol/acceptor/journal.ts";
 import { assert } from "../protocol/assert.ts";
 import type { Ballot, Life } from "../protocol/types.ts";
 import { damaged, type StorageLock, type StoragePaths, troubleWith } from "./sqlite_files.ts";
-import { RowSum, STATE_FIELDS, StateField, stateSum, Table } from "./sqlite_format.ts";
+import {
+  type Identity,
+  identitySum,
+  RowSum,
+  STATE_FIELDS,
+  StateField,
+  stateSum,
+  Table,
+} from "./sqlite_format.ts";
 import { Rows } from "./sqlite_rows.ts";
 import type { Storage } from "./storage.ts";
 
@@ -26,7 +34,10 @@ export interface SqliteParts {
   readonly database: Database;
   /** The row of `state`, checked. */
   readonly state: Float64Array;
-  readonly acceptors: number;
+  readonly identity: Identity;
+  /** Pages in the write-ahead log before what it holds is written to the database. */
+  readonly checkpointPages: number;
+  readonly warn: (text: string) => void;
 }
 
 interface StandingRow {
@@ -58,11 +69,17 @@ export class SqliteStorage implements Storage {
   readonly #state: Float64Array;
   readonly #committed = new Float64Array(STATE_FIELDS);
   readonly #acceptors: number;
+  /** Checksum of whose it is. */
+  readonly #owner: number;
+  readonly #checkpointPages: number;
+  readonly #warn: (text: string) => void;
   readonly #sum = new RowSum();
   readonly #promises: Rows;
   readonly #records: Rows;
   readonly #begin: Statement;
   readonly #commit: Statement;
+  readonly #logPages: Statement;
+  readonly #checkpoint: Statement;
   readonly #putState: Statement;
   readonly #putStanding: Statement;
   readonly #putPromise: Statement;
@@ -83,11 +100,18 @@ export class SqliteStorage implements Storage {
     this.#database = database;
     this.#state = parts.state;
     this.#committed.set(parts.state);
-    this.#acceptors = parts.acceptors;
+    this.#acceptors = parts.identity.acceptors;
+    this.#owner = identitySum(this.#sum, parts.identity);
+    this.#checkpointPages = parts.checkpointPages;
+    this.#warn = parts.warn;
     this.#promises = new Rows(database, "promise");
     this.#records = new Rows(database, "record");
     this.#begin = database.prepare("BEGIN IMMEDIATE");
     this.#commit = database.prepare("COMMIT");
+    // Only asks; by itself SQLite would keep a failed checkpoint to itself, and the log would grow without end.
+    this.#logPages = database.prepare("PRAGMA wal_checkpoint(NOOP)");
+    this.#checkpoint = database.prepare("PRAGMA wal_checkpoint(PASSIVE)");
+    database.run("PRAGMA wal_autocheckpoint = 0");
     this.#putState = database.prepare(
       `INSERT OR REPLACE INTO state VALUES (1, ${"?, ".repeat(STATE_FIELDS)}?)`,
     );
@@ -177,9 +201,10 @@ export class SqliteStorage implements Storage {
       state[StateField.promiseSum] = this.#promises.sum;
       state[StateField.records] = this.#records.count;
       state[StateField.recordSum] = this.#records.sum;
-      this.#putState.run(...state, stateSum(this.#sum, state));
+      this.#putState.run(...state, stateSum(this.#sum, state, this.#owner));
       this.#commit.run();
       this.#committed.set(state);
+      this.#emptyLog();
     } catch (error) {
       this.#fail(error);
       throw this.#failure;
@@ -224,8 +249,9 @@ export class SqliteStorage implements Storage {
         this.#setInUse(false);
       }
     } catch (error) {
-      // What was promised is in the log already; the next start finds it there.
-      this.#failure ??= troubleWith(this.path, "close", error);
+      this.#failure = troubleWith(this.path, "close", error);
+      const what = this.#failure instanceof Error ? this.#failure.message : String(this.#failure);
+      this.#warn(`${what}; what was promised is in its write-ahead log, and the next start finds it there`);
     } finally {
       this.#database.close(true);
       this.#lock.close();
@@ -326,6 +352,14 @@ export class SqliteStorage implements Storage {
     }
   }
 
+  /** Writes a full log to the database. With nobody else at it, that leaves nothing behind. */
+  #emptyLog(): void {
+    const [, pages, moved] = walNumbers(this.#logPages);
+    if (pages < this.#checkpointPages || moved === pages) return;
+    const [busy, all, now] = walNumbers(this.#checkpoint);
+    if (busy !== 0 || now !== all) throw new CliError(`cannot empty the write-ahead log of ${this.path}`);
+  }
+
   #fail(error: unknown): void {
     this.#failure ??= troubleWith(this.path, "write", error);
     this.#inTransaction = false;
@@ -336,9 +370,15 @@ export class SqliteStorage implements Storage {
     this.#committed[StateField.inUse] = inUse ? 1 : 0;
     this.#state[StateField.inUse] = inUse ? 1 : 0;
     this.#begin.run();
-    this.#putState.run(...this.#committed, stateSum(this.#sum, this.#committed));
+    this.#putState.run(...this.#committed, stateSum(this.#sum, this.#committed, this.#owner));
     this.#commit.run();
     const [busy] = this.#database.query("PRAGMA wal_checkpoint(TRUNCATE)").values()[0] ?? [];
     if (busy !== 0) throw new CliError(`cannot empty the write-ahead log of ${this.path}`);
   }
+}
+
+/** What a checkpoint says: whether it was hindered, pages in the log, and how many of them the database has. */
+function walNumbers(checkpoint: Statement): [number, number, number] {
+  const [busy, pages, moved] = checkpoint.values()[0]!.map(Number);
+  return [busy!, pages!, moved!];
 }

@@ -3,7 +3,18 @@
  * process, also after SIGKILL), what SQLite's errors mean to a user, and making files so that they survive a power cut.
  */
 import { Database, SQLiteError } from "bun:sqlite";
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { CliError, ExitCode } from "../error.ts";
 
@@ -118,6 +129,27 @@ export function makeDirectory(directory: string): void {
   }
 }
 
+/**
+ * Every file that is there must be one that this process may write, and no symbolic link: SQLite puts the log beside what a
+ * link leads to, and where that is not mounted the acceptor would start empty.
+ */
+export function checkFiles({ directory, lock, database, wal }: StoragePaths): void {
+  for (const path of [directory, lock, database, wal]) {
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    if (path !== directory && found?.isFile() === false) {
+      throw new CliError(`${path} is ${found.isSymbolicLink() ? "a symbolic link" : "no file"}`, {
+        exitCode: ExitCode.config,
+        hint: "let storage-path lead to the directory in which the file is, itself",
+      });
+    }
+    try {
+      if (found !== undefined) accessSync(path, constants.W_OK);
+    } catch (error) {
+      throw troubleWith(path, "write", error);
+    }
+  }
+}
+
 /** Makes names that were made, moved or removed in a directory durable. */
 export function syncDirectory(directory: string): void {
   const fd = openSync(directory, "r");
@@ -156,7 +188,7 @@ export function isBusy(error: unknown): boolean {
 }
 
 export function inUse(paths: StoragePaths): CliError {
-  const pid = existsSync(paths.lock) ? holderOf(paths.lock) : undefined;
+  const pid = holderOf(paths.lock) ?? holderOf(paths.database);
   const who = pid === undefined ? "another process" : `process ${pid}`;
   return new CliError(`${paths.database} is in use by ${who}`, {
     hint: "one acceptor, one process: end the other one, or give this one another storage-path",
@@ -165,11 +197,12 @@ export function inUse(paths: StoragePaths): CliError {
 
 /** Who locks a file, as far as this host's kernel tells. */
 function holderOf(path: string): number | undefined {
-  if (!existsSync(PROC_LOCKS)) return undefined;
+  if (!existsSync(PROC_LOCKS) || !existsSync(path)) return undefined;
   const locks = readFileSync(PROC_LOCKS, "utf8");
   const inode = statSync(path).ino;
-  const pid = new RegExp(`WRITE (\\d+) [\\da-f]+:[\\da-f]+:${inode} `).exec(locks)?.[1];
-  return pid === undefined ? undefined : Number(pid);
+  const pid = Number(new RegExp(`WRITE (\\d+) [\\da-f]+:[\\da-f]+:${inode} `).exec(locks)?.[1] ?? 0);
+  // 0 stands for a process that this one cannot see; the lock may be its own, when somebody removed the other's.
+  return pid === 0 || pid === process.pid ? undefined : pid;
 }
 
 export function openDatabase(path: string): Database {

@@ -74,9 +74,10 @@ export class RowSum {
   #at = 0;
   #length = 0;
 
-  begin(table: Table): this {
+  begin(table: Table, owner = 0): this {
     this.#words.fill(0);
     this.#words[0] = table;
+    this.#words[1] = owner;
     this.#at = 2;
     this.#length = 0;
     return this;
@@ -122,8 +123,9 @@ export function identitySum(sum: RowSum, identity: Identity): number {
     .sum();
 }
 
-export function stateSum(sum: RowSum, state: Float64Array): number {
-  sum.begin(Table.state);
+/** `owner`: the checksum of the identity, so that a log of another acceptor's does not pass for this one's. */
+export function stateSum(sum: RowSum, state: Float64Array, owner: number): number {
+  sum.begin(Table.state, owner);
   for (let field = 0; field < STATE_FIELDS; field++) sum.add(state[field]!);
   return sum.sum();
 }

@@ -7,6 +7,7 @@ import { constants, type Database } from "bun:sqlite";
 import { existsSync, renameSync, rmSync, statSync } from "node:fs";
 import { SqliteStorage } from "./sqlite.ts";
 import {
+  checkFiles,
   damaged,
   foreign,
   inUse,
@@ -56,6 +57,7 @@ export function openSqlite(options: SqliteOptions): SqliteStorage {
   const { identity } = options;
   const paths = pathsOf(options.directory, identity.acceptor);
   makeDirectory(paths.directory);
+  checkFiles(paths);
   const lock = new StorageLock(paths);
   try {
     finishTrash(paths);
@@ -63,8 +65,8 @@ export function openSqlite(options: SqliteOptions): SqliteStorage {
     if (!existsSync(paths.database)) create(paths, identity);
     const { database, state } = openChecked(paths, options);
     database.run(`PRAGMA synchronous = ${options.sync ? "FULL" : "NORMAL"}`);
-    database.run(`PRAGMA wal_autocheckpoint = ${options.checkpointPages ?? CHECKPOINT_PAGES}`);
-    return new SqliteStorage({ paths, lock, database, state, acceptors: identity.acceptors });
+    const checkpointPages = options.checkpointPages ?? CHECKPOINT_PAGES;
+    return new SqliteStorage({ paths, lock, database, state, identity, checkpointPages, warn: options.warn });
   } catch (error) {
     lock.close();
     throw troubleWith(paths.database, "open", error);
@@ -87,11 +89,12 @@ function create(paths: StoragePaths, identity: Identity): void {
     for (const table of SCHEMA) draft.run(table);
     const sum = new RowSum();
     const { cluster, clusterId, wire, acceptors, acceptor } = identity;
-    const who = [cluster, clusterId, wire, acceptors, acceptor, identitySum(sum, identity)];
+    const owner = identitySum(sum, identity);
+    const who = [cluster, clusterId, wire, acceptors, acceptor, owner];
     draft.run("INSERT INTO identity VALUES (1, ?, ?, ?, ?, ?, ?)", who);
     const state = new Float64Array(STATE_FIELDS);
     const places = "?, ".repeat(STATE_FIELDS);
-    draft.run(`INSERT INTO state VALUES (1, ${places}?)`, [...state, stateSum(sum, state)]);
+    draft.run(`INSERT INTO state VALUES (1, ${places}?)`, [...state, stateSum(sum, state, owner)]);
     draft.run("COMMIT");
   } finally {
     draft.close(true);
@@ -106,7 +109,9 @@ interface Checked {
 }
 
 function openChecked(paths: StoragePaths, { identity, sync }: SqliteOptions): Checked {
-  if (statSync(paths.database).size === 0) throw damaged(paths.database, "it is an empty file");
+  const { size } = statSync(paths.database);
+  if (size === 0) throw damaged(paths.database, "it is an empty file");
+  if (size < PAGE_BYTES) throw damaged(paths.database, `it has ${size} bytes, not even a page`);
   const hasWal = existsSync(paths.wal);
   // Before SQLite sees the log, for it would quietly drop what follows the damage. Without syncs that is what a power cut does.
   const walDamage = hasWal && sync ? damageOfWal(paths.wal) : undefined;
@@ -117,7 +122,7 @@ function openChecked(paths: StoragePaths, { identity, sync }: SqliteOptions): Ch
     checkKind(database, paths);
     checkIdentity(database, paths, identity);
     checkStructure(database, paths);
-    const state = readState(database, paths);
+    const state = readState(database, paths, identity);
     if (state[StateField.inUse] !== 0 && !hasWal) {
       const what = "its write-ahead log (-wal), which belongs to it since its process was killed, is missing";
       throw damaged(paths.database, what);
@@ -179,12 +184,16 @@ function checkStructure(database: Database, paths: StoragePaths): void {
   if (said !== "ok") throw damaged(paths.database, `SQLite's check says "${String(said)}"`);
 }
 
-function readState(database: Database, paths: StoragePaths): Float64Array {
+function readState(database: Database, paths: StoragePaths, identity: Identity): Float64Array {
   const rows = database.query("SELECT * FROM state").values();
   const [, ...numbers] = rows.length === 1 ? rows[0]!.map(Number) : [];
   const state = Float64Array.from(numbers.slice(0, STATE_FIELDS));
-  if (state.length !== STATE_FIELDS || stateSum(new RowSum(), state) !== numbers[STATE_FIELDS]) {
-    throw damaged(paths.database, "the checksum of its state does not match");
+  const sum = new RowSum();
+  const owner = identitySum(sum, identity);
+  if (state.length !== STATE_FIELDS || stateSum(sum, state, owner) !== numbers[STATE_FIELDS]) {
+    const what =
+      "the checksum of its state does not match: is its write-ahead log (-wal) another acceptor's?";
+    throw damaged(paths.database, what);
   }
   return state;
 }

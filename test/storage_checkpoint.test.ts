@@ -1,0 +1,54 @@
+/**
+ * Checkpoints: a log that cannot be written to its database ends the acceptor, before the log has grown, and with
+ * everything that was committed still there.
+ */
+import { expect, test } from "bun:test";
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { newDirectory, removeDirectories, replayed, walOf } from "./support/storage_files.ts";
+import { optionsIn } from "./support/storage_model.ts";
+
+removeDirectories();
+
+const FILLER = join(import.meta.dir, "support/storage_filler.ts");
+/** Of the log, with 16 pages before a checkpoint and what one commit writes beyond them. */
+const MOST_LOG_BYTES = 24 * 4120;
+
+interface Said {
+  readonly commits?: number;
+  readonly error?: string;
+  readonly warned?: string;
+}
+
+/** Fills a storage in a process whose files may have so many blocks of 512 bytes. */
+function fill(directory: string, commits: number, blocks: string): Said[] {
+  const script = `trap '' XFSZ; ulimit -f ${blocks}; exec "$@"`;
+  const argv = ["sh", "-c", script, "sh", process.execPath, FILLER, directory, `${commits}`];
+  const { stdout, stderr } = Bun.spawnSync(argv, { timeout: 30_000 });
+  expect(stderr.toString()).toBe("");
+  return stdout
+    .toString()
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Said);
+}
+
+test("keep the log small, however much is written", () => {
+  const options = optionsIn(newDirectory());
+  expect(fill(options.directory, 600, "unlimited")).toEqual([{ commits: 600 }]);
+  expect(statSync(walOf(options)).size).toBe(0);
+  expect(replayed(options)).toContain("record 600");
+}, 60_000);
+
+test("that fail end the storage at once, and nothing committed is lost", () => {
+  const options = optionsIn(newDirectory());
+  // The log stays far below the limit; the database comes to it.
+  const said = fill(options.directory, 2000, "600");
+  const { commits, error } = said[0]!;
+  expect(error).toMatch(/^cannot write .*acceptor-0\.db: /);
+  expect(commits).toBeGreaterThan(50);
+  expect(commits).toBeLessThan(600);
+  expect(said).toHaveLength(1);
+  expect(statSync(walOf(options)).size).toBeLessThan(MOST_LOG_BYTES);
+  expect(replayed(options)).toContain(`record ${commits}`);
+}, 60_000);
