@@ -34,6 +34,14 @@ class Bench {
     expect(this.filter.deliver(this.iid, bytes, 0, bytes.length)).toBe(true);
   }
 
+  /** A message for which there is no room. */
+  refuse(entries: Entry[], judging: Judging = Judging.strict, from = C0, isForwarded = false): void {
+    const bytes = batchOf(entries);
+    this.admission.open(from, bytes, 0, bytes.length, isForwarded, judging);
+    expect(this.admission.next()).toBe(true);
+    this.admission.refused();
+  }
+
   /** What is taken of a message, run by run, each entry as session/sequence. */
   admit(entries: Entry[], judging: Judging = Judging.strict, from = C0, isForwarded = false): string[] {
     const bytes = batchOf(entries);
@@ -149,14 +157,21 @@ describe("values in sequence", () => {
     expect(bench.admit(values(1, 1, 3))).toEqual(["1/1 1/2 1/3"]);
   });
 
-  test("refused: the session wants it again", () => {
+  test("refused: the session wants it again, and its client is told from where", () => {
     const bench = opened();
-    const bytes = batchOf(values(1, 1, 2));
-    bench.admission.open(C0, bytes, 0, bytes.length, false, Judging.strict);
-    expect(bench.admission.next()).toBe(true);
-    bench.admission.refused();
+    bench.refuse(values(1, 1, 2));
+    expect(bench.said()).toEqual(["acknowledge to=c0 gap session=1 sequence=0 iid=1"]);
     expect(bench.admit(values(1, 2))).toEqual([]);
     expect(bench.admit(values(1, 1, 2))).toEqual(["1/1 1/2"]);
+    bench.said();
+    bench.refuse(values(1, 3, 5));
+    bench.refuse(values(1, 3, 4), Judging.strict, P1, true);
+    expect(bench.said().toSorted()).toEqual([
+      "acknowledge to=c0 gap session=1 sequence=2 iid=1",
+      "acknowledge to=p1 gap session=1 sequence=2 iid=0",
+    ]);
+    expect(bench.admit(values(1, 4))).toEqual([]);
+    expect(bench.admit(values(1, 3, 4))).toEqual(["1/3 1/4"]);
   });
 
   test("discarded at delivery: wanted again from there", () => {
@@ -194,6 +209,20 @@ describe("lenient: who leads and has not delivered all there is", () => {
     expect(bench.admit(values(1, 8), Judging.strict)).toEqual(["1/8"]);
   });
 
+  test("what was believed and refused proves nothing: whatever the session begins with is taken", () => {
+    for (const session of [1, 3]) {
+      const bench = opened();
+      bench.refuse(values(session, 5, 7), Judging.lenient);
+      // Up to where all is on its way is not known.
+      expect(bench.said()).toEqual([]);
+      expect(bench.admit(values(session, 1), Judging.lenient)).toEqual([`${session}/1`]);
+      expect(bench.admit(values(session, 2), Judging.lenient)).toEqual([`${session}/2`]);
+      bench.refuse(values(session, 3, 4), Judging.lenient);
+      expect(bench.said()).toEqual([expect.stringContaining(`gap session=${session} sequence=2`)]);
+      expect(bench.admit(values(session, 3), Judging.lenient)).toEqual([`${session}/3`]);
+    }
+  });
+
   test("of a session from further up in the log the first is believed, also by a strict one", () => {
     const bench = opened();
     expect(bench.admit(values(3, 1, 4), Judging.strict)).toEqual(["3/1 3/2 3/3 3/4"]);
@@ -202,10 +231,19 @@ describe("lenient: who leads and has not delivered all there is", () => {
     expect(bench.said()).toEqual(["acknowledge to=c0 gap session=3 sequence=5 iid=0"]);
     bench.deliver();
     bench.deliver(open(73));
-    // Now it is known, and goes on where it was.
+    // Now it is known, and goes on where it was, whoever judges.
+    expect(bench.admit(values(3, 7), Judging.lenient)).toEqual([]);
     expect(bench.admit(values(3, 6, 7), Judging.strict)).toEqual(["3/6 3/7"]);
     bench.admission.begin();
     expect(bench.admit(values(3, 1), Judging.strict)).toEqual(["3/1"]);
+  });
+
+  test("of more such sessions than are kept each is believed again", () => {
+    const bench = opened();
+    for (let session = 3; session < 3 + 2 * 256; session++)
+      expect(bench.admit(values(session, 1, 2))).toEqual([`${session}/1 ${session}/2`]);
+    expect(bench.admit(values(514, 4))).toEqual([]);
+    expect(bench.admit(values(3, 4))).toEqual(["3/4"]);
   });
 
   test("where that was discarded, the next is wanted", () => {

@@ -47,6 +47,8 @@ class World {
   /** Proposers that answer. */
   alive = [true, true];
   busy: Busy | 0 = 0;
+  /** Messages that the proposers have room for; what there is of them becomes instances each step. */
+  capacity = Number.POSITIVE_INFINITY;
   /** Instances up to which the client's own learner is. */
   readonly log: Uint8Array[] = [];
   sentTo: number[] = [];
@@ -152,6 +154,10 @@ class World {
     const admission = this.#admission;
     admission.open(CLIENT, bytes, 0, bytes.length, false, judging);
     while (admission.next()) {
+      if (this.#queue.length >= this.capacity) {
+        admission.refused();
+        return this.#post(() => this.client.onBusy(Busy.queueFull));
+      }
       this.#queue.push(bytes.slice(admission.offset, admission.offset + admission.length));
     }
   }
@@ -282,6 +288,43 @@ describe("busy", () => {
     check(world, 50);
     expect(world.delivered.length).toBe(50);
   });
+
+  for (const { clients, outstanding, capacity } of [
+    { clients: 1, outstanding: 400, capacity: 10 },
+    { clients: 100, outstanding: 1, capacity: 6 },
+    { clients: 60, outstanding: 20, capacity: 3 },
+  ]) {
+    test(`${clients} sessions, ${outstanding} values each, room for ${capacity} messages: each gets its share`, () => {
+      const world = new World({ clients, outstanding, values: Number.POSITIVE_INFINITY, sessionLimit: 100 });
+      world.capacity = capacity;
+      for (let ms = 0; ms < 3_000; ms++) world.step();
+      const shares = new Float64Array(clients);
+      for (const one of world.told) shares[Number(one.split("/")[0])]!++;
+      shares.sort();
+      expect(shares[0]).toBeGreaterThan(0.5 * (world.told.length / clients));
+    });
+  }
+
+  for (const { name, size, most } of [
+    { name: "values", size: 20, most: 400 },
+    // Two or three of them are an instance each millisecond.
+    { name: "pieces", size: 40_000, most: 100 },
+  ]) {
+    test(`what may be under way is back some tens of round trips later: ${name}`, () => {
+      const source = new PatternValues(size, size, () => 0);
+      const world = new World({ outstanding: 400, values: Number.POSITIVE_INFINITY, source });
+      const { sessions } = world.client;
+      world.run(() => sessions.done[0]! > 1_000);
+      world.busy = Busy.queueFull;
+      for (let ms = 0; ms < 2_000; ms++) world.step();
+      world.busy = 0;
+      const before = sessions.done[0]!;
+      const beganUs = world.nowUs;
+      world.run(() => sessions.inFlight(0) >= most, 1_000);
+      expect(world.nowUs - beganUs).toBeLessThan(600_000);
+      expect(sessions.done[0]! - before).toBeGreaterThan(most);
+    });
+  }
 
   test("one that has nobody to lead it is left for the next one", () => {
     const world = new World({ values: 50 });

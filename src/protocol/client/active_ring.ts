@@ -23,6 +23,15 @@ export class ActiveRing {
     this.#ring[(this.#head + this.count++) % this.#ring.length] = index;
   }
 
+  /** All, this one first. */
+  addAll(first: number): void {
+    const ring = this.#ring;
+    for (let i = 0; i < ring.length; i++) ring[i] = (first + i) % ring.length;
+    this.#isIn.fill(1);
+    this.#head = 0;
+    this.count = ring.length;
+  }
+
   /** The first has nothing to send any more. */
   shift(): void {
     this.#isIn[this.first] = 0;

@@ -69,6 +69,13 @@ export class ClientSessions {
     return this.sendNext[client]! - this.done[client]! - 1;
   }
 
+  /** The most that one of them has in flight. */
+  mostInFlight(): number {
+    let most = 0;
+    for (let client = 0; client < this.count; client++) most = Math.max(most, this.inFlight(client));
+    return most;
+  }
+
   hasToSend(client: number): boolean {
     return this.sendNext[client]! < this.nextSequence[client]!;
   }

@@ -92,7 +92,7 @@ export class SessionClient implements Client {
     this.#byNonce = new NumberIndex(this.sessions.nonce);
     this.#choice = new ProposerChoice(options.proposerId, options.proposers);
     this.#retry = new Retry(options.timeoutMs * 1000, LEAST_RETRY_US);
-    this.#window = new SendWindow(options.random);
+    this.#window = new SendWindow(clients, options.random);
     this.#waitUs = new Float64Array(clients);
     this.#tries = new Uint8Array(clients);
     this.#isOpening = new Uint8Array(clients);
@@ -209,7 +209,7 @@ export class SessionClient implements Client {
 
   onBusy(reason: Busy): void {
     this.#choice.refused(reason, this.#nowUs);
-    if (!this.#window.isPaused) this.#window.refused(this.#nowUs, this.#mostInFlight());
+    if (!this.#window.isPaused) this.#window.refused(this.#nowUs, this.sessions.mostInFlight());
   }
 
   // ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -222,8 +222,7 @@ export class SessionClient implements Client {
       window.resumeUs = -1;
       // Nothing was sent meanwhile, so nothing could be answered.
       this.#choice.heard(nowUs);
-      if (this.#choice.review(nowUs, this.#retry.firstUs())) this.#goBackAll(Number.POSITIVE_INFINITY);
-      else this.#goBackAll(window.pausedUs);
+      if (!this.#switches()) this.#goBackAll(window.pausedUs);
       return;
     }
     if (nowUs < this.#checkUs) return;
@@ -271,7 +270,7 @@ export class SessionClient implements Client {
     if (sessions.id[client] === 0) return this.#sendOpening(client);
     if (!this.#ready) return true;
     const limit = Math.min(this.#window.sequences, Math.max(sessions.outstanding, PIECES_IN_FLIGHT));
-    while (sessions.inFlight(client) < limit) {
+    while (sessions.inFlight(client) + 1 <= limit) {
       if (!sessions.hasToSend(client) && !this.#add(client)) return true;
       if (!this.#sendNext(client)) return false;
     }
@@ -337,7 +336,9 @@ export class SessionClient implements Client {
 
   #deliveredTo(client: number, sequence: number, iid: number): void {
     const { sessions } = this;
+    const before = sessions.done[client]!;
     if (!sessions.deliveredTo(client, sequence)) return;
+    this.#window.delivered(sequence - before);
     while (sessions.isHeadDone(client)) {
       const number = sessions.head[client]!;
       const place = sessions.headAt[client]!;
@@ -362,7 +363,7 @@ export class SessionClient implements Client {
     const isNews =
       this.#gapAt[client] !== sequence || this.#nowUs - this.#gapUs[client]! >= this.#window.leastUs;
     if (!isNews || sequence >= this.sessions.sendNext[client]!) return;
-    this.#window.gap(this.#mostInFlight());
+    if (this.#window.isNewLoss(this.#nowUs)) this.#window.lost(this.#nowUs, this.sessions.mostInFlight());
     this.#gapAt[client] = sequence;
     this.#gapUs[client] = this.#nowUs;
     const before = this.#waitUs[client]!;
@@ -394,14 +395,6 @@ export class SessionClient implements Client {
     this.#choice.progress(this.#nowUs);
     this.#waitUs[client] = this.#nowUs;
     this.#tries[client] = 0;
-    this.#window.progress();
-  }
-
-  #mostInFlight(): number {
-    let most = 0;
-    for (let client = 0; client < this.sessions.count; client++)
-      most = Math.max(most, this.sessions.inFlight(client));
-    return most;
   }
 
   #isWaiting(client: number): boolean {
@@ -412,12 +405,17 @@ export class SessionClient implements Client {
   /** Nothing came back in time. True: another proposer is in use, and everything was set back. */
   #timeout(client: number): boolean {
     this.#tries[client] = Math.min(30, this.#tries[client]! + 1);
-    if (this.#choice.review(this.#nowUs, this.#retry.firstUs())) {
-      this.#goBackAll(Number.POSITIVE_INFINITY);
-      return true;
-    }
+    if (this.#switches()) return true;
     this.#goBack(client, 0);
     return false;
+  }
+
+  /** Whether it was time for another proposer: then everything is sent to that one. */
+  #switches(): boolean {
+    if (!this.#choice.review(this.#nowUs, this.#retry.firstUs())) return false;
+    this.#window.switched();
+    this.#goBackAll(Number.POSITIVE_INFINITY);
+    return true;
   }
 
   #goBack(client: number, sequence: number): void {
@@ -428,8 +426,10 @@ export class SessionClient implements Client {
 
   /** Everything is sent again that is not known to be wanted from further on, by a gap told since then. */
   #goBackAll(sinceUs: number): void {
-    for (let client = 0; client < this.sessions.count; client++) {
-      this.#active.add(client);
+    const { count } = this.sessions;
+    // From anyone on: what a proposer has no room for is always of those who are served last.
+    this.#active.addAll(Math.floor(this.#options.random() * count));
+    for (let client = 0; client < count; client++) {
       if (!this.#isWaiting(client)) continue;
       this.#tries[client] = 0;
       if (this.#gapUs[client]! < sinceUs) this.#goBack(client, 0);

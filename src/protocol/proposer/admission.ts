@@ -42,10 +42,14 @@ export class Admission implements EntryListener {
   readonly #filter: SessionFilter;
   readonly #outbox: Outbox;
   readonly #reader = new BatchReader();
-  /** By the table's places: whose this is (0: nobody's), who used it last, the next sequence to take and since which beginning. */
+  /**
+   * By the table's places: whose this is (0: nobody's), who used it last, the next sequence to take, the first that was
+   * taken, or could have been, and since which beginning.
+   */
   readonly #owner: Float64Array;
   readonly #peer: Int32Array;
   readonly #wanted: Float64Array;
+  readonly #first: Float64Array;
   readonly #since: Uint32Array;
   /** Where the last value delivered is. */
   readonly #iid: Float64Array;
@@ -59,9 +63,10 @@ export class Admission implements EntryListener {
   readonly #openedSince = new Uint32Array(OPENINGS);
   readonly #openings = new NumberIndex(this.#nonces);
   #nextOpening = 0;
-  /** Sessions from further up in the log: the next sequence to take, and since which beginning. */
+  /** Sessions from further up in the log: the next sequence to take, the first that was, and since which beginning. */
   readonly #ahead = new Float64Array(AHEAD);
   readonly #aheadWanted = new Float64Array(AHEAD);
+  readonly #aheadFirst = new Float64Array(AHEAD);
   readonly #aheadSince = new Uint32Array(AHEAD);
   readonly #aheadIndex = new NumberIndex(this.#ahead);
   #nextAhead = 0;
@@ -84,6 +89,7 @@ export class Admission implements EntryListener {
     this.#owner = new Float64Array(sessions);
     this.#peer = new Int32Array(sessions);
     this.#wanted = new Float64Array(sessions);
+    this.#first = new Float64Array(sessions);
     this.#since = new Uint32Array(sessions);
     this.#iid = new Float64Array(sessions);
     this.#say = new Uint8Array(sessions);
@@ -152,21 +158,34 @@ export class Admission implements EntryListener {
         this.#forgetOpening(reader.session);
         continue;
       }
-      this.#wantAgain(table.find(reader.session), reader.session, reader.sequence);
-      const ahead = this.#aheadIndex.find(reader.session);
-      if (ahead >= 0 && this.#aheadWanted[ahead]! > reader.sequence)
-        this.#aheadWanted[ahead] = reader.sequence;
+      const slot = table.find(reader.session);
+      if (slot < 0) this.#wantAheadFrom(reader.session, reader.sequence);
+      else if (this.#owner[slot] === reader.session) this.#wantFrom(slot, reader.session, reader.sequence);
     }
     this.length = 0;
   }
 
-  #wantAgain(slot: number, session: number, sequence: number): void {
-    if (slot < 0 || this.#owner[slot] !== session) return;
-    const isFirst = (this.#say[slot]! & Say.gap) === 0 || this.#gapAfter[slot]! >= sequence;
-    if (this.#since[slot] === this.#beginning && this.#wanted[slot]! > sequence)
-      this.#wanted[slot] = sequence;
+  #wantFrom(slot: number, session: number, sequence: number): void {
+    if (this.#judging !== Judging.pass) {
+      if (this.#since[slot] !== this.#beginning) return;
+      if (this.#wanted[slot]! > sequence) this.#wanted[slot] = sequence;
+      // That all before it is on its way was believed, and nothing of the session was taken: it has to say so again.
+      const isFirst = sequence <= this.#first[slot]!;
+      if (isFirst) this.#since[slot] = 0;
+      if (isFirst && sequence > this.#filter.table.nextAt(slot)) return;
+    }
+    const isLowest = (this.#say[slot]! & Say.gap) === 0 || this.#gapAfter[slot]! >= sequence;
     if (this.#isForwarded) this.#answer(AckKind.gap, session, sequence - 1, 0);
-    else if (isFirst) this.#markGap(slot, sequence - 1);
+    else if (isLowest) this.#markGap(slot, sequence - 1);
+  }
+
+  #wantAheadFrom(session: number, sequence: number): void {
+    const place = this.#aheadOf(session);
+    if (place < 0) return;
+    if (sequence <= this.#aheadFirst[place]!) return this.#forgetAhead(session);
+    if (this.#aheadWanted[place]! <= sequence) return;
+    this.#aheadWanted[place] = sequence;
+    this.#answer(AckKind.gap, session, sequence - 1, 0);
   }
 
   /** What the leader says about a session whose values we forwarded. */
@@ -257,11 +276,8 @@ export class Admission implements EntryListener {
 
   #isInSequence(slot: number, session: number, sequence: number, next: number): boolean {
     if (this.#owner[slot] !== session) this.#claim(slot, session, NO_PEER);
-    let wanted = next;
-    if (this.#since[slot] === this.#beginning) wanted = Math.max(next, this.#wanted[slot]!);
-    else if (this.#judging === Judging.lenient) wanted = sequence;
-    if (this.#since[slot] !== this.#beginning) wanted = Math.max(wanted, this.#wantedAhead(session));
-    this.#since[slot] = this.#beginning;
+    if (this.#since[slot] !== this.#beginning) this.#begins(slot, session, sequence, next);
+    const wanted = Math.max(next, this.#wanted[slot]!);
     this.#wanted[slot] = wanted;
     if (sequence < wanted) {
       this.counters.underWay++;
@@ -277,10 +293,19 @@ export class Admission implements EntryListener {
     return true;
   }
 
-  /** What was taken of the session while only others knew it; 0: nothing. */
-  #wantedAhead(session: number): number {
+  /** The first of the session since the beginning: from where on it is taken. */
+  #begins(slot: number, session: number, sequence: number, next: number): void {
+    const place = this.#aheadOf(session);
+    const first = this.#judging === Judging.lenient ? Math.max(next, sequence) : next;
+    this.#wanted[slot] = place >= 0 ? this.#aheadWanted[place]! : first;
+    this.#first[slot] = place >= 0 ? this.#aheadFirst[place]! : first;
+    this.#since[slot] = this.#beginning;
+  }
+
+  /** Where it stands what was taken of the session while only others knew it; −1: nothing was. */
+  #aheadOf(session: number): number {
     const place = this.#aheadIndex.find(session);
-    return place >= 0 && this.#aheadSince[place] === this.#beginning ? this.#aheadWanted[place]! : 0;
+    return place >= 0 && this.#aheadSince[place] === this.#beginning ? place : -1;
   }
 
   #forgetAhead(session: number): void {
@@ -292,22 +317,23 @@ export class Admission implements EntryListener {
 
   /** The first is believed: what is below may be on its way by another proposer. */
   #isInSequenceAhead(session: number, sequence: number): boolean {
-    const wanted = this.#wantedAhead(session);
-    if (wanted !== 0 && sequence !== wanted) {
+    let place = this.#aheadOf(session);
+    if (place >= 0) {
+      const wanted = this.#aheadWanted[place]!;
       if (sequence < wanted) this.counters.underWay++;
-      else this.#answer(AckKind.gap, session, wanted - 1, 0);
-      return false;
-    }
-    let place = this.#aheadIndex.find(session);
-    if (place < 0) {
+      else if (sequence > wanted) this.#answer(AckKind.gap, session, wanted - 1, 0);
+      if (sequence !== wanted) return false;
+    } else {
+      this.#forgetAhead(session);
       place = this.#nextAhead;
       this.#nextAhead = (place + 1) % AHEAD;
       if (this.#ahead[place] !== 0) this.#aheadIndex.remove(place);
       this.#ahead[place] = session;
       this.#aheadIndex.add(place);
+      this.#aheadFirst[place] = sequence;
+      this.#aheadSince[place] = this.#beginning;
     }
     this.#aheadWanted[place] = sequence + 1;
-    this.#aheadSince[place] = this.#beginning;
     return true;
   }
 
