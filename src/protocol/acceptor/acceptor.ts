@@ -240,8 +240,13 @@ export class Acceptor {
     }
     this.#leader.heard(from, this.#nowUs);
     // Whoever asked for a lease takes the echo for one.
-    if (!this.#leader.lease(life, leaseMs, this.#nowUs)) this.counters.leasesTooLong++;
-    else if (round > 0) this.#outbox.echo(this.chosenIid, ballot, life, round);
+    if (!this.#leader.lease(life, leaseMs, this.#nowUs)) {
+      this.counters.leasesTooLong++;
+      return;
+    }
+    // A former leader whose ballot is still the one promised here must not get the lease next.
+    if (leaseMs > 0 && ballot > this.promised) this.promise(ballot, life);
+    if (round > 0) this.#outbox.echo(this.chosenIid, ballot, life, round);
   }
 
   onPreVote(from: Peer, round: number): void {

@@ -65,9 +65,11 @@ export class FellowAcceptors {
     if (this.birth.voice === null) return;
     // Its ballot is promised once, before the first part; what is promised later to others does not touch what it needs.
     if (this.#ballots[aid] !== ballot || this.#lives[aid] !== life) {
-      if (ballot <= acceptor.promised) return this.birth.answer(aid, acceptor.promised);
+      // Promised already: by this acceptor before it restarted with its storage.
+      const isPromised = ballot === acceptor.promised && life === acceptor.promisedLife;
+      if (ballot <= acceptor.promised && !isPromised) return this.birth.answer(aid, acceptor.promised);
       // No lease stands against it: nothing is ever proposed at such a ballot.
-      acceptor.promise(ballot, life);
+      if (!isPromised) acceptor.promise(ballot, life);
       this.#ballots[aid] = ballot;
       this.#lives[aid] = life;
     }

@@ -42,7 +42,8 @@ export class LeaderWatch {
     if (leaseMs === 0) return true;
     if (leaseMs * 1000 > this.#maxLeaseUs) return false;
     const endUs = nowUs + leaseMs * 1000;
-    // A leader has a quorum of promises, so whoever held a lease before has none any more.
+    // A leader of a higher ballot has a quorum of promises, so whoever held a lease before has none any more; for lower ones
+    // the acceptor's promise is too high.
     this.#leaseEndUs =
       life === this.#leaseLife || this.#leaseLife === 0 ? Math.max(endUs, this.#leaseEndUs) : endUs;
     this.#leaseLife = life;
