@@ -151,13 +151,21 @@ function contradicts(text: string): boolean {
   const log =
     !/^wire kernel-paxos/m.test(text) &&
     numberIn(text, "deliveryLogBytes") < 4 * numberIn(text, "maxValueBytes");
-  return key || storage || log || numberIn(text, "leaseMs") > numberIn(text, "leaderTimeoutMs");
+  const inFlight =
+    numberIn(text, "proposerPreexecWindow") * 1536 + 12 * 65_536 > numberIn(text, "acceptorWindowBytes");
+  return inFlight || key || storage || log || numberIn(text, "leaseMs") > numberIn(text, "leaderTimeoutMs");
 }
 
 /** What a number is set to in this file. */
 function numberIn(
   text: string,
-  field: "leaseMs" | "leaderTimeoutMs" | "deliveryLogBytes" | "maxValueBytes",
+  field:
+    | "leaseMs"
+    | "leaderTimeoutMs"
+    | "deliveryLogBytes"
+    | "maxValueBytes"
+    | "proposerPreexecWindow"
+    | "acceptorWindowBytes",
 ): number {
   const spec = SCHEMA[field];
   const line = new RegExp(`^${spec.key} (.*)$`, "m").exec(text);

@@ -4,7 +4,7 @@
  */
 import type { Config, Origin, Settings } from "./config.ts";
 import type { Place, Report } from "./report.ts";
-import { type Field, SCHEMA } from "./schema.ts";
+import { type Field, IN_MEMORY, SCHEMA } from "./schema.ts";
 import { formatValue } from "./values.ts";
 
 export interface Given {
@@ -22,6 +22,7 @@ export function checkCoherence(given: Given, report: Report): void {
   checkKey(given, report);
   checkLease(given, report);
   checkStorage(given, report);
+  checkSnapshots(given, report);
   for (const { fields, isIdle, why } of idleRules(given)) {
     if (!isIdle) continue;
     for (const field of fields) {
@@ -106,6 +107,17 @@ function checkStorage({ settings, placeOf }: Given, report: Report): void {
   );
 }
 
+/** What is trimmed on the acceptors' disks must not depend on somebody's memory. */
+function checkSnapshots({ settings, placeOf }: Given, report: Report): void {
+  if (settings.wire !== "native" || settings.storageBackend !== "sqlite") return;
+  if (settings.snapshotPath !== IN_MEMORY || settings.storagePath === "") return;
+  report.warning(
+    placeOf("snapshotPath"),
+    "snapshot-path memory beside storage-backend sqlite: a power cut can leave a trimmed log of which nobody has a snapshot",
+    "remove it, so that snapshots lie beside the databases, or name a directory",
+  );
+}
+
 /** While a lease runs no other proposer is let in: a longer one would hold up every change of leader. */
 function checkLease(given: Given, report: Report): void {
   const { settings, placeOf } = given;
@@ -131,7 +143,31 @@ function checkDeliveryLog(given: Given, report: Report): void {
   );
 }
 
+/** What one instance takes at most in a frame of 1500 bytes. */
+const INSTANCE_BYTES = 1536;
+/** A page for each size of values, of which little is used (`protocol/arena.ts`). */
+const PAGES_BYTES = 12 * 65_536;
+
+/**
+ * An acceptor that has room for later instances only, and not for the one that is delivered next, could not be trimmed any
+ * more.
+ */
+function checkInFlight(given: Given, report: Report): void {
+  const { proposerPreexecWindow: inFlight, acceptorWindowBytes } = given.settings;
+  const needed = inFlight * INSTANCE_BYTES + PAGES_BYTES;
+  if (acceptorWindowBytes >= needed) return;
+  const culprit = isDefault(given, "acceptorWindowBytes") ? "proposerPreexecWindow" : "acceptorWindowBytes";
+  const size = formatValue(SCHEMA.acceptorWindowBytes, acceptorWindowBytes);
+  const least = Math.ceil(needed / 2 ** 20);
+  report.error(
+    given.placeOf(culprit),
+    `acceptor-window-bytes ${size} cannot hold ${inFlight} instances in flight (proposer-preexec-window)`,
+    `raise acceptor-window-bytes to ${least}MiB or more, or lower proposer-preexec-window`,
+  );
+}
+
 function checkWindows(given: Given, report: Report): void {
+  checkInFlight(given, report);
   const { settings, placeOf } = given;
   const inFlight = settings.proposerPreexecWindow;
   for (const field of ["acceptorWindowInstances", "learnerWindowInstances"] as const) {

@@ -53,7 +53,7 @@ export interface Settings {
   learnerTimeoutMs: number;
   /** How many of the learners that are heard must have done with what is trimmed (native wire). */
   trimRule: "quorum" | "all";
-  /** Directory of the snapshots of learners and proposers; "" for none: they are kept in memory. */
+  /** Directory of the snapshots of learners and proposers; "memory": they are kept there. */
   snapshotPath: string;
   /** A learner takes a snapshot every so many instances. */
   snapshotEvery: number;
@@ -78,7 +78,8 @@ export interface Settings {
 
 /** Where an effective value came from. */
 export type Origin =
-  | { readonly from: "default" }
+  /** `like`: the default is what another setting says. */
+  | { readonly from: "default"; readonly like?: string }
   | { readonly from: "file"; readonly line: number }
   | { readonly from: "environment"; readonly variable: string }
   | { readonly from: "flag"; readonly flag: string };

@@ -4,7 +4,7 @@
  */
 import { nearest } from "../text/nearest.ts";
 import { checkCoherence } from "./coherence.ts";
-import type { Config, Diagnostic, Origin } from "./config.ts";
+import type { Config, Diagnostic, Origin, Settings } from "./config.ts";
 import { type Line, splitLines } from "./lines.ts";
 import { checkMembers } from "./members.ts";
 import { type Place, Report } from "./report.ts";
@@ -63,6 +63,7 @@ export function parseConfig(text: string, file: string, overrides: Overrides = {
 
   const settings = settingsFrom((field) => given.get(field)?.value ?? SCHEMA[field].default);
   const origins = byField((field): Origin => given.get(field)?.origin ?? { from: "default" });
+  completeSnapshotPath(settings, origins);
   const members = checkMembers(roleLines, settings.wire, lastNumber, report);
   const placeOf = (field: Field) => given.get(field)?.place ?? report.at(lastNumber, 1);
   checkCoherence({ settings, link: members.link, origins, placeOf }, report);
@@ -70,6 +71,15 @@ export function parseConfig(text: string, file: string, overrides: Overrides = {
   const diagnostics = report.diagnostics();
   if (diagnostics.some((d) => d.severity === "error")) return { diagnostics };
   return { config: { file, ...members, settings, origins, warnings: diagnostics }, diagnostics };
+}
+
+/** A log that survives a power cut is of no use without the snapshots of what was trimmed from it. */
+function completeSnapshotPath(settings: Settings, origins: Record<Field, Origin>): void {
+  const { wire, storageBackend, storagePath } = settings;
+  if (origins.snapshotPath.from !== "default" || storageBackend !== "sqlite") return;
+  if (wire !== "native" || storagePath === "") return;
+  settings.snapshotPath = storagePath;
+  origins.snapshotPath = { from: "default", like: SCHEMA.storagePath.key };
 }
 
 function readLine(line: Line, roleLines: RoleLine[], given: Map<Field, Setting>, report: Report): void {

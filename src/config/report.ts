@@ -50,7 +50,7 @@ export function formatDiagnostic(diagnostic: Diagnostic): string {
 export function formatOrigin(origin: Origin, file: string): string {
   switch (origin.from) {
     case "default":
-      return "default";
+      return origin.like === undefined ? "default" : `default: that of ${origin.like}`;
     case "file":
       return `${file}:${origin.line}`;
     case "environment":

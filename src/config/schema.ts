@@ -61,6 +61,8 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 const HOUR_MS = 3_600_000;
+/** In the place of a directory. */
+export const IN_MEMORY = "memory";
 
 export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
   verbosity: {
@@ -185,7 +187,8 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     pattern: /^\/.{0,4000}$/,
     form: "an absolute path",
     default: "",
-    summary: "directory of the acceptors' databases, acceptor-ID.db (storage-backend sqlite)",
+    summary:
+      "directory of the acceptors' databases, acceptor-ID.db, and of snapshots unless snapshot-path says otherwise (storage-backend sqlite)",
   },
   storageSync: {
     key: "storage-sync",
@@ -197,7 +200,7 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
   acceptorWindowBytes: {
     key: "acceptor-window-bytes",
     kind: "size",
-    min: 64 * KIB,
+    min: MIB,
     max: 2 * GIB,
     default: 64 * MIB,
     summary: "bytes of accepted values an acceptor holds until they are trimmed",
@@ -223,7 +226,7 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
   learnerWindowBytes: {
     key: "learner-window-bytes",
     kind: "size",
-    min: 64 * KIB,
+    min: 256 * KIB,
     max: 2 * GIB,
     default: 16 * MIB,
     summary: "bytes of values a learner collects beyond the last delivered instance",
@@ -254,11 +257,11 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
   snapshotPath: {
     key: "snapshot-path",
     kind: "text",
-    pattern: /^\/.{0,4000}$/,
-    form: "an absolute path",
-    default: "",
+    pattern: /^(?:\/.{0,4000}|memory)$/,
+    form: "an absolute path, or memory",
+    default: IN_MEMORY,
     summary:
-      "directory in which learners and proposers keep their snapshots; without it, in memory (native wire)",
+      "directory in which learners and proposers keep their snapshots; with storage-backend sqlite it is storage-path unless set (native wire)",
   },
   snapshotEvery: {
     key: "snapshot-every",

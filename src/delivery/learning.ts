@@ -1,11 +1,11 @@
 /**
  * Makes a learner of the native wire with the state that its log makes and the snapshots of it.
  */
+import { IN_MEMORY } from "../config/schema.ts";
 import { buildLearner, type LearnerPlan } from "../node/build.ts";
 import { clusterIdOf } from "../node/identity.ts";
 import type { CoreContext } from "../node/process.ts";
 import type { Learner } from "../protocol/learner/learner.ts";
-import { Role } from "../protocol/types.ts";
 import { SnapshotFile, type SnapshotPlace } from "./snapshot_file.ts";
 import { type LogState, type SnapshotMachine, type SnapshotStart, Snapshots } from "./snapshots.ts";
 
@@ -41,7 +41,7 @@ export function buildLearning(
   const { snapshotPath, snapshotEvery, trimEvery, acceptorWindowBytes, acceptorWindowInstances } =
     config.settings;
   const file =
-    plan.place !== undefined || snapshotPath === ""
+    plan.place !== undefined || snapshotPath === IN_MEMORY
       ? plan.place
       : new SnapshotFile(snapshotPath, plan.name, (error) =>
           log.once("snapshot file", "error", `${error.message} (${error.hint})`),
@@ -62,16 +62,5 @@ export function buildLearning(
   );
   const learner = buildLearner(context, { ...plan, catchUp: false, keepsState: true }, outbox, snapshots);
   snapshots.attach(learner);
-  warnOfMemory(context, plan);
   return { learner, snapshots };
-}
-
-/** What is trimmed on the acceptors' disks must not depend on somebody's memory. */
-function warnOfMemory({ config, log }: CoreContext, plan: LearningPlan): void {
-  const { storageBackend, snapshotPath } = config.settings;
-  if (plan.role !== Role.learner || !plan.canTrim || storageBackend === "memory" || snapshotPath !== "")
-    return;
-  log.warn(
-    "acceptors keep the log on disk, and this learner its snapshots in memory: a power cut could leave a trimmed log that nobody has a snapshot of. Set snapshot-path",
-  );
 }

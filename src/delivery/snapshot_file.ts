@@ -125,7 +125,7 @@ export class SnapshotFile implements SnapshotPlace {
     const code = error instanceof Error && "code" in error ? error.code : "";
     return new CliError(`cannot ${doing} ${this.path}: ${text}`, {
       exitCode: code === "EACCES" || code === "EPERM" ? ExitCode.noPermission : ExitCode.failure,
-      hint: "snapshot-path names a directory that this user may write, on a file system with room",
+      hint: "snapshot-path (else storage-path) names a directory that this user may write, on a file system with room; snapshot-path memory keeps snapshots in memory",
       cause: error,
     });
   }

@@ -76,6 +76,8 @@ const FRESH_MACHINE_US = 1_000_000;
 const ASKERS = 32;
 /** How often it is looked whether a snapshot is needed still, while one is. */
 const LOOK_US = 50_000;
+/** Acceptors tell their state once a second: what they told late from before says nothing. */
+const FORMER_LOG_US = 2_500_000;
 const NEVER = Number.POSITIVE_INFINITY;
 const NOTHING = new Uint8Array(0);
 
@@ -97,6 +99,9 @@ export class Snapshots implements Application, Extra {
   #nowUs = 0;
   /** When the acceptors were first known to be there, while it is not known where to begin. */
   #startUs = -1;
+  /** The instance of the file that it began with, until it is known to be of this log; and since when that is in doubt. */
+  #fileIid = 0;
+  #doubtUs = -1;
   readonly #askers = new Int32Array(ASKERS);
   readonly #askedKind = new Uint32Array(ASKERS);
   readonly #askedAbove = new Float64Array(ASKERS);
@@ -144,6 +149,7 @@ export class Snapshots implements Application, Extra {
     this.#nowUs = nowUs;
     this.#own.tick(nowUs);
     if (this.#plain !== this.#own) this.#plain.tick(nowUs);
+    if (this.#fileIid > 0) this.#checkFile();
     this.#need();
     this.fetch.tick(nowUs);
     this.policy.tick(nowUs, this.#options.state.acknowledged(), this.#theLearner.isPressed);
@@ -303,7 +309,23 @@ export class Snapshots implements Application, Extra {
   #begin({ snapshot, encoded }: Loaded, file: SnapshotPlace): void {
     const refusal = this.#restore(snapshot, encoded);
     if (refusal !== null) throw file.refusal(refusal);
+    this.#fileIid = snapshot.iid;
     this.#options.log.info(`goes on behind instance ${snapshot.iid} with ${file.path}`);
+  }
+
+  /** What was delivered was chosen, and of any quorum one has it or has trimmed it: else acceptors began anew meanwhile. */
+  #checkFile(): void {
+    const { toldIid, statesKnown } = this.#theLearner;
+    if (!statesKnown) return;
+    if (toldIid >= this.#fileIid) {
+      this.#fileIid = 0;
+      return;
+    }
+    if (this.#doubtUs < 0) this.#doubtUs = this.#nowUs;
+    if (this.#nowUs - this.#doubtUs < FORMER_LOG_US) return;
+    throw this.#options.file!.refusal(
+      `it covers instance ${this.#fileIid}, and acceptors have no more than ${toldIid}: it is of a former log`,
+    );
   }
 
   /** Null, or why the snapshot is not taken: then nothing has changed. */

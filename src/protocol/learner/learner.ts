@@ -145,6 +145,11 @@ export class Learner {
     return this.next === 0 ? this.trimmedIid > 0 : this.lostIid >= this.next;
   }
 
+  /** The highest instance that acceptors themselves tell of. */
+  get toldIid(): number {
+    return Math.max(0, ...this.#states);
+  }
+
   /** The highest instance that any acceptor has trimmed. */
   get trimmedIid(): number {
     return this.#trims.highest();

@@ -1,0 +1,170 @@
+/**
+ * Where no snapshot leads on: what every process says of it, how often it asks, and that it goes on once somebody has one. And a
+ * snapshot that is of a former log.
+ */
+import { describe, expect, test } from "bun:test";
+import type { Config } from "../src/config/config.ts";
+import { buildLearning } from "../src/delivery/learning.ts";
+import { encodeSnapshot, SESSIONS_ONLY } from "../src/delivery/snapshot.ts";
+import type { Loaded, SnapshotPlace } from "../src/delivery/snapshot_file.ts";
+import type { Snapshots } from "../src/delivery/snapshots.ts";
+import { CliError } from "../src/error.ts";
+import { buildFilter } from "../src/node/build.ts";
+import { clusterIdOf } from "../src/node/identity.ts";
+import { SessionTable } from "../src/protocol/learner/session_table.ts";
+import { Busy, Role } from "../src/protocol/types.ts";
+import { collectingLog, type Line } from "./support/collecting_log.ts";
+import { type Host, MemoryCluster } from "./support/memory_cluster.ts";
+
+const SETTINGS = ["learner-window-instances 1024", "acceptor-window-instances 4096", "trim-every 300"];
+const SECOND_US = 1_000_000;
+
+const trimmed = (cluster: MemoryCluster): number =>
+  Math.min(...cluster.hosts.flatMap(({ cores }) => cores.acceptor?.log.trimIid ?? []));
+
+interface Part {
+  readonly host: Host;
+  readonly snapshots: Snapshots;
+  readonly lines: Line[];
+}
+
+/** A learner without applications, and what it says. */
+function learnerOf(cluster: MemoryCluster, id: number, place?: SnapshotPlace): Part {
+  const { log, lines } = collectingLog();
+  let snapshots: Snapshots | undefined;
+  const host = cluster.start(`learner ${id}`, id, Role.learner, Role.learner, (context) => {
+    const plan = {
+      role: Role.learner,
+      canTrim: true,
+      name: `learner-${id}`,
+      start: "first",
+      state: buildFilter(context, null),
+      place,
+      onGap: () => undefined,
+    } as const;
+    const made = buildLearning({ ...context, log }, plan, context.outbox(Role.learner));
+    snapshots = made.snapshots;
+    return { cores: { learner: made.learner }, extras: [made.snapshots] };
+  });
+  return { host, snapshots: snapshots!, lines };
+}
+
+/** All that had a snapshot are gone, and the acceptors have trimmed. */
+function bereft(seed: number): MemoryCluster {
+  const cluster = new MemoryCluster({ seed, wire: "native", settings: SETTINGS });
+  cluster.startAll();
+  cluster.client({ values: 1_000_000, clients: 4, outstanding: 4, canTrim: false });
+  cluster.runUntil("much is trimmed", () => trimmed(cluster) > 1000);
+  for (const name of ["learner 0", "proposer 0", "client 0"]) cluster.stop(cluster.host(name), false);
+  return cluster;
+}
+
+describe("every snapshot is lost behind a trim", () => {
+  test("a learner says what is missing and what to do, less and less often, and asks once a second", () => {
+    const cluster = bereft(91);
+    const { host, snapshots, lines } = learnerOf(cluster, 0);
+    const said = () => lines.filter(({ message }) => message.includes("nothing can be delivered here"));
+    cluster.runFor(1.9 * SECOND_US);
+    expect(said()).toEqual([]);
+    cluster.runFor(100 * SECOND_US);
+    const learner = host.cores.learner!;
+    expect(learner.waitsForSnapshot).toBe(true);
+    // After 2, 12, 32 and 72 seconds.
+    expect(said().length).toBe(4);
+    expect(said()[0]!.level).toBe("error");
+    expect(said()[0]!.message).toMatch(
+      new RegExp(`instances 1 to ${learner.trimmedIid} are trimmed, and for 2 s .* snapshot of the sessions`),
+    );
+    expect(said()[3]!.message).toContain("for 72 s");
+    expect(snapshots.fetch.counters.asked).toBeGreaterThan(90);
+    expect(snapshots.fetch.counters.asked).toBeLessThan(115);
+  });
+
+  test("a proposer refuses values, and clients are told that it is for want of a snapshot", () => {
+    const cluster = bereft(92);
+    const proposer = cluster.proposer(0);
+    const host = cluster.client({ values: 5, canTrim: false });
+    const client = host.cores.client!;
+    const told = new Set<Busy>();
+    const onBusy = client.onBusy.bind(client);
+    client.onBusy = (reason) => {
+      told.add(reason);
+      onBusy(reason);
+    };
+    cluster.runFor(10 * SECOND_US);
+    expect(proposer.cores.learner!.waitsForSnapshot).toBe(true);
+    expect([...told]).toEqual([Busy.noSnapshot]);
+    expect(client.counters.delivered).toBe(0);
+  });
+
+  test("whoever has one after all leads on at once", () => {
+    const cluster = new MemoryCluster({ seed: 93, wire: "native", settings: SETTINGS });
+    cluster.startAll();
+    cluster.client({ values: 1_000_000, clients: 4, outstanding: 4, canTrim: false });
+    cluster.runUntil("much is trimmed", () => trimmed(cluster) > 1000);
+    cluster.stop(cluster.host("client 0"), false);
+    cluster.stop(cluster.host("learner 0"), false);
+    const { host, snapshots, lines } = learnerOf(cluster, 0);
+    cluster.network.isolate([cluster.host("proposer 0").link]);
+    cluster.runFor(20 * SECOND_US);
+    expect(host.cores.learner!.waitsForSnapshot).toBe(true);
+    const fromUs = cluster.nowUs;
+    cluster.network.heal();
+    cluster.runUntil("it goes on", () => snapshots.counters.restored > 0);
+    expect(cluster.nowUs - fromUs).toBeLessThan(1.5 * SECOND_US);
+    cluster.runUntil("it stands nowhere", () => !host.cores.learner!.waitsForSnapshot);
+    expect(lines.filter(({ message }) => message.includes("nothing can be delivered")).length).toBe(2);
+  });
+});
+
+/** A place with a snapshot in it that nobody has written here. */
+class FoundPlace implements SnapshotPlace {
+  readonly path = "/somewhere/learner-0.snapshot";
+  readonly written: number;
+  readonly #loaded: Loaded;
+
+  constructor(iid: number, config: Config) {
+    const { sessionLimit: sessions, maxValueBytes } = config.settings;
+    const table = new SessionTable({ sessions, maxValueBytes }).serialize();
+    const snapshot = { kind: SESSIONS_ONLY, iid, table, application: new Uint8Array(0) };
+    this.#loaded = { snapshot, encoded: encodeSnapshot(snapshot, clusterIdOf(config)) };
+    this.written = iid;
+  }
+
+  write(): boolean {
+    return false;
+  }
+
+  load(): Loaded {
+    return this.#loaded;
+  }
+
+  refusal(why: string): CliError {
+    return new CliError(`${this.path} cannot be used: ${why}`);
+  }
+}
+
+describe("a snapshot of a former log", () => {
+  const withPlace = (seed: number, iid: number): [MemoryCluster, Part] => {
+    const cluster = new MemoryCluster({ seed, wire: "native", settings: SETTINGS });
+    cluster.startAll();
+    const client = cluster.client({ values: 50, canTrim: false });
+    cluster.runUntil("all is chosen", () => client.cores.client!.isDone);
+    cluster.stop(cluster.host("learner 0"));
+    return [cluster, learnerOf(cluster, 0, new FoundPlace(iid, cluster.config))];
+  };
+
+  test("is found out: it is ahead of all that the acceptors have", () => {
+    const [cluster] = withPlace(94, 100_000);
+    expect(() => cluster.runFor(10 * SECOND_US)).toThrow(
+      /learner-0\.snapshot cannot be used: it covers instance 100000, and acceptors have no more than \d+: it is of a former log/,
+    );
+  });
+
+  test("one that is not ahead is taken, however long it lasts", () => {
+    const [cluster, { host }] = withPlace(95, 10);
+    const end = cluster.host("proposer 0").cores.learner!.next;
+    cluster.runUntil("it is at the end", () => host.cores.learner!.next === end);
+    cluster.runFor(10 * SECOND_US);
+  });
+});
