@@ -4,10 +4,16 @@
  */
 import { describe, expect, test } from "bun:test";
 import { attempt, type Outcome, runOnce, Tally } from "../src/sim/campaign.ts";
-import { findScenario, SCENARIOS } from "../src/sim/scenario.ts";
+import { FAULTS } from "../src/sim/faults.ts";
+import { findScenario, SCENARIOS, type Scenario } from "../src/sim/scenario.ts";
 
 const SEEDS = 18 * Number(process.env.KPAXOS_SEEDS ?? 1);
 const SECONDS = 3;
+/** What was looked at in a run with a store and strangers, too. */
+const CHECKS = [
+  ...["promises", "votes", "resumes", "entries", "deliveries", "values", "bounds", "lost"],
+  ...["calls", "keys", "strangers"],
+];
 
 function explain({ plan, failure }: Outcome): string {
   if (failure === undefined) return "";
@@ -15,20 +21,40 @@ function explain({ plan, failure }: Outcome): string {
   return `${replay}\n${failure.message}\n${failure.trace.slice(-40).join("\n")}`;
 }
 
+const tallies = new Map<string, Tally>();
+
+/** The seeds of a scenario, run once. */
+function tallyOf(scenario: Scenario): Tally {
+  const known = tallies.get(scenario.name);
+  if (known !== undefined) return known;
+  const tally = new Tally();
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const outcome = runOnce({ scenario, seed, durationUs: SECONDS * 1e6 });
+    tally.add(outcome);
+    if (outcome.failure !== undefined) throw new Error(explain(outcome));
+  }
+  tallies.set(scenario.name, tally);
+  return tally;
+}
+
 describe("nothing bad happens, and in the end all is delivered", () => {
   for (const scenario of SCENARIOS) {
     test(`${scenario.name}: ${scenario.summary} (${SEEDS} seeds)`, () => {
-      const tally = new Tally();
-      for (let seed = 1; seed <= SEEDS; seed++) {
-        const outcome = runOnce({ scenario, seed, durationUs: SECONDS * 1e6 });
-        tally.add(outcome);
-        if (outcome.failure !== undefined) throw new Error(explain(outcome));
-      }
+      const tally = tallyOf(scenario);
       // The runs are worth something: values were chosen, and what the scenario is about took place.
       expect(tally.chosen).toBeGreaterThan(50 * SEEDS);
       for (const kind of Object.keys(scenario.mishaps)) expect(tally.mishaps[kind] ?? 0).toBeGreaterThan(0);
+      expect(tally.checks.undecided ?? 0).toBe(0);
     }, 120_000);
   }
+
+  test("every kind of fault came of it, and everything was checked", () => {
+    const all = new Tally();
+    for (const scenario of SCENARIOS) all.addAll(tallyOf(scenario));
+    const never = Object.keys(FAULTS).filter((kind) => (all.faults[kind] ?? 0) === 0);
+    const unchecked = CHECKS.filter((what) => (all.checks[what] ?? 0) === 0);
+    expect({ never, unchecked }).toEqual({ never: [], unchecked: [] });
+  }, 600_000);
 });
 
 test("one seed is one run, bit for bit; another is another", () => {

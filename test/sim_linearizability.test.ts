@@ -3,6 +3,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { KvHistory, MOST_CALLS, MOST_LOST } from "../src/sim/kv_history.ts";
 import {
   checkLinearizable,
   type Operation,
@@ -10,6 +11,7 @@ import {
   type RegisterInput,
   type RegisterOutput,
 } from "../src/sim/linearizability.ts";
+import { Random } from "../src/sim/random.ts";
 
 type Op = Operation<RegisterInput, RegisterOutput>;
 const NEVER = Number.POSITIVE_INFINITY;
@@ -113,11 +115,102 @@ test("a violation names the key, what fitted, and what did not", () => {
   });
 });
 
-test("a search that takes too long says so", () => {
-  const history = Array.from({ length: 12 }, (_, i) => put(`c${i}`, 0, 100, String(i)));
-  history.push(get("d", 101, 102, "none"));
-  expect(checkLinearizable(history, REGISTERS, 1000).result).toBe("unknown");
+/** Writes side by side, and a read of what none of them wrote: every order has to be tried. */
+function puzzle(key: string): Op[] {
+  const history = Array.from({ length: 12 }, (_, i) => put(`c${i}`, 0, 100, String(i), key));
+  return [...history, get("d", 101, 102, "none", key)];
+}
+
+describe("a search that takes too long", () => {
+  test("is not decided, key by key; what is decided counts all the same", () => {
+    const history = [...puzzle("y"), put("a", 0, 1, "1"), get("b", 2, 3, "1")];
+    expect(checkLinearizable(history, REGISTERS, 1000)).toEqual({ result: "unknown", partitions: ["y"] });
+    const violated = [...history, get("b", 4, 5, "2")];
+    expect(checkLinearizable(violated, REGISTERS, 1000).result).toBe("violated");
+  });
+
+  test("is no violation, and the key is told", () => {
+    const history = new KvHistory(1000);
+    for (const { client, input, output, callUs, returnUs } of puzzle(history.key("a")))
+      history.ends(history.begins(client, input, callUs), output!, returnUs);
+    expect(history.check()).toEqual(["a.0"]);
+    history.ends(history.begins("e", { kind: "get", key: history.key("b") }, 0), "nobody's", 1);
+    expect(() => history.check()).toThrow("linearizability: key b.0: nothing can follow the beginning");
+  });
 });
+
+describe("the histories of a key are small enough to be decided", () => {
+  test("another key takes its place after so many calls, or so many writes that may or may not have been", () => {
+    const history = new KvHistory();
+    const keys = new Map<string, number>();
+    for (let i = 0; i < 3 * MOST_CALLS; i++) {
+      const key = history.key("a");
+      keys.set(key, (keys.get(key) ?? 0) + 1);
+      history.ends(history.begins("c", { kind: "put", key, value: "1" }, i), true, i);
+    }
+    expect([...keys.values()]).toEqual([MOST_CALLS, MOST_CALLS, MOST_CALLS]);
+    const before = history.key("a");
+    for (let i = 0; i < MOST_LOST; i++)
+      history.loses(history.begins("c", { kind: "put", key: before, value: `${i}` }, 1_000));
+    expect(history.key("a")).not.toBe(before);
+    expect(history.check()).toEqual([]);
+  });
+
+  // Ten callers side by side all the time, as many writes without an answer as one key may have.
+  test("each of 100 drawn histories of full size is, and of each with one false answer that it is false", () => {
+    const random = new Random(7, "histories");
+    for (let round = 0; round < 100; round++) {
+      const history = drawHistory(random);
+      expect(result(history)).toBe("linearizable");
+      const reads = history.filter(({ input, output }) => input.kind === "get" && output !== null);
+      const read = random.pick(reads);
+      const spoilt = history.map((one) => (one === read ? { ...one, output: "nobody's" } : one));
+      expect(result(spoilt)).toBe("violated");
+    }
+  }, 120_000);
+});
+
+/** A history of one key, by ten callers, of operations that took effect at a drawn moment between call and return. */
+function drawHistory(random: Random): Op[] {
+  const list: { op: Op; atUs: number }[] = [];
+  const freeUs = Array.from({ length: 10 }, () => random.between(0, 1_000));
+  for (let i = 0; i < MOST_CALLS; i++) {
+    const caller = random.between(0, 9);
+    const callUs = freeUs[caller]!;
+    const isLost = i % Math.ceil(MOST_CALLS / MOST_LOST) === 0;
+    const returnUs = callUs + random.between(100, 2_000);
+    freeUs[caller] = returnUs + random.between(1, 300);
+    const drawn = random.next();
+    const key = "x";
+    const input: RegisterInput =
+      drawn < 0.5 && !isLost
+        ? { kind: "get", key }
+        : drawn < 0.75
+          ? { kind: "put", key, value: `${i}` }
+          : drawn < 0.82
+            ? { kind: "delete", key }
+            : { kind: "swap", key, expected: i > 8 ? `${i - random.between(1, 8)}` : null, value: `${i}` };
+    const atUs = isLost && random.happens(0.3) ? NEVER : random.between(callUs, returnUs);
+    list.push({ op: op(`c${caller}`, callUs, isLost ? NEVER : returnUs, input), atUs });
+  }
+  let state: string | null = null;
+  for (const one of list.sort((a, b) => a.atUs - b.atUs)) {
+    const { input, returnUs } = one.op;
+    const before: string | null = state;
+    if (one.atUs !== NEVER) state = REGISTERS.step(state, input, undefined) ?? null;
+    if (returnUs === NEVER) continue;
+    const output =
+      input.kind === "get"
+        ? before
+        : input.kind === "put"
+          ? true
+          : input.kind === "delete"
+            ? before !== null
+            : before === input.expected;
+    one.op = { ...one.op, output };
+  }
+  return list.map((one) => one.op);
+}
 
 test("long histories are quick: 4000 operations of 8 clients, and one stale read is found among them", () => {
   const history: Op[] = [];

@@ -115,8 +115,9 @@ describe("a disk", () => {
     expect(disk.isEmpty).toBe(true);
   });
 
-  test("a host that dies inside a commit has kept all of it or nothing, and both happen", () => {
+  test("a host that dies inside a commit has kept all of it, nothing, or a part that is dropped, and all happen", () => {
     const kept = new Set<number>();
+    let torn = 0;
     for (let seed = 0; seed < 50; seed++) {
       const disk = new SimDisk(new Random(seed, "disk"));
       const storage = new SimStorage(disk);
@@ -125,8 +126,12 @@ describe("a disk", () => {
       storage.accepted(1, ballot(10), 7, 0, bytes(1), 0, 1);
       expect(() => storage.commit()).toThrow(DiskFailure);
       kept.add(told(disk).length);
+      torn += disk.counters.torn;
+      told(disk);
+      expect(disk.counters.torn).toBeLessThanOrEqual(1);
     }
     expect([...kept].sort()).toEqual([0, 2]);
+    expect(torn).toBeWithin(5, 45);
   });
 
   test("commits take their time, and fail as often as asked; a turn without anything to keep commits nothing", () => {

@@ -6,6 +6,7 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { attempt, runOnce } from "../src/sim/campaign.ts";
+import { FAULTS } from "../src/sim/faults.ts";
 import { PLANTS, type Plant } from "../src/sim/plants.ts";
 import { findScenario, SCENARIOS } from "../src/sim/scenario.ts";
 
@@ -44,9 +45,11 @@ test("a failure comes with a trace, and repeats", () => {
   expect(failure?.trace.slice(-5).join("\n")).toMatch(/ms {2}acceptor \d +starts$/m);
 });
 
-test("docs/simulator.md lists every scenario and every bug as they are", () => {
+test("docs/simulator.md lists every scenario, fault and bug as they are", () => {
   const page = readFileSync(join(import.meta.dir, "..", "docs", "simulator.md"), "utf8");
   for (const { name, summary } of SCENARIOS) expect(page).toContain(`| \`${name}\` | ${summary} |`);
+  for (const [name, summary] of Object.entries(FAULTS))
+    expect(page).toContain(`| \`${name}\` | ${summary} |`);
   for (const { name, summary, scenario, seeds } of PLANTS)
     expect(page).toContain(`| \`${name}\` | ${summary} | \`${scenario}\` | ${seeds} seeds |`);
 });

@@ -64,7 +64,7 @@ export const simCommand = defineKpaxosCommand({
   },
   args: simArgs,
   run: async ({ args }) => {
-    if (args.list === true) return await list(args.json === true);
+    if (args.list === true) return await listAll(args.json === true);
     const { Tally } = await import("../sim/campaign.ts");
     const tally = new Tally();
     const startedMs = performance.now();
@@ -74,7 +74,7 @@ export const simCommand = defineKpaxosCommand({
   },
 });
 
-async function list(json: boolean): Promise<ExitCode> {
+async function listAll(json: boolean): Promise<ExitCode> {
   const { SCENARIOS } = await import("../sim/scenario.ts");
   const { PLANTS } = await import("../sim/plants.ts");
   const rows = {
@@ -204,14 +204,25 @@ function report(args: SimArgs, tally: Tally, seconds: number): void {
     printJson({ ...tally, seconds, simulatedSeconds, runsPerHour: Math.round(perHour) });
     return;
   }
-  const mishaps = Object.entries(tally.mishaps)
-    .map(([kind, count]) => `${kind} ${count}`)
-    .join(", ");
   print(
     `${tally.runs} runs, ${tally.failures} failed; ${(simulatedSeconds / 60).toFixed(1)} min simulated in ${seconds.toFixed(1)} s ` +
       `(${Math.round(simulatedSeconds / seconds)} times as fast, ${Math.round((tally.runs / seconds) * 3600)} runs an hour)`,
   );
-  print(
-    `${tally.chosen} instances chosen, ${tally.delivered} deliveries, ${tally.frames} frames${mishaps === "" ? "" : `; ${mishaps}`}`,
-  );
+  print(`${tally.chosen} instances chosen, ${tally.delivered} deliveries, ${tally.frames} frames`);
+  for (const [title, counts] of [
+    ["done to them", tally.mishaps],
+    ["came of it", tally.faults],
+    ["checked", tally.checks],
+  ] as const)
+    print(`${title}: ${list(counts)}`);
+  const { undecided = 0 } = tally.checks;
+  if (undecided > 0)
+    print(
+      `not decided: whether the calls of ${undecided} keys are linearizable; the search for an order was given up`,
+    );
+}
+
+function list(counts: Readonly<Record<string, number>>): string {
+  const words = Object.entries(counts).map(([kind, count]) => `${kind} ${count}`);
+  return words.length === 0 ? "nothing" : words.join(", ");
 }

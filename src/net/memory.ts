@@ -84,7 +84,7 @@ export class MemoryNetwork {
   faults: Faults;
   nowUs = 0;
   /** What the faults did, in copies of frames. */
-  readonly counters = { lost: 0, duplicated: 0, corrupted: 0, late: 0, stale: 0, cut: 0 };
+  readonly counters = { lost: 0, duplicated: 0, corrupted: 0, late: 0, stale: 0, cut: 0, worse: 0 };
   /** Follows from every frame sent, its sender and its time: runs with the same digest were the same. */
   digest = 0;
   readonly #random: () => number;
@@ -182,8 +182,9 @@ export class MemoryNetwork {
       const way = from.place * PLACES_LIMIT + to.place;
       if (this.#cuts.size > 0 && this.#cuts.has(way)) this.counters.cut++;
       else {
-        const faults = (this.#ways.size > 0 ? this.#ways.get(way) : undefined) ?? this.faults;
-        this.#copies(faults, from, to, protocol, offset, length);
+        const worse = this.#ways.size > 0 ? this.#ways.get(way) : undefined;
+        if (worse !== undefined) this.counters.worse++;
+        this.#copies(worse ?? this.faults, from, to, protocol, offset, length);
       }
     }
   }

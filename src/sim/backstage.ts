@@ -14,6 +14,8 @@ import type { Storage } from "../storage/storage.ts";
 import type { Host, Seat, Surroundings } from "./cluster.ts";
 import type { Submissions } from "./deliveries.ts";
 import { DiskFailure, SimStorage } from "./disk.ts";
+import { addTo, type Counts } from "./faults.ts";
+import type { Keyring } from "./keys.ts";
 import type { Observer } from "./observer.ts";
 import type { Plant } from "./plants.ts";
 import type { Random } from "./random.ts";
@@ -27,6 +29,8 @@ export interface Stage {
   readonly stations: readonly Station[];
   readonly observer: Observer;
   readonly submissions: Submissions;
+  readonly keyring: Keyring;
+  readonly faults: Counts;
   readonly random: Random;
   note(who: string, text: string): void;
   crash(station: Station, frames?: number): void;
@@ -46,6 +50,12 @@ export class Backstage implements Surroundings {
     this.#lives = lives;
     this.#plant = plant;
     this.#isTraced = isTraced;
+  }
+
+  keys(seat: Seat): readonly Uint8Array[] | undefined {
+    const { keyring } = this.#stage;
+    const { isStranger, number } = this.#stationOf(seat);
+    return isStranger ? keyring.foreign(number === 0) : keyring.next();
   }
 
   life(seat: Seat): number {
@@ -79,8 +89,9 @@ export class Backstage implements Surroundings {
   }
 
   /** What clients submit is written down. */
-  outbox<T extends Outbox>(_seat: Seat, role: number, outbox: T): T {
-    if (role !== Role.client) return outbox;
+  outbox<T extends Outbox>(seat: Seat, role: number, outbox: T): T {
+    // Whatever else it would have somebody do: that nothing of it is chosen is seen by what is not written down.
+    if (role !== Role.client || this.#stationOf(seat).isStranger) return outbox;
     const { submissions } = this.#stage;
     return new Proxy(outbox, {
       get(target, key) {
@@ -106,6 +117,7 @@ export class Backstage implements Surroundings {
       this.#stage.startLater(station, random.between(100_000, 1_000_000));
     } else if (station.fuse > 0 && --station.fuse === 0) {
       // Some of the turn's frames have left.
+      addTo(this.#stage.faults, "midTurn", 1);
       this.#stage.crash(station, random.between(0, host.ntx));
       this.#stage.startLater(station, random.between(1_000, 1_000_000));
     }

@@ -2,6 +2,7 @@
  * Simulations one after the other, and what came of them. A run that fails is run again with a trace: the same seed is the
  * same run, so a trace costs nothing while all is well.
  */
+import { addAll, type Counts } from "./faults.ts";
 import type { Plant } from "./plants.ts";
 import { SCENARIOS, type Scenario } from "./scenario.ts";
 import { type Figures, Simulation, type SimulationOptions } from "./simulation.ts";
@@ -89,7 +90,9 @@ export class Tally {
   values = 0;
   chosen = 0;
   delivered = 0;
-  readonly mishaps: Record<string, number> = {};
+  readonly mishaps: Counts = {};
+  readonly faults: Counts = {};
+  readonly checks: Counts = {};
 
   add({ figures, failure }: Outcome): void {
     this.runs++;
@@ -100,7 +103,15 @@ export class Tally {
     this.values += figures.values;
     this.chosen += figures.chosen;
     this.delivered += figures.delivered;
-    for (const [kind, count] of Object.entries(figures.mishaps))
-      this.mishaps[kind] = (this.mishaps[kind] ?? 0) + count;
+    addAll(this.mishaps, figures.mishaps);
+    addAll(this.faults, figures.faults);
+    addAll(this.checks, figures.checks);
+  }
+
+  /** What came of others: what was done, and checked. */
+  addAll({ mishaps, faults, checks }: Tally): void {
+    addAll(this.mishaps, mishaps);
+    addAll(this.faults, faults);
+    addAll(this.checks, checks);
   }
 }

@@ -4,10 +4,12 @@
  */
 import type { CoreContext } from "../node/process.ts";
 import type { Application } from "../protocol/learner/learner.ts";
+import type { SessionFilter } from "../protocol/learner/session_filter.ts";
 import type { Parts } from "./cluster.ts";
 import { SimApplication } from "./deliveries.ts";
 import { type DiskFaults, SimDisk } from "./disk.ts";
-import { KvCaller, type KvHistory } from "./kv.ts";
+import { KvCaller } from "./kv.ts";
+import type { KvHistory } from "./kv_history.ts";
 import type { Observer } from "./observer.ts";
 import {
   acceptorParts,
@@ -16,6 +18,7 @@ import {
   learnerParts,
   proposerParts,
   replicaParts,
+  strangerParts,
 } from "./parts.ts";
 import type { Plant } from "./plants.ts";
 import type { Random } from "./random.ts";
@@ -30,25 +33,32 @@ export interface Company {
   readonly learners: number;
   readonly replicas: number;
   readonly clients: number;
-  /** Replicas of a store. */
+  /** Replicas of a store: those besides the others, and those that are all the members. */
   readonly kvs: number;
+  readonly voters: number;
+  readonly strangers: number;
 }
 
 export function drawCompany(scenario: Scenario, random: Random): Company {
   const replicas = random.pick(scenario.replicas ?? [0]);
-  const acceptors = replicas > 0 ? replicas : random.pick(scenario.acceptors);
+  const voters = scenario.voters === undefined ? 0 : random.pick(scenario.voters);
+  const acceptors = replicas + voters > 0 ? replicas + voters : random.pick(scenario.acceptors);
   const [proposers, learners] = [random.pick(scenario.proposers), random.pick(scenario.learners)];
   const clients = random.pick(scenario.clients);
   const kvs = scenario.kvs === undefined ? 0 : random.pick(scenario.kvs);
-  return { acceptors, proposers, learners, replicas, clients, kvs };
+  const strangers = scenario.strangers ?? 0;
+  return { acceptors, proposers, learners, replicas, clients, kvs, voters, strangers };
 }
 
 /** The members of the configuration, by kind and id. */
 export function membersOf(company: Company): [Kind, number][] {
-  const { acceptors, proposers, learners, replicas } = company;
+  const { acceptors, proposers, learners, replicas, voters } = company;
   const counts: [Kind, number][] =
-    replicas > 0
-      ? [["replica", replicas]]
+    replicas + voters > 0
+      ? [
+          ["replica", replicas],
+          ["voter", voters],
+        ]
       : [
           ["acceptor", acceptors],
           ["proposer", proposers],
@@ -57,6 +67,10 @@ export function membersOf(company: Company): [Kind, number][] {
   return counts.flatMap(([kind, count]) =>
     Array.from({ length: count }, (_, number): [Kind, number] => [kind, number]),
   );
+}
+
+function proposersOf({ replicas, voters, proposers }: Company): number {
+  return replicas + voters > 0 ? replicas + voters : proposers;
 }
 
 export interface CastingOptions {
@@ -83,26 +97,32 @@ export class Casting {
 
   goodDisk(): DiskFaults {
     const { commitUs } = this.#options.scenario;
-    return { leastUs: Math.ceil(commitUs / 3), mostUs: commitUs, failure: 0 };
+    return { leastUs: Math.ceil(commitUs / 3), mostUs: commitUs, usualUs: commitUs, failure: 0 };
   }
 
   /** `place`: its number in the network. */
   station(kind: Kind, number: number, place: number): Station {
     const { scenario, draws, lives, later } = this.#options;
-    const hasDisk = scenario.durable && (kind === "acceptor" || kind === "replica");
+    const isAcceptor = kind === "acceptor" || kind === "replica" || kind === "voter";
+    const hasDisk = scenario.durable && isAcceptor;
     const disk = hasDisk ? new SimDisk(lives) : undefined;
     if (disk !== undefined) disk.faults = this.goodDisk();
     const clock = drawClock(draws, scenario.driftPpm);
     const station = new Station(kind, number, place, clock, disk, (one, context) =>
       this.#build(one, context),
     );
-    if (kind !== "acceptor" && kind !== "client") station.snapshots = new SnapshotDisk(lives, later);
+    if (kind !== "acceptor" && kind !== "client" && kind !== "stranger")
+      station.snapshots = new SnapshotDisk(lives, later);
     return station;
   }
 
   #build(station: Station, context: CoreContext): Parts {
     const { snapshots } = station;
-    const planted = this.#options.plant?.sessions;
+    const { plant } = this.#options;
+    const planted = (filter: SessionFilter): void => {
+      station.sessions = filter.table;
+      plant?.sessions?.(filter);
+    };
     const place = snapshots === undefined ? undefined : new SimSnapshotPlace(snapshots);
     const consumer = (): Consumer => {
       const values = this.#options.values.consumer(station.name);
@@ -120,7 +140,10 @@ export class Casting {
       case "client":
         return this.#clientParts(station, context);
       case "kv":
+      case "voter":
         return this.#kvParts(station, context, consumer());
+      case "stranger":
+        return strangerParts(context, ++this.#processes, station.name);
     }
   }
 
@@ -140,7 +163,9 @@ export class Casting {
     const { lives, nowUs, history, plant } = this.#options;
     const { name } = station;
     const reads = plant?.reads;
-    station.caller = new KvCaller({ name, process: ++this.#processes, random: lives, nowUs, history, reads });
+    const votes = station.kind === "voter";
+    const process = ++this.#processes;
+    station.caller = new KvCaller({ name, process, votes, random: lives, nowUs, history, reads });
     return station.caller.build(context, consumer);
   }
 
@@ -154,9 +179,10 @@ export class Casting {
       leastSize: 0,
       mostSize: scenario.mostSize,
       values: 0,
-      proposerId: draws.between(0, (company.replicas > 0 ? company.replicas : company.proposers) - 1),
+      proposerId: draws.between(0, proposersOf(company) - 1),
       canTrim: true,
     };
+    station.mostOutstanding = plan.clients * plan.outstanding;
     return clientParts(context, plan, values.sink(process), (behind) =>
       this.#application(station, false, behind),
     );

@@ -12,6 +12,10 @@ export class HostClock {
     this.#rate = 1 + driftPpm / 1e6;
   }
 
+  get isSkewed(): boolean {
+    return this.#rate !== 1;
+  }
+
   /** What the clock shows at this time of the simulation. */
   read(virtualUs: number): number {
     return Math.floor(this.#offsetUs + virtualUs * this.#rate);

@@ -14,6 +14,7 @@ import { clusterIdOf } from "../node/identity.ts";
 import type { CoreContext } from "../node/process.ts";
 import { type Cores, type Extra, Roles } from "../node/roles.ts";
 import { Node } from "../node/turn.ts";
+import { SessionClient } from "../protocol/client/session_client.ts";
 import type { Receiver } from "../protocol/receiver.ts";
 import type { Peer } from "../protocol/types.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -53,6 +54,8 @@ export interface Seat {
 export interface Surroundings {
   /** The number of a process start. */
   life(seat: Seat): number;
+  /** What its frames are signed with; without: they end in a checksum. */
+  keys?(seat: Seat): readonly Uint8Array[] | undefined;
   storage(seat: Seat): Storage;
   /** What is between the wire and the cores: a trace, a planted bug. */
   receiver(seat: Seat, roles: Roles, peers: Peers): Receiver;
@@ -145,7 +148,7 @@ export class SimCluster {
       ...linkOptions,
       address: seat.address,
       ...(seat.place === undefined ? {} : { place: seat.place }),
-      ...(native ? { checksum: { lengthOffset: LENGTH_OFFSET } } : {}),
+      ...(native ? { checksum: { lengthOffset: LENGTH_OFFSET, keys: around.keys?.(seat) } } : {}),
     });
     const peers = new Peers(256);
     const members = new Members(config, link, peers, !native, owns, id);
@@ -193,11 +196,20 @@ export class SimCluster {
     return host;
   }
 
-  /** Ends a process with its last words. */
+  /** Ends a process with its last words, as node/run.ts does. */
   stop(host: Host): void {
-    host.cores.learner?.close();
-    host.ntx = host.node.turn(this.#clock(host), host.link.step(host.ntx, 0));
-    host.link.step(host.ntx, 0);
+    const { node, link, cores } = host;
+    try {
+      const received = link.step(host.ntx, 0);
+      host.ntx = 0;
+      link.step(node.turn(this.#clock(host), received), 0);
+      node.wire.clear();
+      if (cores.client instanceof SessionClient) cores.client.close();
+      cores.learner?.close();
+      link.step(node.wire.seal(), 0);
+    } catch (error) {
+      this.#options.around.threw(host, error);
+    }
     this.crash(host);
   }
 

@@ -12,6 +12,8 @@ import { Violation } from "./violation.ts";
 /** Everything that clients have sent. */
 export class Submissions {
   count = 0;
+  /** Entries that were chosen. */
+  chosenCount = 0;
   /** Of each entry: the checksums of its values, one unless something is wrong. */
   readonly #entries = new Map<string, number>();
   readonly #reader = new BatchReader();
@@ -35,6 +37,7 @@ export class Submissions {
     const reader = this.#reader;
     reader.open(value, 0, value.length);
     while (reader.next()) {
+      this.chosenCount++;
       const key = keyOf(reader);
       const sum = this.#entries.get(key);
       if (sum !== crc32c(value, reader.valueOffset, reader.valueLength)) {

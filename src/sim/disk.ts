@@ -1,7 +1,7 @@
 /**
  * A disk in memory, and an acceptor's storage on it. A commit takes its time: the host that waits for it does nothing else. What
- * was not committed when its host dies is gone. A host can die inside a commit, and a commit can fail: then all of it is kept
- * or nothing (commits are atomic), and nobody is told which.
+ * was not committed when its host dies is gone. A host can die inside a commit, and a commit can fail: then all of it is kept,
+ * nothing, or a part without its end, which whoever reads the disk next drops (commits are atomic); nobody is told which.
  *
  * It is as strict as a real one: what `replay` tells is what was committed, in the order that `Storage` asks for.
  */
@@ -17,6 +17,8 @@ export interface DiskFaults {
   /** How long a commit takes, drawn evenly. */
   readonly leastUs: number;
   readonly mostUs: number;
+  /** How long it takes at most when the disk is well, if that is something else. */
+  readonly usualUs?: number;
   /** Chance that a commit fails. */
   readonly failure: number;
 }
@@ -78,9 +80,12 @@ export class SimDisk {
   faults: DiskFaults = GOOD_DISK;
   /** The host dies inside the commit so many ahead; 0: it does not. */
   fuse = 0;
-  readonly counters = { commits: 0, failures: 0, cutShort: 0 };
+  /** `torn`: those of which a part was found; `slow`: those that took longer than they may when the disk is well. */
+  readonly counters = { commits: 0, failures: 0, cutShort: 0, torn: 0, slow: 0 };
   readonly #random: Random;
   #content: Content | undefined;
+  /** What of a commit lies behind the content, without its end. */
+  #tail: readonly Entry[] = [];
 
   constructor(random: Random) {
     this.#random = random;
@@ -93,6 +98,7 @@ export class SimDisk {
   /** Everything on it is gone. */
   lose(): void {
     this.#content = undefined;
+    this.#tail = [];
   }
 
   /** For storages: commits; returns how long that takes. */
@@ -101,18 +107,25 @@ export class SimDisk {
     counters.commits++;
     const dies = this.fuse > 0 && --this.fuse === 0;
     const fails = this.#random.happens(faults.failure);
-    if (!(dies || fails) || this.#random.happens(0.5)) {
+    const kept = dies || fails ? this.#random.next() : 1;
+    if (kept > 0.6) {
       this.#content ??= new Content();
       for (const entry of entries) entry(this.#content);
-    }
+    } else if (kept > 0.2) this.#tail = entries.slice(0, this.#random.between(1, entries.length));
     if (dies) counters.cutShort++;
     else if (fails) counters.failures++;
-    else return this.#random.between(faults.leastUs, faults.mostUs);
+    else {
+      const us = this.#random.between(faults.leastUs, faults.mostUs);
+      if (us > (faults.usualUs ?? faults.mostUs)) counters.slow++;
+      return us;
+    }
     throw new DiskFailure(dies ? "dies inside a commit" : "its disk fails");
   }
 
   /** For storages. */
   tell(into: Journal): boolean {
+    if (this.#tail.length > 0) this.counters.torn++;
+    this.#tail = [];
     this.#content?.tell(into);
     return this.#content !== undefined;
   }

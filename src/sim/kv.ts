@@ -19,7 +19,7 @@ import { type Checker, IDENTITY_BYTES } from "./value_log.ts";
 /** Longer than leaders take to change, shorter than a run. */
 const TIMEOUT_MS = 1_000;
 /** Calls of one replica that are under way. */
-const MOST_CALLS = 6;
+export const MOST_CALLS_UNDER_WAY = 6;
 const NAMES = ["a", "b", "c"] as const;
 const NOTHING = new Uint8Array(0);
 
@@ -29,6 +29,8 @@ export interface KvCallerPlan {
   readonly name: string;
   /** Tells its values from those of other processes. */
   readonly process: number;
+  /** It is acceptor and proposer too. */
+  readonly votes: boolean;
   readonly random: Random;
   readonly nowUs: () => number;
   readonly history: KvHistory;
@@ -61,7 +63,7 @@ export class KvCaller {
     this.#parts = buildReplica(context, {
       host,
       machine: this.store,
-      votes: false,
+      votes: this.#plan.votes,
       timeoutMs: TIMEOUT_MS,
       consumer: new Behind(values, host),
       state: (filter) => {
@@ -76,7 +78,7 @@ export class KvCaller {
 
   /** Calls something, drawn. */
   call(): void {
-    if (this.#under.size >= MOST_CALLS) return;
+    if (this.#under.size >= MOST_CALLS_UNDER_WAY) return;
     const { random, process, history } = this.#plan;
     const key = history.key(random.pick(NAMES));
     const value = `${process}.${this.#values++}`;
@@ -100,6 +102,12 @@ export class KvCaller {
     for (const call of this.#under) this.#fail(call);
   }
 
+  /** When everything is delivered: what it holds goes into the history, as if it were read. */
+  tellAll(): void {
+    const { name, history, nowUs } = this.#plan;
+    for (const key of history.keys()) history.finds(name, key, this.#valueOf(key), nowUs());
+  }
+
   #read(key: string, way: ReadWay): void {
     const call = this.#begin({ kind: "get", key });
     const answer = {
@@ -119,7 +127,7 @@ export class KvCaller {
     this.#submit(encodeCommand(command), {
       resolve: (bytes) => {
         const { status } = decodeResult(bytes);
-        this.#end(call, input.kind === "swap" ? status === Status.done : true);
+        this.#end(call, status === Status.done);
       },
       reject: () => this.#fail(call),
     });

@@ -4,6 +4,7 @@
  *
  * The search is Wing and Gong's, with Lowe's memory of what was tried: operations are taken in the order of time, the first one
  * that returns bounds who can come next, and a set of operations taken that has led to this state before is not tried again.
+ * What only observes is taken as soon as it fits: whatever order is right with it later is right with it now.
  * Operations of different keys do not see each other, so each key's history is searched alone (Herlihy and Wing: locality).
  */
 
@@ -24,6 +25,8 @@ export interface Model<S, I, O> {
   readonly initial: S;
   /** The state after the operation; undefined: it cannot have this output in this state. */
   step(state: S, input: I, output: O | undefined): S | undefined;
+  /** It changes nothing, in whatever state it comes. */
+  observes(input: I, output: O | undefined): boolean;
   /** Equal for equal states. */
   key(state: S): string;
 }
@@ -81,6 +84,8 @@ class Node {
 interface Taken<S> {
   readonly call: Node;
   readonly before: S;
+  /** No other choice would have been better. */
+  readonly isForced: boolean;
 }
 
 class Search<S, I, O> {
@@ -111,31 +116,49 @@ class Search<S, I, O> {
   run(): Verdict<I, O> {
     const head = this.#head;
     let state = this.#model.initial;
-    let at = head.next;
+    let at = this.#fitting(state) ?? head.next;
     while (head.next !== null) {
       if (this.#stepsLeft-- === 0) return { result: "unknown", partitions: [this.#partition] };
       if (at !== null && at.match !== null) {
         const next = this.#try(at, state);
         if (next === undefined) at = at.next;
         else {
-          this.#taken.push({ call: at, before: state });
+          this.#taken.push({ call: at, before: state, isForced: this.#observes(at) });
           state = next;
           lift(at);
-          at = head.next;
+          at = this.#fitting(state) ?? head.next;
         }
         continue;
       }
       // Somebody has returned whose operation none of these orders has room for: the last one taken comes later.
       if (this.#taken.length > this.#longest.length) this.#longest = this.#taken.map(({ call }) => call);
-      const last = this.#taken.pop();
-      if (last === undefined) return this.#violated();
+      let last: Taken<S> | undefined;
+      do {
+        last = this.#taken.pop();
+        if (last === undefined) return this.#violated();
+        const word = last.call.index >>> 5;
+        this.#set[word] = this.#set[word]! & ~(1 << (last.call.index & 31));
+        put(last.call);
+      } while (last.isForced);
       state = last.before;
-      const word = last.call.index >>> 5;
-      this.#set[word] = this.#set[word]! & ~(1 << (last.call.index & 31));
-      put(last.call);
       at = last.call.next;
     }
     return { result: "linearizable" };
+  }
+
+  #observes(call: Node): boolean {
+    const { input, output } = this.#operations[call.index]!;
+    return this.#model.observes(input, output);
+  }
+
+  /** Of those that can come next, one that only observes, and fits. */
+  #fitting(state: S): Node | undefined {
+    for (let at = this.#head.next; at !== null && at.match !== null; at = at.next) {
+      if (!this.#observes(at)) continue;
+      const { input, output } = this.#operations[at.index]!;
+      if (this.#model.step(state, input, output) !== undefined) return at;
+    }
+    return undefined;
   }
 
   /** The state after this operation; undefined where it does not fit, or where this has been tried. */
@@ -214,7 +237,7 @@ export type RegisterInput =
       readonly value: string;
     };
 
-/** Of a get: what it found, null: nothing. Of a swap: whether it took place. Of the others: true. */
+/** Of a get: what it found, null: nothing. Of a swap: whether it took place. Of a delete: whether there was something. Of a put: true. */
 export type RegisterOutput = string | null | boolean;
 
 /** A key-value store, key by key: what a key holds, null: nothing. */
@@ -228,7 +251,7 @@ export const REGISTERS: Model<string | null, RegisterInput, RegisterOutput> = {
       case "put":
         return input.value;
       case "delete":
-        return null;
+        return output === undefined || output === (state !== null) ? null : undefined;
       case "swap": {
         const takesPlace = state === input.expected;
         if (output !== undefined && output !== takesPlace) return undefined;
@@ -236,5 +259,7 @@ export const REGISTERS: Model<string | null, RegisterInput, RegisterOutput> = {
       }
     }
   },
+  observes: ({ kind }, output) =>
+    output !== undefined && (kind === "get" || (kind === "swap" && output === false)),
   key: (state) => (state === null ? "" : `=${state}`),
 };

@@ -4,19 +4,20 @@
  */
 import type { Faults } from "../net/memory.ts";
 import { quorumOf } from "../protocol/quorum.ts";
+import { addTo } from "./faults.ts";
 import { type Mishap, STORM } from "./scenario.ts";
 import type { Simulation } from "./simulation.ts";
 import type { Station } from "./station.ts";
 
-type Act = (simulation: Simulation) => void;
+/** False: there was nothing that it could befall. */
+type Act = (simulation: Simulation) => boolean;
 
 export function startMishaps(simulation: Simulation): void {
   for (const [kind, meanMs] of Object.entries(simulation.scenario.mishaps) as [Mishap, number][]) {
     const again = (): void => {
       const inUs = simulation.random.around(meanMs * 1000);
       simulation.agenda.at(simulation.nowUs + inUs, () => {
-        simulation.mishaps[kind] = (simulation.mishaps[kind] ?? 0) + 1;
-        ACTS[kind](simulation);
+        if (ACTS[kind](simulation)) addTo(simulation.mishaps, kind, 1);
         again();
       });
     };
@@ -27,25 +28,28 @@ export function startMishaps(simulation: Simulation): void {
 const ACTS: Readonly<Record<Mishap, Act>> = {
   crash: (simulation) => {
     const station = pick(simulation, (one) => one.kind !== "client" && mayDie(simulation, one));
-    if (station === undefined) return;
+    if (station === undefined) return false;
     simulation.crash(station);
     simulation.startLater(station, downUs(simulation));
+    return true;
   },
 
   crashInTurn: (simulation) => {
     const station = pick(simulation, (one) => one.hasAcceptor && mayDie(simulation, one));
-    if (station === undefined) return;
+    if (station === undefined) return false;
     if (station.disk !== undefined && simulation.random.happens(0.6))
       station.disk.fuse = simulation.random.between(1, 20);
     else station.fuse = simulation.random.between(1, 30);
+    return true;
   },
 
   crashLeader: (simulation) => {
     const leads = ({ host }: Station): boolean => host?.cores.proposer?.stage === "leading";
     const station = pick(simulation, (one) => leads(one) && mayDie(simulation, one));
-    if (station === undefined) return;
+    if (station === undefined) return false;
     simulation.crash(station);
     simulation.startLater(station, downUs(simulation));
+    return true;
   },
 
   powerCut: (simulation) => {
@@ -55,32 +59,36 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
       simulation.crash(station);
       simulation.startLater(station, simulation.random.between(10_000, 500_000));
     }
+    return true;
   },
 
   amnesia: (simulation) => {
     const station = pick(simulation, (one) => one.hasAcceptor && mayForget(simulation, one));
-    if (station === undefined) return;
+    if (station === undefined) return false;
     simulation.crash(station);
     simulation.note(station.name, "forgets everything");
     station.disk?.lose();
     station.hasForgotten = true;
     simulation.startLater(station, downUs(simulation));
+    return true;
   },
 
   restart: (simulation) => {
     const station = pick(simulation, (one) => one.kind !== "client" && mayDie(simulation, one));
-    if (station === undefined) return;
+    if (station === undefined) return false;
     simulation.stop(station);
     simulation.startLater(station, simulation.random.between(1_000, 500_000));
+    return true;
   },
 
   churn: (simulation) => {
     const station = pick(simulation, (one) => one.kind === "client");
-    if (station === undefined) return;
+    if (station === undefined) return false;
     if (simulation.random.happens(0.5)) simulation.stop(station);
     else simulation.crash(station);
     station.isRetired = true;
     simulation.addClient();
+    return true;
   },
 
   isolate: (simulation) => {
@@ -93,6 +101,7 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
       all.filter((one) => !alone.includes(one)),
     );
     healLater(simulation);
+    return true;
   },
 
   split: (simulation) => {
@@ -105,6 +114,7 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
       all.filter((one) => !half.includes(one)),
     );
     healLater(simulation);
+    return true;
   },
 
   oneWay: (simulation) => {
@@ -115,6 +125,18 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
       network.cutPlaces(from.seat.place!, to.seat.place!);
     }
     healLater(simulation);
+    return true;
+  },
+
+  partial: (simulation) => {
+    const { random, stations } = simulation;
+    for (let i = random.between(1, stations.length); i > 0; i--) {
+      const [one, other] = [random.pick(stations), random.pick(stations)];
+      simulation.note("network", `no way between ${one.name} and ${other.name}`);
+      cutBothWays(simulation, [one], [other]);
+    }
+    healLater(simulation);
+    return true;
   },
 
   spike: (simulation) => {
@@ -127,25 +149,28 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
       network.worsen(from.seat.place!, to.seat.place!, slow);
     }
     healLater(simulation);
+    return true;
   },
 
   storm: (simulation) => {
     simulation.note("network", "a storm");
     simulation.network.faults = STORM;
     healLater(simulation);
+    return true;
   },
 
   pause: (simulation) => {
     const station = pick(simulation, () => true);
-    if (station?.host === undefined) return;
+    if (station?.host === undefined) return false;
     const us = simulation.random.around(300_000);
     simulation.note(station.name, `stands still for ${us} µs`);
     station.host.heldUntilUs = Math.max(station.host.heldUntilUs, simulation.nowUs + us);
+    return true;
   },
 
   slowDisk: (simulation) => {
     const { disk, name } = pick(simulation, (one) => one.disk !== undefined) ?? {};
-    if (disk === undefined) return;
+    if (disk === undefined) return false;
     const before = disk.faults;
     const mostUs = simulation.random.between(5_000, 200_000);
     simulation.note(name!, `its disk takes up to ${mostUs} µs`);
@@ -153,16 +178,21 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
     simulation.agenda.at(simulation.nowUs + simulation.random.around(500_000), () => {
       disk.faults = { ...disk.faults, mostUs: before.mostUs };
     });
+    return true;
   },
 
   badDisk: (simulation) => {
     const disk = pick(simulation, (one) => one.disk !== undefined)?.disk;
-    if (disk !== undefined) disk.faults = { ...disk.faults, failure: 0.2 };
+    if (disk === undefined) return false;
+    disk.faults = { ...disk.faults, failure: 0.2 };
+    return true;
   },
 
   stall: (simulation) => {
     const station = pick(simulation, ({ application }) => application !== undefined);
-    if (station !== undefined) station.stalledUntilUs = simulation.nowUs + simulation.random.around(500_000);
+    if (station === undefined) return false;
+    station.stalledUntilUs = simulation.nowUs + simulation.random.around(500_000);
+    return true;
   },
 };
 

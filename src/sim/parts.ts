@@ -24,6 +24,7 @@ import type { SessionFilter } from "../protocol/learner/session_filter.ts";
 import { Role } from "../protocol/types.ts";
 import type { Parts } from "./cluster.ts";
 import { type Checker, NumberedValues } from "./value_log.ts";
+import { Violation } from "./violation.ts";
 
 export function acceptorParts(context: CoreContext): Parts {
   const { acceptor, watch } = buildAcceptor(context);
@@ -63,7 +64,7 @@ export interface Consumer {
   readonly values: Checker;
   /** Where its snapshots are kept; else in memory alone. */
   readonly place?: SnapshotPlace | undefined;
-  /** Does something to the sessions before they begin: a planted bug. */
+  /** Is shown the sessions before they begin: to look at them, to plant a bug. */
   readonly planted?: ((filter: SessionFilter) => void) | undefined;
 }
 
@@ -125,11 +126,11 @@ export class WatchedState implements LogState {
     return this.#filter.iid;
   }
 
-  deliver(iid: number, bytes: Uint8Array, offset: number, length: number): boolean {
   get isWhole(): boolean {
     return this.#filter.isWhole;
   }
 
+  deliver(iid: number, bytes: Uint8Array, offset: number, length: number): boolean {
     if (!this.#application.deliver(iid, bytes, offset, length)) return false;
     return this.#filter.deliver(iid, bytes, offset, length);
   }
@@ -153,6 +154,41 @@ export class WatchedState implements LogState {
     this.#values.began(iid);
     return null;
   }
+}
+
+/** Takes what must never come. */
+class Eavesdropper implements Application {
+  readonly #name: string;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  deliver(iid: number): boolean {
+    throw new Violation("authentication", `${this.#name} is none of the cluster, and delivers ${iid}`);
+  }
+  skipped(): void {}
+  acknowledged(): number {
+    return 0;
+  }
+}
+
+/** Somebody who says that it is the first acceptor, proposer and learner, and a client who has nothing to lose. */
+export function strangerParts(context: CoreContext, process: number, name: string): Parts {
+  const { acceptor, watch } = buildAcceptor(context, true);
+  const plan = { role: Role.learner, catchUp: true, canTrim: true };
+  const learner = buildLearner(context, plan, context.outbox(Role.learner), new Eavesdropper(name));
+  const { proposer } = buildProposer(context, { learner, filter: buildFilter(context, null) });
+  const source = new NumberedValues(process, 0, 100, context.random);
+  const load = { clients: 2, outstanding: 4, values: 1_000, proposerId: 0 };
+  const sink: ClientSink = {
+    delivered: () => {
+      throw new Violation("authentication", `${name} is none of the cluster, and is told what is delivered`);
+    },
+  };
+  const { client } = buildSessionClient(context, load, source, context.outbox(Role.client), sink);
+  client.ready = true;
+  return { cores: { acceptor, proposer, learner, client }, extras: [watch] };
 }
 
 export interface SimClientPlan extends ClientPlan {

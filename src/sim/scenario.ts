@@ -4,7 +4,7 @@
  */
 import { type Faults, NO_FAULTS } from "../net/memory.ts";
 
-/** What can be done to a cluster; `simulation` knows how. */
+/** What can be done to a cluster; `mishaps.ts` knows how. */
 export type Mishap =
   /** A process dies at once and comes back. */
   | "crash"
@@ -26,6 +26,8 @@ export type Mishap =
   | "split"
   /** Some ways between hosts are cut, each in one direction. */
   | "oneWay"
+  /** Some pairs of hosts do not reach each other, and both reach others. */
+  | "partial"
   /** Some ways get slow. */
   | "spike"
   /** All ways get bad. */
@@ -51,6 +53,10 @@ export interface Scenario {
   readonly kvs?: readonly number[];
   /** Instead of the others; 0: none. */
   readonly replicas?: readonly number[];
+  /** The same, each a replica of the store too. */
+  readonly voters?: readonly number[];
+  /** Hosts that are none of the cluster, and have another key or none; the cluster's own frames are signed then. */
+  readonly strangers?: number;
   /** Whether acceptors keep anything over a restart. */
   readonly durable: boolean;
   readonly network: Faults;
@@ -114,7 +120,7 @@ export const SCENARIOS: readonly Scenario[] = [
     summary: "hosts alone, split clusters, ways that are cut in one direction",
     network: { ...LAN, loss: 0.01 },
     proposers: [2, 3],
-    mishaps: { isolate: 2_500, split: 4_000, oneWay: 2_500, spike: 6_000 },
+    mishaps: { isolate: 2_500, split: 4_000, oneWay: 2_500, partial: 2_500, spike: 6_000 },
   },
   {
     ...CALM,
@@ -228,6 +234,39 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     ...CALM,
+    name: "kv-replicas",
+    summary: "a store whose replicas are acceptors and proposers too, with a log that is trimmed under them",
+    learners: [0],
+    clients: [1],
+    voters: [3, 3, 5],
+    kvs: [0, 1],
+    network: { ...LAN, loss: 0.02, stale: 0.001, staleUs: 1_000_000 },
+    mishaps: {
+      crash: 2_500,
+      crashInTurn: 2_500,
+      crashLeader: 2_500,
+      amnesia: 4_000,
+      powerCut: 7_000,
+      isolate: 3_000,
+      partial: 3_000,
+      pause: 3_000,
+      slowDisk: 5_000,
+    },
+    driftPpm: 5_000,
+    settings: ["lease 200ms", "acceptor-window-instances 128", "trim-every 16"],
+  },
+  {
+    ...CALM,
+    name: "strangers",
+    summary: "hosts with another key, or none, that say they are of the cluster, and hear of nothing",
+    proposers: [2, 3],
+    strangers: 2,
+    network: { ...LAN, loss: 0.02, corruption: 0.005, duplication: 0.02 },
+    mishaps: { crash: 2_500, crashLeader: 3_000, restart: 4_000 },
+    valuesPerSecond: 60,
+  },
+  {
+    ...CALM,
     name: "everything",
     summary: "all of it at once",
     network: { ...LOSSY, loss: 0.03 },
@@ -243,6 +282,7 @@ export const SCENARIOS: readonly Scenario[] = [
       isolate: 5_000,
       split: 8_000,
       oneWay: 5_000,
+      partial: 5_000,
       spike: 5_000,
       storm: 8_000,
       pause: 3_000,

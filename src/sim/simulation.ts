@@ -7,10 +7,14 @@ import { MemoryNetwork, NO_FAULTS } from "../net/memory.ts";
 import type { Client } from "../protocol/client/client.ts";
 import { Agenda } from "./agenda.ts";
 import { asViolation, Backstage, type Stage } from "./backstage.ts";
+import { checkBounds, checkTrim } from "./bounds.ts";
 import { Casting, drawCompany, membersOf } from "./casting.ts";
-import { type Host, SimCluster } from "./cluster.ts";
+import { SimCluster } from "./cluster.ts";
 import { Submissions } from "./deliveries.ts";
-import { type KvCaller, KvHistory } from "./kv.ts";
+import { addTo, type Counts } from "./faults.ts";
+import { Keyring } from "./keys.ts";
+import type { KvCaller } from "./kv.ts";
+import { KvHistory } from "./kv_history.ts";
 import { startMishaps } from "./mishaps.ts";
 import { Observer } from "./observer.ts";
 import { simConfig } from "./parts.ts";
@@ -43,7 +47,11 @@ export interface Figures {
   readonly values: number;
   readonly chosen: number;
   readonly delivered: number;
-  readonly mishaps: Readonly<Record<string, number>>;
+  /** What was done to it, and what came of that (`faults.ts`). */
+  readonly mishaps: Readonly<Counts>;
+  readonly faults: Readonly<Counts>;
+  /** How often each thing was checked; `undecided`: keys of which it is not known whether they are linearizable. */
+  readonly checks: Readonly<Counts>;
   /** Follows from everything that happened. */
   readonly digest: string;
 }
@@ -61,12 +69,15 @@ export class Simulation implements Stage {
   readonly submissions = new Submissions();
   readonly values: ValueLog;
   readonly history = new KvHistory();
-  readonly mishaps: Record<string, number> = {};
+  readonly mishaps: Counts = {};
+  readonly faults: Counts = {};
+  readonly keyring: Keyring;
   /** For what goes wrong. */
   readonly random: Random;
   readonly #options: SimulationOptions;
   readonly #load: Random;
   readonly #casting: Casting;
+  readonly #checks: Counts = {};
   #clientsMade = 0;
   #delivered = 0;
   /** The highest instance that anybody has delivered. */
@@ -82,6 +93,7 @@ export class Simulation implements Stage {
     this.#load = stream("load");
     const [draws, lives] = [stream("draws"), stream("lives")];
     const company = drawCompany(scenario, draws);
+    this.keyring = new Keyring(stream("keys"), (scenario.strangers ?? 0) > 0);
     this.network = new MemoryNetwork(stream("network").next, scenario.network);
     this.observer = new Observer({
       acceptors: company.acceptors,
@@ -89,7 +101,7 @@ export class Simulation implements Stage {
     });
     const { trace, plant } = options;
     this.cluster = new SimCluster({
-      config: simConfig(company, scenario.settings),
+      config: simConfig({ ...company, replicas: company.replicas + company.voters }, scenario.settings),
       network: this.network,
       link: { rxSlots: 32, txSlots: 128, maxPayload: 600, queueFrames: 512 },
       log: trace === undefined ? createLog("quiet", "") : traceLog((text) => this.note("log", text)),
@@ -115,6 +127,8 @@ export class Simulation implements Stage {
       this.startLater(this.#add(kind, number), draws.between(0, 100_000));
     for (let i = 0; i < company.clients; i++) this.addClient();
     for (let i = 0; i < company.kvs; i++) this.startLater(this.#add("kv", i), draws.between(0, 100_000));
+    for (let i = 0; i < company.strangers; i++)
+      this.startLater(this.#add("stranger", i), draws.between(0, 1_000_000));
   }
 
   get nowUs(): number {
@@ -143,17 +157,40 @@ export class Simulation implements Stage {
     this.#checkNothingLost();
     const missing = this.values.missing();
     if (missing !== undefined) throw new Violation("integrity", `value ${missing} is told, and nowhere`);
-    for (const { caller } of this.stations) caller?.gone();
-    this.history.check();
+    this.#checkCalls();
     return this.figures(cluster.turns);
   }
 
   figures(turns = this.cluster.turns): Figures {
-    for (const { host, application } of this.stations) {
-      if (host !== undefined) this.#frames += host.link.counters().txFrames;
-      this.#delivered += application?.delivered ?? 0;
+    for (const station of this.stations) this.#count(station);
+    const { digest, counters } = this.network;
+    const { faults, observer, submissions } = this;
+    for (const [what, count] of Object.entries({
+      promises: observer.counters.promises,
+      votes: observer.counters.votes,
+      entries: submissions.chosenCount,
+      values: this.values.compared,
+    }))
+      addTo(this.#checks, what, count);
+    for (const [kind, count] of Object.entries({
+      lost: counters.lost,
+      doubled: counters.duplicated,
+      reordered: counters.late,
+      stale: counters.stale,
+      corrupted: counters.corrupted,
+      cut: counters.cut,
+      slowed: counters.worse,
+      trimmed: observer.counters.trims,
+    }))
+      addTo(faults, kind, count);
+    for (const { disk, snapshots } of this.stations) {
+      addTo(faults, "midCommit", disk?.counters.cutShort ?? 0);
+      addTo(faults, "torn", disk?.counters.torn ?? 0);
+      addTo(faults, "failedCommit", disk?.counters.failures ?? 0);
+      addTo(faults, "slowCommit", disk?.counters.slow ?? 0);
+      addTo(faults, "snapshots", snapshots?.counters.written ?? 0);
+      addTo(faults, "cutSnapshot", snapshots?.counters.cut ?? 0);
     }
-    const { digest } = this.network;
     return {
       simulatedUs: this.nowUs,
       turns,
@@ -162,6 +199,8 @@ export class Simulation implements Stage {
       chosen: this.observer.counters.chosen,
       delivered: this.#delivered,
       mishaps: this.mishaps,
+      faults,
+      checks: this.#checks,
       digest: digest.toString(16).padStart(8, "0"),
     };
   }
@@ -177,15 +216,23 @@ export class Simulation implements Stage {
     if (station.host !== undefined || station.isRetired) return;
     this.note(station.name, "starts");
     station.givesWay = false;
+    station.starts++;
+    if (this.keyring.isSigned) addTo(this.faults, "signed", 1);
+    if (station.seat.clock.isSkewed) addTo(this.faults, "skewed", 1);
     try {
       station.host = this.cluster.start(station.seat, (context) => station.build(station, context));
     } catch (error) {
       throw asViolation(station, error);
     }
     const { acceptor } = station.host.cores;
-    if (acceptor === undefined) return;
-    if (station.disk === undefined || station.disk.isEmpty) this.observer.forgets(acceptor.aid);
-    else this.observer.resumes(acceptor.aid, acceptor);
+    if (acceptor === undefined || !station.hasAcceptor) return;
+    if (!station.isForgetful) {
+      addTo(this.#checks, "resumes", 1);
+      this.observer.resumes(acceptor.aid, acceptor);
+      return;
+    }
+    if (station.starts > 1) addTo(this.faults, "forgot", 1);
+    this.observer.forgets(acceptor.aid);
   }
 
   /** Ends a process at once. */
@@ -194,7 +241,7 @@ export class Simulation implements Stage {
     if (host === undefined) return;
     this.note(station.name, "dies");
     this.cluster.crash(host, frames);
-    this.#gone(station, host);
+    this.#gone(station);
   }
 
   /** Ends a process as a signal does. */
@@ -203,7 +250,8 @@ export class Simulation implements Stage {
     if (host === undefined) return;
     this.note(station.name, "ends");
     this.cluster.stop(host);
-    this.#gone(station, host);
+    // Unless its last turn was one too many.
+    if (station.host === host) this.#gone(station);
   }
 
   startLater(station: Station, us: number): void {
@@ -248,25 +296,33 @@ export class Simulation implements Stage {
   #lookAtBounds(): void {
     for (const { application } of this.stations)
       this.#deliveredIid = Math.max(this.#deliveredIid, application?.last ?? 0);
-    for (const { name, host } of this.stations) {
-      const log = host?.cores.acceptor?.log;
-      if (log === undefined) continue;
-      const { trimIid, highestIid, instances, arena } = log;
-      if (highestIid - trimIid > instances || log.fill() > 1)
-        throw new Violation("bounds", `${name} holds ${trimIid + 1}…${highestIid}, ${arena.used} bytes`);
-      if (trimIid > this.#deliveredIid) {
-        const what = `${name} has trimmed up to ${trimIid}; nobody has delivered more than ${this.#deliveredIid}`;
-        throw new Violation("trim", what);
-      }
+    for (const station of this.stations) {
+      checkBounds(station, this.cluster.config.settings);
+      if (station.hasAcceptor) checkTrim(station, this.#deliveredIid);
     }
+    addTo(this.#checks, "bounds", this.stations.length);
     this.agenda.at(this.nowUs + BOUNDS_US, () => this.#lookAtBounds());
+  }
+
+  /** In the end: what every replica of the store holds has to follow from the calls, too. */
+  #checkCalls(): void {
+    const callers = this.#callers();
+    for (const caller of callers) caller.gone();
+    for (const caller of callers) caller.tellAll();
+    const undecided = this.history.check();
+    for (const key of undecided) this.note("history", `key ${key} is not decided`);
+    addTo(this.#checks, "calls", this.history.answered + this.history.lost);
+    addTo(this.#checks, "keys", this.history.keys().length);
+    addTo(this.#checks, "undecided", undecided.length);
   }
 
   /** Where all acceptors vote. */
   #checkNothingLost(): void {
-    const acceptors = this.stations.flatMap(({ host }) => host?.cores.acceptor ?? []);
-    if (acceptors.length === this.cluster.config.acceptors.length && acceptors.every((one) => one.isVoting))
-      this.observer.checkNothingLost(acceptors);
+    const places = this.stations.filter(({ hasAcceptor }) => hasAcceptor);
+    const acceptors = places.flatMap(({ host }) => host?.cores.acceptor ?? []);
+    if (acceptors.length < places.length || !acceptors.every((one) => one.isVoting)) return;
+    addTo(this.#checks, "lost", this.observer.highestIid);
+    this.observer.checkNothingLost(acceptors);
   }
 
   #heal(): void {
@@ -285,8 +341,8 @@ export class Simulation implements Stage {
 
   #isDone(): boolean {
     const { stations, observer } = this;
-    for (const { host, application, isRetired } of stations) {
-      if (isRetired) continue;
+    for (const { host, application, isRetired, isStranger } of stations) {
+      if (isRetired || isStranger) continue;
       if (host === undefined) return false;
       if (host.cores.client?.isDone === false) return false;
       if (application !== undefined && application.last < observer.highestIid) return false;
@@ -322,8 +378,8 @@ export class Simulation implements Stage {
   }
 
   #clients(): Client[] {
-    return this.stations.flatMap(({ host, caller }) =>
-      caller === undefined ? (host?.cores.client ?? []) : [],
+    return this.stations.flatMap(({ host, caller, isStranger }) =>
+      caller === undefined && !isStranger ? (host?.cores.client ?? []) : [],
     );
   }
 
@@ -331,17 +387,36 @@ export class Simulation implements Stage {
     return this.stations.flatMap(({ caller }) => caller ?? []);
   }
 
-  #gone(station: Station, host: Host): void {
+  /** What the present process comes to, when it is gone, or the run is over. */
+  #count({ host, application, isStranger }: Station): void {
+    if (host === undefined) return;
+    const { txFrames, rxFrames, rxDropped, rxBadChecksum, rxBadMac } = host.link.counters();
+    this.#frames += txFrames;
+    this.#delivered += application?.delivered ?? 0;
+    addTo(this.faults, "overflowed", rxDropped);
+    if (!isStranger) addTo(this.faults, "refused", rxBadChecksum + rxBadMac);
+    else if (rxFrames > 0)
+      throw new Violation(
+        "authentication",
+        `${host.name} is none of the cluster, and heard ${rxFrames} frames`,
+      );
+    addTo(this.#checks, "strangers", Number(isStranger));
+    addTo(this.#checks, "deliveries", application?.delivered ?? 0);
+    addTo(this.faults, "restored", application?.restored ?? 0);
+  }
+
+  #gone(station: Station): void {
     if (station.hasAcceptor) this.observer.ends(station.seat.id);
     if (station.isForgetful) station.hasForgotten = true;
     if (station.disk !== undefined) station.disk.fuse = 0;
     station.snapshots?.cut();
-    this.#frames += host.link.counters().txFrames;
-    this.#delivered += station.application?.delivered ?? 0;
+    this.#count(station);
     this.#deliveredIid = Math.max(this.#deliveredIid, station.application?.last ?? 0);
     station.application = undefined;
     station.caller?.gone();
     station.caller = undefined;
+    station.sessions = undefined;
+    station.mostOutstanding = undefined;
     station.host = undefined;
     station.fuse = 0;
   }

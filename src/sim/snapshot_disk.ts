@@ -12,6 +12,7 @@ const LEAST_US = 1_000;
 const MOST_US = 60_000;
 
 export class SnapshotDisk {
+  readonly counters = { written: 0, cut: 0 };
   readonly #random: Random;
   readonly #later: (us: number, run: () => void) => void;
   #bytes: Uint8Array | undefined;
@@ -35,13 +36,16 @@ export class SnapshotDisk {
       if (this.#draft !== draft) return;
       this.#draft = undefined;
       this.#bytes = draft;
+      this.counters.written++;
       done();
     });
   }
 
   /** The process is gone. */
   cut(): void {
-    if (this.#draft !== undefined && this.#random.happens(0.5)) this.#bytes = this.#draft;
+    if (this.#draft === undefined) return;
+    this.counters.cut++;
+    if (this.#random.happens(0.5)) this.#bytes = this.#draft;
     this.#draft = undefined;
   }
 }

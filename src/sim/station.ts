@@ -3,6 +3,7 @@
  * comes and goes.
  */
 import type { CoreContext } from "../node/process.ts";
+import type { SessionTable } from "../protocol/learner/session_table.ts";
 import { Role } from "../protocol/types.ts";
 import { HostClock } from "./clock.ts";
 import type { Host, Parts, Seat } from "./cluster.ts";
@@ -13,24 +14,33 @@ import { macOf } from "./parts.ts";
 import type { Random } from "./random.ts";
 import type { SnapshotDisk } from "./snapshot_disk.ts";
 
-export type Kind = "acceptor" | "proposer" | "learner" | "replica" | "client" | "kv";
+export type Kind = "acceptor" | "proposer" | "learner" | "replica" | "client" | "kv" | "voter" | "stranger";
 
 /** Clients and replicas of a store have no place in the configuration; their ids count from here. */
 const CLIENT_IDS = 1024;
 const KV_IDS = 2048;
 
-/** MAC kind, roles listened for, roles owned. */
+const VOTING = Role.acceptor | Role.proposer | Role.learner;
+
+/**
+ * MAC kind, roles listened for, roles owned. A `kv` is a replica of the store, a `voter` one that votes; a stranger says that it is
+ * the first of every role.
+ */
 const KINDS: Readonly<Record<Kind, readonly [number, number, number]>> = {
   acceptor: [1, Role.acceptor, Role.acceptor],
   proposer: [2, Role.proposer | Role.learner, Role.proposer],
   learner: [3, Role.learner, Role.learner],
-  replica: [4, Role.acceptor | Role.proposer | Role.learner, Role.acceptor | Role.proposer | Role.learner],
+  replica: [4, VOTING, VOTING],
   client: [9, Role.client | Role.learner, 0],
   kv: [8, Role.client | Role.learner, Role.learner],
+  voter: [4, VOTING | Role.client, VOTING],
+  stranger: [10, VOTING | Role.client, VOTING],
 };
 
 export class Station {
   readonly kind: Kind;
+  /** Among those of its kind. */
+  readonly number: number;
   readonly seat: Seat;
   /** Of one with an acceptor that keeps something. */
   readonly disk: SimDisk | undefined;
@@ -44,6 +54,11 @@ export class Station {
   application: SimApplication | undefined;
   /** Who calls the present process: a replica of the store. */
   caller: KvCaller | undefined;
+  /** The sessions as the present process knows them, and what its client may have under way. */
+  sessions: SessionTable | undefined;
+  mostOutstanding: number | undefined;
+  /** Processes that ran here. */
+  starts = 0;
   /** The number of its first process. */
   firstLife: number | undefined;
   /** It ended for good. */
@@ -68,11 +83,12 @@ export class Station {
   ) {
     const [mac, listens, owns] = KINDS[kind];
     this.kind = kind;
+    this.number = number;
     this.disk = disk;
     this.build = build;
     this.seat = {
       name: `${kind} ${number}`,
-      id: kind === "client" ? CLIENT_IDS + number : kind === "kv" ? KV_IDS + number : number,
+      id: idOf(kind, number),
       listens,
       owns,
       address: macOf(mac, number),
@@ -90,9 +106,27 @@ export class Station {
     return this.hasAcceptor && (this.disk === undefined || this.disk.isEmpty);
   }
 
-  /** Whether an acceptor lives here; its id is the station's. */
+  /** Whether an acceptor of the cluster lives here; its id is the station's. */
   get hasAcceptor(): boolean {
-    return (this.seat.owns & Role.acceptor) !== 0;
+    return !this.isStranger && (this.seat.owns & Role.acceptor) !== 0;
+  }
+
+  /** It is none of the cluster, whatever it says. */
+  get isStranger(): boolean {
+    return this.kind === "stranger";
+  }
+}
+
+function idOf(kind: Kind, number: number): number {
+  switch (kind) {
+    case "client":
+      return CLIENT_IDS + number;
+    case "kv":
+      return KV_IDS + number;
+    case "stranger":
+      return 0;
+    default:
+      return number;
   }
 }
 

@@ -60,6 +60,8 @@ interface Told {
 export class ValueLog {
   /** While false nothing is kept, and nothing compared. */
   keeps = true;
+  /** Values that learners handed on, each compared with what is due. */
+  compared = 0;
   readonly #oracle: SessionOracle | undefined;
   /** In log order. */
   readonly #values: Delivered[] = [];
@@ -178,6 +180,7 @@ export class Checker implements ValueConsumer {
     length: number,
   ): boolean {
     if (!this.#log.keeps) return true;
+    this.#log.compared++;
     const now = { iid, index, session, sequence, sum: crc32c(bytes, offset, length) };
     const expected = this.#log.expected(iid);
     if (expected !== undefined) this.#compare(now, expected[this.#taken++]);

@@ -15,6 +15,7 @@ export type Property =
   | "bounds"
   | "trim"
   | "linearizability"
+  | "authentication"
   | "invariant"
   | "liveness";
 
