@@ -221,48 +221,6 @@ describe("values", () => {
   });
 });
 
-describe("where snapshots are kept", () => {
-  const durable = `${MINIMAL}storage-backend sqlite\nstorage-path /var/lib/kpaxos\n`;
-
-  test("beside the databases, where acceptors keep theirs on disk", () => {
-    const config = parsed(durable);
-    expect(config.settings.snapshotPath).toBe("/var/lib/kpaxos");
-    expect(config.warnings).toEqual([]);
-    expect(formatConfig(config)).toMatch(
-      /^snapshot-path \/var\/lib\/kpaxos +# default: that of storage-path$/m,
-    );
-    expect(parsed(formatConfig(config)).settings).toEqual(config.settings);
-  });
-
-  test("in memory where they keep nothing, and in the kernel-paxos wire, which has none", () => {
-    expect(parsed(MINIMAL).settings.snapshotPath).toBe("memory");
-    expect(parsed(`${durable}wire kernel-paxos\n`).settings.snapshotPath).toBe("memory");
-  });
-
-  test("where it is said; memory beside a disk is warned of", () => {
-    expect(parsed(`${durable}snapshot-path /srv/snapshots\n`).settings.snapshotPath).toBe("/srv/snapshots");
-    const config = parsed(`${durable}snapshot-path memory\n`);
-    expect(config.settings.snapshotPath).toBe("memory");
-    expect(config.warnings.map(({ line, message }) => [line, message])).toEqual([
-      [5, expect.stringContaining("a power cut can leave a trimmed log")],
-    ]);
-  });
-});
-
-describe("what is in flight fits an acceptor's window", () => {
-  test("or is refused with what to raise", () => {
-    const { config, diagnostics } = parseConfig(`${MINIMAL}proposer-preexec-window 65536\n`, "f");
-    expect(config).toBeUndefined();
-    expect(diagnostics.filter(({ severity }) => severity === "error").map(formatDiagnostic)).toEqual([
-      "f:3:25: error: acceptor-window-bytes 64MiB cannot hold 65536 instances in flight (proposer-preexec-window)\n" +
-        "  hint: raise acceptor-window-bytes to 97MiB or more, or lower proposer-preexec-window",
-    ]);
-    const roomy = `proposer-preexec-window 65536\nacceptor-window-bytes 97MiB\nlearner-window-instances 65536\n`;
-    expect(settingsOf(roomy).proposerPreexecWindow).toBe(65_536);
-    expect(settingsOf("acceptor-window-bytes 1MiB").acceptorWindowBytes).toBe(1 << 20);
-  });
-});
-
 describe("precedence", () => {
   const env = { KPAXOS_PROPOSER_TIMEOUT: "3", KPAXOS_VERBOSITY: "info", KPAXOS_BATCHING: "" };
 
