@@ -23,7 +23,6 @@ import type { StateMachine } from "./state_machine.ts";
 /** Commands under way in the cluster; more wait here. */
 const OUTSTANDING = 1024;
 const EXPIRE_US = 100_000;
-const NOTHING = new Uint8Array(0);
 
 export interface ReplicaPlan {
   readonly host: MachineHost;
@@ -86,7 +85,7 @@ export function buildReplica(context: CoreContext, plan: ReplicaPlan): ReplicaPa
     outbox,
     { delivered: () => undefined, uncertain: (_client, number) => host.uncertain(number) },
   );
-  host.onDelivered = (session, sequence, iid) => client.onDelivered(session, sequence, iid, NOTHING, 0, 0);
+  host.onDelivered = (session, sequence, iid) => client.onDelivered(session, sequence, iid);
   const reads = new Reads(
     {
       proposers: config.proposers.length,

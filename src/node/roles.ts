@@ -218,6 +218,7 @@ export class Roles implements Receiver {
     this.#acceptor?.onHeartbeat(from, iid, ballot, life, round, leaseMs);
     this.#learner?.onChosen(iid);
     this.#proposer?.onLeader(iid, ballot, life, round);
+    this.#client?.onLeader(ballot);
   }
 
   onEcho(_from: Peer, aid: number, iid: number, ballot: Ballot, life: Life, round: number): void {
@@ -288,8 +289,9 @@ export class Roles implements Receiver {
   }
 
   onAcknowledge(from: Peer, kind: AckKind, session: number, sequence: number, iid: number): void {
-    this.#client?.onAcknowledge(kind, session, sequence, iid);
-    this.#proposer?.onAcknowledge(this.#proposerOf(from), kind, session, sequence, iid);
+    const proposerId = this.#proposerOf(from);
+    this.#client?.onAcknowledge(kind, session, sequence, iid, proposerId);
+    this.#proposer?.onAcknowledge(proposerId, kind, session, sequence, iid);
     for (let i = 0; i < this.#extras.length; i++) {
       this.#extras[i]!.onAcknowledge?.(from, kind, session, sequence, iid);
     }

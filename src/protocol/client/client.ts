@@ -2,7 +2,7 @@
  * What every client is, in either wire: values go out, deliveries and answers come in. Native wire: `session_client.ts`;
  * Kernel_Paxos wire: `record_client.ts`.
  */
-import type { AckKind, Busy } from "../types.ts";
+import type { AckKind, Ballot, Busy } from "../types.ts";
 
 export interface ClientSink {
   /** A value is delivered: told once. `number` counts the client's values (from 0); `iid` 0: not known. */
@@ -47,7 +47,10 @@ export interface Client {
     offset: number,
     length: number,
   ): void;
-  onAcknowledge(kind: AckKind, session: number, sequence: number, iid: number): void;
+  /** `proposerId`: who says so, −1: not known. */
+  onAcknowledge(kind: AckKind, session: number, sequence: number, iid: number, proposerId?: number): void;
+  /** A leader says that it leads, at this ballot. */
+  onLeader(ballot: Ballot): void;
   onBusy(reason: Busy): void;
   tick(nowUs: number): void;
   nextTickUs(): number;

@@ -1,8 +1,9 @@
 /**
  * Which of the configured proposers a client sends to: the one it was given, until that one is silent, or has nobody to lead
- * it for long; then the next.
+ * it for long; then the next. Sooner, it is the one that calls while the one in use is silent, or the leader's successor.
  */
-import { Busy } from "../types.ts";
+import { ballotOwner, NATIVE_BALLOTS } from "../ballot.ts";
+import { type Ballot, Busy, NO_BALLOT } from "../types.ts";
 
 /** In first retries: how long nothing at all may come back, and how long only refusals may. */
 const SILENT_RETRIES = 3;
@@ -17,6 +18,8 @@ export class ProposerChoice {
   #progressUs = Number.NEGATIVE_INFINITY;
   #sinceUs = 0;
   #isRefused = false;
+  /** Of the newest leader that was heard. */
+  #leaderBallot: Ballot = NO_BALLOT;
 
   constructor(first: number, proposers: number) {
     this.id = first;
@@ -51,9 +54,32 @@ export class ProposerChoice {
     const isOver =
       silentUs >= SILENT_RETRIES * retryUs || (this.#isRefused && stuckUs >= REFUSED_RETRIES * retryUs);
     if (!isOver || this.#proposers < 2) return false;
-    this.id = (this.id + 1) % this.#proposers;
+    this.#goTo((this.id + 1) % this.#proposers, nowUs);
+    return true;
+  }
+
+  /** This proposer wants what it has not got. True: it is in use from now on, for the one that was has said nothing yet. */
+  calls(id: number, nowUs: number): boolean {
+    if (id < 0 || id === this.id || this.#heardUs >= this.#sinceUs) return false;
+    this.#goTo(id, nowUs);
+    return true;
+  }
+
+  /** Somebody leads at this ballot. True: he succeeds the one in use, and is that from now on. */
+  follows(ballot: Ballot, nowUs: number): boolean {
+    if (ballot <= this.#leaderBallot) return false;
+    const former = this.#leaderBallot;
+    this.#leaderBallot = ballot;
+    const id = ballotOwner(NATIVE_BALLOTS, ballot);
+    const succeeds = former !== NO_BALLOT && ballotOwner(NATIVE_BALLOTS, former) === this.id;
+    if (!succeeds || id === this.id || id >= this.#proposers) return false;
+    this.#goTo(id, nowUs);
+    return true;
+  }
+
+  #goTo(id: number, nowUs: number): void {
+    this.id = id;
     this.switches++;
     this.expects(nowUs);
-    return true;
   }
 }

@@ -115,6 +115,7 @@ export class RecordClient implements Client {
 
   /** No such messages in this wire. */
   onAcknowledge(): void {}
+  onLeader(): void {}
   onBusy(): void {}
 
   tick(nowUs: number): void {

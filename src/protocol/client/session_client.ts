@@ -10,7 +10,7 @@ import { EntryFlag } from "../batch.ts";
 import { NumberIndex } from "../number_index.ts";
 import type { Outbox } from "../outbox.ts";
 import { Retry } from "../retry.ts";
-import { AckKind, type Busy, MAX_IID } from "../types.ts";
+import { AckKind, type Ballot, type Busy, MAX_IID } from "../types.ts";
 import { ActiveRing } from "./active_ring.ts";
 import type { Client, ClientSink } from "./client.ts";
 import { ClientSessions, drawNonce } from "./client_sessions.ts";
@@ -169,17 +169,9 @@ export class SessionClient implements Client {
     this.#active.add(client);
   }
 
-  onDelivered(
-    session: number,
-    sequence: number,
-    iid: number,
-    _bytes: Uint8Array,
-    _o: number,
-    _l: number,
-  ): void {
+  onDelivered(session: number, sequence: number, iid: number): void {
     const client = this.find(session);
-    if (client < 0) return;
-    this.deliveredHere(client, sequence, iid);
+    if (client >= 0) this.deliveredHere(client, sequence, iid);
   }
 
   /** A value of this virtual client was seen delivered. */
@@ -192,7 +184,7 @@ export class SessionClient implements Client {
     this.#deliveredTo(client, sequence, iid);
   }
 
-  onAcknowledge(kind: AckKind, session: number, sequence: number, iid: number): void {
+  onAcknowledge(kind: AckKind, session: number, sequence: number, iid: number, proposerId = -1): void {
     if (kind === AckKind.opened) {
       if (this.#byNonce.find(sequence) < 0) return;
       this.#choice.heard(this.#nowUs);
@@ -201,10 +193,15 @@ export class SessionClient implements Client {
     }
     const client = this.find(session);
     if (client < 0) return;
+    if (kind === AckKind.gap && this.#choice.calls(proposerId, this.#nowUs)) this.#switched();
     this.#choice.heard(this.#nowUs);
     if (kind === AckKind.expired) this.#expired(client);
     else if (kind === AckKind.gap) this.#gap(client, sequence + 1);
     else this.#deliveredTo(client, sequence, iid);
+  }
+
+  onLeader(ballot: Ballot): void {
+    if (this.#choice.follows(ballot, this.#nowUs)) this.#switched();
   }
 
   onBusy(reason: Busy): void {
@@ -410,12 +407,17 @@ export class SessionClient implements Client {
     return false;
   }
 
-  /** Whether it was time for another proposer: then everything is sent to that one. */
+  /** Whether it was time for another proposer. */
   #switches(): boolean {
     if (!this.#choice.review(this.#nowUs, this.#retry.firstUs())) return false;
+    this.#switched();
+    return true;
+  }
+
+  /** Everything is sent to the proposer that is in use now. */
+  #switched(): void {
     this.#window.switched();
     this.#goBackAll(Number.POSITIVE_INFINITY);
-    return true;
   }
 
   #goBack(client: number, sequence: number): void {

@@ -51,6 +51,8 @@ export class Admission implements EntryListener {
   readonly #wanted: Float64Array;
   readonly #first: Float64Array;
   readonly #since: Uint32Array;
+  /** The highest sequence that came from there. */
+  readonly #heardTo: Float64Array;
   /** Where the last value delivered is. */
   readonly #iid: Float64Array;
   readonly #say: Uint8Array;
@@ -91,6 +93,7 @@ export class Admission implements EntryListener {
     this.#wanted = new Float64Array(sessions);
     this.#first = new Float64Array(sessions);
     this.#since = new Uint32Array(sessions);
+    this.#heardTo = new Float64Array(sessions);
     this.#iid = new Float64Array(sessions);
     this.#say = new Uint8Array(sessions);
     this.#gapAfter = new Float64Array(sessions);
@@ -101,6 +104,16 @@ export class Admission implements EntryListener {
   /** What was taken before may be lost: whoever sends it again is believed. */
   begin(): void {
     this.#beginning++;
+  }
+
+  /** What was sent on is lost: whoever waits for some of it is told from where to send again. */
+  wantAgain(): void {
+    const { table } = this.#filter;
+    for (let slot = 0; slot < this.#owner.length; slot++) {
+      if (this.#owner[slot] === 0 || this.#owner[slot] !== table.idAt(slot)) continue;
+      const done = table.nextAt(slot) - 1;
+      if (this.#heardTo[slot]! > done) this.#markGap(slot, done);
+    }
   }
 
   /** A message of client values; `next` tells which of them to take. */
@@ -263,7 +276,10 @@ export class Admission implements EntryListener {
       this.#answer(AckKind.expired, session, 0, 0);
       return false;
     }
-    if (!this.#isForwarded) this.#claim(slot, session, this.#from);
+    if (!this.#isForwarded) {
+      this.#claim(slot, session, this.#from);
+      if (sequence > this.#heardTo[slot]!) this.#heardTo[slot] = sequence;
+    }
     const next = table.nextAt(slot);
     if (sequence < next) {
       this.counters.duplicates++;
@@ -387,6 +403,7 @@ export class Admission implements EntryListener {
     if (this.#owner[slot] !== session) {
       this.#owner[slot] = session;
       this.#since[slot] = 0;
+      this.#heardTo[slot] = 0;
       this.#iid[slot] = session;
     }
     this.#peer[slot] = peer;

@@ -63,6 +63,11 @@ export class Election {
     this.#granted = new AcceptorSets(1, options.acceptors);
   }
 
+  /** Who is believed in; 0: not known. */
+  get leaderLife(): Life {
+    return this.#life;
+  }
+
   /** How long a leader may be silent. */
   get timeoutUs(): number {
     const leastUs = this.#options.leaderTimeoutMs * 1000;

@@ -51,6 +51,8 @@ export class Proposer implements ChosenObserver {
   /** Null in the Kernel_Paxos wire, which has no sessions. */
   readonly #admission: Admission | null;
   #wasPassive = false;
+  /** Who took the values that came here; 0: nobody yet. */
+  #takerLife: Life = 0;
   #dropped = 0;
   /** What the leader has refused values with that we sent on, and until when we refuse them so. */
   #leaderBusy: Busy = Busy.queueFull;
@@ -160,9 +162,18 @@ export class Proposer implements ChosenObserver {
     if (isPassive !== this.#wasPassive || window.dropped !== this.#dropped) this.#admission?.begin();
     this.#wasPassive = isPassive;
     this.#dropped = window.dropped;
+    this.#tellOfLeader();
     if (isPassive) return Judging.pass;
     const knowsAll = stage === "leading" && this.#learner.next > this.leadership.recovered.last;
     return knowsAll ? Judging.strict : Judging.lenient;
+  }
+
+  /** What was sent on to a former leader may have died with it: clients need not wait until they miss it. */
+  #tellOfLeader(): void {
+    const life = this.#ranges?.leaderLife ?? 0;
+    if (life === 0 || life === this.#takerLife) return;
+    if (this.#takerLife !== 0) this.#admission?.wantAgain();
+    this.#takerLife = life;
   }
 
   /** False: refused. */

@@ -178,6 +178,12 @@ export class RangeLeadership extends Leadership {
     return Math.max(this.parts.window.low, this.#range.start) - 1;
   }
 
+  /** The life of the leader that takes values, ourselves or another; 0: none does, as far as we know. */
+  get leaderLife(): Life {
+    if (this.stage === "leading") return this.options.life;
+    return this.stage === "passive" ? this.election.leaderLife : 0;
+  }
+
   forwarded(): void {}
 
   // ── reads ─────────────────────────────────────────────────────────────────────────────────────────────────────
