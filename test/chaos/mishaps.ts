@@ -105,8 +105,8 @@ export class Mishaps {
   }
 
   #maySuffer(player: Player): boolean {
-    if (player.role !== "acceptor") return true;
-    const acceptors = this.#players.filter((one) => one.role === "acceptor");
+    if (!player.votes) return true;
+    const acceptors = this.#players.filter((one) => one.votes);
     const away = acceptors.filter((one) => this.#busy.has(one) || !one.isUp).length;
     return 2 * (away + 1) < acceptors.length;
   }
@@ -127,7 +127,7 @@ export class Mishaps {
     if (!goesOn) return;
     const life = player.start();
     // Until it votes again it counts as lost.
-    if (player.role === "acceptor" && this.#mode === "amnesia") await life.waitForLine(VOTES, RECOVERY_MS);
+    if (player.votes && this.#mode === "amnesia") await life.waitForLine(VOTES, RECOVERY_MS);
   }
 
   /** Sleeps, but no longer than the mishaps last; false: a power cut came, and there is nobody left to go on with. */

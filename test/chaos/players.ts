@@ -39,6 +39,11 @@ export abstract class Player {
     return this.lives.at(-1);
   }
 
+  /** Whether an acceptor lives here. */
+  get votes(): boolean {
+    return this.role === "acceptor" || this.role === "replica";
+  }
+
   get isUp(): boolean {
     return this.process?.isRunning === true && !this.isStopped;
   }
@@ -116,12 +121,12 @@ interface Printed {
   readonly value: string;
 }
 
-/** A learner: each life has deliveries of its own. */
+/** A learner, or a replica: each life has deliveries of its own. */
 export class Learner extends Member {
   deliveries: Deliveries | undefined;
 
-  constructor(cluster: LabCluster, history: History, id: number) {
-    super(cluster, history, "learner", id);
+  constructor(cluster: LabCluster, history: History, id: number, role: MemberRole = "learner") {
+    super(cluster, history, role, id);
   }
 
   protected override launch(life: number): LabProcess {
@@ -131,8 +136,13 @@ export class Learner extends Member {
       const { iid, index, value } = JSON.parse(line) as Printed;
       this.history.deliver(deliveries, iid, index, Buffer.from(value, "hex").toString());
     });
-    const args = ["--catch-up", "--print", "--json"];
-    const started = this.cluster.start("learner", this.id, { args, onStdout: (chunk) => lines.feed(chunk) });
+    // A replica always catches up.
+    const args = [...(this.role === "learner" ? ["--catch-up"] : []), "--print", "--json"];
+    const { role, id } = this;
+    const started = this.cluster.start(role as MemberRole, id, {
+      args,
+      onStdout: (chunk) => lines.feed(chunk),
+    });
     started.exited.then(() => this.#noteSkipped(started, deliveries));
     return started;
   }
