@@ -92,6 +92,8 @@ export class KvClient {
     try {
       response = await fetch(`${base}${path}`, {
         ...init,
+        // On a connection that it uses again Bun sends a request twice when that breaks: no write may be.
+        keepalive: init.method === "GET",
         ...("socket" in place ? { unix: place.socket } : {}),
         signal: AbortSignal.timeout(this.#timeoutMs),
       });
