@@ -13,7 +13,7 @@ import {
 import { BusyNote } from "../node/busy_note.ts";
 import { type Built, type Context, Process } from "../node/process.ts";
 import type { Extra } from "../node/roles.ts";
-import type { Client } from "../protocol/client/client.ts";
+import type { Client, ClientSink } from "../protocol/client/client.ts";
 import { GivenRecords } from "../protocol/client/given_values.ts";
 import { GivenValues } from "../protocol/client/value_source.ts";
 import type { Outbox } from "../protocol/outbox.ts";
@@ -102,6 +102,8 @@ class Submission implements Extra {
   readonly #patienceUs: number;
   readonly #confirms: boolean;
   #confirmed = 0;
+  /** Chosen before the first of which that is not certain: the first so many are. */
+  #certain = Number.POSITIVE_INFINITY;
   readonly #values = new GivenValues();
   #client!: Client;
   #process!: Process;
@@ -150,7 +152,12 @@ class Submission implements Extra {
 
   #buildClient(context: Context, proposerId: number, outbox: Outbox): BuiltClient {
     const shape = { clients: 1, leastSize: 0, mostSize: 0, values: 0, proposerId };
-    const sink = { delivered: () => undefined };
+    const sink: ClientSink = {
+      delivered: () => undefined,
+      uncertain: () => {
+        this.#certain = Math.min(this.#certain, this.chosen);
+      },
+    };
     if (context.native)
       return buildSessionClient(context, { ...shape, outstanding: OUTSTANDING }, this.#values, outbox, sink);
     const records = new KernelPaxosValues(context.id + 0x10000, 1, this.#maxSize);
@@ -247,8 +254,9 @@ class Submission implements Extra {
   }
 
   pump(): boolean {
-    if (this.#confirms && this.chosen > this.#confirmed) {
-      this.#confirmed = this.chosen;
+    const certain = Math.min(this.chosen, this.#certain);
+    if (this.#confirms && certain > this.#confirmed) {
+      this.#confirmed = certain;
       process.stdout.write(`${this.#confirmed}\n`);
     }
     if (this.#complete && this.#client.isDone) this.#process.stop();

@@ -1,16 +1,24 @@
 /**
- * Says when a proposer's place among the proposers changes, and why.
+ * Says when a proposer's place among the proposers changes, and why; and that it refuses clients' values.
  */
 import { RECOVERY_IDS } from "../protocol/ballot.ts";
-import type { Reason } from "../protocol/proposer/leadership.ts";
+import type { Reason, Stage } from "../protocol/proposer/leadership.ts";
 import type { Proposer } from "../protocol/proposer/proposer.ts";
 import type { CoreContext } from "./process.ts";
 import type { Extra } from "./roles.ts";
 
+const LOOK_US = 1_000_000;
+const AGAIN_MS = 10_000;
+
 export class StageLog implements Extra {
   readonly #context: CoreContext;
   readonly #proposer: Proposer;
-  #told = "";
+  /** What was told last. */
+  #stage: Stage | undefined;
+  #ballot = -1;
+  #leader = -1;
+  #refused = 0;
+  #dueUs = 0;
   /** A leader that has not yet told how its beginning went. */
   #isNew = false;
   #nowUs = 0;
@@ -22,18 +30,38 @@ export class StageLog implements Extra {
 
   tick(nowUs: number): void {
     this.#nowUs = nowUs;
+    if (nowUs < this.#dueUs) return;
+    this.#dueUs = nowUs + LOOK_US;
+    this.#tellRefused();
   }
 
   pump(): boolean {
     const { stage, ballot, leader } = this.#proposer;
-    const place = `${stage} ${ballot} ${leader}`;
-    if (place !== this.#told) {
-      this.#told = place;
+    if (stage !== this.#stage || ballot !== this.#ballot || leader !== this.#leader) {
+      this.#stage = stage;
+      this.#ballot = ballot;
+      this.#leader = leader;
       this.#isNew = stage === "leading";
       this.#context.log.info(this.#text());
     }
     if (this.#isNew) this.#tellRecovered();
     return false;
+  }
+
+  #tellRefused(): void {
+    const { counters, stage, leader } = this.#proposer;
+    const refused = counters.refused - this.#refused;
+    if (refused === 0) return;
+    const why =
+      stage !== "passive"
+        ? "the queue is full (proposer-queue-bytes)"
+        : leader < 0
+          ? "nobody is known to lead"
+          : "the leader takes no more";
+    const text = () =>
+      `clients' values were refused ${refused} times in the last second, and are sent again later: ${why}`;
+    this.#context.log.once("refused", "info", text, AGAIN_MS);
+    this.#refused = counters.refused;
   }
 
   #tellRecovered(): void {
