@@ -70,6 +70,19 @@ describe("in an empty directory, with an empty environment", () => {
     expect(JSON.parse(out)).toMatchObject({ message: "preempted", iid: vector.fields.iid });
   });
 
+  test("sim: a seed is the same run as in a checkout, and a planted bug is found at the same message", async () => {
+    const sources = ["bun", join(ROOT, "src/main.ts")];
+    for (const [scenario, ...more] of [["kv-replicas"], ["crashes", "--plant", "reply-before-persist"]]) {
+      const words = ["sim", "--scenario", scenario!, "--seed", "2", "--duration", "2", "--json", ...more];
+      const { out, code } = await kpaxos(words);
+      const checkout = start([...sources, ...words], { PATH: process.env.PATH ?? "" });
+      const [first] = (await checkout.stdout.text()).split("\n");
+      expect(await checkout.exited).toBe(code);
+      expect(JSON.parse(out.split("\n")[0]!)).toEqual(JSON.parse(first!));
+      expect(JSON.parse(first!).digest).toMatch(/^[0-9a-f]{8}$/);
+    }
+  }, 60_000);
+
   test("a wrong word is answered as in a checkout", async () => {
     const { code, err } = await kpaxos(["frme"]);
     expect({ code, err }).toEqual({
