@@ -27,7 +27,9 @@ export function buildAcceptor(context: CoreContext, fresh = false): { acceptor: 
   const { config, id, native, log } = context;
   const { settings } = config;
   const outbox = context.outbox(Role.acceptor);
-  const trimRule = native ? new TrimRule(settings.learnerTimeoutMs, settings.trimRule) : null;
+  const trimRule = native
+    ? new TrimRule(settings.learnerTimeoutMs, settings.trimRule, config.learners.length > 0)
+    : null;
   const acceptor = new Acceptor(
     {
       aid: id,

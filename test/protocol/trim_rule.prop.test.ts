@@ -20,18 +20,30 @@ interface Report {
 }
 
 /** The rule as it is written down: the highest instance that enough of those that count have reported. */
-function allowed(reports: readonly Report[], policy: TrimPolicy, nowUs: number, timeoutUs: number): number {
+function allowed(
+  reports: readonly Report[],
+  policy: TrimPolicy,
+  nowUs: number,
+  timeoutUs: number,
+  expects: boolean,
+): number {
   const heard = reports.filter(({ heardUs }) => nowUs - heardUs <= timeoutUs);
-  const counted = heard.some(({ strong }) => strong) ? heard.filter(({ strong }) => strong) : heard;
+  const onlyStrong = expects || heard.some(({ strong }) => strong);
+  const counted = onlyStrong ? heard.filter(({ strong }) => strong) : heard;
   const needed = policy === "all" ? counted.length : Math.floor(counted.length / 2) + 1;
   const enough = (iid: number) => counted.filter((one) => one.iid >= iid).length >= needed;
   return Math.max(0, ...counted.map(({ iid }) => iid).filter(enough));
 }
 
 describe("the trim rule", () => {
-  test.each(["quorum", "all"] as const)(
-    "%s: like the model, whoever reports, leaves or falls silent",
-    (policy) => {
+  test.each([
+    ["quorum", false],
+    ["quorum", true],
+    ["all", false],
+    ["all", true],
+  ] as const)(
+    "%s, learners are expected %p: like the model, whoever reports, leaves or falls silent",
+    (policy, expects) => {
       const op = fc.record({
         id: fc.nat(5),
         iid: fc.nat(100),
@@ -41,7 +53,7 @@ describe("the trim rule", () => {
       });
       fc.assert(
         fc.property(fc.array(op, { maxLength: 60, size: "max" }), (ops) => {
-          const rule = new TrimRule(2000, policy);
+          const rule = new TrimRule(2000, policy, expects);
           const model = new Map<number, Report>();
           let nowUs = 5 * SECOND_US;
           // The first second is for hearing everybody.
@@ -58,13 +70,15 @@ describe("the trim rule", () => {
             model.set(id, { iid, strong, heardUs: nowUs });
             const reports = [...model.values()];
             expect(rule.report(peer(id), iid, strong, nowUs)).toBe(
-              allowed(reports, policy, nowUs, 2 * SECOND_US),
+              allowed(reports, policy, nowUs, 2 * SECOND_US, expects),
             );
             const heard = reports.filter(({ heardUs }) => nowUs - heardUs <= 2 * SECOND_US);
-            const isStrong = heard.some((one) => one.strong);
+            const isStrong = expects || heard.some((one) => one.strong);
             const counted = heard.filter((one) => one.strong || !isStrong);
             expect(rule.counted(nowUs)).toEqual({ count: counted.length, strong: isStrong });
-            expect(model.get(rule.slowest(nowUs))!.iid).toBe(Math.min(...counted.map((one) => one.iid)));
+            const slowest = rule.slowest(nowUs);
+            if (counted.length === 0) expect(slowest).toBe(peer(-1));
+            else expect(model.get(slowest)!.iid).toBe(Math.min(...counted.map((one) => one.iid)));
           }
         }),
         { numRuns: 300 },
@@ -77,6 +91,15 @@ describe("the trim rule", () => {
     expect(rule.report(peer(1), 7, true, SECOND_US)).toBe(0);
     expect(rule.report(peer(2), 3, true, 2 * SECOND_US - 1)).toBe(0);
     expect(rule.report(peer(1), 8, true, 2 * SECOND_US)).toBe(3);
+  });
+
+  test("where learners are expected, nothing is trimmed while all of them are away, whatever proposers report", () => {
+    const rule = new TrimRule(1000, "quorum", true);
+    rule.report(peer(1), 5, true, SECOND_US);
+    expect(rule.report(peer(2), 90, false, 2 * SECOND_US)).toBe(5);
+    expect(rule.report(peer(2), 99, false, 4 * SECOND_US)).toBe(0);
+    expect(rule.slowest(4 * SECOND_US)).toBe(peer(-1));
+    expect(rule.report(peer(1), 7, true, 5 * SECOND_US)).toBe(7);
   });
 
   test("with nobody heard nobody is the slowest", () => {

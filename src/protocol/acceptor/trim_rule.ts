@@ -1,7 +1,9 @@
 /**
  * Which trim an acceptor of the native wire believes. A report is a learner's own word about itself: so far it needs
  * nothing. Counted are learners heard within the timeout; if any of them has applications, those alone: who delivers to
- * nobody (a proposer's or client's own learner) must not outvote who does. The rule is `quorum`, what a majority of them has
+ * nobody (a proposer's own learner) must not outvote who does. Where learners with applications are expected, because the
+ * configuration has lines for them, the others never count: what is trimmed while all of them are down would be lost to
+ * their applications. The rule is `quorum`, what a majority of them has
  * reported, or `all`. With nobody heard nothing is trimmed; whoever was silent for too long comes back by a snapshot. An
  * acceptor that has just begun hears all who report before it believes the first.
  *
@@ -17,6 +19,8 @@ export type TrimPolicy = "quorum" | "all";
 
 export class TrimRule {
   readonly policy: TrimPolicy;
+  /** Reports of learners without applications count where there are no others. */
+  readonly #countsAlone: boolean;
   readonly #timeoutUs: number;
   readonly #peers = new Int32Array(REPORTING_LEARNERS_LIMIT);
   readonly #iids = new Float64Array(REPORTING_LEARNERS_LIMIT);
@@ -26,7 +30,9 @@ export class TrimRule {
   #count = 0;
   #firstUs = -1;
 
-  constructor(timeoutMs: number, policy: TrimPolicy) {
+  /** `expectsApplications`: the configuration has learners or replicas. */
+  constructor(timeoutMs: number, policy: TrimPolicy, expectsApplications = false) {
+    this.#countsAlone = !expectsApplications;
     this.#timeoutUs = timeoutMs * 1000;
     this.policy = policy;
   }
@@ -50,9 +56,9 @@ export class TrimRule {
     return nowUs - this.#firstUs < Math.min(HEARING_US, this.#timeoutUs) ? 0 : this.#allowed();
   }
 
-  /** How many reports count now, and whether they are of learners with applications. */
+  /** How many reports count now, and whether only those of learners with applications do. */
   counted(nowUs: number): { readonly count: number; readonly strong: boolean } {
-    const strong = this.#countStrong(nowUs) > 0;
+    const strong = this.#onlyStrong(nowUs);
     let count = 0;
     for (let i = 0; i < this.#count; i++) if (this.#counts(i, strong, nowUs)) count++;
     return { count, strong };
@@ -60,7 +66,7 @@ export class TrimRule {
 
   /** Who has reported least of those that count; −1: nobody counts. */
   slowest(nowUs: number): Peer {
-    const strong = this.#countStrong(nowUs) > 0;
+    const strong = this.#onlyStrong(nowUs);
     let slowest = -1;
     for (let i = 0; i < this.#count; i++) {
       if (!this.#counts(i, strong, nowUs)) continue;
@@ -82,25 +88,27 @@ export class TrimRule {
 
   /** Of those that are still here. */
   #allowed(): number {
-    let strong = 0;
-    for (let i = 0; i < this.#count; i++) strong += this.#strong[i]!;
+    let onlyStrong = !this.#countsAlone;
+    for (let i = 0; i < this.#count; i++) if (this.#strong[i] === 1) onlyStrong = true;
     const sorted = this.#sorted;
     let counted = 0;
     for (let i = 0; i < this.#count; i++) {
-      if (strong > 0 && this.#strong[i] === 0) continue;
+      if (onlyStrong && this.#strong[i] === 0) continue;
       const iid = this.#iids[i]!;
       let at = counted++;
       for (; at > 0 && sorted[at - 1]! > iid; at--) sorted[at] = sorted[at - 1]!;
       sorted[at] = iid;
     }
+    if (counted === 0) return 0;
     // The lowest of all, or the highest that more than half of them have reached.
     return sorted[this.policy === "all" ? 0 : Math.ceil(counted / 2) - 1]!;
   }
 
-  #countStrong(nowUs: number): number {
-    let strong = 0;
-    for (let i = 0; i < this.#count; i++) if (this.#counts(i, true, nowUs)) strong++;
-    return strong;
+  /** Learners without applications do not count now. */
+  #onlyStrong(nowUs: number): boolean {
+    if (!this.#countsAlone) return true;
+    for (let i = 0; i < this.#count; i++) if (this.#counts(i, true, nowUs)) return true;
+    return false;
   }
 
   #counts(index: number, strong: boolean, nowUs: number): boolean {
