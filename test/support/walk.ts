@@ -97,6 +97,7 @@ export class Walk {
   #cutOff = -1;
   #healing = false;
   #nowUs = 1_000_000;
+      trimProves: options.native,
 
   constructor(options: WalkOptions) {
     this.#options = options;

@@ -32,6 +32,8 @@ export interface ObserverOptions {
   readonly checksRules: boolean;
   readonly trimOf: (aid: number) => number;
 }
+  /** Native wire: who has trimmed believed learners that have snapshots. One such trim is reason enough to go past it. */
+  readonly trimProves?: boolean;
 
 interface Proposal {
   readonly value: string;
@@ -119,7 +121,8 @@ export class Observer {
         for (let aid = 0; aid < this.#options.acceptors; aid++)
           if (this.#options.trimOf(aid) >= upTo) trimmed++;
         const left = this.#options.acceptors - trimmed;
-        if (left >= quorumOf(this.#options.acceptors)) {
+        const isProven = this.#options.trimProves === true && trimmed > 0;
+        if (left >= quorumOf(this.#options.acceptors) && !isProven) {
           throw new Violation(
             "nothing is lost silently",
             `${name} skips ${first}…${upTo}; ${left} still have them`,

@@ -3,7 +3,8 @@
  * it asks the acceptors to repeat. Pure.
  *
  * Invariants: instances are delivered in order. One is left out only when so many acceptors have trimmed it that no quorum
- * can repeat it, and that is told to the application, never silent. A learner that keeps what the log has made so far
+ * can repeat it (native wire: when one has, and the others cannot prove for a while what they have), and that is told to the
+ * application, never silent. A learner that keeps what the log has made so far
  * (`keepsState`) leaves nothing out by itself: it stays where it is until a snapshot leads it on (`restored`).
  */
 

@@ -144,9 +144,9 @@ export class LearnerRepair {
   #isLost(blockedUs: number): boolean {
     const learner = this.#learner;
     const lost = this.#trims.lost();
+    const patient = blockedUs < LOST_PATIENCE_US;
+    const needed = patient ? lost : Math.max(lost, this.#trims.highest());
     if (this.#options.keepsState === true) {
-      const patient = blockedUs < LOST_PATIENCE_US;
-      const needed = patient ? lost : Math.max(lost, this.#trims.highest());
       learner.lostIid = needed >= learner.next ? needed : 0;
       if (lost < learner.next) return false;
       this.inBulk = false;
@@ -154,11 +154,13 @@ export class LearnerRepair {
       return true;
     }
     if (blockedUs <= HOLE_MAX_US) return false;
-    const isLost = lost >= learner.next;
+    // In the Kernel_Paxos wire a trim proves nothing: what a quorum may still have is waited for.
+    const gone = this.#options.statesTellHighest ? needed : lost;
+    const isLost = gone >= learner.next;
     // What nobody can repeat may be a hole that a proposer has to fill, and proposers wait for the catching up.
     this.catchingUp = isLost && this.#readsByProbing;
     if (isLost) {
-      learner.skipTo(lost);
+      learner.skipTo(gone);
       // The log goes on above it, perhaps far.
       this.#probedTo = 0;
       this.#probeDueUs = this.#nowUs;
