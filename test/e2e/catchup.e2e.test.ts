@@ -161,4 +161,41 @@ describeNetns("catching up", () => {
       await cluster.start("learner", 0).ready();
     });
   }, 60_000);
+
+  test("acceptors on disk and nothing said of snapshots: everybody killed at once behind a trim, and all is there again", async () => {
+    const path = join(folder, "disks");
+    const durable = { "storage-backend": "sqlite", "storage-path": path };
+    const settings = { ...QUICK, ...durable, batching: "no", "trim-every": "200" };
+    await withCluster({ seats: WITHOUT_LATE, settings, start: false }, async (cluster) => {
+      const learner = cluster.startLearner(0, ["--catch-up"]);
+      await cluster.startAll();
+      const { values } = await cluster.runClient(["--seconds", "4", "--outstanding", "10"]);
+      await learner.reach(values);
+      const snapshots = () => readdirSync(path).filter((one) => one.endsWith(".snapshot"));
+      await until("both have written theirs", () => snapshots().length === 2);
+      const all = [...learner.list];
+      const everybody = cluster.processes.filter((one) => one.isRunning);
+      for (const one of everybody) one.kill("SIGKILL");
+      await Promise.all(everybody.map((one) => one.ending(5000)));
+
+      const again = cluster.startLearner(0, ["--catch-up"]);
+      const rest = WITHOUT_LATE.filter(({ role }) => role !== "learner");
+      for (const { role, id } of rest) cluster.start(role, id);
+      const line = await again.process.waitForLine(
+        /goes on behind instance \d+ with .*learner-0\.snapshot/,
+        10_000,
+      );
+      const iid = Number(/instance (\d+)/.exec(line)![1]);
+      expect(iid).toBeGreaterThan(100);
+      await cluster.runClient(["--values", "20"]);
+      const missing = all.filter((one) => one.iid > iid);
+      await again.reach(missing.length + 20);
+      expect(again.list.slice(0, missing.length)).toEqual(missing);
+      // It was trimmed: without the files nobody could have gone on.
+      const acceptors = [0, 1, 2].map((id) => cluster.member("acceptor", id));
+      await cluster.stopCleanly();
+      const told = acceptors.map(({ stderr }) => /trimmed to (\d+)/.exec(stderr.join("\n"))?.[1]);
+      for (const trimIid of told) expect(Number(trimIid)).toBeGreaterThan(100);
+    });
+  }, 60_000);
 });
