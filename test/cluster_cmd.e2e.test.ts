@@ -190,6 +190,24 @@ describeUnless(whyNoOrdinaryUser(), "an ordinary user", () => {
   });
 });
 
+test("who comes back and has forgotten is named; who has a disk has not", async () => {
+  await withUser({}, async (user, name) => {
+    const which = ["--name", name];
+    const restarted = async (...settings: string[]): Promise<string> => {
+      await user.ok("cluster", "up", ...which, "--replace", "--link", "udp", ...settings);
+      await user.ok("cluster", "kill", ...which, "acceptor/1");
+      const { code, err } = await user.run("cluster", "start", ...which, "acceptor/1");
+      expect(code).toBe(0);
+      return err;
+    };
+    expect(await restarted()).toContain("acceptor/1: back with an empty memory: it votes again when it has");
+    expect(await restarted("--wire", "kernel-paxos")).toContain("it votes all the same");
+    const path = join(user.home, "store");
+    expect(await restarted("--storage-backend", "sqlite", "--storage-path", path)).toBe("");
+    await user.ok("cluster", "down", ...which);
+  });
+}, 60_000);
+
 test("a start that fails is undone, with the reason", async () => {
   await withUser({}, async (user, name) => {
     const up = ["cluster", "up", "--name", name];

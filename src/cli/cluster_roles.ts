@@ -1,8 +1,10 @@
 /**
  * `kpaxos cluster kill|start|add`: what is done to the roles of a running cluster.
  */
+import { readConfig } from "../config/read.ts";
 import { CliError, ExitCode } from "../error.ts";
 import { addLearner, addUserLearner, killSeat, restartSeats } from "../ops/cluster.ts";
+import { configPath } from "../ops/cluster_roles.ts";
 import { type ClusterState, nameOf, type SeatState } from "../ops/cluster_state.ts";
 import { isAlive } from "../ops/process_id.ts";
 import { clientLine, clusterArgs, seatOf, withState } from "./cluster_common.ts";
@@ -15,6 +17,8 @@ const FORMS = SIGNALS.flatMap((name) => [name, `SIG${name}`]);
 
 const FORGOT =
   "back with an empty memory: it votes again when it has recovered what the others hold (storage-backend sqlite keeps it)";
+const FORGOT_AND_VOTES =
+  "back with an empty memory: it votes all the same, and may contradict what it said before (storage-backend sqlite keeps it)";
 
 export const killCommand = defineKpaxosCommand({
   meta: {
@@ -72,13 +76,21 @@ export const startCommand = defineKpaxosCommand({
             ? state.seats.filter((seat) => !isAlive(seat.process))
             : [seatOf(state, args.role)];
         await restartSeats(state, seats, { stop });
-        const forgetful = seats.filter(({ role }) => role === "acceptor" || role === "replica").map(nameOf);
-        if (forgetful.length > 0) process.stderr.write(`${forgetful.join(", ")}: ${FORGOT}\n`);
+        sayWhoForgot(state, seats);
         for (const seat of seats) print(`${nameOf(seat)}: ready, pid ${seat.process?.pid}`);
         if (seats.length === 0) print(`every role of cluster ${state.name} runs`);
       }),
     ),
 });
+
+function sayWhoForgot(state: ClusterState, seats: readonly SeatState[]): void {
+  // As the roles read it, which hear of no variable of this process.
+  const { settings } = readConfig(configPath(state), { env: {} });
+  if (settings.storageBackend !== "memory" && !settings.acceptorTrashFiles) return;
+  const forgetful = seats.filter(({ role }) => role === "acceptor" || role === "replica").map(nameOf);
+  const what = settings.wire === "native" ? FORGOT : FORGOT_AND_VOTES;
+  if (forgetful.length > 0) process.stderr.write(`${forgetful.join(", ")}: ${what}\n`);
+}
 
 /** The learner or replica beside which a user-learner runs. */
 function besideOf(state: ClusterState, word: string | undefined): SeatState {
