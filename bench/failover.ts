@@ -1,17 +1,17 @@
 /**
  * What a dead leader costs on this machine, as a Markdown table: 3 acceptors, 3 proposers and a learner as processes, raw
  * Ethernet between network namespaces, a client at each proposer. The leader is killed (SIGKILL) again and again; the figure
- * is the longest time in which the learner delivered nothing. Values that were on their way to the dead one are
- * sent again by their clients after client-timeout: that is part of it.
+ * is the longest time in which the learner delivered nothing. The parts are as the logs tell them: until a proposer missed
+ * the leader, from there until one led, from there until values were delivered again.
  *
- *     bun bench/failover.ts [--kills 10]
+ *     bun bench/failover.ts [--kills 20] [--outstanding 4] [--leader-timeout 20ms]…
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { canMakeNamespaces } from "../src/ops/lab_capability.ts";
 import type { Seat } from "../src/ops/seats.ts";
-import { DeliveryTimes, killLeader } from "../test/support/failover.ts";
+import { DeliveryTimes, type Failover, killLeader } from "../test/support/failover.ts";
 import { Lab } from "../test/support/lab.ts";
 import { LabCluster } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
@@ -25,55 +25,93 @@ const SEATS: readonly Seat[] = [
   ...PROPOSERS.map((id) => ({ role: "proposer", id, host: 3 + id }) as const),
   { role: "learner", id: 0, host: 6, args: ["--print", "--json"] },
 ];
-const SETTINGS: readonly Readonly<Record<string, string>>[] = [
-  { "leader-timeout": "500ms", "client-timeout": "100ms" },
-  { "leader-timeout": "100ms", "client-timeout": "20ms" },
-  { "leader-timeout": "20ms", "client-timeout": "5ms" },
-];
+/** The first is the default. */
+const LEADER_TIMEOUTS = ["500ms", "100ms", "20ms"];
 
 class UsageError extends Error {}
 
-function killsAsked(): number {
-  const { values } = parseArgs({ options: { kills: { type: "string", default: "10" } } });
-  const kills = Number(values.kills);
-  if (!Number.isInteger(kills) || kills < 1)
-    throw new UsageError(`--kills: ${JSON.stringify(values.kills)} is no whole number above 0`);
-  return kills;
+interface Plan {
+  readonly kills: number;
+  /** Values that each client has under way. */
+  readonly outstanding: number;
+  readonly leaderTimeouts: readonly string[];
 }
 
-async function gaps(settings: Readonly<Record<string, string>>, kills: number): Promise<number[]> {
+function asked(): Plan {
+  const { values } = parseArgs({
+    options: {
+      kills: { type: "string", default: "20" },
+      outstanding: { type: "string", default: "4" },
+      "leader-timeout": { type: "string", multiple: true, default: LEADER_TIMEOUTS },
+    },
+  });
+  const whole = (name: "kills" | "outstanding"): number => {
+    const number = Number(values[name]);
+    if (!Number.isInteger(number) || number < 1)
+      throw new UsageError(`--${name}: ${JSON.stringify(values[name])} is no whole number above 0`);
+    return number;
+  };
+  return {
+    kills: whole("kills"),
+    outstanding: whole("outstanding"),
+    leaderTimeouts: values["leader-timeout"],
+  };
+}
+
+async function failovers(leaderTimeout: string, { kills, outstanding }: Plan): Promise<Failover[]> {
   const network = ethernetNetwork(Lab.create({ hosts: CLIENT_HOST + 1 }));
   const command = existsSync(EXECUTABLE) ? [EXECUTABLE] : [process.execPath, MAIN];
+  const settings = { "leader-timeout": leaderTimeout };
   const cluster = new LabCluster({ network, seats: SEATS, settings, command });
   try {
     const times = new DeliveryTimes();
     cluster.start("learner", 0, { onStdout: times.feed });
     await cluster.startAll();
     for (const id of PROPOSERS)
-      cluster.client(CLIENT_HOST, ["--json", "--outstanding", "4", "-p", `${id}`, "--id", `${id}`]);
-    const found: number[] = [];
-    while (found.length < kills) found.push((await killLeader(cluster, PROPOSERS, times)).gapMs);
+      cluster.client(CLIENT_HOST, [
+        "--json",
+        "--outstanding",
+        `${outstanding}`,
+        "-p",
+        `${id}`,
+        "--id",
+        `${id}`,
+      ]);
+    const found: Failover[] = [];
+    while (found.length < kills) found.push(await killLeader(cluster, PROPOSERS, times));
     await cluster.stopAll();
-    return found.sort((a, b) => a - b);
+    return found;
   } finally {
     cluster.close();
   }
 }
 
+/** p50, p90 and the highest. */
+function spread(figures: readonly number[]): [number, number, number] {
+  const sorted = figures.toSorted((a, b) => a - b);
+  const at = (part: number): number => Math.round(sorted[Math.floor(part * (sorted.length - 1))]!);
+  return [at(0.5), at(0.9), at(1)];
+}
+
 async function main(): Promise<void> {
-  const kills = killsAsked();
+  const plan = asked();
   const ability = canMakeNamespaces();
   if (!ability.ok) throw new UsageError(`${ability.reason}: ${ability.hint}`);
   if (ability.reenter) throw new UsageError("no permission to make network namespaces: run as root");
-  process.stdout.write(`${kills} kills each, longest time without a delivery, ms:\n\n`);
-  process.stdout.write("| leader-timeout | client-timeout | p50 | max |\n| ---: | ---: | ---: | ---: |\n");
-  for (const settings of SETTINGS) {
-    const found = await gaps(settings, kills);
+  process.stdout.write(
+    `${plan.kills} kills each, longest time without a delivery, ms; of its parts p50 / p90 / max:\n\n` +
+      "| leader-timeout | p50 | p90 | max | missed after | led after | values after |\n" +
+      "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+  );
+  for (const leaderTimeout of plan.leaderTimeouts) {
+    const found = await failovers(leaderTimeout, plan);
+    const part = (of: (one: Failover) => number): string => spread(found.map(of)).join(" / ");
     const cells = [
-      settings["leader-timeout"],
-      settings["client-timeout"],
-      Math.round(found[found.length >> 1]!),
-      Math.round(found.at(-1)!),
+      leaderTimeout,
+      ...spread(found.map((one) => one.gapMs)),
+      part((one) => one.missedMs),
+      part((one) => one.ledMs),
+      part((one) => one.resumedMs),
     ];
     process.stdout.write(`| ${cells.join(" | ")} |\n`);
   }

@@ -37,16 +37,27 @@ export async function settled(
   return Number(text);
 }
 
+/** The time of day, as logs have it. */
+function nowMs(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+/** A time in which nothing came, and when it ended. */
+export interface Gap {
+  readonly ms: number;
+  readonly endMs: number;
+}
+
 /** When a learner that prints its values did so. */
 export class DeliveryTimes {
   #lastMs = 0;
-  #longestMs = 0;
+  #longest: Gap = { ms: 0, endMs: 0 };
   #count = 0;
 
   readonly feed = (): void => {
-    const nowMs = performance.now();
-    if (this.#count++ > 0) this.#longestMs = Math.max(this.#longestMs, nowMs - this.#lastMs);
-    this.#lastMs = nowMs;
+    const endMs = nowMs();
+    if (this.#count++ > 0) this.#note(endMs);
+    this.#lastMs = endMs;
   };
 
   /** How often something came. */
@@ -55,11 +66,34 @@ export class DeliveryTimes {
   }
 
   /** The longest time in which nothing came, since this was last asked. */
-  takeLongestMs(): number {
-    const longest = Math.max(this.#longestMs, performance.now() - this.#lastMs);
-    this.#longestMs = 0;
+  takeLongest(): Gap {
+    this.#note(nowMs());
+    const longest = this.#longest;
+    this.#longest = { ms: 0, endMs: 0 };
     return longest;
   }
+
+  #note(endMs: number): void {
+    const ms = endMs - this.#lastMs;
+    if (ms > this.#longest.ms) this.#longest = { ms, endMs };
+  }
+}
+
+/** What a kill cost, in milliseconds: all of it, and how long until a proposer missed the leader, one led, values came again. */
+export interface Failover {
+  readonly leader: number;
+  readonly gapMs: number;
+  readonly missedMs: number;
+  readonly ledMs: number;
+  readonly resumedMs: number;
+}
+
+/** When the first of these processes logged such a line, since then. */
+function loggedMs(processes: readonly LabProcess[], pattern: RegExp, sinceMs: number): number {
+  const times = processes.flatMap(({ stderr }) =>
+    stderr.filter((line) => pattern.test(line)).map((line) => Date.parse(line.slice(0, line.indexOf(" ")))),
+  );
+  return Math.min(...times.filter((ms) => ms >= Math.floor(sinceMs)));
 }
 
 /** Kills the leader under load, waits until values are delivered again, starts it again; how long nothing was delivered. */
@@ -67,22 +101,25 @@ export async function killLeader(
   cluster: LabCluster,
   ids: readonly number[],
   times: DeliveryTimes,
-): Promise<{ readonly leader: number; readonly gapMs: number }> {
+): Promise<Failover> {
   const leader = await settled(cluster, ids);
   const steady = times.count;
   await until("values are delivered", () => times.count > steady + 50, 10_000);
   const victim = cluster.member("proposer", leader);
-  times.takeLongestMs();
+  times.takeLongest();
+  const killedMs = nowMs();
   victim.kill("SIGKILL");
   await victim.exited;
-  await settled(
-    cluster,
-    ids.filter((id) => id !== leader),
-  );
+  const others = ids.filter((id) => id !== leader);
+  await settled(cluster, others);
   const resumed = times.count;
   await until("values are delivered again", () => times.count > resumed + 50, 20_000);
-  const gapMs = times.takeLongestMs();
+  const gap = times.takeLongest();
+  const survivors = others.map((id) => cluster.member("proposer", id));
+  const missed = loggedMs(survivors, /is silent for|preparing at/, killedMs);
+  const led = loggedMs(survivors, /leading at ballot/, killedMs);
   await cluster.start("proposer", leader).ready();
   await settled(cluster, ids);
-  return { leader, gapMs };
+  const resumedMs = gap.endMs - led;
+  return { leader, gapMs: gap.ms, missedMs: missed - killedMs, ledMs: led - missed, resumedMs };
 }

@@ -18,6 +18,9 @@ const PROBE_US = 1_000_000;
 /** At the start, proposer n gives those below it so much time each to come first. */
 const STAGGER_US = 20_000;
 const FIRST_PAUSE_US = 10_000;
+const ASKS_PER_TIMEOUT = 20;
+/** Proposers that miss the leader do so within a quarter of the time it may be silent, or so many round trips. */
+const SPREAD_ROUND_TRIPS = 8;
 /** Asks whose time of sending is kept, to measure the round trip. */
 const ASKS = 16;
 
@@ -45,13 +48,15 @@ export class Election {
   /** 0: not known yet. */
   #life: Life = 0;
   #round = 0;
-  /** Between 1 and 1.5: who waits how much longer than another. */
-  #patience = 1;
+  /** Between 0 and 1: who waits how much longer than another. */
+  #patience = 0;
   #askDueUs = 0;
   #pauseUs = FIRST_PAUSE_US;
   /** Votes for this round and later ones count; since when they are collected. */
   #firstRound = 1;
   #collectingUs = 0;
+  /** Since when votes are looked for. */
+  #askingUs = 0;
   #startedUs = 0;
   /** Votes are of no use before this time. */
   #notBeforeUs = 0;
@@ -72,6 +77,11 @@ export class Election {
   get timeoutUs(): number {
     const leastUs = this.#options.leaderTimeoutMs * 1000;
     return Math.max(leastUs, Math.min(MOST_TIMEOUTS * leastUs, ROUND_TRIPS * this.roundTripUs));
+  }
+
+  /** Whoever comes first needs two round trips until the others hear of it, which is to be less than they differ. */
+  get #spreadUs(): number {
+    return Math.max(this.timeoutUs / 4, Math.min(this.timeoutUs / 2, SPREAD_ROUND_TRIPS * this.roundTripUs));
   }
 
   /** One that is shorter than expected is believed sooner than one that was held up. */
@@ -105,7 +115,7 @@ export class Election {
   wait(nowUs: number): void {
     this.heardUs = nowUs;
     this.asking = false;
-    this.#patience = 1 + this.#options.random() / 2;
+    this.#patience = this.#options.random();
   }
 
   /**
@@ -130,12 +140,13 @@ export class Election {
     this.asking = true;
     this.#collect(nowUs);
     this.#askDueUs = nowUs;
-    this.#pauseUs = this.timeoutUs / 10;
+    this.#askingUs = nowUs;
+    this.#pauseUs = this.timeoutUs / ASKS_PER_TIMEOUT;
   }
 
   /** When to look again: at the leader's silence, or for votes. */
   dueUs(): number {
-    if (!this.asking) return this.heardUs + this.timeoutUs * this.#patience;
+    if (!this.asking) return this.heardUs + this.timeoutUs + this.#spreadUs * this.#patience;
     return this.#hasQuorum() ? Math.min(this.#askDueUs, this.#notBeforeUs) : this.#askDueUs;
   }
 
@@ -162,7 +173,8 @@ export class Election {
     const mostUs = this.timeoutUs / 2;
     const pauseUs = Math.max(this.#pauseUs, Math.min(mostUs, 4 * this.roundTripUs));
     this.#askDueUs = nowUs + pauseUs * (1 + this.#options.random());
-    this.#pauseUs = Math.min(2 * pauseUs, mostUs);
+    // At first the acceptors only have to miss the leader as well; later something is wrong that takes its time.
+    if (nowUs - this.#askingUs >= this.timeoutUs) this.#pauseUs = Math.min(2 * pauseUs, mostUs);
     return true;
   }
 

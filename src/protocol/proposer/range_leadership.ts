@@ -112,7 +112,7 @@ export class RangeLeadership extends Leadership {
       return;
     }
     const { timeoutUs } = this.election;
-    const isHeard = this.stage === "leading" && this.#quorumUs() > this.nowUs - timeoutUs / 2;
+    const isHeard = this.stage === "leading" && this.heartbeats.echoedSentUs > this.nowUs - timeoutUs / 2;
     if (isHeard && this.nowUs - this.#reclaimedUs > 2 * timeoutUs) {
       this.#reclaimedUs = this.nowUs;
       return this.#campaign(reason);
