@@ -5,8 +5,8 @@
 import { describe, expect, test } from "bun:test";
 import { Roles } from "../../src/node/roles.ts";
 import { ballotOwner, NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
+import { BornByQuorum, Eager, TrustsTheForgetful } from "../../src/sim/amnesiac_roles.ts";
 import { ACCEPTING, ALL, P0, P1, Scene } from "../support/scene.ts";
-import { BornByQuorum, Eager, TrustsTheForgetful } from "../support/walk_bugs.ts";
 import type { Flight } from "../support/walk_network.ts";
 
 const is = (flight: Flight, name: string): boolean => flight.text().includes(name);

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import { Walk, type WalkOptions } from "../support/walk.ts";
-import { BUGS } from "../support/walk_bugs.ts";
+import { WALK_BUGS } from "../support/walk_bugs.ts";
 import { Violation } from "../support/walk_observer.ts";
 
 const EVENTS = 3000;
@@ -85,10 +85,10 @@ describe.each([true, false])("native %p", (native) => {
     expect(traces[0] === traces[1]).toBe(true);
   });
 
-  for (const planted of BUGS) {
+  for (const planted of WALK_BUGS) {
     const seeds = native ? planted.native : planted.kernelPaxos;
     if (seeds === 0) continue;
-    test(`planted: ${planted.bug.name} (within ${seeds} seeds)`, () => {
+    test(`planted: ${planted.bug.summary} (within ${seeds} seeds)`, () => {
       const found = find({ native, events: EVENTS, bug: planted.bug }, seeds);
       expect(found).toMatch(/^(agreement|delivery|one value per ballot)$/);
     });

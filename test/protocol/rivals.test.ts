@@ -4,8 +4,9 @@
  */
 import { expect, test } from "bun:test";
 import { Roles } from "../../src/node/roles.ts";
+import { Eager } from "../../src/sim/amnesiac_roles.ts";
+import { AdoptsLowest } from "../../src/sim/wrong_roles.ts";
 import { P0, P1, Scene } from "../support/scene.ts";
-import { AdoptsLowest, Eager } from "../support/walk_bugs.ts";
 import type { Flight } from "../support/walk_network.ts";
 
 const onlyTo0 = (flight: Flight): boolean => flight.to === 0 || !/onAccept|onChosen/.test(flight.text());

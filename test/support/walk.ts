@@ -14,19 +14,10 @@ import { type Application, Learner } from "../../src/protocol/learner/learner.ts
 import { Proposer } from "../../src/protocol/proposer/proposer.ts";
 import { quorumOf } from "../../src/protocol/quorum.ts";
 import type { Ballot, Life, Peer } from "../../src/protocol/types.ts";
+import type { Bug } from "../../src/sim/bugs.ts";
 import { seededRandom } from "./random.ts";
 import { type Flight, type Peers, WalkOutbox } from "./walk_network.ts";
 import { Observer, Violation } from "./walk_observer.ts";
-
-/** Takes the place of `Roles` on the hosts of a kind, and sees to the bug. */
-export interface Bug {
-  readonly name: string;
-  readonly roles?: (cores: Roles["cores"]) => Roles;
-  /** Proposers keep their life and forget their ballots when they restart. */
-  readonly keepsLife?: boolean;
-  /** Acceptors that restart with nothing vote at once. */
-  readonly acceptorsForget?: boolean;
-}
 
 export interface WalkOptions {
   readonly native: boolean;
@@ -34,6 +25,8 @@ export interface WalkOptions {
   readonly seed: number;
   readonly events: number;
   readonly bug?: Bug;
+  /** Acceptors forget far more often, from before the birth of the cluster on. */
+  readonly restless?: boolean;
 }
 
 export interface WalkResult {
@@ -64,9 +57,11 @@ const BUG_HEAL_US = 5_000_000;
 const RESEND_US = 300_000;
 /** So many messages without time passing. */
 const CIRCLE_TURNS = 100_000;
-/** So many events between two looks at what acceptors have marked. */
-const MARKS_EVERY = 20;
+/** So many events between two looks at what acceptors hold. */
+const LOOK_EVERY = 20;
 const CALM_BIRTHS = 0.7;
+/** How often an acceptor restarts besides, where it is restless. */
+const RESTLESSNESS = 0.01;
 const BIRTH_US = 100_000;
 /** How often a proposer is cut off when an acceptor restarts: it will come back with what it heard before. */
 const RESTART_CUTS = 0.2;
@@ -97,7 +92,6 @@ export class Walk {
   #cutOff = -1;
   #healing = false;
   #nowUs = 1_000_000;
-      trimProves: options.native,
 
   constructor(options: WalkOptions) {
     this.#options = options;
@@ -107,6 +101,7 @@ export class Walk {
     this.observer = new Observer({
       acceptors: options.acceptors,
       checksRules: options.bug === undefined,
+      trimProves: options.native,
       trimOf: (aid) => {
         const { isVoting, log } = this.#acceptors[aid]!.roles.cores.acceptor!;
         return isVoting ? log.trimIid : Number.POSITIVE_INFINITY;
@@ -126,14 +121,14 @@ export class Walk {
 
   run(): WalkResult {
     // Most walks are about what comes after the birth of the cluster.
-    if (this.#random() < CALM_BIRTHS) this.#bear();
+    if (this.#random() < CALM_BIRTHS && this.#options.restless !== true) this.#bear();
     else this.#cutOff = this.#pick(this.#acceptors).peer;
     for (let i = 0; i < this.#options.events; i++) {
       this.#event();
-      if (i % MARKS_EVERY === 0) this.#checkMarks();
+      if (i % LOOK_EVERY === 0) this.#look();
     }
     this.#heal();
-    this.#checkMarks();
+    this.#look();
     for (const host of this.#proposers) this.#campaigns += host.roles.cores.proposer!.counters.campaigns;
     const delivered = this.#learners[0]!.roles.cores.learner!.counters.delivered;
     const { size: chosen } = this.observer.chosen;
@@ -143,6 +138,7 @@ export class Walk {
   // ── events ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #event(): void {
+    if (this.#options.restless === true && this.#random() < RESTLESSNESS) return this.#restartAcceptor();
     const dice = this.#random();
     if (dice < 0.8) this.#message();
     else if (dice < 0.9) this.#pass(this.#random() * 3_000);
@@ -206,14 +202,13 @@ export class Walk {
   #restartAcceptor(): void {
     const { acceptors, bug, native } = this.#options;
     const aid = Math.floor(this.#random() * acceptors);
-    const forgets = bug?.acceptorsForget === true;
-    if (!forgets) {
+    if (bug?.forgets !== true) {
       const lost = this.#lost.filter((isLost, other) => isLost && other !== aid).length + 1;
       if (!native || lost > acceptors - quorumOf(acceptors)) return;
       this.#lost[aid] = true;
     }
     this.#note(() => `acceptor ${aid} restarts`);
-    this.#startAcceptor(aid, forgets);
+    this.#startAcceptor(aid);
     if (this.#random() < RESTART_CUTS && native) this.#cutOff = this.#pick(this.#proposers).peer;
   }
 
@@ -269,8 +264,11 @@ export class Walk {
     }
   }
 
-  #checkMarks(): void {
-    for (const { roles } of this.#acceptors) this.observer.checkMarks(roles.cores.acceptor!);
+  /** At what acceptors hold. */
+  #look(): void {
+    const acceptors = this.#acceptors.map(({ roles }) => roles.cores.acceptor!);
+    for (const one of acceptors) this.observer.checkMarks(one);
+    this.observer.checkKnown(acceptors);
   }
 
   #isDone(): boolean {
@@ -310,10 +308,11 @@ export class Walk {
     const { acceptors, native, bug } = this.#options;
     const acceptorOf = (peer: Peer): number => (peer < acceptors ? peer : -1);
     const all = { ...cores, pairsAccepts: native, acceptorOf, wallOffsetUs: 0 };
-    return bug?.roles?.(all) ?? new Roles(all);
+    const roles = new Roles(all);
+    return bug?.receiver?.(roles) ?? roles;
   }
 
-  #startAcceptor(aid: number, fresh = false): void {
+  #startAcceptor(aid: number): void {
     const { native } = this.#options;
     const host = this.#acceptors[aid]!;
     const trimRule = native ? new TrimRule(10_000, "quorum") : null;
@@ -325,7 +324,7 @@ export class Walk {
         aid,
         acceptors: this.#options.acceptors,
         life,
-        fresh,
+        fresh: false,
         random: this.#random,
         maxLeaseMs: 0,
         perInstance: !native,

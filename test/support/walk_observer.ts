@@ -18,6 +18,7 @@ export class Violation extends Error {
 }
 export type Property =
   | "agreement"
+  | "what is chosen stays"
   | "one value per ballot"
   | "delivery"
   | "promises never fall"
@@ -31,11 +32,13 @@ export interface ObserverOptions {
   /** False: only what an application could notice; for planted bugs, which break a rule of the acceptor at once. */
   readonly checksRules: boolean;
   readonly trimOf: (aid: number) => number;
-}
   /** Native wire: who has trimmed believed learners that have snapshots. One such trim is reason enough to go past it. */
   readonly trimProves?: boolean;
+}
 
 interface Proposal {
+  readonly ballot: number;
+  readonly life: number;
   readonly value: string;
   readonly aids: Set<number>;
 }
@@ -44,7 +47,8 @@ export class Observer {
   /** What is chosen at each instance. */
   readonly chosen = new Map<number, string>();
   readonly #options: ObserverOptions;
-  readonly #proposals = new Map<string, Proposal>();
+  /** Of each instance, what acceptors have accepted. */
+  readonly #proposals = new Map<number, Proposal[]>();
   readonly #promised: { ballot: number; life: number }[] = [];
   readonly #promisedAt: Map<number, number>[] = [];
 
@@ -143,23 +147,54 @@ export class Observer {
     }
   }
 
+  /** No quorum of those that vote knows nothing of what is chosen: its promises would let another value through. */
+  checkKnown(acceptors: readonly Acceptor[]): void {
+    const voting = acceptors.filter((one) => one.isVoting).map(({ log }) => log);
+    for (const iid of this.chosen.keys()) {
+      const ballot = this.#proposals.get(iid)!.find((one) => this.#isChosen(one))!.ballot;
+      const ignorant = voting.filter((log) => log.trimIid < iid && log.ballotAt(iid) < ballot).length;
+      if (ignorant < quorumOf(this.#options.acceptors)) continue;
+      throw new Violation(
+        "what is chosen stays",
+        `at ${iid}, ${ignorant} acceptors vote that do not have it`,
+      );
+    }
+  }
+
   #accepted(aid: number, iid: number, ballot: number, life: number, value: string): void {
-    const key = `${iid}/${ballot}/${life}`;
-    let proposal = this.#proposals.get(key);
+    const proposals = this.#proposals.get(iid) ?? [];
+    this.#proposals.set(iid, proposals);
+    let proposal = proposals.find((one) => one.ballot === ballot && one.life === life);
     if (proposal === undefined) {
-      proposal = { value, aids: new Set() };
-      this.#proposals.set(key, proposal);
+      proposal = { ballot, life, value, aids: new Set() };
+      proposals.push(proposal);
     }
     if (proposal.value !== value) {
-      throw new Violation("one value per ballot", `${key}: ${show(proposal.value)} and ${show(value)}`);
+      const what = `${iid}/${ballot}/${life}: ${show(proposal.value)} and ${show(value)}`;
+      throw new Violation("one value per ballot", what);
     }
     proposal.aids.add(aid);
-    if (proposal.aids.size < quorumOf(this.#options.acceptors)) return;
-    const before = this.chosen.get(iid);
-    if (before !== undefined && before !== value) {
-      throw new Violation("agreement", `at ${iid} both ${show(before)} and ${show(value)} are chosen`);
+    if (this.#isChosen(proposal)) {
+      const before = this.chosen.get(iid);
+      if (before !== undefined && before !== value) {
+        throw new Violation("agreement", `at ${iid} both ${show(before)} and ${show(value)} are chosen`);
+      }
+      this.chosen.set(iid, value);
     }
-    this.chosen.set(iid, value);
+    for (const one of proposals) if (this.#isChosen(one)) this.#checkAbove(iid, one, proposals);
+  }
+
+  #isChosen({ aids }: Proposal): boolean {
+    return aids.size >= quorumOf(this.#options.acceptors);
+  }
+
+  /** Above a chosen ballot nothing else is accepted. */
+  #checkAbove(iid: number, chosen: Proposal, proposals: readonly Proposal[]): void {
+    for (const { ballot, value } of proposals) {
+      if (ballot <= chosen.ballot || value === chosen.value) continue;
+      const what = `at ${iid} ${show(chosen.value)} is chosen, and ${show(value)} accepted above it`;
+      throw new Violation("what is chosen stays", what);
+    }
   }
 
   #rule(holds: boolean, property: Property, what: string): void {

@@ -1,0 +1,134 @@
+/**
+ * Every bug that is planted, once: what it is called and what it changes. Where each has to be found is said by those who look
+ * for it: simulated clusters (`plants.ts`) and random walks over the cores alone, which meet other things.
+ */
+import type { Roles } from "../node/roles.ts";
+import type { SessionFilter } from "../protocol/learner/session_filter.ts";
+import { NO_BALLOT } from "../protocol/types.ts";
+import type { Storage } from "../storage/storage.ts";
+import {
+  AnswersTooEarly,
+  BornByQuorum,
+  RecoversFromTooFew,
+  TrustsTheForgetful,
+  VotesHearsay,
+  votesAtOnce,
+} from "./amnesiac_roles.ts";
+import { deliversTwice, forgetsSessions } from "./forgetful_sessions.ts";
+import { LateStorage } from "./late_storage.ts";
+import {
+  Adopts,
+  CountsMessages,
+  CountsPromises,
+  Forgetful,
+  MixesBallots,
+  TrimsAll,
+  VotesWithoutBallots,
+} from "./wrong_roles.ts";
+
+export interface Bug {
+  readonly name: string;
+  readonly summary: string;
+  /** Between the wire and the cores. */
+  readonly receiver?: (roles: Roles) => Roles;
+  /** Between an acceptor and its storage. */
+  readonly storage?: (storage: Storage) => Storage;
+  /** At the sessions of a learner, before they begin. */
+  readonly sessions?: (filter: SessionFilter) => void;
+  /** How a store is read, whatever is asked for. */
+  readonly reads?: "local";
+  /** A proposer has one life for ever, and keeps no ballot. */
+  readonly keepsLife?: true;
+  /** It is about what an acceptor without a memory does: any number of them may lose it. */
+  readonly forgets?: true;
+}
+
+export const BUGS = {
+  lateStorage: {
+    name: "reply-before-persist",
+    summary: "an acceptor's commit is kept with the next one only, when its answer has long left",
+    storage: (storage) => new LateStorage(storage),
+  },
+  forgottenPromise: {
+    name: "forgotten-promise",
+    summary: "an acceptor accepts below what it has promised",
+    receiver: (roles) => new Forgetful(roles.cores),
+  },
+  messagesAsQuorum: {
+    name: "messages-as-quorum",
+    summary: "a learner counts messages, not acceptors",
+    receiver: (roles) => new CountsMessages(roles.cores),
+  },
+  mixedBallots: {
+    name: "mixed-ballots",
+    summary: "a learner counts votes of different ballots",
+    receiver: (roles) => new MixesBallots(roles.cores),
+  },
+  forgottenProposals: {
+    name: "forgotten-proposals",
+    summary: "a new leader proposes its own values where others may be chosen",
+    receiver: (roles) => new Adopts(roles.cores, () => NO_BALLOT),
+  },
+  promisesAsQuorum: {
+    name: "promises-as-quorum",
+    summary: "a proposer counts promises, not acceptors",
+    receiver: (roles) => new CountsPromises(roles.cores),
+  },
+  reusedBallot: {
+    name: "reused-ballot",
+    summary: "a restarted proposer goes on as its former self, at the same ballot",
+    keepsLife: true,
+    receiver: (roles) => new VotesWithoutBallots(roles.cores),
+  },
+  votesAtOnce: {
+    name: "votes-at-once",
+    summary: "an acceptor that starts empty votes at once",
+    forgets: true,
+    receiver: votesAtOnce,
+  },
+  bornByQuorum: {
+    name: "born-by-quorum",
+    summary: "an acceptor begins the cluster when a mere majority has never voted",
+    receiver: (roles) => new BornByQuorum(roles.cores),
+  },
+  hearsayAsVotes: {
+    name: "hearsay-as-votes",
+    summary: "an acceptor takes what others told it while it recovered for its own votes",
+    receiver: (roles) => new VotesHearsay(roles.cores),
+  },
+  oldPromises: {
+    name: "old-promises",
+    summary: "a proposer counts what an acceptor promised before it forgot everything",
+    receiver: (roles) => new TrustsTheForgetful(roles.cores),
+  },
+  tooFewRecovered: {
+    name: "recovery-from-too-few",
+    summary: "an acceptor recovers from fewer others than half of all",
+    receiver: (roles) => new RecoversFromTooFew(roles.cores),
+  },
+  earlyAnswers: {
+    name: "early-answers",
+    summary: "an acceptor promises and accepts while it recovers",
+    receiver: (roles) => new AnswersTooEarly(roles.cores),
+  },
+  deliversTwice: {
+    name: "dedupe-off",
+    summary: "a learner delivers a value again when it is in the log twice",
+    sessions: deliversTwice,
+  },
+  forgetsSessions: {
+    name: "snapshot-without-sessions",
+    summary: "a snapshot leaves out what was delivered of whom",
+    sessions: forgetsSessions,
+  },
+  trimsAll: {
+    name: "trim-above-rule",
+    summary: "an acceptor trims what learners have not reported",
+    receiver: (roles) => new TrimsAll(roles.cores),
+  },
+  staleReads: {
+    name: "stale-reads",
+    summary: "a replica of the store answers reads from what it has, without asking anybody",
+    reads: "local",
+  },
+} as const satisfies Record<string, Bug>;
