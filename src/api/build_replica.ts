@@ -16,12 +16,14 @@ import type { Learner } from "../protocol/learner/learner.ts";
 import type { SessionFilter, ValueConsumer } from "../protocol/learner/session_filter.ts";
 import type { Proposer } from "../protocol/proposer/proposer.ts";
 import { Role } from "../protocol/types.ts";
-import type { MachineHost } from "./machine_host.ts";
+import { type MachineHost, PENDING_LIMIT } from "./machine_host.ts";
 import { Reads } from "./reads.ts";
 import type { StateMachine } from "./state_machine.ts";
 
 /** Commands under way in the cluster; more wait here. */
 const OUTSTANDING = 1024;
+/** Bytes of all commands that wait, or are under way: four of the largest that can be configured. */
+export const WAITING_BYTES = 64 << 20;
 const EXPIRE_US = 100_000;
 
 export interface ReplicaPlan {
@@ -85,6 +87,7 @@ export function buildReplica(context: CoreContext, plan: ReplicaPlan): ReplicaPa
     outbox,
     { delivered: () => undefined, uncertain: (_client, number) => host.uncertain(number) },
   );
+  host.hasRoom = (bytes) => values.count < PENDING_LIMIT && values.bytes + bytes <= WAITING_BYTES;
   host.onDelivered = (session, sequence, iid) => client.onDelivered(session, sequence, iid);
   const reads = new Reads(
     {

@@ -43,6 +43,9 @@ export class MachineHost implements ValueConsumer {
   /** Told of a value that was delivered: the client in whose session it travelled. */
   onDelivered: (session: number, sequence: number, iid: number) => void = () => undefined;
 
+  /** Whether a command of so many bytes can wait for being sent: those given up are sent all the same. */
+  hasRoom: (bytes: number) => boolean = () => true;
+
   constructor(options: MachineHostOptions) {
     this.#options = options;
   }
@@ -61,6 +64,10 @@ export class MachineHost implements ValueConsumer {
   begin(command: Uint8Array, send: (value: Uint8Array) => void, { resolve, reject }: Submitter): void {
     if (this.#pending.size >= PENDING_LIMIT) {
       reject(new Error(`${PENDING_LIMIT} commands wait already; this one was not submitted`));
+      return;
+    }
+    if (!this.hasRoom(command.length)) {
+      reject(new Error("too many commands wait for the cluster already; this one was not submitted"));
       return;
     }
     const { tag, timeoutMs, nowMs } = this.#options;

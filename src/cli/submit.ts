@@ -27,6 +27,8 @@ import { memberOf, roleArgs, start } from "./run_common.ts";
 /** Lines read ahead of what is chosen, and how many bytes of them at most. */
 const READ_AHEAD = 256;
 const READ_AHEAD_BYTES = 16 << 20;
+/** A byte of a value is written in no more bytes of a line. */
+const MOST_TEXT = 4;
 /** Values under way (native wire: they are delivered in order all the same). */
 const OUTSTANDING = 64;
 const LOOK_US = 100_000;
@@ -200,6 +202,8 @@ class Submission implements Extra {
         if (this.#error !== undefined) return;
       }
       rest = bytes.subarray(from);
+      // However it is written, this is too long.
+      if (rest.length > MOST_TEXT * this.#maxSize) this.#checkSize(rest.length);
     }
     if (rest.length > 0) this.#add(parse(decoder.decode(rest)));
     this.#complete = true;

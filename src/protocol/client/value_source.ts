@@ -58,6 +58,11 @@ export class GivenValues implements ValueSource {
     return this.#made;
   }
 
+  /** Values that are kept: those that wait, and those that are not known to be delivered. */
+  get count(): number {
+    return this.#values.length;
+  }
+
   give(value: Uint8Array): void {
     this.#values.push(value);
     this.bytes += value.length;
