@@ -206,7 +206,7 @@ function report(args: SimArgs, tally: Tally, seconds: number): void {
   }
   print(
     `${tally.runs} runs, ${tally.failures} failed; ${(simulatedSeconds / 60).toFixed(1)} min simulated in ${seconds.toFixed(1)} s ` +
-      `(${Math.round(simulatedSeconds / seconds)} times as fast, ${Math.round((tally.runs / seconds) * 3600)} runs an hour)`,
+      `(${(simulatedSeconds / seconds).toFixed(1)} times as fast, ${Math.round((tally.runs / seconds) * 3600)} runs an hour)`,
   );
   print(`${tally.chosen} instances chosen, ${tally.delivered} deliveries, ${tally.frames} frames`);
   for (const [title, counts] of [

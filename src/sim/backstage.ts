@@ -126,7 +126,7 @@ export class Backstage implements Surroundings {
 
   threw(host: Host, error: unknown): void {
     const station = this.#stationOf(host.seat);
-    if (!(error instanceof DiskFailure)) throw asViolation(station, error);
+    if (!(error instanceof DiskFailure)) throw asViolation(station.name, error);
     this.#stage.note(station.name, error.message);
     this.#stage.repair(station);
     this.#stage.crash(station);
@@ -154,8 +154,8 @@ export class Backstage implements Surroundings {
 }
 
 /** What no process may do whatever happens around it: end with an error. */
-export function asViolation(station: Station, error: unknown): Violation {
+export function asViolation(who: string, error: unknown): Violation {
   if (error instanceof Violation) return error;
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return new Violation("invariant", `${station.name}: ${text}`);
+  return new Violation("invariant", `${who}: ${text}`);
 }

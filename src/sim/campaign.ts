@@ -2,12 +2,13 @@
  * Simulations one after the other, and what came of them. A run that fails is run again with a trace: the same seed is the
  * same run, so a trace costs nothing while all is well.
  */
+import { asViolation } from "./backstage.ts";
 import { addAll, type Counts } from "./faults.ts";
 import type { Plant } from "./plants.ts";
 import { SCENARIOS, type Scenario } from "./scenario.ts";
 import { type Figures, Simulation, type SimulationOptions } from "./simulation.ts";
 import { Trace } from "./trace.ts";
-import { type Property, Violation } from "./violation.ts";
+import type { Property, Violation } from "./violation.ts";
 
 export const TRACE_LINES = 200;
 
@@ -70,8 +71,7 @@ export function attempt(
   try {
     return { figures: simulation.run() };
   } catch (error) {
-    if (!(error instanceof Violation)) throw error;
-    return { figures: simulation.figures(), violation: error };
+    return { figures: simulation.figures(), violation: asViolation("simulation", error) };
   }
 }
 

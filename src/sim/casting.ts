@@ -132,7 +132,7 @@ export class Casting {
       case "acceptor":
         return acceptorParts(context);
       case "proposer":
-        return proposerParts(context, place, planted);
+        return proposerParts(context, { application: this.#application(station, false), place, planted });
       case "learner":
         return learnerParts(context, consumer(), true, true);
       case "replica":
@@ -154,7 +154,8 @@ export class Casting {
       observer,
       fromStart,
       ...(behind === undefined ? {} : { behind }),
-      takes: () => nowUs() >= station.stalledUntilUs,
+      // Nobody is behind a proposer's learner whom it could wait for.
+      takes: () => station.kind === "proposer" || nowUs() >= station.stalledUntilUs,
     });
     return station.application;
   }

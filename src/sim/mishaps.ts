@@ -189,7 +189,10 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
   },
 
   stall: (simulation) => {
-    const station = pick(simulation, ({ application }) => application !== undefined);
+    const station = pick(
+      simulation,
+      ({ application, kind }) => application !== undefined && kind !== "proposer",
+    );
     if (station === undefined) return false;
     station.stalledUntilUs = simulation.nowUs + simulation.random.around(500_000);
     return true;

@@ -31,18 +31,18 @@ export function acceptorParts(context: CoreContext): Parts {
   return { cores: { acceptor }, extras: [watch] };
 }
 
-/** `place`: where its snapshots are kept; else in memory alone. `planted`: see `Consumer`. */
-export function proposerParts(
-  context: CoreContext,
-  place?: SnapshotPlace,
-  planted?: (filter: SessionFilter) => void,
-): Parts {
+/** Of a proposer: who looks at what its own learner delivers. */
+export type ProposerConsumer = Omit<Consumer, "values">;
+
+export function proposerParts(context: CoreContext, consumer?: ProposerConsumer): Parts {
   if (!context.native) return { cores: buildProposer(context, undefined) };
   const filter = buildFilter(context, null);
-  planted?.(filter);
+  consumer?.planted?.(filter);
+  const place = consumer?.place;
+  const state = consumer === undefined ? filter : new WatchedState(consumer.application, filter);
   const plan = { role: Role.proposer, canTrim: true, ofProposer: true, start: "near", place } as const;
   const outbox = context.outbox(Role.proposer);
-  const { learner, snapshots } = learning(context, plan, filter, outbox, () => undefined);
+  const { learner, snapshots } = learning(context, plan, state, outbox, () => undefined);
   return { cores: buildProposer(context, { learner, filter }), extras: [snapshots] };
 }
 
@@ -114,9 +114,10 @@ function sharedLearner(
 export class WatchedState implements LogState {
   readonly #application: Watcher;
   readonly #filter: SessionFilter;
-  readonly #values: Checker;
+  /** Undefined: nobody wants the values. */
+  readonly #values: Checker | undefined;
 
-  constructor(application: Watcher, filter: SessionFilter, values: Checker) {
+  constructor(application: Watcher, filter: SessionFilter, values?: Checker) {
     this.#application = application;
     this.#filter = filter;
     this.#values = values;
@@ -140,7 +141,7 @@ export class WatchedState implements LogState {
   }
 
   acknowledged(): number {
-    return this.#application.acknowledged();
+    return this.#values === undefined ? this.#filter.acknowledged() : this.#application.acknowledged();
   }
 
   snapshot(): Uint8Array | null {
@@ -151,7 +152,7 @@ export class WatchedState implements LogState {
     const refusal = this.#filter.restore(bytes, iid);
     if (refusal !== null) return refusal;
     this.#application.began(iid);
-    this.#values.began(iid);
+    this.#values?.began(iid);
     return null;
   }
 }

@@ -214,8 +214,8 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     ...CALM,
     name: "replicas",
-    summary: "acceptor, proposer and learner in one process, three times",
-    replicas: [3],
+    summary: "acceptor, proposer and learner in one process, three or five times",
+    replicas: [3, 3, 5],
     network: { ...LAN, loss: 0.02 },
     mishaps: { crash: 2_000, crashInTurn: 2_500, isolate: 3_000, pause: 3_000, powerCut: 8_000 },
   },

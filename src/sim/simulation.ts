@@ -222,7 +222,7 @@ export class Simulation implements Stage {
     try {
       station.host = this.cluster.start(station.seat, (context) => station.build(station, context));
     } catch (error) {
-      throw asViolation(station, error);
+      throw asViolation(station.name, error);
     }
     const { acceptor } = station.host.cores;
     if (acceptor === undefined || !station.hasAcceptor) return;
@@ -344,7 +344,7 @@ export class Simulation implements Stage {
     for (const { host, application, isRetired, isStranger } of stations) {
       if (isRetired || isStranger) continue;
       if (host === undefined) return false;
-      if (host.cores.client?.isDone === false) return false;
+      if (host.cores.client?.isDone === false || host.cores.acceptor?.isVoting === false) return false;
       if (application !== undefined && application.last < observer.highestIid) return false;
     }
     return true;
@@ -358,8 +358,9 @@ export class Simulation implements Stage {
         const { acceptor, proposer, learner, client } = host.cores;
         const parts = [name];
         if (acceptor !== undefined) {
-          const { log, promised } = acceptor;
-          parts.push(`promised ${promised}, has ${log.trimIid + 1}…${log.highestIid}`);
+          const { log, promised, isVoting } = acceptor;
+          const has = `${log.trimIid + 1}…${log.highestIid}`;
+          parts.push(`${isVoting ? "votes" : "does not vote"}, promised ${promised}, has ${has}`);
         }
         if (proposer !== undefined) {
           const { stage, ballot, leader, window, queue } = proposer;
