@@ -212,6 +212,7 @@ export class Roles implements Receiver {
     this.#acceptor?.onChosen(iid, ballot, life);
     this.#learner?.onChosen(iid);
     this.#proposer?.onLeader(iid, ballot, life, 0);
+    this.#client?.onLeader(ballot);
   }
 
   onHeartbeat(from: Peer, iid: number, ballot: Ballot, life: Life, round: number, leaseMs: number): void {

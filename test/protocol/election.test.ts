@@ -166,7 +166,7 @@ describe("a stable cluster", () => {
 
 describe("a death", () => {
   test.each(SEEDS)(
-    "of the leader: the next one leads within twice the timeout, and few campaign (seed %p)",
+    "of the leader: the next one leads within one and a third of the timeout, and few campaign (seed %p)",
     (seed) => {
       const electorate = new Electorate({ seed, proposers: 3 });
       electorate.serves(electorate.settle());
@@ -174,31 +174,13 @@ describe("a death", () => {
       const leader = electorate.leader!;
       const died = proposerOf(leader).counters.campaigns;
       cluster.stop(leader, false);
-      electorate.elects(electorate.electors, 1.6 * TIMEOUT_US);
+      electorate.elects(electorate.electors, 1.33 * TIMEOUT_US);
       electorate.settle();
       expect(electorate.campaigns - (campaigns - died)).toBeLessThanOrEqual(2);
       electorate.serves(electorate.others(electorate.leader!)[0]!);
       electorate.staysQuiet(20 * TIMEOUT_US);
     },
   );
-
-  test("with a timeout of 20 ms: values go on being delivered within 50 ms", () => {
-    const electorate = new Electorate({ seed: 5, proposers: 3, settings: ["leader-timeout 20ms"] });
-    const { cluster } = electorate;
-    electorate.settle();
-    const survivor = electorate.others(electorate.leader!)[0]!;
-    const client = cluster.client({ values: 100_000, proposerId: proposerOf(survivor).id }).cores.client!;
-    cluster.runUntil("under way", () => client.counters.delivered > 100);
-    cluster.stop(electorate.leader!, false);
-    const { delivered } = client.counters;
-    const began = cluster.nowUs;
-    // What was on its way to the dead leader is sent again after client-timeout only: these are later values.
-    cluster.client({ values: 1, proposerId: proposerOf(survivor).id });
-    const next = cluster.clients()[1]!;
-    cluster.runUntil("it goes on", () => electorate.leader !== undefined, 50 * MS);
-    expect(cluster.nowUs - began).toBeLessThan(50 * MS);
-    cluster.runUntil("delivered", () => next.isDone && client.counters.delivered > delivered);
-  });
 
   test("of the leader, which comes back at once: its new life leads without waiting for the old one to be missed", () => {
     const electorate = new Electorate({ seed: 9, proposers: 2 });

@@ -49,7 +49,7 @@ export interface Client {
   ): void;
   /** `proposerId`: who says so, −1: not known. */
   onAcknowledge(kind: AckKind, session: number, sequence: number, iid: number, proposerId?: number): void;
-  /** A leader says that it leads, at this ballot. */
+  /** A leader speaks, at this ballot. */
   onLeader(ballot: Ballot): void;
   onBusy(reason: Busy): void;
   tick(nowUs: number): void;
