@@ -115,5 +115,7 @@ describe("the trim rule", () => {
     for (let id = 0; id < REPORTING_LEARNERS_LIMIT; id++) rule.report(peer(id), 5, true, SECOND_US);
     expect(rule.report(peer(REPORTING_LEARNERS_LIMIT), 5, true, 3 * SECOND_US)).toBe(0);
     expect(rule.report(peer(0), 5, true, 3 * SECOND_US)).toBe(5);
+    // When all have fallen silent there is room again.
+    expect(rule.report(peer(REPORTING_LEARNERS_LIMIT), 9, true, 14 * SECOND_US)).toBe(9);
   });
 });

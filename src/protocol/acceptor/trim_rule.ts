@@ -39,6 +39,9 @@ export class TrimRule {
 
   /** Takes a report in and answers up to which instance may be trimmed (0: nothing). */
   report(from: Peer, iid: number, hasApplications: boolean, nowUs: number): number {
+    for (let i = this.#count - 1; i >= 0; i--) {
+      if (nowUs - this.#heardUs[i]! > this.#timeoutUs) this.#drop(i);
+    }
     let index = this.#find(from);
     if (index < 0) {
       // No place for one more: trimming without it could lose what it needs, so nothing is trimmed.
@@ -49,9 +52,6 @@ export class TrimRule {
     this.#iids[index] = iid;
     this.#strong[index] = hasApplications ? 1 : 0;
     this.#heardUs[index] = nowUs;
-    for (let i = this.#count - 1; i >= 0; i--) {
-      if (nowUs - this.#heardUs[i]! > this.#timeoutUs) this.#drop(i);
-    }
     if (this.#firstUs < 0) this.#firstUs = nowUs;
     return nowUs - this.#firstUs < Math.min(HEARING_US, this.#timeoutUs) ? 0 : this.#allowed();
   }
