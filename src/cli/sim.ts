@@ -24,7 +24,11 @@ const simArgs = {
   seed: { type: "integer", min: 0, description: "run this seed only" },
   seeds: { type: "range", min: 0, description: "run these seeds" },
   count: { type: "integer", min: 1, description: "run so many seeds, from 1 or from --seed on (default 20)" },
-  minutes: { type: "number", min: 0.01, description: "run as many seeds as so many minutes allow" },
+  minutes: {
+    type: "number",
+    min: 0.01,
+    description: "run as many seeds as so many minutes allow, from 1 or from --seed on",
+  },
   duration: {
     type: "number",
     min: 0.1,
@@ -50,7 +54,10 @@ export const simCommand = defineKpaxosCommand({
     examples: [
       { command: "kpaxos sim", what: "20 seeds, every scenario in turn" },
       { command: "kpaxos sim --scenario crashes --seed 7", what: "one run, the same each time" },
-      { command: "kpaxos sim --minutes 60", what: "as many seeds as an hour allows" },
+      {
+        command: "kpaxos sim --minutes 60 --seed 5000",
+        what: "as many seeds as an hour allows, from 5000 on",
+      },
       {
         command: "kpaxos sim --scenario crashes --seed 7 --trace sim.txt",
         what: "with every message in a file",
@@ -136,7 +143,7 @@ async function plans(args: SimArgs): Promise<Iterable<RunPlan>> {
   const { first, last } = seedsOf(args);
   const durationUs = Math.round(args.duration * 1_000_000);
   // With every scenario a seed that is asked for by its number is run in each; of many, each has its own.
-  const inEach = args.seed !== undefined && args.count === undefined && args.minutes === undefined;
+  const inEach = isOneSeed(args);
   return (function* () {
     for (let seed = first; seed <= last; seed++) {
       const some = inEach ? scenarios : [scenarios[seed % scenarios.length]!];
@@ -144,6 +151,11 @@ async function plans(args: SimArgs): Promise<Iterable<RunPlan>> {
         yield { scenario, seed, durationUs, ...(plant === undefined ? {} : { plant }) };
     }
   })();
+}
+
+/** And not the first of many. */
+function isOneSeed({ seed, count, minutes }: SimArgs): boolean {
+  return seed !== undefined && count === undefined && minutes === undefined;
 }
 
 function seedsOf(args: SimArgs): { first: number; last: number } {
@@ -181,9 +193,8 @@ function tell(args: SimArgs, { plan, figures, failure }: Outcome): void {
     });
     return;
   }
-  const isOne = args.seed !== undefined && args.count === undefined;
   if (failure === undefined) {
-    if (isOne) {
+    if (isOneSeed(args)) {
       const seconds = (figures.simulatedUs / 1e6).toFixed(1);
       print(
         `${scenario.name} seed ${seed}: ok, ${figures.delivered} deliveries of ${figures.chosen} instances in ${seconds} s, digest ${figures.digest}`,
