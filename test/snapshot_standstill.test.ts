@@ -11,6 +11,7 @@ import type { Snapshots } from "../src/delivery/snapshots.ts";
 import { CliError } from "../src/error.ts";
 import { buildFilter } from "../src/node/build.ts";
 import { clusterIdOf } from "../src/node/identity.ts";
+import type { SessionFilter } from "../src/protocol/learner/session_filter.ts";
 import { SessionTable } from "../src/protocol/learner/session_table.ts";
 import { Busy, Role } from "../src/protocol/types.ts";
 import { collectingLog, type Line } from "./support/collecting_log.ts";
@@ -25,6 +26,7 @@ const trimmed = (cluster: MemoryCluster): number =>
 interface Part {
   readonly host: Host;
   readonly snapshots: Snapshots;
+  readonly filter: SessionFilter;
   readonly lines: Line[];
 }
 
@@ -32,13 +34,15 @@ interface Part {
 function learnerOf(cluster: MemoryCluster, id: number, place?: SnapshotPlace): Part {
   const { log, lines } = collectingLog();
   let snapshots: Snapshots | undefined;
+  let filter: SessionFilter | undefined;
   const host = cluster.start(`learner ${id}`, id, Role.learner, Role.learner, (context) => {
+    filter = buildFilter(context, null);
     const plan = {
       role: Role.learner,
       canTrim: true,
       name: `learner-${id}`,
       start: "first",
-      state: buildFilter(context, null),
+      state: filter,
       place,
       onGap: () => undefined,
     } as const;
@@ -46,7 +50,7 @@ function learnerOf(cluster: MemoryCluster, id: number, place?: SnapshotPlace): P
     snapshots = made.snapshots;
     return { cores: { learner: made.learner }, extras: [made.snapshots] };
   });
-  return { host, snapshots: snapshots!, lines };
+  return { host, snapshots: snapshots!, filter: filter!, lines };
 }
 
 /** All that had a snapshot are gone, and the acceptors have trimmed. */
@@ -115,6 +119,21 @@ describe("every snapshot is lost behind a trim", () => {
     cluster.runUntil("it stands nowhere", () => !host.cores.learner!.waitsForSnapshot);
     expect(lines.filter(({ message }) => message.includes("nothing can be delivered")).length).toBe(2);
   });
+});
+
+test("of a table with a gap in it no snapshot is taken", () => {
+  const cluster = new MemoryCluster({ seed: 96, wire: "native", settings: SETTINGS });
+  cluster.startAll();
+  cluster.stop(cluster.host("learner 0"));
+  const { host, snapshots, filter } = learnerOf(cluster, 0);
+  cluster.client({ values: 1_000_000, clients: 4, outstanding: 4, canTrim: false });
+  cluster.runUntil("it takes snapshots", () => snapshots.counters.taken > 3);
+  const { taken } = snapshots.counters;
+  filter.skipped(filter.iid, filter.iid);
+  const { delivered } = host.cores.learner!.counters;
+  cluster.runUntil("as much again", () => host.cores.learner!.counters.delivered > delivered + 3000);
+  expect(filter.isWhole).toBe(false);
+  expect(snapshots.counters.taken).toBe(taken);
 });
 
 /** A place with a snapshot in it that nobody has written here. */
