@@ -6,11 +6,12 @@
 import { describe, expect, test } from "bun:test";
 import { type Cores, Roles } from "../../src/node/roles.ts";
 import { Acceptor } from "../../src/protocol/acceptor/acceptor.ts";
+import { AcceptorRestore } from "../../src/protocol/acceptor/acceptor_restore.ts";
 import { NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
 import { Learner, NO_APPLICATION } from "../../src/protocol/learner/learner.ts";
 import { Proposer } from "../../src/protocol/proposer/proposer.ts";
 import type { RangeLeadership } from "../../src/protocol/proposer/range_leadership.ts";
-import type { Ballot, Life, Peer } from "../../src/protocol/types.ts";
+import { type Ballot, type Life, NO_BALLOT, type Peer } from "../../src/protocol/types.ts";
 import { seededRandom } from "../support/random.ts";
 import { type Flight, WalkOutbox } from "../support/walk_network.ts";
 import { Observer } from "../support/walk_observer.ts";
@@ -31,6 +32,8 @@ interface Plan {
   /** How fast the clock of a host runs; by default a little faster or slower than time itself. */
   readonly rate?: (peer: number) => number;
   readonly roles?: (cores: Cores) => Roles;
+  /** A bug: an acceptor that restarts promises at once, whatever its former life has granted. */
+  readonly forgetsLeases?: boolean;
 }
 
 interface Host {
@@ -60,6 +63,10 @@ class Reading {
   #target = 0;
   /** When the next split comes; before it nothing is submitted. */
   #splitAtUs = Number.POSITIVE_INFINITY;
+  /** The acceptor that is about to restart on the other side, and when. */
+  #mover = -1;
+  #sides: readonly boolean[] = [];
+  #moveAtUs = Number.POSITIVE_INFINITY;
 
   constructor(plan: Plan) {
     this.#plan = plan;
@@ -93,6 +100,7 @@ class Reading {
 
   #mishap(): void {
     if (this.#splitAtUs <= this.#nowUs) this.#split();
+    if (this.#moveAtUs <= this.#nowUs) this.#move();
     const dice = this.#random();
     if (dice < 0.3) this.#ask();
     else if (dice < 0.4) this.#submit();
@@ -107,9 +115,32 @@ class Reading {
   /** Two sides that do not hear each other; who asks reaches both. */
   #split(): void {
     this.#splitAtUs = Number.POSITIVE_INFINITY;
-    this.#cuts.clear();
+    this.#moveAtUs = Number.POSITIVE_INFINITY;
     this.#target = this.#pick(PROPOSERS);
-    const sides = Array.from({ length: ASKER }, () => this.#random() < 0.5);
+    if (this.#random() < 0.3) this.#isolate();
+    else this.#part(Array.from({ length: ASKER }, () => this.#random() < 0.5));
+  }
+
+  /** The leader keeps two acceptors, until one of them restarts and is with the other proposer and the third. */
+  #isolate(): void {
+    const leader = this.#hosts.findIndex(({ roles }) => roles.cores.proposer?.stage === "leading");
+    if (leader < 0) return;
+    const first = this.#pick(ACCEPTORS);
+    this.#mover = (first + 1) % ACCEPTORS;
+    this.#moveAtUs = this.#nowUs + TIMEOUT_MS * 1000 * (1.1 + 0.4 * this.#random());
+    this.#target = PROPOSERS - 1 - (leader - ACCEPTORS);
+    this.#sides = this.#hosts.map((_, peer) => peer === leader || peer === first);
+    this.#part(this.#sides.with(this.#mover, true));
+  }
+
+  #move(): void {
+    this.#moveAtUs = Number.POSITIVE_INFINITY;
+    this.#part(this.#sides);
+    this.#restartAcceptor(this.#mover);
+  }
+
+  #part(sides: readonly boolean[]): void {
+    this.#cuts.clear();
     for (let from = 0; from < ASKER; from++) {
       for (let to = 0; to < ASKER; to++) if (sides[from] !== sides[to]) this.#cuts.add(from * HOSTS + to);
     }
@@ -186,6 +217,26 @@ class Reading {
     );
     host.outbox.audience = acceptor.audience;
     host.roles = this.#roles({ acceptor });
+  }
+
+  /** With all that its former life has written down. */
+  #restartAcceptor(aid: number): void {
+    const host = this.#hosts[aid]!;
+    const { promised, promisedLife, standing, log, isVoting } = host.roles.cores.acceptor!;
+    if (!isVoting) return;
+    this.#startAcceptor(aid);
+    const acceptor = host.roles.cores.acceptor!;
+    const restore = new AcceptorRestore(acceptor);
+    for (let iid = 1; iid <= log.highestIid; iid++) {
+      const [ballot, life, flags] = [log.ballotAt(iid), log.lifeAt(iid), log.flagsAt(iid)];
+      if (ballot === NO_BALLOT) continue;
+      restore.accepted(iid, ballot, life, flags, log.arena.bytes, log.offsetAt(iid), log.lengthAt(iid));
+    }
+    restore.promised(promised, promisedLife);
+    restore.standing(standing.generations, standing.incarnations);
+    if (this.#plan.forgetsLeases !== true) return;
+    host.roles.tick(Math.floor(this.#nowUs * host.rate));
+    acceptor.begins(true);
   }
 
   #startProposer(id: number): void {
@@ -302,6 +353,10 @@ describe("planted", () => {
     expect(firstError({ leaseMs: 0, roles: (cores) => new CountsEchoes(cores) }, 40)).toContain(
       "was chosen before",
     );
+  });
+
+  test("an acceptor that restarts does not wait for leases to end", () => {
+    expect(firstError({ leaseMs: TIMEOUT_MS, forgetsLeases: true }, 40)).toContain("was chosen before");
   });
 
   test("clocks differ by more than is allowed for", () => {
