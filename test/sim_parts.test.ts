@@ -11,6 +11,7 @@ import { HostClock } from "../src/sim/clock.ts";
 import { DiskFailure, GOOD_DISK, SimDisk, SimStorage } from "../src/sim/disk.ts";
 import { Observer } from "../src/sim/observer.ts";
 import { Random } from "../src/sim/random.ts";
+import { type Checker, ValueLog } from "../src/sim/value_log.ts";
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
 const ballot = (number: number): Ballot => number as Ballot;
@@ -216,5 +217,63 @@ describe("the observer", () => {
     observer.ends(0);
     observer.forgets(0);
     promise(10, 1);
+  });
+});
+
+describe("the log of values", () => {
+  /** Instance `iid` with values of these numbers of one client. */
+  const deliver = (to: Checker, iid: number, ...numbers: number[]): void => {
+    numbers.forEach((number, index) => {
+      const value = new Uint8Array(12);
+      value[8] = number;
+      to.take(iid, index, index === numbers.length - 1, 1, number, value, 0, 12);
+    });
+    to.finished(iid);
+  };
+
+  test("what the first learner had in a snapshot comes later, from another one, in its place", () => {
+    const log = new ValueLog();
+    const [first, second] = [log.consumer("first"), log.consumer("second")];
+    for (const one of [first, second]) deliver(one, 1, 1, 2);
+    first.began(4);
+    deliver(first, 5, 6);
+    deliver(second, 2, 3);
+    deliver(second, 3);
+    deliver(second, 4, 4, 5);
+    deliver(second, 5, 6);
+    log.checkWhole();
+    expect(log.count).toBe(6);
+  });
+
+  test("that the order of a client breaks there is seen in the end", () => {
+    const log = new ValueLog();
+    const [first, second] = [log.consumer("first"), log.consumer("second")];
+    first.began(4);
+    deliver(first, 5, 6);
+    deliver(second, 4, 7);
+    expect(() => log.checkWhole()).toThrow("order");
+  });
+
+  const faults: Record<string, (log: ValueLog, other: Checker) => void> = {
+    "another value": (_log, other) => deliver(other, 1, 1, 3),
+    "a value left out": (_log, other) => deliver(other, 1, 1),
+    "an instance left out": (_log, other) => {
+      deliver(other, 1, 1, 2);
+      deliver(other, 3, 4);
+    },
+    "one more value": (_log, other) => deliver(other, 1, 1, 2, 3),
+    "a value twice": (_log, other) => {
+      deliver(other, 1, 1, 2);
+      deliver(other, 2, 3);
+      deliver(other, 3, 1);
+    },
+    "out of a client's order": (log) => deliver(log.consumer("newest"), 4, 0),
+  };
+  test.each(Object.entries(faults))("%s", (_what, spoil) => {
+    const log = new ValueLog();
+    const first = log.consumer("first");
+    deliver(first, 1, 1, 2);
+    deliver(first, 2, 3);
+    expect(() => spoil(log, log.consumer("other"))).toThrow(/^(order|integrity): /);
   });
 });

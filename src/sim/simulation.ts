@@ -155,8 +155,7 @@ export class Simulation implements Stage {
       this.#step(limitUs);
     }
     this.#checkNothingLost();
-    const missing = this.values.missing();
-    if (missing !== undefined) throw new Violation("integrity", `value ${missing} is told, and nowhere`);
+    this.values.checkWhole();
     this.#checkCalls();
     return this.figures(cluster.turns);
   }

@@ -52,6 +52,15 @@ interface Delivered {
   readonly sum: number;
 }
 
+/** An instance as far as anybody has delivered it. Some have only ever been inside a snapshot. */
+interface Instance {
+  readonly values: Delivered[];
+  /** Of each value: its client, and the value's number. */
+  readonly identities: (readonly [client: string, number: number])[];
+  /** Somebody has delivered all of it. */
+  isWhole: boolean;
+}
+
 interface Told {
   readonly delivered: Set<string>;
   readonly uncertain: Set<string>;
@@ -63,8 +72,9 @@ export class ValueLog {
   /** Values that learners handed on, each compared with what is due. */
   compared = 0;
   readonly #oracle: SessionOracle | undefined;
-  /** In log order. */
-  readonly #values: Delivered[] = [];
+  readonly #instances = new Map<number, Instance>();
+  #highestIid = 0;
+  #count = 0;
   /** By identity. */
   readonly #positions = new Map<string, string>();
   /** Of each client: the number of its last value in the log. */
@@ -77,7 +87,7 @@ export class ValueLog {
   }
 
   get count(): number {
-    return this.#values.length;
+    return this.#count;
   }
 
   /** The values of instance `iid` by the rules of sessions; undefined: nobody was asked. */
@@ -121,20 +131,24 @@ export class ValueLog {
     return undefined;
   }
 
+  /** When all is over: what clients were told is there, and each client's values are in its order. */
+  checkWhole(): void {
+    const missing = this.missing();
+    if (missing !== undefined) throw new Violation("integrity", `value ${missing} is told, and nowhere`);
+    this.#last.clear();
+    for (const iid of [...this.#instances.keys()].sort((a, b) => a - b)) {
+      for (const [client, number] of this.instance(iid)!.identities) this.#inOrder(client, number, `${iid}`);
+    }
+  }
+
   /** Values of which their client was told that it will never know. */
   get uncertain(): number {
     return this.#told.reduce((sum, { uncertain }) => sum + uncertain.size, 0);
   }
 
-  /** Where in the order the values of instance `iid` and those above begin. */
-  from(iid: number): number {
-    let at = this.#values.length;
-    while (at > 0 && this.#values[at - 1]!.iid >= iid) at--;
-    return at;
-  }
-
-  at(place: number): Delivered | undefined {
-    return this.#values[place];
+  /** Undefined: nobody has delivered anything of it. */
+  instance(iid: number): Instance | undefined {
+    return this.#instances.get(iid);
   }
 
   /** The first learner to deliver it says what it is. */
@@ -145,12 +159,30 @@ export class ValueLog {
     const before = this.#positions.get(key);
     if (before !== undefined)
       throw new Violation("integrity", `${name} delivers ${key} at ${position}, and it was at ${before}`);
-    const last = this.#last.get(`${process}/${client}`) ?? -1;
-    if (number <= last)
-      throw new Violation("order", `${name} delivers ${key} at ${position}, behind ${last}`);
+    // What others had in a snapshot comes later: it is put in order in the end.
+    if (delivered.iid >= this.#highestIid) this.#inOrder(`${process}/${client}`, number, position);
+    this.#highestIid = Math.max(this.#highestIid, delivered.iid);
     this.#positions.set(key, position);
-    this.#last.set(`${process}/${client}`, number);
-    this.#values.push(delivered);
+    this.#count++;
+    const instance = this.begun(delivered.iid);
+    instance.values.push(delivered);
+    instance.identities.push([`${process}/${client}`, number]);
+  }
+
+  /** Somebody delivers the instance, whatever there is in it. */
+  begun(iid: number): Instance {
+    const known = this.#instances.get(iid);
+    if (known !== undefined) return known;
+    const made: Instance = { values: [], identities: [], isWhole: false };
+    this.#instances.set(iid, made);
+    return made;
+  }
+
+  #inOrder(client: string, number: number, position: string): void {
+    const last = this.#last.get(client) ?? -1;
+    if (number <= last)
+      throw new Violation("order", `${client}/${number} is delivered at ${position}, behind ${last}`);
+    this.#last.set(client, number);
   }
 }
 
@@ -158,7 +190,6 @@ export class ValueLog {
 export class Checker implements ValueConsumer {
   readonly #log: ValueLog;
   readonly #name: string;
-  #place = 0;
   /** Values of the instance under way that were delivered. */
   #taken = 0;
   /** The last instance that was delivered as a whole. */
@@ -179,28 +210,37 @@ export class Checker implements ValueConsumer {
     offset: number,
     length: number,
   ): boolean {
-    if (!this.#log.keeps) return true;
-    this.#log.compared++;
+    const log = this.#log;
+    if (!log.keeps) return true;
+    log.compared++;
     const now = { iid, index, session, sequence, sum: crc32c(bytes, offset, length) };
-    const expected = this.#log.expected(iid);
-    if (expected !== undefined) this.#compare(now, expected[this.#taken++]);
-    const known = this.#log.at(this.#place);
-    if (known === undefined) this.#log.add(this.#name, now, identityOf(bytes, offset));
-    else if (!isSame(known, now))
-      throw new Violation("order", `${this.#name} delivers ${show(now)}, others ${show(known)}`);
-    this.#place++;
+    const expected = log.expected(iid);
+    if (expected !== undefined) this.#compare(now, expected[this.#taken]);
+    const instance = log.instance(iid);
+    const known = instance?.values[this.#taken];
+    if (known !== undefined) {
+      if (!isSame(known, now))
+        throw new Violation("order", `${this.#name} delivers ${show(now)}, others ${show(known)}`);
+    } else if (instance?.isWhole === true)
+      throw new Violation("order", `${this.#name} delivers ${show(now)}, others nothing there`);
+    else log.add(this.#name, now, identityOf(bytes, offset));
+    this.#taken++;
     return true;
   }
 
   finished(iid: number): void {
-    if (!this.#log.keeps) return;
-    const due = this.#log.expected(iid)?.[this.#taken];
+    const log = this.#log;
+    if (!log.keeps) return;
+    const due = log.expected(iid)?.[this.#taken];
     if (due !== undefined)
       throw new Violation("integrity", `${this.#name} leaves out ${due.session}/${due.sequence} of ${iid}`);
+    const first = this.#last > 0 ? this.#last + 1 : iid;
+    for (let one = first; one <= iid; one++) {
+      const known = log.instance(one)?.values[one === iid ? this.#taken : 0];
+      if (known !== undefined) throw new Violation("order", `${this.#name} leaves out ${show(known)}`);
+    }
+    log.begun(iid).isWhole = true;
     this.#taken = 0;
-    const known = this.#log.at(this.#place);
-    if (known !== undefined && known.iid <= iid && this.#last > 0)
-      throw new Violation("order", `${this.#name} leaves out ${show(known)}`);
     this.#last = iid;
   }
 
@@ -222,7 +262,6 @@ export class Checker implements ValueConsumer {
   began(iid: number): void {
     this.#last = iid;
     this.#taken = 0;
-    this.#place = this.#log.from(iid + 1);
   }
 
   acknowledged(): number {
