@@ -1,10 +1,10 @@
 /**
  * What a dead leader costs on this machine, as a Markdown table: 3 acceptors, 3 proposers and a learner as processes, raw
- * Ethernet between network namespaces, a client at each proposer. The leader is killed (SIGKILL) again and again; the figure
+ * Ethernet between network namespaces, clients, at each proposer one. The leader is killed (SIGKILL) again and again; the figure
  * is the longest time in which the learner delivered nothing. The parts are as the logs tell them: until a proposer missed
  * the leader, from there until one led, from there until values were delivered again.
  *
- *     bun bench/failover.ts [--kills 20] [--outstanding 4] [--leader-timeout 20ms]…
+ *     bun bench/failover.ts [--kills 20] [--clients 3] [--outstanding 4] [--leader-timeout 20ms]…
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -25,6 +25,8 @@ const SEATS: readonly Seat[] = [
   ...PROPOSERS.map((id) => ({ role: "proposer", id, host: 3 + id }) as const),
   { role: "learner", id: 0, host: 6, args: ["--print", "--json"] },
 ];
+/** From the start of the former victim to the next kill. */
+const CALM_MS = 1000;
 /** The first is the default. */
 const LEADER_TIMEOUTS = ["500ms", "100ms", "20ms"];
 
@@ -32,6 +34,7 @@ class UsageError extends Error {}
 
 interface Plan {
   readonly kills: number;
+  readonly clients: number;
   /** Values that each client has under way. */
   readonly outstanding: number;
   readonly leaderTimeouts: readonly string[];
@@ -41,11 +44,12 @@ function asked(): Plan {
   const { values } = parseArgs({
     options: {
       kills: { type: "string", default: "20" },
+      clients: { type: "string", default: `${PROPOSERS.length}` },
       outstanding: { type: "string", default: "4" },
       "leader-timeout": { type: "string", multiple: true, default: LEADER_TIMEOUTS },
     },
   });
-  const whole = (name: "kills" | "outstanding"): number => {
+  const whole = (name: "kills" | "clients" | "outstanding"): number => {
     const number = Number(values[name]);
     if (!Number.isInteger(number) || number < 1)
       throw new UsageError(`--${name}: ${JSON.stringify(values[name])} is no whole number above 0`);
@@ -53,12 +57,13 @@ function asked(): Plan {
   };
   return {
     kills: whole("kills"),
+    clients: whole("clients"),
     outstanding: whole("outstanding"),
     leaderTimeouts: values["leader-timeout"],
   };
 }
 
-async function failovers(leaderTimeout: string, { kills, outstanding }: Plan): Promise<Failover[]> {
+async function failovers(leaderTimeout: string, { kills, clients, outstanding }: Plan): Promise<Failover[]> {
   const network = ethernetNetwork(Lab.create({ hosts: CLIENT_HOST + 1 }));
   const command = existsSync(EXECUTABLE) ? [EXECUTABLE] : [process.execPath, MAIN];
   const settings = { "leader-timeout": leaderTimeout };
@@ -67,18 +72,13 @@ async function failovers(leaderTimeout: string, { kills, outstanding }: Plan): P
     const times = new DeliveryTimes();
     cluster.start("learner", 0, { onStdout: times.feed });
     await cluster.startAll();
-    for (const id of PROPOSERS)
-      cluster.client(CLIENT_HOST, [
-        "--json",
-        "--outstanding",
-        `${outstanding}`,
-        "-p",
-        `${id}`,
-        "--id",
-        `${id}`,
-      ]);
+    for (let id = 0; id < clients; id++) {
+      const words = { outstanding, "proposer-id": id % PROPOSERS.length, id };
+      const args = Object.entries(words).flatMap(([name, value]) => [`--${name}`, `${value}`]);
+      cluster.client(CLIENT_HOST, ["--json", ...args]);
+    }
     const found: Failover[] = [];
-    while (found.length < kills) found.push(await killLeader(cluster, PROPOSERS, times));
+    while (found.length < kills) found.push(await killLeader(cluster, PROPOSERS, times, CALM_MS));
     await cluster.stopAll();
     return found;
   } finally {

@@ -96,12 +96,18 @@ function loggedMs(processes: readonly LabProcess[], pattern: RegExp, sinceMs: nu
   return Math.min(...times.filter((ms) => ms >= Math.floor(sinceMs)));
 }
 
-/** Kills the leader under load, waits until values are delivered again, starts it again; how long nothing was delivered. */
+/**
+ * Kills the leader under load, waits until values are delivered again, starts it again; how long nothing was delivered.
+ * `calmMs`: how long it has led before, for what processes have measured when they start says little.
+ */
 export async function killLeader(
   cluster: LabCluster,
   ids: readonly number[],
   times: DeliveryTimes,
+  calmMs = 0,
 ): Promise<Failover> {
+  await settled(cluster, ids);
+  await Bun.sleep(calmMs);
   const leader = await settled(cluster, ids);
   const steady = times.count;
   await until("values are delivered", () => times.count > steady + 50, 10_000);

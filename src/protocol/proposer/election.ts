@@ -14,7 +14,8 @@ const ROUND_TRIPS = 10;
 /** … but not after more than so many times what is configured: a message held up somewhere is no round trip. */
 const MOST_TIMEOUTS = 4;
 /** How often whoever follows asks just to measure the round trip: what it was when the process started says little. */
-const PROBE_US = 1_000_000;
+const TIMEOUTS_PER_PROBE = 10;
+const MOST_PROBE_US = 1_000_000;
 /** At the start, proposer n gives those below it so much time each to come first. */
 const STAGGER_US = 20_000;
 const FIRST_PAUSE_US = 10_000;
@@ -194,7 +195,8 @@ export class Election {
   #count(nowUs: number): void {
     this.round++;
     this.#askedUs[this.round % ASKS] = nowUs;
-    this.#probeDueUs = nowUs + PROBE_US;
+    this.#probeDueUs =
+      nowUs + Math.min(MOST_PROBE_US, TIMEOUTS_PER_PROBE * this.#options.leaderTimeoutMs * 1000);
   }
 
   /** Votes are collected over some rounds, for messages get lost, and not for long, for acceptors may hear a leader since. */
