@@ -13,6 +13,8 @@ export interface Given {
   readonly origins: Readonly<Record<Field, Origin>>;
   /** Where a setting was given; of a default, the end of the file. */
   readonly placeOf: (field: Field) => Place;
+  /** It is there, with a value that was refused: an error of its own, which needs no second one. */
+  readonly isMisread: (field: Field) => boolean;
 }
 
 export function checkCoherence(given: Given, report: Report): void {
@@ -98,8 +100,8 @@ function checkKey({ settings, placeOf }: Given, report: Report): void {
   );
 }
 
-function checkStorage({ settings, placeOf }: Given, report: Report): void {
-  if (settings.storageBackend !== "sqlite" || settings.storagePath !== "") return;
+function checkStorage({ settings, placeOf, isMisread }: Given, report: Report): void {
+  if (settings.storageBackend !== "sqlite" || settings.storagePath !== "" || isMisread("storagePath")) return;
   report.error(
     placeOf("storageBackend"),
     "storage-backend sqlite needs storage-path: the directory of the acceptors' databases",

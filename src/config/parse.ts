@@ -57,16 +57,18 @@ export function parseConfig(text: string, file: string, overrides: Overrides = {
   const { lines, lastNumber } = splitLines(text);
   const roleLines: RoleLine[] = [];
   const given = new Map<Field, Setting>();
-  for (const line of lines) readLine(line, roleLines, given, report);
-  readEnvironment(overrides.env ?? {}, given, report);
-  readFlags(overrides.flags ?? {}, given, report);
+  const mentioned = new Set<Field>();
+  for (const line of lines) readLine(line, roleLines, mentioned, given, report);
+  readEnvironment(overrides.env ?? {}, mentioned, given, report);
+  readFlags(overrides.flags ?? {}, mentioned, given, report);
 
   const settings = settingsFrom((field) => given.get(field)?.value ?? SCHEMA[field].default);
   const origins = byField((field): Origin => given.get(field)?.origin ?? { from: "default" });
   completeSnapshotPath(settings, origins);
   const members = checkMembers(roleLines, settings.wire, lastNumber, report);
   const placeOf = (field: Field) => given.get(field)?.place ?? report.at(lastNumber, 1);
-  checkCoherence({ settings, link: members.link, origins, placeOf }, report);
+  const isMisread = (field: Field) => mentioned.has(field) && !given.has(field);
+  checkCoherence({ settings, link: members.link, origins, placeOf, isMisread }, report);
 
   const diagnostics = report.diagnostics();
   if (diagnostics.some((d) => d.severity === "error")) return { diagnostics };
@@ -82,7 +84,13 @@ function completeSnapshotPath(settings: Settings, origins: Record<Field, Origin>
   origins.snapshotPath = { from: "default", like: SCHEMA.storagePath.key };
 }
 
-function readLine(line: Line, roleLines: RoleLine[], given: Map<Field, Setting>, report: Report): void {
+function readLine(
+  line: Line,
+  roleLines: RoleLine[],
+  mentioned: Set<Field>,
+  given: Map<Field, Setting>,
+  report: Report,
+): void {
   const first = line.words[0]!;
   const key = first.text.toLowerCase();
   const place = report.at(line.number, first.column);
@@ -97,6 +105,7 @@ function readLine(line: Line, roleLines: RoleLine[], given: Map<Field, Setting>,
     report.error(place, `unknown key ${quote(first.text)}`, unknownKeyHint(first.text, line));
     return;
   }
+  if (field !== undefined) mentioned.add(field);
   if (line.rest === "") {
     const end = report.at(line.number, first.column + first.text.length);
     report.error(end, `${key} without a value`, `write ${key} and its value, separated by a blank`);
@@ -171,11 +180,17 @@ function readValue(field: Field, text: string, place: Place, report: Report): Va
   return parsed.value;
 }
 
-function readEnvironment(env: Environment, given: Map<Field, Setting>, report: Report): void {
+function readEnvironment(
+  env: Environment,
+  mentioned: Set<Field>,
+  given: Map<Field, Setting>,
+  report: Report,
+): void {
   const variables = new Map(FIELDS.map((field) => [variableOf(SCHEMA[field].key), field]));
   for (const [variable, field] of variables) {
     const text = env[variable]?.trim();
     if (text === undefined || text === "") continue;
+    mentioned.add(field);
     const place = { file: variable, line: 0, column: 0 };
     const value = readValue(field, text, place, report);
     if (value !== undefined) given.set(field, { value, origin: { from: "environment", variable }, place });
@@ -192,11 +207,12 @@ function readEnvironment(env: Environment, given: Map<Field, Setting>, report: R
   }
 }
 
-function readFlags(flags: Flags, given: Map<Field, Setting>, report: Report): void {
+function readFlags(flags: Flags, mentioned: Set<Field>, given: Map<Field, Setting>, report: Report): void {
   for (const field of FIELDS) {
     const spec = SCHEMA[field];
     const raw = flags[spec.key];
     if (raw === undefined) continue;
+    mentioned.add(field);
     const flag = `--${spec.key}`;
     const place = { file: flag, line: 0, column: 0 };
     if (raw === "" || (typeof raw === "boolean" && spec.kind !== "boolean")) {
