@@ -108,6 +108,8 @@ function proposerReasons({ cores, config, busy, proposerId, peers, members, nowU
       "the log is trimmed, and the proposer finds no snapshot of what was delivered before: start a learner, replica or proposer that has one; the proposer's log says what if none is left",
     );
   }
+  if (busy === Busy.tooLarge)
+    reasons.push("the proposer's frames are too short for this client's: use one MTU on the whole segment");
   if (busy === Busy.notLeader) reasons.push("the proposer does not lead and knows nobody who does");
   if (proposerId !== undefined) {
     const peer = members.proposers[proposerId]!;
