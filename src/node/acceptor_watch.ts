@@ -110,7 +110,11 @@ export class AcceptorWatch implements Extra {
     const fix = "run a learner with --cantrim, or raise acceptor-window-bytes and acceptor-window-instances";
     if (rule === null) return `no learner trims; ${fix}`;
     const slowest = rule.slowest(nowUs);
-    if (slowest < 0) return `no learner that may trim is heard; ${fix}`;
+    if (slowest < 0) {
+      const expected = this.#context.config.learners.length > 0;
+      const whose = expected ? "no learner or replica of paxos.conf is heard" : "no learner is heard";
+      return `${whose} that may trim: start one, or raise acceptor-window-bytes and acceptor-window-instances`;
+    }
     const { peers } = this.#context;
     const kind = this.#context.config.link;
     const where = formatAddress(kind, peers.addresses, slowest * ADDRESS_WORDS);
