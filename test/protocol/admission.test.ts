@@ -274,6 +274,21 @@ describe("who forwards", () => {
     expect(bench.said()).toEqual(["acknowledge to=c0 gap session=1 sequence=4 iid=0"]);
   });
 
+  test("when another leads, whoever waits for something is told from where to send again", () => {
+    const bench = opened();
+    bench.admit(values(1, 1, 5), Judging.pass);
+    bench.deliver(...values(1, 1, 2));
+    expect(bench.said()).toEqual(["acknowledge to=c0 delivered session=1 sequence=2 iid=2"]);
+    bench.admission.wantAgain();
+    expect(bench.said()).toEqual(["acknowledge to=c0 gap session=1 sequence=2 iid=2"]);
+    // Whoever has everything back, and whose values came by another proposer, is told nothing.
+    bench.deliver(...values(1, 3, 5));
+    bench.said();
+    bench.admit(values(1, 6), Judging.pass, P1, true);
+    bench.admission.wantAgain();
+    expect(bench.said()).toEqual([]);
+  });
+
   test("the leader answers it, of each session once a message", () => {
     const bench = opened();
     expect(bench.admit(values(1, 2, 4), Judging.strict, P1, true)).toEqual([]);
