@@ -181,7 +181,9 @@ function checkIdentity(database: Database, paths: StoragePaths, wanted: Identity
 /** Trees, free pages, columns: what no checksum of a row covers. */
 function checkStructure(database: Database, paths: StoragePaths): void {
   const said = database.query("PRAGMA quick_check(1)").values()[0]?.[0];
-  if (said !== "ok") throw damaged(paths.database, `SQLite's check says "${String(said)}"`);
+  if (said === "ok") return;
+  const what = String(said).replace("*** in database main ***", "").trim().replaceAll("\n", "; ");
+  throw damaged(paths.database, `SQLite's check says "${what}"`);
 }
 
 function readState(database: Database, paths: StoragePaths, identity: Identity): Float64Array {
