@@ -67,7 +67,21 @@ test("--json and --trace: the figures of each run and their sum; every message i
     expect(sum.faults.refused).toBeGreaterThan(sum.faults.corrupted);
     expect(sum.runsPerHour).toBeGreaterThan(0);
     expect(existsSync(trace)).toBe(true);
-    expect(readFileSync(trace, "utf8")).toMatch(/ms {2}stranger 0 +starts$/m);
+    const told = readFileSync(trace, "utf8");
+    expect(told).toMatch(/ms {2}stranger 0 +starts$/m);
+    expect(told).toMatch(/ms {2}acceptor 0 +votes: born with the cluster/);
+    const nowhere = await sim([
+      "--count",
+      "1",
+      "--duration",
+      "1",
+      "--trace",
+      join(directory, "none", "trace"),
+    ]);
+    expect(nowhere).toMatchObject({ code: 1, out: "" });
+    expect(nowhere.err).toMatch(/^error: cannot write the trace to .*: ENOENT\nhint: /);
+    const full = await sim(["--count", "1", "--duration", "1", "--trace", "/dev/full"]);
+    expect(full.err).toMatch(/^error: cannot write the trace to \/dev\/full: ENOSPC\nhint: /);
   } finally {
     rmSync(directory, { recursive: true });
   }

@@ -2,8 +2,8 @@
  * `kpaxos sim`: whole clusters in this process, on a virtual clock, with everything that can go wrong going wrong. Each seed is
  * a run, and the same one each time.
  */
-import { createWriteStream } from "node:fs";
-import { ExitCode } from "../error.ts";
+import { closeSync, openSync, writeSync } from "node:fs";
+import { CliError, ExitCode } from "../error.ts";
 import type { Outcome, RunPlan, Tally } from "../sim/campaign.ts";
 import { usageError } from "./args.ts";
 import { type ArgsDef, type ArgValues, defineKpaxosCommand } from "./command.ts";
@@ -13,6 +13,7 @@ import { stoppable } from "./stoppable.ts";
 const SHOWN_TRACE_LINES = 60;
 const FAILURES_LIMIT = 10;
 const PROGRESS_MS = 10_000;
+const TRACE_CHUNK = 65_536;
 
 const simArgs = {
   scenario: {
@@ -119,7 +120,7 @@ async function runAll(args: SimArgs, tally: Tally, stop: AbortSignal): Promise<v
       stop.throwIfAborted();
     }
   } finally {
-    await write?.end();
+    write?.end();
   }
 }
 
@@ -166,12 +167,42 @@ function seedsOf(args: SimArgs): { first: number; last: number } {
   return { first, last: args.seed ?? 20 };
 }
 
-function traceFile(args: SimArgs): { line: (line: string) => void; end: () => Promise<void> } | undefined {
-  if (args.trace === undefined) return undefined;
-  const stream = createWriteStream(args.trace);
+function traceFile(args: SimArgs): { line: (line: string) => void; end: () => void } | undefined {
+  const { trace: path } = args;
+  if (path === undefined) return undefined;
+  const fails = (error: unknown): CliError => {
+    const why = error instanceof Error && "code" in error ? String(error.code) : String(error);
+    const hint = "name a file in a directory of yours, where there is room";
+    return new CliError(`cannot write the trace to ${path}: ${why}`, { hint });
+  };
+  let fd: number;
+  try {
+    fd = openSync(path, "w");
+  } catch (error) {
+    throw fails(error);
+  }
+  let text = "";
+  // It is no fault of the run that it happens in: it is told when that is over.
+  let failure: CliError | undefined;
+  const flush = (): void => {
+    const bytes = Buffer.from(text);
+    text = "";
+    try {
+      for (let at = 0; failure === undefined && at < bytes.length; ) at += writeSync(fd, bytes, at);
+    } catch (error) {
+      failure = fails(error);
+    }
+  };
   return {
-    line: (line) => stream.write(`${line}\n`),
-    end: () => new Promise((resolve) => stream.end(() => resolve())),
+    line: (line) => {
+      text += `${line}\n`;
+      if (text.length >= TRACE_CHUNK) flush();
+    },
+    end: () => {
+      flush();
+      closeSync(fd);
+      if (failure !== undefined) throw failure;
+    },
   };
 }
 

@@ -2,6 +2,7 @@
  * What the hosts of a simulation stand on: their storages, watched by the observer; what is between wire and cores (traces,
  * planted bugs); and what becomes of a host when its turn is over, or throws.
  */
+import type { Log } from "../log.ts";
 import { ADDRESS_WORDS } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
 import type { Roles } from "../node/roles.ts";
@@ -50,6 +51,10 @@ export class Backstage implements Surroundings {
     this.#lives = lives;
     this.#plant = plant;
     this.#isTraced = isTraced;
+  }
+
+  log(seat: Seat): Log | undefined {
+    return this.#isTraced ? traceLog((text) => this.#stage.note(seat.name, text)) : undefined;
   }
 
   keys(seat: Seat): readonly Uint8Array[] | undefined {

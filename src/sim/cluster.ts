@@ -54,6 +54,8 @@ export interface Seat {
 export interface Surroundings {
   /** The number of a process start. */
   life(seat: Seat): number;
+  /** Where it says what it has to say, if not where all do. */
+  log?(seat: Seat): Log | undefined;
   /** What its frames are signed with; without: they end in a checksum. */
   keys?(seat: Seat): readonly Uint8Array[] | undefined;
   storage(seat: Seat): Storage;
@@ -168,7 +170,7 @@ export class SimCluster {
     const claims: Claim[] = [];
     const parts = build({
       config,
-      log,
+      log: around.log?.(seat) ?? log,
       id,
       life,
       native,

@@ -23,7 +23,7 @@ import { Random } from "./random.ts";
 import type { Scenario } from "./scenario.ts";
 import { SessionOracle } from "./session_oracle.ts";
 import type { Kind, Station } from "./station.ts";
-import { type Trace, traceLog } from "./trace.ts";
+import type { Trace } from "./trace.ts";
 import { ValueLog } from "./value_log.ts";
 import { Violation } from "./violation.ts";
 
@@ -104,7 +104,7 @@ export class Simulation implements Stage {
       config: simConfig({ ...company, replicas: company.replicas + company.voters }, scenario.settings),
       network: this.network,
       link: { rxSlots: 32, txSlots: 128, maxPayload: 600, queueFrames: 512 },
-      log: trace === undefined ? createLog("quiet", "") : traceLog((text) => this.note("log", text)),
+      log: createLog("quiet", ""),
       random: stream("cores").next,
       around: new Backstage(this, lives, plant, trace !== undefined),
     });
