@@ -8,9 +8,9 @@ import { NO_BALLOT } from "../protocol/types.ts";
 import type { Storage } from "../storage/storage.ts";
 import {
   AnswersTooEarly,
+  AnyoneBegins,
   BornByQuorum,
   RecoversFromTooFew,
-  TrustsTheForgetful,
   VotesHearsay,
   votesAtOnce,
 } from "./amnesiac_roles.ts";
@@ -91,15 +91,15 @@ export const BUGS = {
     summary: "an acceptor begins the cluster when a mere majority has never voted",
     receiver: (roles) => new BornByQuorum(roles.cores),
   },
+  anyoneBegins: {
+    name: "anyone-begins",
+    summary: "any acceptor begins the cluster, not acceptor 0 alone, when all others have never voted",
+    receiver: (roles) => new AnyoneBegins(roles.cores),
+  },
   hearsayAsVotes: {
     name: "hearsay-as-votes",
     summary: "an acceptor takes what others told it while it recovered for its own votes",
     receiver: (roles) => new VotesHearsay(roles.cores),
-  },
-  oldPromises: {
-    name: "old-promises",
-    summary: "a proposer counts what an acceptor promised before it forgot everything",
-    receiver: (roles) => new TrustsTheForgetful(roles.cores),
   },
   tooFewRecovered: {
     name: "recovery-from-too-few",

@@ -5,7 +5,13 @@
 import { describe, expect, test } from "bun:test";
 import { Roles } from "../../src/node/roles.ts";
 import { ballotOwner, NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
-import { BornByQuorum, Eager, TrustsTheForgetful } from "../../src/sim/amnesiac_roles.ts";
+import {
+  BornByQuorum,
+  BornInOneRound,
+  Eager,
+  KeepsOldAnswers,
+  TrustsTheForgetful,
+} from "../../src/sim/amnesiac_roles.ts";
 import { ACCEPTING, ALL, P0, P1, Scene } from "../support/scene.ts";
 import type { Flight } from "../support/walk_network.ts";
 
@@ -51,9 +57,7 @@ describe("an acceptor that has forgotten everything", () => {
   });
 
   test("planted: a proposer that counts it all the same has another value chosen", () => {
-    const scene = oldPromise((cores) => new TrustsTheForgetful(cores));
-    expect(scene.proposer(1).stage).toBe("leading");
-    expect(() => scene.run([0, 1, P1], 300)).toThrow(/^agreement/);
+    expect(() => oldPromise((cores) => new TrustsTheForgetful(cores))).toThrow(/^what is chosen stays/);
   });
 
   /** Acceptors 0 and 1 begin without acceptor 2 and have a value chosen; then 0 forgets, and meets 2. */
@@ -77,6 +81,92 @@ describe("an acceptor that has forgotten everything", () => {
   });
 
   test("planted: a birth by a mere quorum is followed by another one", () => {
-    expect(() => secondBirth((cores) => new BornByQuorum(cores))).toThrow(/^agreement/);
+    expect(() => secondBirth((cores) => new BornByQuorum(cores))).toThrow(
+      /^(agreement|what is chosen stays)/,
+    );
+  });
+});
+
+const FIVE = [0, 1, 2, 3, 4];
+const plain = (cores: Roles["cores"]): Roles => new Roles(cores);
+/** All but the answers that tell these acceptors who votes. */
+const without =
+  (...aids: number[]) =>
+  (flight: Flight): boolean =>
+    !aids.includes(flight.to) || !is(flight, "onStanding ");
+const allVote = (scene: Scene): boolean => scene.acceptors.every((one) => one.isVoting);
+
+describe("a cluster is born once", () => {
+  test("who has not heard of its birth is born with the record of anyone who votes, whatever acceptor 0 asks", () => {
+    const scene = new Scene(plain, 5);
+    const born = [0, 1, 2, 4];
+    scene.runUntil(() => born.every((aid) => scene.acceptor(aid).isVoting), FIVE, without(3));
+    // Acceptor 0 has forgotten, and hears that 3 is fresh; then it is not heard of for a while.
+    scene.startAcceptor(0, 200);
+    scene.run([0, 3], 30, without(3));
+    expect(scene.acceptor(3).isVoting).toBe(false);
+    const unpromised = (flight: Flight): boolean => flight.to !== 3 || !is(flight, "range promise");
+    scene.runUntil(() => scene.acceptor(3).isVoting, [1, 2, 3, 4], unpromised);
+    expect(scene.acceptor(3).fellows!.birth.voice).toBe("born");
+    // Another one forgets: two of five are no majority.
+    scene.startAcceptor(2, 202);
+    scene.runUntil(() => allVote(scene), FIVE);
+    scene.observer.checkBirths(scene.acceptors);
+  });
+
+  /** Acceptors 0 and 1 vote and forget, never more than two at once; in between 2 tells the new 0 that it is fresh, and is born. */
+  function oneAfterTheOther(make: (cores: Roles["cores"]) => Roles): Scene {
+    const scene = new Scene(make, 5);
+    scene.runUntil(() => scene.acceptor(1).isVoting, FIVE, without(2, 3, 4));
+    scene.startAcceptor(0, 200);
+    scene.run([0, 2], 30, without(2));
+    scene.runUntil(() => scene.acceptor(2).isVoting, [1, 2]);
+    scene.startAcceptor(1, 201);
+    scene.run([0, 1, 3, 4], 300, without(1, 3, 4));
+    return scene;
+  }
+
+  test("that all others were fresh one after the other does not begin it", () => {
+    const scene = oneAfterTheOther(plain);
+    expect(scene.acceptor(0).isVoting).toBe(false);
+    scene.runUntil(() => allVote(scene), FIVE);
+    scene.observer.checkBirths(scene.acceptors);
+  });
+
+  test("planted: one round of answers begins it a second time", () => {
+    const scene = oneAfterTheOther((cores) => new BornInOneRound(cores));
+    expect(scene.acceptor(0).isVoting).toBe(true);
+    expect(() => scene.observer.checkBirths(scene.acceptors)).toThrow(/^one birth/);
+  });
+
+  /** The record of an acceptor 0 that is gone comes when the next one has begun the cluster anew. */
+  function lateRecord(make: (cores: Roles["cores"]) => Roles): Scene {
+    const scene = new Scene(make);
+    const late: Flight[] = [];
+    scene.runUntil(
+      () => scene.acceptor(0).isVoting,
+      ACCEPTING,
+      (flight) => without(1, 2)(flight),
+    );
+    scene.run(ACCEPTING, 50, (flight) => {
+      if (flight.from === 0 && flight.to !== 0 && is(flight, "onStanding ")) late.push(flight);
+      return without(1, 2)(flight);
+    });
+    scene.startAcceptor(0, 200);
+    scene.runUntil(() => scene.acceptor(0).isVoting, ACCEPTING, without(1, 2));
+    for (const flight of late) scene.deliver(flight);
+    return scene;
+  }
+
+  test("what was said before acceptor 0 asked does not count after it", () => {
+    const scene = lateRecord(plain);
+    expect([1, 2].map((aid) => scene.acceptor(aid).isVoting)).toEqual([false, false]);
+    scene.runUntil(() => allVote(scene), ACCEPTING);
+    scene.observer.checkBirths(scene.acceptors);
+  });
+
+  test("planted: with answers to older questions some are born with the former record", () => {
+    const scene = lateRecord((cores) => new KeepsOldAnswers(cores));
+    expect(() => scene.observer.checkBirths(scene.acceptors)).toThrow(/^one birth/);
   });
 });

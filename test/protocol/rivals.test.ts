@@ -32,7 +32,7 @@ test("the value of the highest ballot is proposed again", () => {
 
 test("planted: a leader that proposes the value of the lowest ballot has two chosen", () => {
   const scene = story((cores) => new AdoptsLowest(cores));
-  expect(() => scene.run([0, 1, P0], 1000)).toThrow(/^agreement/);
+  expect(() => scene.run([0, 1, P0], 1000)).toThrow(/^(agreement|what is chosen stays)/);
 });
 
 test("a leader that learns of a choice above its ballot announces nothing: acceptors would mark what it proposed", () => {

@@ -1,5 +1,5 @@
 /**
- * Three acceptors and two proposers with their learners, on a stage: who is there, and which messages get through, is said
+ * Three acceptors (or more) and two proposers with their learners, on a stage: who is there, and which messages get through, is said
  * step by step. For what a random walk meets too seldom.
  */
 import { Roles } from "../../src/node/roles.ts";
@@ -25,21 +25,29 @@ export const ACCEPTING = [0, 1, 2];
 export const ALL = [0, 1, 2, P0, P1];
 
 export class Scene {
-  readonly observer = new Observer({ acceptors: ACCEPTORS, checksRules: true, trimOf: () => 0 });
+  readonly observer: Observer;
   readonly #roles: Roles[] = [];
   readonly #outboxes: WalkOutbox[] = [];
   readonly #pool: Flight[] = [];
   readonly #make: (cores: Roles["cores"]) => Roles;
   readonly #random = seededRandom(1);
+  readonly #acceptors: number;
   #nowUs = 1_000_000;
 
   /** `make`: takes the place of `Roles`, with a bug. */
-  constructor(make: (cores: Roles["cores"]) => Roles = (cores) => new Roles(cores)) {
+  constructor(make: (cores: Roles["cores"]) => Roles = (cores) => new Roles(cores), acceptors = ACCEPTORS) {
     this.#make = make;
-    const peers = { acceptors: ACCEPTORS, proposers: PROPOSERS, learners: 0 };
-    for (const host of ALL) this.#outboxes.push(new WalkOutbox(true, host as Peer, peers, this.#pool));
-    for (const aid of ACCEPTING) this.startAcceptor(aid, 100 + aid);
+    this.#acceptors = acceptors;
+    this.observer = new Observer({ acceptors, checksRules: true, trimOf: () => 0 });
+    const peers = { acceptors, proposers: PROPOSERS, learners: 0 };
+    for (let host = 0; host < acceptors + PROPOSERS; host++)
+      this.#outboxes.push(new WalkOutbox(true, host as Peer, peers, this.#pool));
+    for (let aid = 0; aid < acceptors; aid++) this.startAcceptor(aid, 100 + aid);
     for (let id = 0; id < PROPOSERS; id++) this.#startProposer(id);
+  }
+
+  get acceptors(): Acceptor[] {
+    return Array.from({ length: this.#acceptors }, (_, aid) => this.acceptor(aid));
   }
 
   acceptor(aid: number): Acceptor {
@@ -47,7 +55,7 @@ export class Scene {
   }
 
   proposer(id: number): Proposer {
-    return this.#roles[ACCEPTORS + id]!.cores.proposer!;
+    return this.#roles[this.#acceptors + id]!.cores.proposer!;
   }
 
   /** Starts an acceptor with nothing, or again. */
@@ -58,7 +66,7 @@ export class Scene {
     const acceptor = new Acceptor(
       {
         aid,
-        acceptors: ACCEPTORS,
+        acceptors: this.#acceptors,
         life,
         fresh: false,
         random: this.#random,
@@ -102,6 +110,11 @@ export class Scene {
     }
   }
 
+  /** A message that was held back arrives after all. */
+  deliver(flight: Flight): void {
+    this.#turn(flight.to, flight);
+  }
+
   #turn(host: number, flight?: Flight): void {
     const roles = this.#roles[host]!;
     roles.tick(this.#nowUs);
@@ -110,11 +123,11 @@ export class Scene {
   }
 
   #startProposer(id: number): void {
-    const outbox = this.#outboxes[ACCEPTORS + id]!;
+    const outbox = this.#outboxes[this.#acceptors + id]!;
     outbox.life = 1000 + id;
     const learner = new Learner(
       {
-        acceptors: ACCEPTORS,
+        acceptors: this.#acceptors,
         windowInstances: 32,
         windowBytes: 1,
         catchUp: false,
@@ -134,7 +147,7 @@ export class Scene {
       {
         id,
         proposers: PROPOSERS,
-        acceptors: ACCEPTORS,
+        acceptors: this.#acceptors,
         life: outbox.life,
         scheme: NATIVE_BALLOTS,
         perInstance: false,
@@ -152,11 +165,11 @@ export class Scene {
       outbox,
       learner,
     );
-    this.#roles[ACCEPTORS + id] = this.#rolesOf({ proposer, learner });
+    this.#roles[this.#acceptors + id] = this.#rolesOf({ proposer, learner });
   }
 
   #rolesOf(cores: Partial<Roles["cores"]>): Roles {
-    const acceptorOf = (peer: Peer): number => (peer < ACCEPTORS ? peer : -1);
+    const acceptorOf = (peer: Peer): number => (peer < this.#acceptors ? peer : -1);
     return this.#make({ ...cores, pairsAccepts: true, acceptorOf, wallOffsetUs: 0 });
   }
 }

@@ -25,7 +25,7 @@ export interface WalkOptions {
   readonly seed: number;
   readonly events: number;
   readonly bug?: Bug;
-  /** Acceptors forget far more often, from before the birth of the cluster on. */
+  /** Acceptors forget far more often, from before the birth of the cluster on; or proposers do, where the bug is theirs. */
   readonly restless?: boolean;
 }
 
@@ -60,7 +60,7 @@ const CIRCLE_TURNS = 100_000;
 /** So many events between two looks at what acceptors hold. */
 const LOOK_EVERY = 20;
 const CALM_BIRTHS = 0.7;
-/** How often an acceptor restarts besides, where it is restless. */
+/** How often somebody restarts besides, where it is restless. */
 const RESTLESSNESS = 0.01;
 const BIRTH_US = 100_000;
 /** How often a proposer is cut off when an acceptor restarts: it will come back with what it heard before. */
@@ -121,7 +121,8 @@ export class Walk {
 
   run(): WalkResult {
     // Most walks are about what comes after the birth of the cluster.
-    if (this.#random() < CALM_BIRTHS && this.#options.restless !== true) this.#bear();
+    const isRestless = this.#options.restless === true && this.#options.bug?.keepsLife !== true;
+    if (this.#random() < CALM_BIRTHS && !isRestless) this.#bear();
     else this.#cutOff = this.#pick(this.#acceptors).peer;
     for (let i = 0; i < this.#options.events; i++) {
       this.#event();
@@ -138,7 +139,9 @@ export class Walk {
   // ── events ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #event(): void {
-    if (this.#options.restless === true && this.#random() < RESTLESSNESS) return this.#restartAcceptor();
+    const { restless, bug } = this.#options;
+    if (restless === true && this.#random() < RESTLESSNESS)
+      return bug?.keepsLife === true ? this.#restartProposer() : this.#restartAcceptor();
     const dice = this.#random();
     if (dice < 0.8) this.#message();
     else if (dice < 0.9) this.#pass(this.#random() * 3_000);
@@ -224,6 +227,11 @@ export class Walk {
     host.roles.tick(this.#nowUs);
     message?.deliver(host.roles);
     host.roles.pump(this.#nowUs);
+    const { proposer } = host.roles.cores;
+    if (this.#options.native && proposer?.stage === "leading") {
+      const acceptors = this.#acceptors.map(({ roles }) => roles.cores.acceptor!);
+      this.observer.checkLeader(proposer.ballot, acceptors);
+    }
     if (this.#lost[host.peer] !== true || host.roles.cores.acceptor?.isVoting !== true) return;
     this.#lost[host.peer] = false;
     if (host.roles.cores.acceptor.fellows?.birth.voice === "recovered") this.#recoveries++;
@@ -269,6 +277,7 @@ export class Walk {
     const acceptors = this.#acceptors.map(({ roles }) => roles.cores.acceptor!);
     for (const one of acceptors) this.observer.checkMarks(one);
     this.observer.checkKnown(acceptors);
+    if (this.#options.native) this.observer.checkBirths(acceptors);
   }
 
   #isDone(): boolean {

@@ -8,6 +8,8 @@ export interface WalkBug {
   readonly bug: Bug;
   readonly native: number;
   readonly kernelPaxos: number;
+  /** In walks in which those whom it is about restart all the time. */
+  readonly restless?: boolean;
 }
 
 /** Two proposers of the Kernel_Paxos wire seldom compete, so what takes three ballots at one instance is rare there. */
@@ -17,8 +19,10 @@ export const WALK_BUGS: readonly WalkBug[] = [
   { bug: BUGS.mixedBallots, native: 60, kernelPaxos: 60 },
   { bug: BUGS.forgottenProposals, native: 40, kernelPaxos: 120 },
   { bug: BUGS.promisesAsQuorum, native: 200, kernelPaxos: 0 },
-  { bug: BUGS.reusedBallot, native: 200, kernelPaxos: 500 },
+  { bug: BUGS.reusedBallot, native: 60, kernelPaxos: 100, restless: true },
   { bug: BUGS.votesAtOnce, native: 60, kernelPaxos: 60 },
+  { bug: BUGS.bornByQuorum, native: 20, kernelPaxos: 0, restless: true },
+  { bug: BUGS.anyoneBegins, native: 60, kernelPaxos: 0, restless: true },
   { bug: BUGS.hearsayAsVotes, native: 60, kernelPaxos: 0 },
   { bug: BUGS.tooFewRecovered, native: 120, kernelPaxos: 0 },
   { bug: BUGS.earlyAnswers, native: 120, kernelPaxos: 0 },

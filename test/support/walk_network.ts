@@ -116,13 +116,16 @@ export class WalkOutbox implements Outbox {
   }
   standingAsk(aid: number, nonce: number, standing: Standing, generation: number): void {
     this.#send(aid as Peer, "onStandingAsk", this.#from, this.#from, nonce, standing, generation, this.life);
+    this.#hurry();
   }
   standing(to: Peer, nonce: number, standing: Standing, ballot: Ballot, vector: Uint8Array): void {
     const copy = vector.slice();
     this.#send(to, "onStanding", this.#from, this.#from, nonce, standing, ballot, copy, 0, copy.length);
+    this.#hurry();
   }
   recover(aid: number, iid: number, ballot: Ballot): void {
     this.#send(aid as Peer, "onRecover", this.#from, this.#from, iid, ballot, this.life);
+    this.#hurry();
   }
 
   promise(
@@ -194,6 +197,7 @@ export class WalkOutbox implements Outbox {
         receiver.onPromiseEnd(aid, aid);
       },
     });
+    if (to < this.#peers.acceptors) this.#hurry();
   }
   preempted(to: Peer, iid: number, ballot: Ballot): void {
     this.#send(to, "onPreempted", this.#from, this.#from, iid, ballot);
@@ -297,7 +301,7 @@ export class WalkOutbox implements Outbox {
     return this.#peers.acceptors + this.#peers.proposers + this.#peers.learners;
   }
 
-  /** Votes go before everything else, so that there are elections among messages that take so long. */
+  /** Goes before everything else: so there are elections, and acceptors that recover, among messages that take so long. */
   #hurry(): void {
     this.#pool.unshift(this.#pool.pop()!);
   }

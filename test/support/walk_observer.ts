@@ -19,6 +19,8 @@ export class Violation extends Error {
 export type Property =
   | "agreement"
   | "what is chosen stays"
+  | "one birth"
+  | "who leads is promised"
   | "one value per ballot"
   | "delivery"
   | "promises never fall"
@@ -158,6 +160,28 @@ export class Observer {
         "what is chosen stays",
         `at ${iid}, ${ignorant} acceptors vote that do not have it`,
       );
+    }
+  }
+
+  /** A quorum has promised a leader's ballot, or has forgotten and promised more: the others alone have nothing chosen below it. */
+  checkLeader(ballot: number, acceptors: readonly Acceptor[]): void {
+    const free = acceptors.filter((one) => one.isVoting && one.promised < ballot);
+    if (free.length < quorumOf(this.#options.acceptors)) return;
+    const what = `acceptors ${free.map(({ aid }) => aid)} have promised less than ${ballot}`;
+    throw new Violation("who leads is promised", what);
+  }
+
+  /** Those that vote were born once: with the same record, as far as nobody has recovered since. */
+  checkBirths(acceptors: readonly Acceptor[]): void {
+    const voting = acceptors.filter((one) => one.isVoting);
+    for (const { aid, standing: own } of voting) {
+      for (const { aid: other, standing: its } of voting) {
+        const isSame = own.generations.every((generation, one) => {
+          const isBirth = generation === 1 && its.generations[one] === 1;
+          return !isBirth || own.incarnations[one] === its.incarnations[one];
+        });
+        if (!isSame) throw new Violation("one birth", `acceptors ${aid} and ${other} know of different ones`);
+      }
     }
   }
 
