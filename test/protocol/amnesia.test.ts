@@ -4,7 +4,10 @@
  */
 import { describe, expect, test } from "bun:test";
 import { Roles } from "../../src/node/roles.ts";
-import { ballotOwner, NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
+import { Acceptor } from "../../src/protocol/acceptor/acceptor.ts";
+import { AcceptorRestore } from "../../src/protocol/acceptor/acceptor_restore.ts";
+import { ballotOwner, NATIVE_BALLOTS, RECOVERY_IDS } from "../../src/protocol/ballot.ts";
+import { type Ballot, Standing } from "../../src/protocol/types.ts";
 import {
   BornByQuorum,
   BornInOneRound,
@@ -12,6 +15,7 @@ import {
   KeepsOldAnswers,
   TrustsTheForgetful,
 } from "../../src/sim/amnesiac_roles.ts";
+import { peerOf, Recorder } from "../support/recorder.ts";
 import { ACCEPTING, ALL, P0, P1, Scene } from "../support/scene.ts";
 import type { Flight } from "../support/walk_network.ts";
 
@@ -169,4 +173,39 @@ describe("a cluster is born once", () => {
     const scene = lateRecord((cores) => new KeepsOldAnswers(cores));
     expect(() => scene.observer.checkBirths(scene.acceptors)).toThrow(/^one birth/);
   });
+});
+
+test("a recovery goes on with an acceptor that restarted with its storage: its ballot is promised, and nothing else was", () => {
+  const recovering = peerOf("a2");
+  const ballot = (7 * NATIVE_BALLOTS.stride + RECOVERY_IDS + 2) as Ballot;
+  /** What the one that restarted says to the life that asks, with this promise kept. */
+  const answers = (kept: Ballot, life: number): string[] => {
+    const recorder = new Recorder();
+    const options = {
+      aid: 1,
+      acceptors: 3,
+      life: 300,
+      fresh: false,
+      random: () => 0.5,
+      maxLeaseMs: 0,
+      perInstance: false,
+      leaderTimeoutMs: 500,
+      instances: 16,
+      bytes: 1 << 16,
+      trimRule: null,
+    };
+    const acceptor = new Acceptor(options, recorder.journal, recorder);
+    const restore = new AcceptorRestore(acceptor);
+    restore.promised(kept, 202);
+    restore.standing(Float64Array.of(1, 1, 2), Float64Array.of(100, 101, 202));
+    acceptor.tick(1);
+    acceptor.fellows!.onStandingAsk(recovering, 2, 5, Standing.recovering, 2, life);
+    recorder.take();
+    acceptor.fellows!.onRecover(recovering, 2, 4, ballot, life);
+    return recorder.take().flatMap((line) => /^\w+/.exec(line)?.[0] ?? []);
+  };
+  expect(answers(ballot, 202)).toEqual(["promise"]);
+  expect(answers(ballot, 203)).toEqual(["standing"]);
+  expect(answers((ballot + 1) as Ballot, 202)).toEqual(["standing"]);
+  expect(answers((ballot - 1) as Ballot, 202)).toEqual(["write", "promise"]);
 });
