@@ -25,7 +25,9 @@ export class HostClock {
   when(localUs: number): number {
     if (localUs === Number.POSITIVE_INFINITY) return localUs;
     let virtualUs = Math.max(0, Math.ceil((localUs - this.#offsetUs) / this.#rate));
+    // What division rounds, either way.
     while (this.read(virtualUs) < localUs) virtualUs++;
+    while (virtualUs > 0 && this.read(virtualUs - 1) >= localUs) virtualUs--;
     return virtualUs;
   }
 }
