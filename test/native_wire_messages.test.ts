@@ -197,7 +197,7 @@ const FLAGS: Readonly<Record<string, readonly number[]>> = {
   trim: [0, 1],
   acceptorState: [0, 1, 2, 3],
   clientValue: [0, 1],
-  busy: [1, 2, 3, 4, 5],
+  busy: [1, 2, 3, 4, 5, 6],
   preVoted: [0, 1],
   standingAsk: [1, 2, 3],
   standing: [1, 2, 3],

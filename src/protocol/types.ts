@@ -26,7 +26,14 @@ export type Role = (typeof Role)[keyof typeof Role];
 export type RoleName = keyof typeof Role;
 
 /** Why a proposer does not take a client value now (native wire, message `busy`). */
-export const Busy = { noQuorum: 1, queueFull: 2, windowFull: 3, tooLarge: 4, notLeader: 5, noSnapshot: 6 } as const;
+export const Busy = {
+  noQuorum: 1,
+  queueFull: 2,
+  windowFull: 3,
+  tooLarge: 4,
+  notLeader: 5,
+  noSnapshot: 6,
+} as const;
 export type Busy = (typeof Busy)[keyof typeof Busy];
 
 /** What an acceptor is (PROTOCOL: birth and amnesia): only a voting one promises, accepts and answers repeats. */

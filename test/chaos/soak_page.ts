@@ -104,6 +104,6 @@ export function memoryCurve(series: ReadonlyMap<string, readonly Sample[]>): str
     );
     text([WIDTH - RIGHT + 36, TOP + 10 + at * 18], "start", name);
   }
-  const open = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">`;
+  const open = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">\n<title>Memory of each process over time</title>`;
   return `${open}\n<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>\n${parts.join("\n")}\n</svg>\n`;
 }
