@@ -29,10 +29,11 @@ export class VotesHearsay extends Roles {
   }
 }
 
-/** No bug: a proposer that everybody votes for, and whose ballots leap, as they may. */
+/** No bug: a proposer that everybody votes for, and whose ballots leap, as they may; those of a higher id further. */
 export class Eager extends Roles {
   override onPreVoted(from: Peer, aid: number, round: number, ballot: Ballot, _granted: boolean): void {
-    const leap = ballot === NO_BALLOT ? 0 : 5 * NATIVE_BALLOTS.stride;
+    const rounds = 5 * (this.cores.proposer?.id ?? 0);
+    const leap = ballot === NO_BALLOT ? 0 : rounds * NATIVE_BALLOTS.stride;
     super.onPreVoted(from, aid, round, (ballot + leap) as Ballot, true);
   }
 }

@@ -11,6 +11,7 @@ import {
   AnyoneBegins,
   BornByQuorum,
   RecoversFromTooFew,
+  TrustsTheForgetful,
   VotesHearsay,
   votesAtOnce,
 } from "./amnesiac_roles.ts";
@@ -100,6 +101,11 @@ export const BUGS = {
     name: "hearsay-as-votes",
     summary: "an acceptor takes what others told it while it recovered for its own votes",
     receiver: (roles) => new VotesHearsay(roles.cores),
+  },
+  oldPromise: {
+    name: "old-promise",
+    summary: "a proposer counts what an acceptor promised before it forgot everything",
+    receiver: (roles) => new TrustsTheForgetful(roles.cores),
   },
   tooFewRecovered: {
     name: "recovery-from-too-few",

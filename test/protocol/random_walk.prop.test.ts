@@ -13,9 +13,19 @@ const SAFETY =
   /^(agreement|delivery|one value per ballot|what is chosen stays|one birth|who leads is promised)$/;
 const SEEDS = 50 * Number(process.env.KPAXOS_SEEDS ?? 1);
 
-/** Follows from wire, acceptors and seed; in one of four native walks acceptors hardly do anything but forget. */
+/**
+ * Follows from wire, acceptors and seed; in one of four native walks acceptors hardly do anything but forget, in another
+ * proposers reach one acceptor only.
+ */
 function planOf(native: boolean, acceptors: number, seed: number): WalkOptions {
-  return { native, acceptors, seed, events: EVENTS, restless: native && seed % 4 === 0 };
+  return {
+    native,
+    acceptors,
+    seed,
+    events: EVENTS,
+    restless: native && seed % 4 === 0,
+    holds: native && seed % 4 === 1,
+  };
 }
 
 function nameOf(options: WalkOptions): string {
@@ -97,8 +107,8 @@ describe.each([true, false])("native %p", (native) => {
     const seeds = native ? planted.native : planted.kernelPaxos;
     if (seeds === 0) continue;
     test(`planted: ${planted.bug.summary} (within ${seeds} seeds)`, () => {
-      const { bug, restless = false } = planted;
-      expect(find({ native, events: EVENTS, bug, restless }, seeds)).toMatch(SAFETY);
+      const { bug, restless = false, holds = false } = planted;
+      expect(find({ native, events: EVENTS, bug, restless, holds }, seeds)).toMatch(SAFETY);
     });
   }
 });

@@ -16,8 +16,9 @@ import { quorumOf } from "../../src/protocol/quorum.ts";
 import type { Ballot, Life, Peer } from "../../src/protocol/types.ts";
 import type { Bug } from "../../src/sim/bugs.ts";
 import { seededRandom } from "./random.ts";
+import { Hold } from "./walk_hold.ts";
 import { type Flight, type Peers, WalkOutbox } from "./walk_network.ts";
-import { Observer, Violation } from "./walk_observer.ts";
+import { Observer, statusOf, Violation } from "./walk_observer.ts";
 
 export interface WalkOptions {
   readonly native: boolean;
@@ -27,6 +28,8 @@ export interface WalkOptions {
   readonly bug?: Bug;
   /** Acceptors forget far more often, from before the birth of the cluster on; or proposers do, where the bug is theirs. */
   readonly restless?: boolean;
+  /** Now and then a proposer reaches one acceptor only, whose answers reach it, until that one has forgotten it. */
+  readonly holds?: boolean;
 }
 
 export interface WalkResult {
@@ -86,6 +89,7 @@ export class Walk {
   #submitted = 0;
   #campaigns = 0;
   #recoveries = 0;
+  readonly #hold: Hold;
   /** Acceptors that have forgotten everything and do not vote again yet. */
   readonly #lost: boolean[] = [];
   /** A host that nobody reaches and that reaches nobody; −1: none. */
@@ -98,6 +102,12 @@ export class Walk {
     this.#random = seededRandom(options.seed);
     this.#loss = 0.05 + this.#random() * 0.3;
     this.#timeoutMs = (options.native ? 200 : 30) + Math.floor(this.#random() * 200);
+    this.#hold = new Hold(
+      this.#acceptors,
+      this.#proposers,
+      (aid) => this.#restartAcceptor(aid),
+      this.#random,
+    );
     this.observer = new Observer({
       acceptors: options.acceptors,
       checksRules: options.bug === undefined,
@@ -140,6 +150,7 @@ export class Walk {
 
   #event(): void {
     const { restless, bug } = this.#options;
+    if (this.#options.holds === true) this.#hold.step();
     if (restless === true && this.#random() < RESTLESSNESS)
       return bug?.keepsLife === true ? this.#restartProposer() : this.#restartAcceptor();
     const dice = this.#random();
@@ -147,7 +158,7 @@ export class Walk {
     else if (dice < 0.9) this.#pass(this.#random() * 3_000);
     else if (dice < 0.94) this.#submit();
     else if (dice < 0.975) this.#resend();
-    else if (dice < 0.983) this.#pass(this.#random() * 1_000_000);
+    else if (dice < 0.983) this.#pass(this.#random() * (this.#hold.isOn ? 20_000 : 1_000_000));
     else if (dice < 0.987) this.#restartProposer();
     else if (dice < 0.99) this.#restartAcceptor();
     else this.#cut();
@@ -167,7 +178,8 @@ export class Walk {
     if (pool.length === 0) return;
     while (pool.length > POOL_LIMIT) this.#takeOut(Math.floor(this.#random() * pool.length));
     const span = this.#random() < 0.25 ? pool.length : Math.min(pool.length, 8);
-    const index = Math.floor(this.#random() * span);
+    const index = this.#hold.draw(pool, span);
+    if (index < 0) return;
     const fate = this.#random();
     const message = fate < 0.1 ? pool[index]! : this.#takeOut(index);
     if (fate > 1 - this.#loss || message.to === this.#cutOff || message.from === this.#cutOff) return;
@@ -202,9 +214,8 @@ export class Walk {
   }
 
   /** As long as so many remember everything that no quorum is without one of them. */
-  #restartAcceptor(): void {
+  #restartAcceptor(aid = Math.floor(this.#random() * this.#options.acceptors)): void {
     const { acceptors, bug, native } = this.#options;
-    const aid = Math.floor(this.#random() * acceptors);
     if (bug?.forgets !== true) {
       const lost = this.#lost.filter((isLost, other) => isLost && other !== aid).length + 1;
       if (!native || lost > acceptors - quorumOf(acceptors)) return;
@@ -242,6 +253,7 @@ export class Walk {
   /** Nothing is lost any more and the clock runs evenly: what was submitted gets delivered, everywhere. */
   #heal(): void {
     this.#healing = true;
+    this.#hold.end();
     const endUs = this.#nowUs + (this.#options.bug === undefined ? HEAL_US : BUG_HEAL_US);
     let turns = 0;
     while (!this.#isDone()) {
@@ -287,18 +299,12 @@ export class Walk {
   }
 
   #status(): string {
-    const proposers = this.#proposers.map(({ roles }) => {
-      const { stage, ballot, leader, window, queue } = roles.cores.proposer!;
-      return `${stage} ${ballot} leader ${leader} low ${window.low} queued ${queue.count}+${window.requeued}`;
-    });
-    const learners = [...this.#proposers, ...this.#learners].map((h) => h.roles.cores.learner!.next);
-    const logs = this.#acceptors.map(({ roles }) => {
-      const { log, promised, chosenIid, fellows } = roles.cores.acceptor!;
-      const voice = fellows?.birth.voice ?? "does not vote";
-      return `${voice} ${log.trimIid}…${log.highestIid} chosen ${chosenIid} promised ${promised}`;
-    });
-    const parts = [`${this.#waiting.size} values are missing`, ...proposers, `next ${learners}`, ...logs];
-    return parts.join("; ");
+    const rolesOf = (hosts: readonly Host[]): Roles[] => hosts.map(({ roles }) => roles);
+    const missing = `${this.#waiting.size} values are missing`;
+    return [
+      missing,
+      ...statusOf(rolesOf(this.#acceptors), rolesOf(this.#proposers), rolesOf(this.#learners)),
+    ].join("; ");
   }
 
   // ── hosts ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,6 +10,8 @@ export interface WalkBug {
   readonly kernelPaxos: number;
   /** In walks in which those whom it is about restart all the time. */
   readonly restless?: boolean;
+  /** In walks in which now and then a proposer reaches one acceptor only, until that one has forgotten it. */
+  readonly holds?: boolean;
 }
 
 /** Two proposers of the Kernel_Paxos wire seldom compete, so what takes three ballots at one instance is rare there. */
@@ -24,6 +26,7 @@ export const WALK_BUGS: readonly WalkBug[] = [
   { bug: BUGS.bornByQuorum, native: 20, kernelPaxos: 0, restless: true },
   { bug: BUGS.anyoneBegins, native: 60, kernelPaxos: 0, restless: true },
   { bug: BUGS.hearsayAsVotes, native: 60, kernelPaxos: 0 },
+  { bug: BUGS.oldPromise, native: 60, kernelPaxos: 0, holds: true },
   { bug: BUGS.tooFewRecovered, native: 120, kernelPaxos: 0 },
   { bug: BUGS.earlyAnswers, native: 120, kernelPaxos: 0 },
 ];

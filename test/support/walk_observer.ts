@@ -2,6 +2,7 @@
  * Sees everything at once, which no process can, and says what must never be: it reads the acceptors' journals as they
  * write them, so it knows what is chosen before anybody else does.
  */
+import type { Roles } from "../../src/node/roles.ts";
 import type { Acceptor } from "../../src/protocol/acceptor/acceptor.ts";
 import { type Journal, RecordFlag } from "../../src/protocol/acceptor/journal.ts";
 import type { Application } from "../../src/protocol/learner/learner.ts";
@@ -232,4 +233,25 @@ function latin(bytes: Uint8Array, offset: number, length: number): string {
 
 function show(value: string): string {
   return value === "" ? "a no-op" : Buffer.from(value, "latin1").toString("hex");
+}
+
+/** What everybody has come to, in words. */
+export function statusOf(
+  acceptors: readonly Roles[],
+  proposers: readonly Roles[],
+  learners: readonly Roles[],
+): string[] {
+  const nexts = [...proposers, ...learners].map(({ cores }) => cores.learner!.next);
+  return [
+    ...proposers.map(({ cores }) => {
+      const { stage, ballot, leader, window, queue } = cores.proposer!;
+      return `${stage} ${ballot} leader ${leader} low ${window.low} queued ${queue.count}+${window.requeued}`;
+    }),
+    `next ${nexts}`,
+    ...acceptors.map(({ cores }) => {
+      const { log, promised, chosenIid, fellows } = cores.acceptor!;
+      const voice = fellows?.birth.voice ?? "does not vote";
+      return `${voice} ${log.trimIid}…${log.highestIid} chosen ${chosenIid} promised ${promised}`;
+    }),
+  ];
 }
