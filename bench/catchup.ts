@@ -87,7 +87,8 @@ async function measure(cluster: LabCluster, { outstanding, size, seconds }: Opti
   const started = past().length;
   const line = await late.waitForLine(/is at the head, instance/, PATIENCE_MS);
   const during = past().slice(started);
-  if (during.length === 0) throw new Error("the learner was at the head within a second: give more --seconds");
+  if (during.length === 0)
+    throw new Error("the learner was at the head within a second: give more --seconds");
   const arrived = past().length + 1;
   await until("a while later", () => past().length >= arrived + 3, PATIENCE_MS);
   const after = past().slice(arrived);

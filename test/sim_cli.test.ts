@@ -22,7 +22,7 @@ test("a run that passes: its digest, what was done, what came of it, what was ch
     /^kv-replicas seed 3: ok, \d+ deliveries of \d+ instances in [\d.]+ s, digest [0-9a-f]{8}$/,
   );
   expect(lines[1]).toMatch(
-    /^1 runs, 0 failed; [\d.]+ min simulated in [\d.]+ s \([\d.]+ times as fast, \d+ runs an hour\)$/,
+    /^1 run, 0 failed; [\d.]+ min simulated in [\d.]+ s \([\d.]+ times as fast, \d+ runs an hour\)$/,
   );
   expect(lines[3]).toMatch(/^done to them: .*\bcrash(InTurn|Leader)? \d+/);
   expect(lines[4]).toMatch(/^came of it: .*\blost \d+/);

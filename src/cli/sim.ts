@@ -113,7 +113,7 @@ async function runAll(args: SimArgs, tally: Tally, stop: AbortSignal): Promise<v
       if (tally.failures >= FAILURES_LIMIT) break;
       if (args.json !== true && args.minutes !== undefined && performance.now() - saidMs > PROGRESS_MS) {
         saidMs = performance.now();
-        print(`${tally.runs} runs, ${tally.failures} failed`);
+        print(`${runs(tally.runs)}, ${tally.failures} failed`);
       }
       // Signals are heard between two runs.
       await new Promise((resolve) => setImmediate(resolve));
@@ -247,7 +247,7 @@ function report(args: SimArgs, tally: Tally, seconds: number): void {
     return;
   }
   print(
-    `${tally.runs} runs, ${tally.failures} failed; ${(simulatedSeconds / 60).toFixed(1)} min simulated in ${seconds.toFixed(1)} s ` +
+    `${runs(tally.runs)}, ${tally.failures} failed; ${(simulatedSeconds / 60).toFixed(1)} min simulated in ${seconds.toFixed(1)} s ` +
       `(${(simulatedSeconds / seconds).toFixed(1)} times as fast, ${Math.round((tally.runs / seconds) * 3600)} runs an hour)`,
   );
   print(`${tally.chosen} instances chosen, ${tally.delivered} deliveries, ${tally.frames} frames`);
@@ -267,4 +267,8 @@ function report(args: SimArgs, tally: Tally, seconds: number): void {
 function list(counts: Readonly<Record<string, number>>): string {
   const words = Object.entries(counts).map(([kind, count]) => `${kind} ${count}`);
   return words.length === 0 ? "nothing" : words.join(", ");
+}
+
+function runs(count: number): string {
+  return count === 1 ? "1 run" : `${count} runs`;
 }
