@@ -1,7 +1,7 @@
 /**
  * The command line's manners: exit codes, what goes to which stream, help, completion, errors, pipes and signals.
  */
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -127,7 +127,7 @@ describe("what nobody expected", () => {
         env: { ...process.env, ...env },
       }),
     );
-  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
   test("is called a bug, with the way to its place", async () => {
     const { code, err } = await run({ KPAXOS_DEBUG: "" });

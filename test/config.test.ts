@@ -1,8 +1,8 @@
 /**
  * The configuration: what is read, what is refused and where, who wins, and what the commands print.
  */
-import { describe, expect, spyOn, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { afterAll, describe, expect, spyOn, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { defineKpaxosCommand } from "../src/cli/command.ts";
@@ -277,6 +277,7 @@ describe("precedence", () => {
 
 describe("readConfig", () => {
   const directory = mkdtempSync(join(tmpdir(), "kpaxos-config-"));
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
   function refused(path: string): CliError {
     try {
@@ -359,6 +360,7 @@ describe("kpaxos config", () => {
     subCommands: { config: configCommand },
   });
   const directory = mkdtempSync(join(tmpdir(), "kpaxos-config-cli-"));
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
   const path = join(directory, "paxos.conf");
 
   async function run(text: string, ...words: string[]) {
