@@ -1,5 +1,5 @@
 /**
- * `kpaxos run client`: virtual clients in a closed loop, in the manuals' three shapes: with a learner inside, on a
+ * `kpaxos run client`: virtual clients in a closed loop or, at a rate, in an open one, in the manuals' three shapes: with a learner inside, on a
  * local learner's device, or served by a remote learner host.
  */
 import { askedIds, askedSessions, DeviceGate, LearnerGate, SessionGate } from "../delivery/client_gates.ts";
@@ -76,6 +76,20 @@ const clientArgs = {
     description:
       "have the log trimmed up to what this client's learner has delivered (Kernel_Paxos wire only)",
   },
+  rate: {
+    type: "number",
+    min: 0.1,
+    max: 10_000_000,
+    description:
+      "values per second, whether or not earlier ones have come back (open loop); a value that has to wait for its place counts with its wait",
+  },
+  "warm-up": {
+    type: "number",
+    min: 0,
+    max: 3600,
+    valueHint: "SECONDS",
+    description: "measure from so long after the first value on, and wait for what is under way at the end",
+  },
   seconds: { type: "number", min: 0.1, description: "end after so long" },
   values: { type: "integer", min: 1, description: "end after so many values" },
   "stats-file": {
@@ -83,10 +97,18 @@ const clientArgs = {
     valueHint: "FILE",
     description: "write each value's order, latency and time of delivery (µs)",
   },
+  interval: {
+    type: "number",
+    min: 0.01,
+    max: 3600,
+    default: 1,
+    description: "seconds between two lines of figures",
+  },
   json: {
     type: "boolean",
-    description: "one JSON object a second, and a last one with the whole run's figures",
+    description: "one JSON object an interval, and a last one with the whole run's figures",
   },
+  histogram: { type: "boolean", description: "with --json: the last object has all latencies, in buckets" },
   ...roleArgs,
 } as const satisfies ArgsDef;
 type ClientArgs = ArgValues<typeof clientArgs>;
@@ -99,6 +121,10 @@ export const clientCommand = defineKpaxosCommand({
       {
         command: "kpaxos run client --outstanding 100 --seconds 10",
         what: "100 values under way, ten seconds",
+      },
+      {
+        command: "kpaxos run client --rate 5000 --outstanding 1000 --seconds 10",
+        what: "5000 a second, answered or not",
       },
       {
         command: "kpaxos run client --device 0 --nclients 10",
@@ -131,6 +157,10 @@ export const clientCommand = defineKpaxosCommand({
       seconds: args.seconds ?? Number.POSITIVE_INFINITY,
       values: args.values ?? Number.POSITIVE_INFINITY,
       statsFile: args["stats-file"],
+      rate: args.rate,
+      warmUp: args["warm-up"],
+      interval: args.interval,
+      histogram: args.histogram === true,
     });
     const process = new Process({ config, log, id, member: undefined, listens, owns: 0 }, (context) =>
       build(context, args, run, () => process),
@@ -143,14 +173,20 @@ function build(context: Context, args: ClientArgs, run: ClientRun, process: () =
   const outbox = context.outbox(Role.client);
   const size = args["value-size"];
   refuseTooLarge(size.last, context);
-  const figures = new ClientFigures(run.onValue);
+  const figures = new ClientFigures({
+    clients: args.nclients,
+    outstanding: args.outstanding,
+    intervalUs: args.rate === undefined ? undefined : 1_000_000 / args.rate,
+    onValue: run.onValue,
+  });
   const plan = {
     clients: args.nclients,
     outstanding: args.outstanding,
     leastSize: size.first,
     mostSize: size.last,
     proposerId: args["proposer-id"],
-    values: args.values ?? Number.POSITIVE_INFINITY,
+    // Those of an open loop are let go one by one.
+    values: args.rate !== undefined ? 0 : (args.values ?? Number.POSITIVE_INFINITY),
   };
   const built = buildClient(context, plan, outbox, figures);
   const { client } = built;

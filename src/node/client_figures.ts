@@ -1,51 +1,97 @@
 /**
- * What a client measures: latency of each value from its first sending to its delivery, values and bytes per second.
+ * What a client measures: how long each value took, values and bytes. A value's time begins when it was to be sent, not when it
+ * was: in a closed loop when its place in the window became free, in an open loop when its turn came. So what waits because
+ * the cluster is slow, or the client itself, counts with its wait.
  */
-import { createHistogram } from "node:perf_hooks";
 import type { ClientSink } from "../protocol/client/client.ts";
+import { type HistogramData, type LatencyFigures, LatencyHistogram } from "./latency_histogram.ts";
 
-const MAX_LATENCY_US = 3_600_000_000;
-
-export interface LatencyFigures {
-  readonly mean: number;
-  readonly p50: number;
-  readonly p90: number;
-  readonly p99: number;
-  readonly p999: number;
-  readonly max: number;
+export interface FiguresOptions {
+  readonly clients: number;
+  readonly outstanding: number;
+  /** Of an open loop: microseconds between two values. */
+  readonly intervalUs?: number | undefined;
+  /** Called for each value, for the statistics file. */
+  readonly onValue?: ((latencyUs: number) => void) | undefined;
 }
 
 export class ClientFigures implements ClientSink {
   values = 0;
   bytes = 0;
-  readonly #histogram = createHistogram({ lowest: 1, highest: MAX_LATENCY_US, figures: 3 });
+  /** Time of the present turn. */
+  nowUs = 0;
+  readonly #histogram = new LatencyHistogram();
+  readonly #outstanding: number;
+  readonly #intervalUs: number;
   readonly #onValue: ((latencyUs: number) => void) | undefined;
+  /** By place in the window: when its value was to be sent; 0: it had none yet. */
+  readonly #intendedUs: Float64Array;
+  #startUs = 0;
+  #made = 0;
 
-  /** `onValue`: called for each value, for the statistics file. */
-  constructor(onValue?: (latencyUs: number) => void) {
-    this.#onValue = onValue;
+  constructor(options: FiguresOptions) {
+    this.#outstanding = options.outstanding;
+    this.#intervalUs = options.intervalUs ?? 0;
+    this.#onValue = options.onValue;
+    this.#intendedUs = new Float64Array(options.clients * options.outstanding);
   }
 
-  delivered(latencyUs: number, bytes: number): void {
+  /** The first value of an open loop is to be sent now. */
+  begin(nowUs: number): void {
+    this.nowUs = nowUs;
+    this.#startUs = nowUs;
+  }
+
+  /** Values of an open loop that were to be sent up to then, and when the next one is. */
+  dueBy(us: number): number {
+    return Math.floor((us - this.#startUs) / this.#intervalUs) + 1;
+  }
+  dueUs(value: number): number {
+    return this.#startUs + value * this.#intervalUs;
+  }
+
+  made(client: number, number: number): void {
+    const place = client * this.#outstanding + (number % this.#outstanding);
+    if (this.#intervalUs > 0) this.#intendedUs[place] = this.dueUs(this.#made++);
+    else if (this.#intendedUs[place] === 0) this.#intendedUs[place] = this.nowUs;
+  }
+
+  delivered(_latencyUs: number, bytes: number, client: number, number: number): void {
+    const place = client * this.#outstanding + (number % this.#outstanding);
+    const latencyUs = this.nowUs - this.#intendedUs[place]!;
+    this.#intendedUs[place] = this.nowUs;
     this.values++;
     this.bytes += bytes;
-    this.#histogram.record(Math.min(MAX_LATENCY_US, Math.max(1, Math.round(latencyUs))));
+    this.#histogram.record(latencyUs);
     this.#onValue?.(latencyUs);
   }
 
+  /** Nobody will know of it: its place is free. */
+  uncertain(client: number, number: number): void {
+    this.#intendedUs[client * this.#outstanding + (number % this.#outstanding)] = this.nowUs;
+  }
+
+  /** What was measured up to now was to warm up. */
+  restart(): void {
+    this.values = 0;
+    this.bytes = 0;
+    this.#histogram.clear();
+  }
+
+  /** Counts the newest values of an open loop that were to be sent by `untilUs` and have not come back: they took this long at least. */
+  giveUp(values: number, untilUs: number): void {
+    const due = this.dueBy(untilUs);
+    for (let value = due - values; value < due; value++) {
+      this.#histogram.record(this.nowUs - this.dueUs(value));
+    }
+  }
+
   latency(): LatencyFigures {
-    const histogram = this.#histogram;
-    if (this.values === 0) return { mean: 0, p50: 0, p90: 0, p99: 0, p999: 0, max: 0 };
-    // A percentile is the upper end of its bucket, which may lie above the highest value seen.
-    const at = (percent: number): number => Math.min(histogram.max, histogram.percentile(percent));
-    return {
-      mean: Math.round(histogram.mean * 10) / 10,
-      p50: at(50),
-      p90: at(90),
-      p99: at(99),
-      p999: at(99.9),
-      max: histogram.max,
-    };
+    return this.#histogram.figures();
+  }
+
+  histogram(): HistogramData {
+    return this.#histogram.toJSON();
   }
 }
 

@@ -1,6 +1,9 @@
 /**
- * A client's run from first value to last: prints figures each second, ends it in time or after enough values, and says
- * at the end what was measured, or why nothing was.
+ * A client's run from first value to last: warms up, has the values of an open loop sent when they are due, prints figures each
+ * second, ends it in time or after enough values, and says at the end what was measured, or why nothing was.
+ *
+ * A run that is to be measured (a rate, a time to warm up) does not end with values under way: those are waited for and count with
+ * the time they take, and what does not come back in time counts with the time it was waited for.
  */
 import { createWriteStream, type WriteStream } from "node:fs";
 import { CliError, ExitCode } from "../error.ts";
@@ -23,6 +26,23 @@ export interface ClientRunOptions {
   readonly seconds: number;
   readonly values: number;
   readonly statsFile: string | undefined;
+  /** Of an open loop, in values per second; undefined: a closed loop. */
+  readonly rate?: number | undefined;
+  /** Seconds before measuring begins. */
+  readonly warmUp?: number | undefined;
+  /** Seconds between two lines of figures. */
+  readonly interval?: number | undefined;
+  /** The last line of JSON has all latencies. */
+  readonly histogram?: boolean | undefined;
+}
+
+/** `ended`: measured, and nothing is waited for. */
+type Phase = "waiting" | "warming" | "measuring" | "draining" | "ended";
+
+/** What the processor did for this process, in microseconds. */
+interface Cpu {
+  readonly user: number;
+  readonly system: number;
 }
 
 export class ClientRun implements Extra {
@@ -35,15 +55,22 @@ export class ClientRun implements Extra {
   #client: Client | undefined;
   #figures: ClientFigures | undefined;
   #process: (() => Process) | undefined;
+  #phase: Phase = "waiting";
   #beganUs = -1;
-  #readyUs = -1;
+  /** When the present phase is over. */
+  #dueUs = Number.POSITIVE_INFINITY;
+  /** Measuring: from, to, and what was used and delivered meanwhile. */
+  #fromUs = -1;
   #endUs = -1;
+  #values = 0;
+  #bytes = 0;
+  #cpu: Cpu = { user: 0, system: 0 };
+  #unanswered = 0;
   #printDueUs = -1;
   #second = 0;
   #lastValues = 0;
   #lastBytes = 0;
   #nowUs = 0;
-  #drainDueUs = -1;
 
   static async create(options: ClientRunOptions): Promise<ClientRun> {
     if (options.statsFile === undefined) return new ClientRun(options, undefined);
@@ -71,33 +98,125 @@ export class ClientRun implements Extra {
 
   tick(nowUs: number): void {
     this.#nowUs = nowUs;
+    const figures = this.#figures!;
+    figures.nowUs = nowUs;
     if (this.#beganUs < 0) this.#beganUs = nowUs;
-    const client = this.#client!;
-    if (this.#readyUs < 0 && client.ready) {
-      this.#readyUs = nowUs;
-      this.#printDueUs = nowUs + SECOND_US;
-    }
-    if (this.#readyUs < 0) {
-      if (this.#options.seconds < Number.POSITIVE_INFINITY && nowUs - this.#beganUs > READY_PATIENCE_US)
-        this.#end();
+    if (this.#phase === "waiting") {
+      this.#wait();
       return;
     }
-    if (nowUs >= this.#printDueUs) this.#printSecond();
-    if (client.isDone || nowUs - this.#readyUs >= this.#options.seconds * SECOND_US) this.#end();
+    if (this.#phase === "warming" && nowUs >= this.#dueUs) this.#measure();
+    if (this.#phase === "measuring") {
+      if (nowUs >= this.#printDueUs) this.#printSecond();
+      if (nowUs >= this.#dueUs) this.#end();
+    }
+    if (this.#options.rate !== undefined) this.#release();
+    this.#review();
   }
 
   nextTickUs(): number {
-    if (this.#readyUs < 0) return this.#nowUs + SECOND_US / 10;
-    return Math.min(this.#printDueUs, this.#readyUs + this.#options.seconds * SECOND_US);
+    switch (this.#phase) {
+      case "waiting":
+        return this.#nowUs + SECOND_US / 10;
+      case "ended":
+        return Number.POSITIVE_INFINITY;
+      case "draining":
+        return this.#dueUs;
+      default: {
+        const due = this.#phase === "measuring" ? Math.min(this.#printDueUs, this.#dueUs) : this.#dueUs;
+        if (this.#options.rate === undefined) return due;
+        return Math.min(due, this.#figures!.dueUs(this.#client!.limit));
+      }
+    }
   }
 
   /** The last value of a run is its end, whatever the clock says. */
   pump(nowUs: number): boolean {
-    if (this.#readyUs >= 0 && this.#client!.isDone) {
-      this.#nowUs = nowUs;
-      this.#end();
-    }
+    this.#nowUs = nowUs;
+    this.#review();
     return false;
+  }
+
+  /** Nothing is sent before deliveries can be heard. */
+  #wait(): void {
+    const { seconds, warmUp = 0 } = this.#options;
+    const nowUs = this.#nowUs;
+    if (this.#client!.ready) {
+      this.#figures!.begin(nowUs);
+      this.#phase = "warming";
+      this.#dueUs = nowUs + warmUp * SECOND_US;
+      if (warmUp === 0) this.#measure();
+    } else if (seconds < Number.POSITIVE_INFINITY && nowUs - this.#beganUs > READY_PATIENCE_US) this.#stop();
+  }
+
+  #measure(): void {
+    const figures = this.#figures!;
+    if (this.#options.warmUp !== undefined) this.#say({ phase: "measuring" });
+    if ((this.#options.warmUp ?? 0) > 0) figures.restart();
+    this.#phase = "measuring";
+    this.#fromUs = this.#nowUs;
+    this.#dueUs = this.#nowUs + this.#options.seconds * SECOND_US;
+    this.#printDueUs = this.#nowUs + this.#intervalUs;
+    this.#cpu = process.cpuUsage();
+  }
+
+  /** Values of an open loop whose time has come. */
+  #release(): void {
+    const until = this.#endUs < 0 ? this.#nowUs : this.#endUs;
+    const due = Math.min(this.#options.values, this.#figures!.dueBy(until));
+    if (due > this.#client!.limit) this.#client!.limit = due;
+  }
+
+  /** Ends measuring: what is under way is waited for if the run is to be measured. */
+  #end(): void {
+    if (this.#phase === "measuring" || this.#phase === "warming") {
+      const figures = this.#figures!;
+      this.#endUs = this.#nowUs;
+      this.#values = figures.values;
+      this.#bytes = figures.bytes;
+      this.#cpu = process.cpuUsage(this.#cpu);
+      if (this.#options.warmUp !== undefined) this.#say({ phase: "measured" });
+    }
+    const { rate, warmUp } = this.#options;
+    if (rate === undefined && warmUp === undefined) {
+      this.#stop();
+      return;
+    }
+    this.#phase = "draining";
+    this.#dueUs = this.#nowUs + LAST_PATIENCE_US;
+    // A closed loop goes no further than it has come.
+    if (rate === undefined) this.#client!.limit = this.#client!.counters.submitted;
+  }
+
+  /** Whether everything was sent that ever is to be, and has come back. */
+  #review(): void {
+    const client = this.#client!;
+    if (this.#phase === "draining") {
+      if (!client.isDone && this.#nowUs < this.#dueUs) return;
+      this.#giveUp();
+      this.#stop();
+    } else if (this.#phase === "measuring" || this.#phase === "warming") {
+      if (client.isDone && client.counters.submitted >= this.#options.values) this.#end();
+    }
+  }
+
+  #giveUp(): void {
+    const client = this.#client!;
+    if (this.#options.rate === undefined) {
+      this.#unanswered = client.outstanding;
+      return;
+    }
+    const { delivered, uncertain } = client.counters;
+    this.#unanswered = client.limit - delivered - uncertain;
+    this.#figures!.giveUp(this.#unanswered, this.#endUs);
+  }
+
+  #stop(): void {
+    if (this.#phase === "ended") return;
+    this.#phase = "ended";
+    if (this.#endUs < 0) this.#endUs = this.#nowUs;
+    this.#client!.ready = false;
+    this.#process!().stop();
   }
 
   /** Runs the process to its end and prints the figures of the whole run. */
@@ -109,19 +228,27 @@ export class ClientRun implements Extra {
     } catch (error) {
       failure = error;
     }
-    if (this.#endUs < 0) this.#endUs = this.#nowUs;
+    if (this.#endUs < 0) this.#interrupted();
     this.#printSummary();
     await this.#closeStats();
     if (failure !== undefined) throw failure;
     return this.#verdict(process) ?? exitCode;
   }
 
-  #end(): void {
-    const client = this.#client!;
-    if (this.#endUs < 0) this.#endUs = this.#nowUs;
-    if (this.#drainDueUs < 0) this.#drainDueUs = this.#nowUs + LAST_PATIENCE_US;
-    client.ready = false;
-    this.#process!().stop();
+  /** A signal ended it. */
+  #interrupted(): void {
+    this.#endUs = this.#nowUs;
+    this.#values = this.#figures?.values ?? 0;
+    this.#bytes = this.#figures?.bytes ?? 0;
+    if (this.#fromUs >= 0) this.#cpu = process.cpuUsage(this.#cpu);
+  }
+
+  get #intervalUs(): number {
+    return (this.#options.interval ?? 1) * SECOND_US;
+  }
+
+  #say(line: object): void {
+    if (this.#options.json) process.stdout.write(`${JSON.stringify(line)}\n`);
   }
 
   #verdict(process: Process): ExitCode | undefined {
@@ -142,13 +269,14 @@ export class ClientRun implements Extra {
 
   #printSecond(): void {
     const figures = this.#figures!;
-    const seconds = (this.#nowUs - this.#printDueUs + SECOND_US) / SECOND_US;
+    const intervalUs = this.#intervalUs;
+    const seconds = (this.#nowUs - this.#printDueUs + intervalUs) / SECOND_US;
     const values = figures.values - this.#lastValues;
     const mbps = megabits(figures.bytes - this.#lastBytes, seconds);
     this.#lastValues = figures.values;
     this.#lastBytes = figures.bytes;
-    this.#printDueUs = this.#nowUs + SECOND_US;
-    this.#second++;
+    this.#printDueUs = this.#nowUs + intervalUs;
+    this.#second = Math.round((this.#second + intervalUs / SECOND_US) * 1000) / 1000;
     const rate = Math.round(values / seconds);
     const line = this.#options.json
       ? JSON.stringify({ second: this.#second, values, valuesPerSecond: rate, mbps })
@@ -160,32 +288,30 @@ export class ClientRun implements Extra {
     const figures = this.#figures;
     const client = this.#client;
     if (figures === undefined || client === undefined) return;
-    const seconds = this.#readyUs < 0 ? 0 : (this.#endUs - this.#readyUs) / SECOND_US;
-    const rate = seconds > 0 ? figures.values / seconds : 0;
+    const values = this.#values;
+    const seconds = this.#fromUs < 0 ? 0 : (this.#endUs - this.#fromUs) / SECOND_US;
+    const rate = seconds > 0 ? values / seconds : 0;
+    const mbps = megabits(this.#bytes, seconds);
     const latencyUs = figures.latency();
     const { resent, duplicates, uncertain } = client.counters;
     if (this.#options.json) {
-      const mbps = megabits(figures.bytes, seconds);
-      const rounded = Math.round(rate * 10) / 10;
-      const all = {
-        values: figures.values,
-        seconds,
-        valuesPerSecond: rounded,
-        mbps,
-        latencyUs,
-        resent,
-        duplicates,
-        uncertain,
-      };
-      process.stdout.write(`${JSON.stringify(all)}\n`);
+      const valuesPerSecond = Math.round(rate * 10) / 10;
+      const counts = { resent, duplicates, uncertain, unanswered: this.#unanswered };
+      const own = { cpuUs: this.#cpu, residentBytes: process.memoryUsage.rss() };
+      const histogram = this.#options.histogram === true ? { histogram: figures.histogram() } : {};
+      this.#say({ values, seconds, valuesPerSecond, mbps, latencyUs, ...counts, ...own, ...histogram });
       return;
     }
     const { mean, p50, p90, p99, p999, max } = latencyUs;
     process.stdout.write(
-      `${figures.values} values in ${seconds.toFixed(2)} s: ${Math.round(rate)} value/s, ${megabits(figures.bytes, seconds)} Mbps\n` +
+      `${values} values in ${seconds.toFixed(2)} s: ${Math.round(rate)} value/s, ${mbps} Mbps\n` +
         `latency µs: average ${mean}, p50 ${p50}, p90 ${p90}, p99 ${p99}, p99.9 ${p999}, max ${max}; ` +
         `${resent} sent again, ${duplicates} delivered twice\n`,
     );
+    if (this.#unanswered > 0)
+      process.stdout.write(
+        `${this.#unanswered} were due or under way at the end and did not come back in time\n`,
+      );
     if (uncertain > 0)
       process.stdout.write(`${uncertain} may or may not be delivered: their session was forgotten\n`);
   }

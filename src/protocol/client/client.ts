@@ -5,6 +5,8 @@
 import type { AckKind, Ballot, Busy } from "../types.ts";
 
 export interface ClientSink {
+  /** A new value is under way from now on. */
+  made?(client: number, number: number): void;
   /** A value is delivered: told once. `number` counts the client's values (from 0); `iid` 0: not known. */
   delivered(latencyUs: number, bytes: number, client: number, number: number, iid: number): void;
   /** It will never be known of a value that was sent whether it is (or still will be) delivered: its session is gone. */

@@ -150,6 +150,7 @@ export class RecordClient implements Client {
       this.#size[slot] = this.#drawSize();
       this.#firstSentUs[slot] = this.#nowUs;
       this.counters.submitted++;
+      this.#sink.made?.(Math.floor(slot / this.#options.outstanding), this.#sequence[slot]!);
       this.#send(slot);
     }
     return false;
@@ -181,10 +182,11 @@ export class RecordClient implements Client {
       if (stampUs < 0 || stampUs >= this.#firstStampUs) this.counters.duplicates++;
       return;
     }
+    const number = this.#sequence[slot]!;
     this.#sequence[slot] = 0;
     this.#idle[this.#idleCount++] = slot;
     this.counters.delivered++;
     const client = Math.floor(slot / this.#options.outstanding);
-    this.#sink.delivered(this.#nowUs - this.#firstSentUs[slot]!, this.#size[slot]!, client, sequence, 0);
+    this.#sink.delivered(this.#nowUs - this.#firstSentUs[slot]!, this.#size[slot]!, client, number, 0);
   }
 }

@@ -283,6 +283,7 @@ export class SessionClient implements Client {
     this.#outstanding++;
     const size = this.#source.sizeOf(client, sessions.tail[client]!);
     const pieces = Math.max(1, Math.ceil(size / this.#packer.pieceBytes));
+    this.#sink.made?.(client, sessions.tail[client]!);
     sessions.add(client, size, pieces, this.#nowUs);
     this.counters.submitted++;
     return true;
