@@ -193,7 +193,7 @@ export function proposerStep(cluster: Cluster): () => void {
   let iid = 0;
   return () => {
     iid++;
-    view.setUint32(8, iid, true);
+    view.setUint32(12, iid, true);
     client.outbox.clientValue(0, value, 0, value.length, 0);
     client.tell(party, roles);
     roles.pump(iid);

@@ -18,7 +18,7 @@ import {
 import { join } from "node:path";
 import { ExitCode } from "../src/error.ts";
 import type { Ballot } from "../src/protocol/types.ts";
-import type { Identity } from "../src/storage/sqlite_format.ts";
+import { FORMAT_VERSION, type Identity } from "../src/storage/sqlite_format.ts";
 import { openSqlite, type SqliteOptions } from "../src/storage/sqlite_open.ts";
 import { seededRandom } from "./support/random.ts";
 import {
@@ -219,11 +219,11 @@ describe("refused", () => {
       database.run(sql);
       database.close(true);
     };
-    change("PRAGMA user_version = 2");
+    change(`PRAGMA user_version = ${FORMAT_VERSION + 1}`);
     expect(refusal(options).message).toContain(
-      "it has format version 2, this kpaxos reads and writes version 1",
+      `it has format version ${FORMAT_VERSION + 1}, this kpaxos reads and writes version ${FORMAT_VERSION}`,
     );
-    change("PRAGMA user_version = 1");
+    change(`PRAGMA user_version = ${FORMAT_VERSION}`);
     change("PRAGMA application_id = 7");
     expect(refusal(options).message).toContain(
       "of another program (application id 0x00000007, kpaxos has 0x6b706178)",

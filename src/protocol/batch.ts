@@ -6,27 +6,37 @@
  *
  * | bytes | content |
  * |---|---|
- * | 0–3 | session, low word |
- * | 4–7 | session, high 21 bits; above them the sequence's high 11 bits |
- * | 8–11 | sequence, low word |
- * | 12–15 | length of the value in bytes (24 bits); above it the flags (8 bits) |
+ * | 0–3 | length of the value in bytes (24 bits); above it the flags (8 bits) |
+ * | 4–7 | session, low word |
+ * | 8–11 | session, high 21 bits; above them the sequence's high 11 bits |
+ * | 12–15 | sequence, low word |
  * | 16… | the value, padded with zeros to a multiple of 4 |
  *
  * Flags: bit 0 `more`: the value goes on in the session's next entry; bit 1 `open`: opens a session, and stands first in its
- * batch (its session field is a nonce of the client's, its sequence 0); bit 2 `close`: ends the session. What comes of an
- * entry is decided at delivery: `session_table.ts`.
+ * batch (its session field is a nonce of the client's, its sequence 0); bit 2 `close`: ends the session; bit 3 `next`: a short
+ * entry, of the session of the entry before it and its next sequence, without bytes 4–15. What comes of an entry is decided
+ * at delivery: `session_table.ts`.
  */
 import { copyBytes } from "./bytes.ts";
 
 export const ENTRY_HEADER_BYTES = 16;
-export const EntryFlag = { more: 1, open: 2, close: 4 } as const;
+/** Of an entry that says neither session nor sequence. */
+export const SHORT_HEADER_BYTES = 4;
+export const EntryFlag = { more: 1, open: 2, close: 4, next: 8 } as const;
 /** Largest sequence number an entry can carry: 43 bits. */
 export const MAX_SEQUENCE = 2 ** 43 - 1;
 const HIGH_BITS = 2 ** 32;
+const NEXT_BIT = EntryFlag.next << 24;
+const OPEN_BIT = EntryFlag.open << 24;
+const NO_BYTES = new Uint8Array(0);
 
-/** Bytes of the entry that holds a value of `length` bytes. */
+/** Bytes of the entry that holds a value of `length` bytes, with all of its header. */
 export function entryBytes(length: number): number {
   return ENTRY_HEADER_BYTES + ((length + 3) & ~3);
+}
+
+export function shortEntryBytes(length: number): number {
+  return SHORT_HEADER_BYTES + ((length + 3) & ~3);
 }
 
 /** Writes an entry's header; the value goes to `at + ENTRY_HEADER_BYTES`, and its padding is zeroed here. */
@@ -39,12 +49,21 @@ export function writeEntryHeader(
   flags: number,
 ): void {
   const high = Math.floor(session / HIGH_BITS) | (Math.floor(sequence / HIGH_BITS) << 21);
-  view.setUint32(at, session >>> 0, true);
-  view.setUint32(at + 4, high >>> 0, true);
-  view.setUint32(at + 8, sequence >>> 0, true);
-  view.setUint32(at + 12, ((flags << 24) | length) >>> 0, true);
-  const end = at + entryBytes(length);
-  for (let i = at + ENTRY_HEADER_BYTES + length; i < end; i++) view.setUint8(i, 0);
+  view.setUint32(at, ((flags << 24) | length) >>> 0, true);
+  view.setUint32(at + 4, session >>> 0, true);
+  view.setUint32(at + 8, high >>> 0, true);
+  view.setUint32(at + 12, sequence >>> 0, true);
+  writePadding(view, at + ENTRY_HEADER_BYTES + length, length);
+}
+
+/** The same of a short entry; its value goes to `at + SHORT_HEADER_BYTES`. */
+export function writeShortHeader(view: DataView, at: number, length: number, flags: number): void {
+  view.setUint32(at, (((flags | EntryFlag.next) << 24) | length) >>> 0, true);
+  writePadding(view, at + SHORT_HEADER_BYTES + length, length);
+}
+
+function writePadding(view: DataView, at: number, length: number): void {
+  for (let i = (4 - (length & 3)) & 3; i > 0; i--) view.setUint8(at + i - 1, 0);
 }
 
 /** Builds one entry at a time, for values that come with their session and sequence apart. */
@@ -79,13 +98,16 @@ export class EntryBuffer {
 export class BatchReader {
   session = 0;
   sequence = 0;
+  /** Without `next`, which says how the entry is written, not what it is. */
   flags = 0;
   /** Position of the entry in its batch, from 0. */
   index = -1;
   /** Where the value lies in the buffer given to `open`. */
   valueOffset = 0;
   valueLength = 0;
-  #bytes: Uint8Array = new Uint8Array(0);
+  /** The entry's header says neither session nor sequence. */
+  isShort = false;
+  #bytes: Uint8Array = NO_BYTES;
   #at = 0;
   #end = 0;
 
@@ -96,24 +118,36 @@ export class BatchReader {
     this.index = -1;
   }
 
+  /** Where the value ends, with its padding, and the next entry begins. */
+  get valueEnd(): number {
+    return this.#at;
+  }
+
   /** No whole entry can follow the present one. */
   get isLast(): boolean {
-    return this.#end - this.#at < ENTRY_HEADER_BYTES;
+    return this.#end - this.#at < SHORT_HEADER_BYTES;
   }
 
   /** Moves to the next entry; false at the end, or where the bytes are no whole entry. */
   next(): boolean {
     const at = this.#at;
-    if (this.#end - at < ENTRY_HEADER_BYTES) return false;
-    const high = word(this.#bytes, at + 4);
-    this.session = (high & 0x1fffff) * HIGH_BITS + word(this.#bytes, at);
-    this.sequence = (high >>> 21) * HIGH_BITS + word(this.#bytes, at + 8);
-    const last = word(this.#bytes, at + 12);
-    this.valueLength = last & 0xffffff;
-    if (at + entryBytes(this.valueLength) > this.#end) return false;
-    this.flags = last >>> 24;
-    this.valueOffset = at + ENTRY_HEADER_BYTES;
-    this.#at = at + entryBytes(this.valueLength);
+    const bytes = this.#bytes;
+    const size = sizeOfEntry(bytes, at, this.#end, this.index < 0);
+    if (size === 0) return false;
+    const head = word(bytes, at);
+    this.valueLength = head & 0xffffff;
+    this.flags = (head >>> 24) & ~EntryFlag.next;
+    this.isShort = (head & NEXT_BIT) !== 0;
+    if (this.isShort) {
+      this.sequence++;
+      this.valueOffset = at + SHORT_HEADER_BYTES;
+    } else {
+      const high = word(bytes, at + 8);
+      this.session = (high & 0x1fffff) * HIGH_BITS + word(bytes, at + 4);
+      this.sequence = (high >>> 21) * HIGH_BITS + word(bytes, at + 12);
+      this.valueOffset = at + ENTRY_HEADER_BYTES;
+    }
+    this.#at = at + size;
     this.index++;
     return true;
   }
@@ -124,15 +158,27 @@ export function isBatch(bytes: Uint8Array, offset: number, length: number): bool
   const end = offset + length;
   let at = offset;
   while (at < end) {
-    if (end - at < ENTRY_HEADER_BYTES) return false;
-    at += entryBytes(word(bytes, at + 12) & 0xffffff);
+    const size = sizeOfEntry(bytes, at, end, at === offset);
+    if (size === 0) return false;
+    at += size;
   }
   return at === end;
 }
 
 /** Whether the first of these entries opens a session. */
 export function isOpening(bytes: Uint8Array, offset: number, length: number): boolean {
-  return length >= ENTRY_HEADER_BYTES && (bytes[offset + 15]! & EntryFlag.open) !== 0;
+  return length >= ENTRY_HEADER_BYTES && (bytes[offset + 3]! & EntryFlag.open) !== 0;
+}
+
+/** Bytes of the entry at `at`; 0: none that is whole. A short one has another before it, and opens nothing. */
+function sizeOfEntry(bytes: Uint8Array, at: number, end: number, isFirst: boolean): number {
+  if (end - at < SHORT_HEADER_BYTES) return 0;
+  const head = word(bytes, at);
+  const length = ((head & 0xffffff) + 3) & ~3;
+  let size = SHORT_HEADER_BYTES + length;
+  if ((head & NEXT_BIT) === 0) size = ENTRY_HEADER_BYTES + length;
+  else if (isFirst || (head & OPEN_BIT) !== 0) return 0;
+  return size > end - at ? 0 : size;
 }
 
 function word(bytes: Uint8Array, at: number): number {

@@ -7,7 +7,7 @@ import { crc32c } from "../protocol/crc32c.ts";
 
 /** "kpax": how the header of an SQLite file names its program. */
 export const APPLICATION_ID = 0x6b706178;
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 /** Whose promises a database holds. */
 export interface Identity {

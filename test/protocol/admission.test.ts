@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { BatchReader, EntryFlag } from "../../src/protocol/batch.ts";
+import { BatchReader, EntryFlag, isBatch } from "../../src/protocol/batch.ts";
 import { SessionFilter } from "../../src/protocol/learner/session_filter.ts";
 import { SessionTable } from "../../src/protocol/learner/session_table.ts";
 import { Admission, Judging } from "../../src/protocol/proposer/admission.ts";
@@ -49,8 +49,9 @@ class Bench {
     const runs: string[] = [];
     admission.open(from, bytes, 0, bytes.length, isForwarded, judging);
     while (admission.next()) {
+      expect(isBatch(admission.bytes, admission.offset, admission.length)).toBe(true);
       const reader = new BatchReader();
-      reader.open(bytes, admission.offset, admission.length);
+      reader.open(admission.bytes, admission.offset, admission.length);
       const run: string[] = [];
       while (reader.next()) run.push(`${reader.session}/${reader.sequence}`);
       runs.push(run.join(" "));
@@ -188,6 +189,20 @@ describe("values in sequence", () => {
     bench.deliver(open(71));
     const mixed = [...values(1, 1), ...values(2, 2), ...values(1, 2), open(72), ...values(2, 1)];
     expect(bench.admit(mixed)).toEqual(["1/1", "1/2", "72/0 2/1"]);
+  });
+
+  test("a run behind what is not taken has all of its header, and its values", () => {
+    const bench = opened();
+    bench.deliver({ session: 1, sequence: 1, value: "one" });
+    const message = batchOf(
+      ["one", "two", "", "three!"].map((value, i) => ({ session: 1, sequence: i + 1, value })),
+    );
+    bench.admission.open(C0, message, 0, message.length, false, Judging.strict);
+    expect(bench.admission.next()).toBe(true);
+    const { bytes, offset, length } = bench.admission;
+    const rest = batchOf(["two", "", "three!"].map((value, i) => ({ session: 1, sequence: i + 2, value })));
+    expect([...bytes.subarray(offset, offset + length)]).toEqual([...rest]);
+    expect(bench.admission.next()).toBe(false);
   });
 
   test("pieces are acknowledged as they come", () => {

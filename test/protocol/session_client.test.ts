@@ -11,6 +11,7 @@ import { SessionTable } from "../../src/protocol/learner/session_table.ts";
 import type { Outbox } from "../../src/protocol/outbox.ts";
 import { Admission, Judging } from "../../src/protocol/proposer/admission.ts";
 import { type AckKind, Busy, MAX_IID, type Peer } from "../../src/protocol/types.ts";
+import { batchOf, open } from "../support/entries.ts";
 import { seededRandom } from "../support/random.ts";
 import { Recorder } from "../support/recorder.ts";
 
@@ -178,11 +179,7 @@ class World {
 }
 
 function openingOf(nonce: number): Uint8Array {
-  const bytes = new Uint8Array(16);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, nonce, true);
-  bytes[15] = 2;
-  return bytes;
+  return batchOf([open(nonce)]);
 }
 
 /** Every value was told once in order, and delivered once in order. */

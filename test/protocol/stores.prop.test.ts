@@ -11,7 +11,10 @@ import {
   entryBytes,
   isBatch,
   MAX_SEQUENCE,
+  SHORT_HEADER_BYTES,
+  shortEntryBytes,
   writeEntryHeader,
+  writeShortHeader,
 } from "../../src/protocol/batch.ts";
 import { ValueQueue } from "../../src/protocol/proposer/value_queue.ts";
 
@@ -92,7 +95,7 @@ function batchOf(values: readonly Buffer[], limit: number): number {
   let total = values[0]!.length;
   if (total % 4 !== 0) return total;
   for (const value of values.slice(1)) {
-    const opens = value.length >= ENTRY_HEADER_BYTES && (value[15]! & EntryFlag.open) !== 0;
+    const opens = value.length >= ENTRY_HEADER_BYTES && (value[3]! & EntryFlag.open) !== 0;
     if (total + value.length > limit || value.length % 4 !== 0 || opens) break;
     total += value.length;
   }
@@ -154,31 +157,39 @@ test("ValueQueue: first in, first out, nothing lost, nothing overwritten", () =>
 const entry = fc.record({
   session: fc.oneof(fc.nat(5), fc.maxSafeNat()),
   sequence: fc.oneof(fc.nat(5), fc.integer({ min: 0, max: MAX_SEQUENCE })),
-  flags: fc.nat(255),
+  flags: fc.nat(255).map((flags) => flags & ~EntryFlag.next),
   value: fc.uint8Array({ maxLength: 70 }),
+  /** Without session and sequence, where it can be. */
+  isShort: fc.boolean(),
 });
 
 test("batch: what is written is read, each entry in its place", () => {
   fc.assert(
     fc.property(fc.array(entry, { maxLength: 12 }), fc.nat(16), (entries, unaligned) => {
       const offset = unaligned * 4;
-      const total = entries.reduce((sum, e) => sum + entryBytes(e.value.length), 0);
-      const bytes = new Uint8Array(offset + total + 4).fill(0xff);
+      const bytes = new Uint8Array(offset + 12 * 90 + 4).fill(0xff);
       const view = new DataView(bytes.buffer);
+      const isShort = entries.map((e, i) => e.isShort && i > 0 && (e.flags & EntryFlag.open) === 0);
       let at = offset;
-      for (const e of entries) {
-        writeEntryHeader(view, at, e.session, e.sequence, e.value.length, e.flags);
-        bytes.set(e.value, at + ENTRY_HEADER_BYTES);
-        at += entryBytes(e.value.length);
+      for (const [i, e] of entries.entries()) {
+        if (isShort[i]) writeShortHeader(view, at, e.value.length, e.flags);
+        else writeEntryHeader(view, at, e.session, e.sequence, e.value.length, e.flags);
+        bytes.set(e.value, at + (isShort[i] ? SHORT_HEADER_BYTES : ENTRY_HEADER_BYTES));
+        at += isShort[i] ? shortEntryBytes(e.value.length) : entryBytes(e.value.length);
       }
+      const total = at - offset;
       expect(isBatch(bytes, offset, total)).toBe(true);
       const reader = new BatchReader();
       reader.open(bytes, offset, total);
       for (const [index, e] of entries.entries()) {
         expect(reader.next()).toBe(true);
         const value = bytes.slice(reader.valueOffset, reader.valueOffset + reader.valueLength);
-        const { session, sequence, flags } = reader;
-        expect({ index: reader.index, session, sequence, flags, value }).toEqual({ index, ...e });
+        const before = entries.slice(0, index).findLastIndex((_, i) => !isShort[i]);
+        const named = isShort[index] ? entries[before]! : e;
+        expect(reader.index).toBe(index);
+        expect([reader.flags, reader.isShort, value]).toEqual([e.flags, isShort[index]!, e.value]);
+        expect(reader.session).toBe(named.session);
+        expect(reader.sequence).toBe(named.sequence + (isShort[index] ? index - before : 0));
       }
       expect(reader.next()).toBe(false);
       // One byte less or more is no batch.
@@ -205,9 +216,12 @@ test("batch: any bytes are a batch or not, and nothing beyond them is read", () 
   // Headers with small lengths, so that some fit.
   const piece = fc.oneof(
     fc.uint8Array({ maxLength: 40 }),
-    fc.tuple(fc.uint8Array({ minLength: 12, maxLength: 12 }), fc.nat(30)).map(([head, n]) => {
-      return new Uint8Array([...head, n, 0, 0, 0, ...new Array<number>((n + 3) & ~3).fill(1)]);
-    }),
+    fc
+      .tuple(fc.nat(30), fc.nat(15), fc.uint8Array({ minLength: 12, maxLength: 12 }))
+      .map(([n, flags, words]) => {
+        const head = (flags & EntryFlag.next) !== 0 ? [] : words;
+        return new Uint8Array([n, 0, 0, flags, ...head, ...new Array<number>((n + 3) & ~3).fill(1)]);
+      }),
   );
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 5 }), fc.nat(9), (pieces, offset) => {
@@ -219,8 +233,9 @@ test("batch: any bytes are a batch or not, and nothing beyond them is read", () 
       reader.open(view, offset, content.length);
       let read = 0;
       while (reader.next()) {
-        expect(reader.valueOffset).toBe(offset + read + ENTRY_HEADER_BYTES);
-        read += entryBytes(reader.valueLength);
+        const { isShort, valueLength } = reader;
+        expect(reader.valueOffset).toBe(offset + read + (isShort ? SHORT_HEADER_BYTES : ENTRY_HEADER_BYTES));
+        read += isShort ? shortEntryBytes(valueLength) : entryBytes(valueLength);
         expect(read).toBeLessThanOrEqual(content.length);
       }
       expect(read === content.length).toBe(whole);

@@ -253,8 +253,10 @@ export class SessionClient implements Client {
     const { sessions } = this;
     for (let client = 0; client < sessions.count; client++) {
       if (sessions.id[client] === 0 || sessions.underWay(client) > 0) continue;
-      if (!this.#packer.hasRoom(0, this.#choice.id)) break;
-      this.#packer.write(sessions.id[client]!, sessions.nextSequence[client]!, 0, EntryFlag.close);
+      const session = sessions.id[client]!;
+      const sequence = sessions.nextSequence[client]!;
+      if (!this.#packer.hasRoom(session, sequence, 0, this.#choice.id)) break;
+      this.#packer.write(session, sequence, 0, EntryFlag.close);
     }
     this.#packer.flush(this.#choice.id);
   }
@@ -298,13 +300,9 @@ export class SessionClient implements Client {
     const last = sessions.lastSequence[place]!;
     const from = (sequence - last + sessions.pieces[place]! - 1) * pieceBytes;
     const length = Math.min(pieceBytes, sessions.size[place]! - from);
-    if (!this.#packer.hasRoom(length, this.#choice.id)) return false;
-    const at = this.#packer.write(
-      sessions.id[client]!,
-      sequence,
-      length,
-      sequence < last ? EntryFlag.more : 0,
-    );
+    const session = sessions.id[client]!;
+    if (!this.#packer.hasRoom(session, sequence, length, this.#choice.id)) return false;
+    const at = this.#packer.write(session, sequence, length, sequence < last ? EntryFlag.more : 0);
     this.#source.copy(client, number, from, length, bytes, at);
     if (sessions.inFlight(client) === 0) this.#waitUs[client] = this.#nowUs;
     if (sessions.sent(client)) this.counters.resent++;
@@ -314,8 +312,9 @@ export class SessionClient implements Client {
   /** An opening has to be the first of its message. */
   #sendOpening(client: number): boolean {
     this.#packer.flush(this.#choice.id);
-    if (!this.#packer.hasRoom(0, this.#choice.id)) return false;
-    this.#packer.write(this.sessions.nonce[client]!, 0, 0, EntryFlag.open);
+    const nonce = this.sessions.nonce[client]!;
+    if (!this.#packer.hasRoom(nonce, 0, 0, this.#choice.id)) return false;
+    this.#packer.write(nonce, 0, 0, EntryFlag.open);
     if (this.#isOpening[client] === 0) {
       this.#expects();
       this.#isOpening[client] = 1;

@@ -7,12 +7,14 @@
  * cannot judge. Acknowledgements come from this node's own deliveries, cumulative, one a session a turn, and go to whoever used
  * the session here last. What is kept of a session is in the table's place for it, so the table's limit bounds it.
  */
-import { BatchReader, ENTRY_HEADER_BYTES, EntryFlag, entryBytes } from "../batch.ts";
+import { BatchReader, ENTRY_HEADER_BYTES, EntryFlag, writeEntryHeader } from "../batch.ts";
+import { copyBytes } from "../bytes.ts";
 import type { EntryListener, SessionFilter } from "../learner/session_filter.ts";
 import { Outcome } from "../learner/session_table.ts";
 import { NumberIndex } from "../number_index.ts";
 import type { Outbox } from "../outbox.ts";
 import { AckKind, NO_PEER, type Peer } from "../types.ts";
+import { Openings } from "./openings.ts";
 
 /** How strictly values are judged. */
 export const Judging = {
@@ -25,8 +27,6 @@ export const Judging = {
 } as const;
 export type Judging = (typeof Judging)[keyof typeof Judging];
 
-/** Openings under way at once; more are answered when they are sent again. */
-const OPENINGS = 4096;
 /** Sessions that others have seen open before us, of which the sequence is kept until we have. */
 const AHEAD = 256;
 const ROOM_RESERVE = 8;
@@ -37,6 +37,7 @@ const Say = { nothing: 0, delivered: 1, gap: 2 } as const;
 export class Admission implements EntryListener {
   readonly counters = { taken: 0, duplicates: 0, underWay: 0, gaps: 0, expired: 0, acknowledged: 0 };
   /** After `next`: the values to take. */
+  bytes: Uint8Array;
   offset = 0;
   length = 0;
   readonly #filter: SessionFilter;
@@ -60,11 +61,7 @@ export class Admission implements EntryListener {
   /** Places with something to say. */
   readonly #sayers: Int32Array;
   #sayerCount = 0;
-  readonly #nonces = new Float64Array(OPENINGS);
-  readonly #openers = new Int32Array(OPENINGS);
-  readonly #openedSince = new Uint32Array(OPENINGS);
-  readonly #openings = new NumberIndex(this.#nonces);
-  #nextOpening = 0;
+  readonly #openings = new Openings();
   /** Sessions from further up in the log: the next sequence to take, the first that was, and since which beginning. */
   readonly #ahead = new Float64Array(AHEAD);
   readonly #aheadWanted = new Float64Array(AHEAD);
@@ -75,7 +72,12 @@ export class Admission implements EntryListener {
   /** Grows when what was taken may have been lost. */
   #beginning = 1;
   /** The message being read. */
-  #bytes: Uint8Array = new Uint8Array(0);
+  #message: Uint8Array;
+  /** Where a run is written whose first entry is a short one in its message. */
+  readonly #apart: Uint8Array;
+  readonly #apartView: DataView;
+  /** Where the values of the run begin in the message. */
+  #valuesAt = 0;
   #from: Peer = NO_PEER;
   #isForwarded = false;
   #judging: Judging = Judging.pass;
@@ -98,6 +100,9 @@ export class Admission implements EntryListener {
     this.#say = new Uint8Array(sessions);
     this.#gapAfter = new Float64Array(sessions);
     this.#sayers = new Int32Array(sessions);
+    this.#apart = new Uint8Array(outbox.maxValue);
+    this.#apartView = new DataView(this.#apart.buffer);
+    this.#message = this.bytes = this.#apart;
     filter.listen(this);
   }
 
@@ -125,7 +130,7 @@ export class Admission implements EntryListener {
     isForwarded: boolean,
     judging: Judging,
   ): void {
-    this.#bytes = bytes;
+    this.#message = bytes;
     this.#from = from;
     this.#isForwarded = isForwarded;
     this.#judging = judging;
@@ -134,26 +139,44 @@ export class Admission implements EntryListener {
     this.#reader.open(bytes, offset, length);
   }
 
-  /** The next run of values to take, at `offset` and `length`; an opening is always the first of a run. False: no more. */
+  /** The next run of values to take, in `bytes`; an opening is always the first of a run. False: no more. */
   next(): boolean {
     const reader = this.#reader;
-    this.length = 0;
+    let end = -1;
     while (this.#isHeld || reader.next()) {
       const isOpening = (reader.flags & EntryFlag.open) !== 0;
-      if (isOpening && this.length > 0) {
+      if (isOpening && end >= 0) {
         this.#isHeld = true;
-        return true;
+        break;
       }
       this.#isHeld = false;
       if (!(isOpening ? this.#takesOpening() : this.#takes())) {
-        if (this.length > 0) return true;
+        if (end >= 0) break;
         continue;
       }
-      if (this.length === 0) this.offset = reader.valueOffset - ENTRY_HEADER_BYTES;
-      this.length += entryBytes(reader.valueLength);
+      if (end < 0) this.#beginRun();
+      end = reader.valueEnd;
       this.counters.taken++;
     }
-    return this.length > 0;
+    if (end < 0) return false;
+    this.#endRun(end);
+    return true;
+  }
+
+  /** At its first entry. A short one gets the header that its predecessor in the message had. */
+  #beginRun(): void {
+    const { isShort, session, sequence, flags, valueOffset, valueLength } = this.#reader;
+    this.bytes = isShort ? this.#apart : this.#message;
+    this.offset = isShort ? 0 : valueOffset - ENTRY_HEADER_BYTES;
+    this.#valuesAt = valueOffset;
+    if (isShort) writeEntryHeader(this.#apartView, 0, session, sequence, valueLength, flags);
+  }
+
+  #endRun(end: number): void {
+    const length = end - this.#valuesAt;
+    if (this.bytes !== this.#message)
+      copyBytes(this.#message, this.#valuesAt, this.bytes, ENTRY_HEADER_BYTES, length);
+    this.length = ENTRY_HEADER_BYTES + length;
   }
 
   /**
@@ -164,11 +187,11 @@ export class Admission implements EntryListener {
     const reader = this.#reader;
     const { table } = this.#filter;
     this.#answered = 0;
-    reader.open(this.#bytes, this.offset, this.length);
+    reader.open(this.bytes, this.offset, this.length);
     while (reader.next()) {
       this.counters.taken--;
       if ((reader.flags & EntryFlag.open) !== 0) {
-        this.#forgetOpening(reader.session);
+        this.#openings.forget(reader.session);
         continue;
       }
       const slot = table.find(reader.session);
@@ -363,39 +386,20 @@ export class Admission implements EntryListener {
       this.#tell(this.#from, AckKind.opened, session, nonce, session);
       return false;
     }
-    let opening = this.#openings.find(nonce);
-    if (opening < 0) {
-      opening = this.#nextOpening;
-      this.#nextOpening = (opening + 1) % OPENINGS;
-      if (this.#nonces[opening] !== 0) this.#openings.remove(opening);
-      this.#nonces[opening] = nonce;
-      this.#openings.add(opening);
-      this.#openedSince[opening] = 0;
-    }
-    this.#openers[opening] = this.#isForwarded ? NO_PEER : this.#from;
+    const opening = this.#openings.ask(nonce, this.#isForwarded ? NO_PEER : this.#from);
     if (this.#judging === Judging.pass) return true;
-    const isUnderWay = this.#openedSince[opening] === this.#beginning;
-    this.#openedSince[opening] = this.#beginning;
-    if (isUnderWay) this.counters.underWay++;
-    return !isUnderWay;
+    const isNew = this.#openings.begin(opening, this.#beginning);
+    if (!isNew) this.counters.underWay++;
+    return isNew;
   }
 
   #opened(slot: number, nonce: number): void {
-    const opening = this.#openings.find(nonce);
-    if (opening < 0) return;
-    const peer = this.#openers[opening]! as Peer;
-    this.#forgetOpening(nonce);
+    const peer = this.#openings.openerOf(nonce);
+    this.#openings.forget(nonce);
     if (peer === NO_PEER) return;
     const session = this.#filter.table.idAt(slot);
     this.#claim(slot, session, peer);
     this.#tell(peer, AckKind.opened, session, nonce, session);
-  }
-
-  #forgetOpening(nonce: number): void {
-    const opening = this.#openings.find(nonce);
-    if (opening < 0) return;
-    this.#openings.remove(opening);
-    this.#nonces[opening] = 0;
   }
 
   /** The session in this place is `session`, and `peer` uses it. */

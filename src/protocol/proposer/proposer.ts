@@ -135,7 +135,7 @@ export class Proposer implements ChosenObserver {
     }
     admission.open(from, bytes, offset, length, hops > 0, this.#judging());
     while (admission.next()) {
-      if (this.#takeValue(from, bytes, admission.offset, admission.length, hops)) continue;
+      if (this.#takeValue(from, admission.bytes, admission.offset, admission.length, hops)) continue;
       admission.refused();
       return;
     }
