@@ -153,13 +153,32 @@ function contradicts(text: string): boolean {
     numberIn(text, "deliveryLogBytes") < 4 * numberIn(text, "maxValueBytes");
   const inFlight =
     numberIn(text, "proposerPreexecWindow") * 1536 + 12 * 65_536 > numberIn(text, "acceptorWindowBytes");
-  return inFlight || key || storage || log || numberIn(text, "leaseMs") > numberIn(text, "leaderTimeoutMs");
+  return (
+    inFlight ||
+    key ||
+    storage ||
+    log ||
+    crowded(text) ||
+    numberIn(text, "leaseMs") > numberIn(text, "leaderTimeoutMs")
+  );
+}
+
+/** Several groups: the other wire has none, and UDP ports are 100 apart. */
+function crowded(text: string): boolean {
+  const groups = numberIn(text, "groups");
+  if (groups === 1) return false;
+  const ports = [...text.matchAll(/^(?:replica|acceptor|proposer|learner) \d+ \S+ (\d+)$/gm)].map((line) =>
+    Number(line[1]),
+  );
+  const all = Array.from({ length: groups }, (_, group) => ports.map((port) => port + 100 * group)).flat();
+  return /^wire kernel-paxos/m.test(text) || new Set(all).size < all.length || Math.max(0, ...all) > 65535;
 }
 
 /** What a number is set to in this file. */
 function numberIn(
   text: string,
   field:
+    | "groups"
     | "leaseMs"
     | "leaderTimeoutMs"
     | "deliveryLogBytes"

@@ -178,6 +178,7 @@ describe("values", () => {
     expect(parsed(MINIMAL).settings).toEqual({
       verbosity: "error",
       wire: "native",
+      groups: 1,
       interface: "",
       cluster: "kpaxos",
       clusterKey: "",

@@ -4,6 +4,7 @@
  * is one.
  */
 import type { Config, Member } from "../config/config.ts";
+import { oneGroup } from "../config/groups.ts";
 import { CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
 import { BusyNote } from "../node/busy_note.ts";
@@ -21,6 +22,8 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 export interface ReplicaOptions {
   /** As `readConfig` returns it. */
   readonly config: Config;
+  /** Which group's log it applies, where the configuration has several. */
+  readonly group?: number;
   readonly machine: StateMachine;
   /** Its id: of a `replica` line with `votes`, else of a learner. */
   readonly id: number;
@@ -38,6 +41,8 @@ export interface ReplicaStatus {
   readonly commands: number;
   readonly pending: number;
   readonly isBehind: boolean;
+  /** Nobody else has its state, which is in memory: so the log is not trimmed. */
+  readonly isAlone: boolean;
   /** Of a process with a proposer: what it does. */
   readonly stage: string | undefined;
 }
@@ -54,7 +59,8 @@ export class Replica implements Replicated {
 
   /** Opens its link and files, and throws a `CliError` when it cannot. It works from `run` on. */
   constructor(options: ReplicaOptions) {
-    const { config, id, log, machine, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+    const { id, log, machine, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+    const config = oneGroup(options.config, options.group);
     if (config.settings.wire !== "native") {
       throw new CliError(
         "a replicated state machine needs sessions and snapshots, which only wire native has",
@@ -124,7 +130,8 @@ export class Replica implements Replicated {
 
   /** Why nothing moves, as far as this process can tell. */
   reasons(): string[] {
-    return this.#process.reasons();
+    const { loneliness } = this.#parts.snapshots;
+    return [...(loneliness === null ? [] : [loneliness]), ...this.#process.reasons()];
   }
 
   status(): ReplicaStatus {
@@ -134,6 +141,7 @@ export class Replica implements Replicated {
       commands: this.#host.counters.applied,
       pending: this.#host.pending,
       isBehind: learner?.isBehind === true,
+      isAlone: this.#parts.snapshots.loneliness !== null,
       stage: proposer?.stage,
     };
   }

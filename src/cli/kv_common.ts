@@ -8,7 +8,7 @@ import { CliError, ExitCode } from "../error.ts";
 import { KvClient } from "../kv/client.ts";
 import { findKvSockets, isAnswered, kvSocketPath } from "../kv/place.ts";
 import type { ArgsDef, ArgValues } from "./command.ts";
-import { start } from "./run_common.ts";
+import { groupArg, start } from "./run_common.ts";
 import { fileArg, settingArgs } from "./settings.ts";
 
 export const placeArgs = {
@@ -22,6 +22,7 @@ export const placeArgs = {
   },
   timeout: { type: "number", min: 0.1, default: 10, description: "give up after so many seconds" },
   json: { type: "boolean", description: "print JSON; values in base64" },
+  ...groupArg,
   ...fileArg,
   ...settingArgs,
 } as const satisfies ArgsDef;

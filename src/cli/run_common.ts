@@ -2,6 +2,7 @@
  * What the `run` subcommands share: reading the configuration, finding one's place in it, and running a process.
  */
 import type { Config, Member } from "../config/config.ts";
+import { oneGroup } from "../config/groups.ts";
 import { readConfig } from "../config/read.ts";
 import { formatDiagnostic } from "../config/report.ts";
 import { CliError, ExitCode as Exit, type ExitCode } from "../error.ts";
@@ -10,8 +11,20 @@ import { type Built, type Context, Process, type ProcessOptions } from "../node/
 import type { ArgsDef, ArgValue } from "./command.ts";
 import { fileArg, settingArgs, settingFlags } from "./settings.ts";
 
+/** For what belongs to one group. */
+export const groupArg = {
+  group: {
+    type: "integer",
+    alias: "g",
+    min: 0,
+    max: 63,
+    description: "which group, where paxos.conf has several (groups)",
+  },
+} as const satisfies ArgsDef;
+
 /** Arguments of every role. */
 export const roleArgs = {
+  ...groupArg,
   ...fileArg,
   ...settingArgs,
 } as const satisfies ArgsDef;
@@ -29,12 +42,28 @@ export interface Started {
   readonly log: Log;
 }
 
-/** Reads the configuration with the flags given, and prints its warnings. */
-export function start(args: Readonly<Record<string, ArgValue>>, name: string): Started {
-  const config = readConfig(String(args.file), { flags: settingFlags(args) });
+type Args = Readonly<Record<string, ArgValue>>;
+
+/** Reads the configuration with the flags given, and prints its warnings: that of the one group that is meant. */
+export function start(args: Args, name: string): Started {
+  const all = readConfig(String(args.file), { flags: settingFlags(args) });
+  const config = oneGroup(all, args.group as number | undefined);
+  return { config, log: logOf(config, all.settings.groups === 1 ? name : `${name} group ${config.group}`) };
+}
+
+/** The same for what may be of all groups: the configuration of one, if that is named. */
+export function startAll(args: Args, name: string): Started {
+  const all = readConfig(String(args.file), { flags: settingFlags(args) });
+  return {
+    config: args.group === undefined ? all : oneGroup(all, args.group as number),
+    log: logOf(all, name),
+  };
+}
+
+function logOf(config: Config, name: string): Log {
   const log = createLog(config.settings.verbosity, name);
   for (const warning of config.warnings) log.warn(formatDiagnostic(warning));
-  return { config, log };
+  return log;
 }
 
 /** The configured member with this id. */

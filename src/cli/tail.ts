@@ -13,7 +13,7 @@ import { socketPath } from "../delivery/socket_server.ts";
 import { type ValueForm, valueLine } from "../delivery/value_text.ts";
 import { CliError, ExitCode } from "../error.ts";
 import { type ArgsDef, type ArgValues, defineKpaxosCommand } from "./command.ts";
-import { start } from "./run_common.ts";
+import { groupArg, start } from "./run_common.ts";
 import { fileArg, settingArgs } from "./settings.ts";
 
 /** Output that waits for its reader; above it the learner keeps what follows, as long as its log reaches. */
@@ -45,6 +45,7 @@ const tailArgs = {
     description: "Kernel_Paxos wire: the whole record of the client, not only the value in it",
   },
   count: { type: "integer", alias: "n", min: 1, valueHint: "N", description: "end after so many values" },
+  ...groupArg,
   ...fileArg,
   ...settingArgs,
 } as const satisfies ArgsDef;

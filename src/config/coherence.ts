@@ -22,6 +22,7 @@ export function checkCoherence(given: Given, report: Report): void {
   checkDeliveryLog(given, report);
   checkBatching(given, report);
   checkKey(given, report);
+  checkGroups(given, report);
   checkLease(given, report);
   checkStorage(given, report);
   checkSnapshots(given, report);
@@ -97,6 +98,16 @@ function checkKey({ settings, placeOf }: Given, report: Report): void {
     placeOf("clusterKey"),
     "cluster-key contradicts wire kernel-paxos: that wire carries no authentication",
     `remove cluster-key here, or wire kernel-paxos (${line === 0 ? file : `${file}:${line}`})`,
+  );
+}
+
+/** Frames of that wire do not say whose they are: its acceptors would take one group's values for another's. */
+function checkGroups({ settings, placeOf }: Given, report: Report): void {
+  if (settings.wire !== "kernel-paxos" || settings.groups === 1) return;
+  report.error(
+    placeOf("groups"),
+    `groups ${settings.groups} contradicts wire kernel-paxos: frames of that wire name no group`,
+    "remove groups, or use wire native",
   );
 }
 

@@ -18,6 +18,8 @@ export interface Member {
 export interface Settings {
   verbosity: Verbosity;
   wire: WireName;
+  /** Independent logs side by side, each with its own leader (native wire). */
+  groups: number;
   /** Name of the network interface; "" when it is to be found by address. */
   interface: string;
   /** Name of the cluster: with the acceptor ids it makes the cluster id of the native wire. */
@@ -95,6 +97,8 @@ export interface Diagnostic {
 
 export interface Config {
   readonly file: string;
+  /** Whose view this is (`groups.ts`): 0 where there are no groups, −1: that of all groups, which none can run with. */
+  readonly group: number;
   /** Every acceptor (proposer, learner), sorted by id, those of replica lines included. */
   readonly acceptors: readonly Member[];
   readonly proposers: readonly Member[];

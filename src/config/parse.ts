@@ -5,6 +5,7 @@
 import { nearest } from "../text/nearest.ts";
 import { checkCoherence } from "./coherence.ts";
 import type { Config, Diagnostic, Origin, Settings } from "./config.ts";
+import { ALL_GROUPS, checkGroupPorts } from "./groups.ts";
 import { type Line, splitLines } from "./lines.ts";
 import { checkMembers } from "./members.ts";
 import { type Place, Report } from "./report.ts";
@@ -66,13 +67,18 @@ export function parseConfig(text: string, file: string, overrides: Overrides = {
   const origins = byField((field): Origin => given.get(field)?.origin ?? { from: "default" });
   completeSnapshotPath(settings, origins);
   const members = checkMembers(roleLines, settings.wire, lastNumber, report);
+  const { groups } = settings;
+  if (groups > 1) {
+    checkGroupPorts([...members.acceptors, ...members.proposers, ...members.learners], groups, report);
+  }
   const placeOf = (field: Field) => given.get(field)?.place ?? report.at(lastNumber, 1);
   const isMisread = (field: Field) => mentioned.has(field) && !given.has(field);
   checkCoherence({ settings, link: members.link, origins, placeOf, isMisread }, report);
 
   const diagnostics = report.diagnostics();
   if (diagnostics.some((d) => d.severity === "error")) return { diagnostics };
-  return { config: { file, ...members, settings, origins, warnings: diagnostics }, diagnostics };
+  const group = groups > 1 ? ALL_GROUPS : 0;
+  return { config: { file, group, ...members, settings, origins, warnings: diagnostics }, diagnostics };
 }
 
 /** A log that survives a power cut is of no use without the snapshots of what was trimmed from it. */

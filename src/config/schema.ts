@@ -80,6 +80,14 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     default: "native",
     summary: "message format; kernel-paxos mixes with nodes of Kernel_Paxos",
   },
+  groups: {
+    key: "groups",
+    kind: "integer",
+    min: 1,
+    max: 64,
+    default: 1,
+    summary: "independent logs side by side, the same number on every host (native wire)",
+  },
   interface: {
     key: "interface",
     kind: "text",

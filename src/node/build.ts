@@ -131,10 +131,13 @@ export function buildProposer(
       "the Kernel_Paxos wire cannot tell this proposer from its former self: set `state-directory`, so that it keeps its ballot over a restart",
     );
   }
+  const proposers = config.proposers.length;
   const proposer = new Proposer(
     {
       id,
-      proposers: config.proposers.length,
+      // Leaders of different groups are different processes' work, and best different hosts'.
+      rank: (id + proposers - (config.group % proposers)) % proposers,
+      proposers,
       acceptors: config.acceptors.length,
       life: native ? life : 0,
       scheme: native ? NATIVE_BALLOTS : KERNEL_PAXOS_BALLOTS,

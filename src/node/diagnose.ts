@@ -52,7 +52,7 @@ function wireReasons({ wire, config }: Patient): string[] {
     );
   if (wire.otherCluster > 0) {
     reasons.push(
-      `${wire.otherCluster} frames of another cluster were heard: \`cluster\` and the acceptor lines must be the same in every paxos.conf`,
+      `${wire.otherCluster} frames of another cluster were heard: \`cluster\`, \`groups\` and the acceptor lines must be the same in every paxos.conf`,
     );
   }
   if (wire.stranger > 0) {

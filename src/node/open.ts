@@ -72,7 +72,7 @@ export function open(options: OpenOptions): Opened {
     id: options.id,
     life: options.life,
     clusterId: clusterIdOf(config),
-    group: 0,
+    group: config.group,
   };
   const wire = byAddress ? new KernelPaxosWire(wireOptions) : new NativeWire(wireOptions);
   if (wire.maxValue < LEAST_VALUE_BYTES) {
@@ -153,8 +153,8 @@ function openEthernetLink(
     const filter = kernelPaxosFilter({ ...places, etherTypes: kernelPaxosTypes(listens) });
     return { link: openEthernet({ ...common, filter }), where };
   }
-  const multicastMac = multicastAddress(clusterIdOf(config), 0);
-  const filter = nativeFilter({ ...places, multicastMac, rolesMask: listens, group: 0, life });
+  const multicastMac = multicastAddress(clusterIdOf(config), config.group);
+  const filter = nativeFilter({ ...places, multicastMac, rolesMask: listens, group: config.group, life });
   const link = openEthernet({
     ...common,
     filter,

@@ -3,11 +3,13 @@
  * cleanly. What the cores are is `build.ts`; what the command line says is `cli/run*.ts`.
  */
 import type { Config, Member } from "../config/config.ts";
+import { ALL_GROUPS } from "../config/groups.ts";
 import { CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
 import { formatAddress } from "../net/address.ts";
 import { ADDRESS_WORDS } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
+import { assert } from "../protocol/assert.ts";
 import type { Outbox } from "../protocol/outbox.ts";
 import type { Life, Peer } from "../protocol/types.ts";
 import { Role } from "../protocol/types.ts";
@@ -89,6 +91,7 @@ export class Process {
 
   constructor(options: ProcessOptions, build: (context: Context) => Built) {
     const { config, log, id } = options;
+    assert(config.group !== ALL_GROUPS, "a process has the configuration of one group");
     const life = newLife();
     this.log = log;
     this.#handlesSignals = options.handlesSignals ?? true;

@@ -101,7 +101,7 @@ export class Watch implements Extra {
         "other cluster",
         "info",
         () =>
-          `${wire.otherCluster} frames of another cluster were heard: \`cluster\` and the acceptor lines must be the same in every paxos.conf of one cluster`,
+          `${wire.otherCluster} frames of another cluster were heard: \`cluster\`, \`groups\` and the acceptor lines must be the same in every paxos.conf of one cluster`,
         600_000,
       );
     }

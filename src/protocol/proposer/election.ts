@@ -16,7 +16,7 @@ const MOST_TIMEOUTS = 4;
 /** How often whoever follows asks just to measure the round trip: what it was when the process started says little. */
 const TIMEOUTS_PER_PROBE = 10;
 const MOST_PROBE_US = 1_000_000;
-/** At the start, proposer n gives those below it so much time each to come first. */
+/** At the start, a proposer gives each of those before it so much time to come first. */
 const STAGGER_US = 20_000;
 const FIRST_PAUSE_US = 10_000;
 const ASKS_PER_TIMEOUT = 20;
@@ -27,6 +27,8 @@ const ASKS = 16;
 
 export interface ElectionOptions {
   readonly id: number;
+  /** How many proposers have the first chance before this one, at the start; its id unless given. */
+  readonly rank?: number;
   readonly acceptors: number;
   readonly leaderTimeoutMs: number;
   readonly random: () => number;
@@ -91,12 +93,13 @@ export class Election {
     this.roundTripUs = known === 0 ? us : known + (us - known) / (us < known ? 2 : 8);
   }
 
-  /** Nothing is known yet: asks at once, and leaves those with lower ids the first chance. */
+  /** Nothing is known yet: asks at once, and leaves those of lower rank the first chance. */
   start(nowUs: number): void {
+    const rank = this.#options.rank ?? this.#options.id;
     this.#startedUs = nowUs;
-    this.#notBeforeUs = nowUs + this.#options.id * STAGGER_US;
+    this.#notBeforeUs = nowUs + rank * STAGGER_US;
     this.ask(nowUs);
-    this.#pauseUs = Math.min(FIRST_PAUSE_US, this.timeoutUs / 10) * (1 + this.#options.id);
+    this.#pauseUs = Math.min(FIRST_PAUSE_US, this.timeoutUs / 10) * (1 + rank);
   }
 
   /** Somebody has led before this process came: waits to hear of him, like everybody who follows. */

@@ -31,6 +31,8 @@ export type Reason =
 
 export interface LeadershipOptions {
   readonly id: number;
+  /** Who leads first, all else being equal: the one of rank 0 (native wire); its id unless given. */
+  readonly rank?: number;
   readonly proposers: number;
   readonly acceptors: number;
   readonly life: Life;

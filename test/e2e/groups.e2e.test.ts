@@ -1,0 +1,63 @@
+/**
+ * Groups as processes: two logs with the same members, and neither notices what happens to the other.
+ */
+import { expect, test } from "bun:test";
+import type { Seat } from "../../src/ops/seats.ts";
+import { seat, withCluster } from "../support/cluster.ts";
+import { endClient, goesOn, hasBegun } from "../support/e2e.ts";
+import { GroupedCluster } from "../support/groups.ts";
+import { describeNetns } from "../support/netns.ts";
+import { until } from "../support/until.ts";
+
+const PROPOSERS = [0, 1];
+const SEATS: readonly Seat[] = [
+  ...[0, 1, 2].map((id) => seat("acceptor", id, id)),
+  ...PROPOSERS.map((id) => seat("proposer", id, id)),
+  seat("learner", 0, 2),
+];
+const OUTSTANDING = 4;
+const SETTINGS = { groups: "2", "client-timeout": "200ms", "leader-timeout": "200ms" };
+
+describeNetns("groups", () => {
+  for (const link of ["ethernet", "udp"] as const) {
+    test(`${link}: two groups choose their own values; when the leader of one is killed the other does not notice`, async () => {
+      await withCluster({ seats: SEATS, settings: SETTINGS, link, start: false }, async (cluster) => {
+        const grouped = new GroupedCluster(cluster, 2);
+        const learners = [0, 1].map((group) => grouped.learner(group, 0));
+        await grouped.startAll(SEATS);
+        await grouped.leader(0, PROPOSERS);
+        const leader = await grouped.leader(1, PROPOSERS);
+        const clients = [0, 1].map((group) =>
+          cluster.client(cluster.spareHost, [
+            "--json",
+            "--outstanding",
+            `${OUTSTANDING}`,
+            "--group",
+            `${group}`,
+          ]),
+        );
+        await Promise.all(clients.map((client) => hasBegun(client)));
+        const ballots = (id: number) =>
+          grouped
+            .member(0, "proposer", id)
+            .stderr.filter((line) => /leading at ballot|steps down/.test(line));
+        const before = PROPOSERS.map(ballots);
+        const victim = grouped.member(1, "proposer", leader);
+        victim.kill("SIGKILL");
+        await victim.exited;
+        await grouped.leader(1, [1 - leader]);
+        for (const client of clients) await goesOn(client);
+        expect(PROPOSERS.map(ballots)).toEqual(before);
+        const figures = [await endClient(clients[0]!), await endClient(clients[1]!)];
+        for (const group of [0, 1]) {
+          const { list } = learners[group]!;
+          const { values } = figures[group]!;
+          await until(`learner of group ${group}`, () => list.length >= values);
+          // Every value of its own group's client, and nobody else's; what was under way came after the last figures.
+          expect(list.length).toBeLessThanOrEqual(values + OUTSTANDING);
+          expect(new Set(list.map(({ session }) => session)).size).toBe(1);
+        }
+      });
+    }, 90_000);
+  }
+});
