@@ -5,7 +5,7 @@
 import { LearnerGate } from "../delivery/client_gates.ts";
 import { buildLearning } from "../delivery/learning.ts";
 import type { SnapshotPlace } from "../delivery/snapshot_file.ts";
-import type { LogState } from "../delivery/snapshots.ts";
+import type { LogState, Snapshots } from "../delivery/snapshots.ts";
 import { buildAcceptor, buildFilter, buildProposer } from "../node/build.ts";
 import { buildSessionClient } from "../node/build_client.ts";
 import type { CoreContext } from "../node/process.ts";
@@ -46,6 +46,7 @@ export interface ReplicaParts {
   };
   readonly extras: readonly Extra[];
   readonly reads: Reads;
+  readonly snapshots: Snapshots;
   /** Has a value submitted with the next turn. */
   submit(value: Uint8Array): void;
   /** The next turn is to come at once. */
@@ -63,6 +64,7 @@ export function buildReplica(context: CoreContext, plan: ReplicaPlan): ReplicaPa
     {
       role: Role.learner,
       canTrim: true,
+      votes,
       name: `${machine.name}-${id}`,
       start: "newest",
       state: plan.state?.(filter) ?? filter,
@@ -112,6 +114,7 @@ export function buildReplica(context: CoreContext, plan: ReplicaPlan): ReplicaPa
     },
     extras,
     reads,
+    snapshots,
     submit: (value) => {
       values.give(value);
       client.limit = ++given;

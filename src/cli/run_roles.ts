@@ -206,6 +206,7 @@ function hostLearner(
   }
   const plan: LearningPlan = {
     role: Role.learner,
+    votes: name === "replica",
     canTrim: args.cantrim ?? true,
     name: `${name}-${context.id}`,
     start: catchUp ? "first" : "newest",

@@ -1,6 +1,7 @@
 /**
  * Makes a learner of the native wire with the state that its log makes and the snapshots of it.
  */
+import type { Config } from "../config/config.ts";
 import { IN_MEMORY } from "../config/schema.ts";
 import { buildLearner, type LearnerPlan } from "../node/build.ts";
 import { clusterIdOf } from "../node/identity.ts";
@@ -13,6 +14,8 @@ import { type LogState, type SnapshotMachine, type SnapshotStart, Snapshots } fr
 const WINDOW_SHARE = 8;
 
 export interface LearningPlan extends Omit<LearnerPlan, "catchUp" | "keepsState"> {
+  /** The process is an acceptor, too. */
+  readonly votes?: boolean;
   /** Of the process in its cluster: names its file. */
   readonly name: string;
   readonly start: SnapshotStart;
@@ -56,6 +59,7 @@ export function buildLearning(
       every: Math.min(snapshotEvery, trimEvery, Math.ceil(acceptorWindowInstances / WINDOW_SHARE)),
       everyBytes: acceptorWindowBytes / WINDOW_SHARE,
       file,
+      needsSecond: file === undefined && needsSecond(config, plan),
       log,
     },
     outbox,
@@ -63,4 +67,13 @@ export function buildLearning(
   const learner = buildLearner(context, { ...plan, catchUp: false, keepsState: true }, outbox, snapshots);
   snapshots.attach(learner);
   return { learner, snapshots };
+}
+
+/**
+ * Whether what is in memory here alone must not be trimmed. It may be where the log dies with the process, and it may be of a
+ * proposer: nobody has a state behind it, and where learners or replicas are expected its reports do not count.
+ */
+function needsSecond({ acceptors, settings }: Config, plan: LearningPlan): boolean {
+  const isAll = plan.votes === true && acceptors.length === 1 && settings.storageBackend === "memory";
+  return plan.ofProposer !== true && !isAll;
 }

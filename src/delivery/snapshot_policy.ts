@@ -3,8 +3,9 @@
  * one snapshot that is on its way to being relied on.
  *
  * A snapshot goes through these: taken; acknowledged, when the applications are done with everything up to it; kept, when it
- * is in the file (at once, without one); reported, when it has been servable for a while. So a restart finds the applications'
- * place in the file or in the log, and who fetches the newest snapshot finds the log behind it not trimmed yet.
+ * is in the file (at once, without one); ripe, when it has been servable for a while; reported, at once if it is in a file, else
+ * as far as somebody else covers it (`second_holder.ts`). So a restart finds the applications' place in the file or in the log,
+ * who fetches the newest snapshot finds the log behind it not trimmed yet, and no single death takes what is trimmed.
  */
 import type { Encoded } from "./snapshot.ts";
 import type { SnapshotKeeper } from "./snapshot_file.ts";
@@ -13,6 +14,8 @@ export interface SnapshotPolicyOptions {
   /** Instances, and bytes of them, from one snapshot to the next. */
   readonly every: number;
   readonly everyBytes: number;
+  /** What it keeps counts only as far as another process has it, too. */
+  readonly needsSecond: boolean;
 }
 
 /** What a snapshot covers is reported so much later, or when the next one is kept, or under pressure. */
@@ -27,6 +30,8 @@ const MOST_TIMES = 3;
 export class SnapshotPolicy {
   /** The log may be trimmed up to here as far as snapshots go. */
   reported = 0;
+  /** … as far as this process's own go. */
+  ripe = 0;
   /** The instance of the last snapshot that is kept. */
   kept = 0;
   readonly #options: SnapshotPolicyOptions;
@@ -67,11 +72,17 @@ export class SnapshotPolicy {
 
   tick(nowUs: number, acknowledged: number, isPressed: boolean): void {
     this.#promote(nowUs, acknowledged);
-    if (this.kept > this.reported && (isPressed || nowUs - this.#keptUs >= LAG_US)) this.reported = this.kept;
+    if (this.kept > this.ripe && (isPressed || nowUs - this.#keptUs >= LAG_US)) this.ripe = this.kept;
+    if (!this.#options.needsSecond) this.reported = this.ripe;
+  }
+
+  /** Another process has everything up to `iid`, at this moment. */
+  covered(iid: number): void {
+    this.reported = Math.max(this.reported, Math.min(this.ripe, iid));
   }
 
   dueUs(): number {
-    return this.kept > this.reported ? this.#keptUs + LAG_US : Number.POSITIVE_INFINITY;
+    return this.kept > this.ripe ? this.#keptUs + LAG_US : Number.POSITIVE_INFINITY;
   }
 
   #promote(nowUs: number, acknowledged: number): void {
@@ -84,7 +95,7 @@ export class SnapshotPolicy {
     }
     this.#candidate = null;
     // The one before has been servable for a whole interval.
-    this.reported = Math.max(this.reported, this.kept);
+    this.ripe = Math.max(this.ripe, this.kept);
     this.kept = candidate.iid;
     this.#keptUs = nowUs;
   }

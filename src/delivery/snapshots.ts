@@ -3,7 +3,8 @@
  * what of the log may be trimmed because of them. Stands between the learner and the state its log makes.
  *
  * Invariants: what is reported for trimming is acknowledged by the applications and covered by a snapshot that can be
- * served, from the file if there is one. A state is begun at instance 1, empty, or with a snapshot, never in between.
+ * served: from the file if there is one, else by another process, too. A state is begun at instance 1, empty, or with a
+ * snapshot, never in between.
  */
 import { CliError } from "../error.ts";
 import type { Log } from "../log.ts";
@@ -14,6 +15,7 @@ import { MAX_SNAPSHOT_BYTES, SnapshotFetch } from "../protocol/learner/snapshot_
 import type { Outbox } from "../protocol/outbox.ts";
 import type { Peer } from "../protocol/types.ts";
 import { CatchUpNote } from "./catch_up_note.ts";
+import { SecondHolder } from "./second_holder.ts";
 import {
   decodeSnapshot,
   type Encoded,
@@ -87,6 +89,7 @@ export class Snapshots implements Application, Extra {
   readonly fetch: SnapshotFetch;
   readonly server: SnapshotServer;
   readonly policy: SnapshotPolicy;
+  readonly second: SecondHolder;
   readonly #options: SnapshotsOptions;
   readonly #note: CatchUpNote;
   readonly #standstill: StandstillNote;
@@ -110,14 +113,16 @@ export class Snapshots implements Application, Extra {
   constructor(options: SnapshotsOptions, outbox: Outbox) {
     this.#options = options;
     this.kind = options.machine === undefined ? SESSIONS_ONLY : kindOf(options.machine.name);
+    this.#what = options.machine === undefined ? "the sessions" : `the application "${options.machine.name}"`;
     this.#own = new SnapshotShelf(this.kind);
     this.#plain = this.kind === SESSIONS_ONLY ? this.#own : new SnapshotShelf(SESSIONS_ONLY);
     this.fetch = new SnapshotFetch(outbox);
     this.server = new SnapshotServer(outbox, this.#own);
     this.policy = new SnapshotPolicy(options, options.file);
+    const { kind } = this;
+    this.second = new SecondHolder(this.policy, { kind, what: this.#what, outbox, log: options.log });
     this.#note = new CatchUpNote(options.log);
     this.#standstill = new StandstillNote(options.log);
-    this.#what = options.machine === undefined ? "the sessions" : `the application "${options.machine.name}"`;
   }
 
   /** The learner whose application this is. Begins at once where that can be known. */
@@ -127,6 +132,11 @@ export class Snapshots implements Application, Extra {
     const loaded = file?.load(clusterId, this.kind);
     if (loaded !== undefined) this.#begin(loaded, file!);
     else if (start === "first") learner.restored(0);
+  }
+
+  /** Why nothing is trimmed on this process's account, where another one is missing that has its state; null: none is. */
+  get loneliness(): string | null {
+    return this.second.aloneUs > 0 ? this.second.text(this.#theLearner.trimmedIid) : null;
   }
 
   // ── between the learner and its state ─────────────────────────────────────────────────────────────────────────
@@ -152,12 +162,15 @@ export class Snapshots implements Application, Extra {
     if (this.#fileIid > 0) this.#checkFile();
     this.#need();
     this.fetch.tick(nowUs);
-    this.policy.tick(nowUs, this.#options.state.acknowledged(), this.#theLearner.isPressed);
+    const { isPressed, trimmedIid } = this.#theLearner;
+    this.policy.tick(nowUs, this.#options.state.acknowledged(), isPressed);
+    this.second.tick(nowUs, isPressed, trimmedIid);
   }
 
   nextTickUs(): number {
     const waits = this.#theLearner.next === 0 || this.#theLearner.lostIid > 0;
-    return Math.min(this.fetch.dueUs(), this.policy.dueUs(), waits ? this.#nowUs + LOOK_US : NEVER);
+    const lookUs = waits ? this.#nowUs + LOOK_US : NEVER;
+    return Math.min(this.fetch.dueUs(), this.policy.dueUs(), this.second.dueUs(), lookUs);
   }
 
   pump(nowUs: number): boolean {
@@ -188,6 +201,7 @@ export class Snapshots implements Application, Extra {
   }
 
   onSnapshotInfo(from: Peer, kind: number, iid: number, size: number, checksum: number): void {
+    this.second.onOffer(kind, iid);
     this.fetch.onInfo(from, kind, iid, size, checksum);
   }
 

@@ -127,7 +127,7 @@ describe("the file of a snapshot", () => {
 
 describe("when a snapshot is taken", () => {
   const policy = (keeper?: SnapshotKeeper): SnapshotPolicy =>
-    new SnapshotPolicy({ every: 100, everyBytes: 10_000 }, keeper);
+    new SnapshotPolicy({ every: 100, everyBytes: 10_000, needsSecond: false }, keeper);
 
   test("after so many instances or bytes, earlier under pressure, never twice at one instance", () => {
     const one = policy();
