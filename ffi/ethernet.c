@@ -1,6 +1,9 @@
 /*
- * Raw Ethernet: one AF_PACKET socket bound to no interface, whose filter admits the link's interface and lo. So
+ * Raw Ethernet: AF_PACKET sockets bound to no interface, whose filter admits the link's interface and lo. So
  * peers on the same host, whose frames a NIC never gives back, are heard by the same socket.
+ *
+ * There is one receiver. A further one is another `open_receiver` with a filter of its own, bound like the first in
+ * `kpx_ethernet_bind`; memberships belong to the interface, and the first receiver holds them for all.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,10 +23,10 @@
 #define PACKET_IGNORE_OUTGOING 23
 #endif
 
-static int read_hardware(struct kpx_link *link) {
+static int read_hardware(struct kpx_link *link, int fd) {
   struct ifreq request = {0};
   if (if_indextoname((unsigned)link->ifindex, request.ifr_name) == NULL) return -ENODEV;
-  if (ioctl(link->fd, SIOCGIFHWADDR, &request) < 0) return -errno;
+  if (ioctl(fd, SIOCGIFHWADDR, &request) < 0) return -errno;
   unsigned short type = request.ifr_hwaddr.sa_family;
   if (type != ARPHRD_ETHER && type != ARPHRD_LOOPBACK) return -EPROTONOSUPPORT;
   memcpy(link->mac, request.ifr_hwaddr.sa_data, sizeof link->mac);
@@ -33,35 +36,41 @@ static int read_hardware(struct kpx_link *link) {
   return 0;
 }
 
-static int attach_filter(const struct kpx_link *link, const uint32_t *options) {
-  uint32_t count = options[KPX_OPTION_FILTER_COUNT];
+static int attach_filter(int fd, const uint32_t *instructions, uint32_t count) {
   if (count == 0) return 0;
   struct sock_filter program[KPX_MAX_FILTER];
-  memcpy(program, options + KPX_OPTION_WORDS, (size_t)count * sizeof *program);
+  memcpy(program, instructions, (size_t)count * sizeof *program);
   struct sock_fprog filter = {.len = (unsigned short)count, .filter = program};
-  return setsockopt(link->fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) < 0 ? -errno : 0;
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) < 0 ? -errno : 0;
 }
 
 static int join(const struct kpx_link *link, unsigned short type, const void *mac) {
   struct packet_mreq request = {.mr_ifindex = link->ifindex, .mr_type = type, .mr_alen = 6};
   if (mac != NULL) memcpy(request.mr_address, mac, 6);
-  int result = setsockopt(link->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request);
+  int result = setsockopt(kpx_sender(link), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request);
   return result < 0 ? -errno : 0;
 }
 
-int kpx_ethernet_socket(struct kpx_link *link, const uint32_t *options) {
+/* The link's next receiver, with its filter, hearing nothing yet. */
+static int open_receiver(struct kpx_link *link, const uint32_t *options, const uint32_t *filter, uint32_t count) {
   /* Protocol 0 hears nothing: the filter must stand before the first frame is queued. */
-  link->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (link->fd < 0) return -errno;
-  int result = read_hardware(link);
-  if (result == 0) result = kpx_socket_buffers(link, options);
-  if (result == 0) result = attach_filter(link, options);
+  int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -errno;
+  struct kpx_receiver *receiver = &link->receivers[link->receiver_count++];
+  receiver->fd = fd;
+  int result = kpx_socket_buffers(receiver, options);
+  if (result == 0) result = attach_filter(fd, filter, count);
   if (result < 0) return result;
   int yes = 1;
   /* Where the kernel does not know these, frames go through the queueing discipline, and `accept` drops our own. */
-  (void)setsockopt(link->fd, SOL_PACKET, PACKET_QDISC_BYPASS, &yes, sizeof yes);
-  (void)setsockopt(link->fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &yes, sizeof yes);
+  (void)setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &yes, sizeof yes);
+  (void)setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &yes, sizeof yes);
   return 0;
+}
+
+int kpx_ethernet_sockets(struct kpx_link *link, const uint32_t *options) {
+  int result = open_receiver(link, options, options + KPX_OPTION_WORDS, options[KPX_OPTION_FILTER_COUNT]);
+  return result == 0 ? read_hardware(link, kpx_sender(link)) : result;
 }
 
 int kpx_ethernet_bind(struct kpx_link *link, const uint32_t *options) {
@@ -76,7 +85,8 @@ int kpx_ethernet_bind(struct kpx_link *link, const uint32_t *options) {
       .sll_family = AF_PACKET,
       .sll_protocol = htons(type == 0 ? ETH_P_ALL : (uint16_t)type),
   };
-  if (bind(link->fd, (const struct sockaddr *)&any, sizeof any) < 0) return -errno;
+  for (uint32_t i = 0; i < link->receiver_count; i++)
+    if (bind(link->receivers[i].fd, (const struct sockaddr *)&any, sizeof any) < 0) return -errno;
   return 0;
 }
 

@@ -9,19 +9,26 @@
 
 #include "link.h"
 
-static int open_socket(struct kpx_link *link, const uint32_t *options) {
-  if (link->kind == KPX_ETHERNET) return kpx_ethernet_socket(link, options);
+static int open_sockets(struct kpx_link *link, const uint32_t *options) {
+  if (link->kind == KPX_ETHERNET) return kpx_ethernet_sockets(link, options);
   return kpx_udp_socket(link, options);
+}
+
+static int map_rings(struct kpx_link *link) {
+  int result = 0;
+  for (uint32_t i = 0; i < link->receiver_count && result == 0 && kpx_has_rings(link); i++)
+    result = kpx_rxring_map(link, &link->receivers[i]);
+  return result;
 }
 
 static int build(struct kpx_link *link, const uint32_t *options) {
   link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (link->wake_fd < 0) return -errno;
-  int result = open_socket(link, options);
-  if (result < 0) return result;
-  if ((link->flags & KPX_FLAG_RING) != 0) result = kpx_rxring_configure(link);
+  int result = open_sockets(link, options);
+  for (uint32_t i = 0; i < link->receiver_count && result == 0 && kpx_has_rings(link); i++)
+    result = kpx_rxring_configure(link, &link->receivers[i]);
   if (result == 0) result = kpx_link_make_area(link);
-  if (result == 0 && link->ring.frames != 0) result = kpx_rxring_map(link);
+  if (result == 0) result = map_rings(link);
   if (result == 0) result = kpx_link_make_messages(link);
   /* Frames may come only once there is a place for them. */
   if (result == 0 && link->kind == KPX_ETHERNET) result = kpx_ethernet_bind(link, options);
@@ -29,9 +36,10 @@ static int build(struct kpx_link *link, const uint32_t *options) {
 }
 
 void kpx_link_destroy(struct kpx_link *link) {
-  /* The ring's mapping goes before its socket: the kernel keeps a mapped ring alive. */
+  /* A ring's mapping goes before its socket: the kernel keeps a mapped ring alive. */
   kpx_link_drop_area(link);
-  if (link->fd >= 0) close(link->fd);
+  for (uint32_t i = 0; i < KPX_MAX_RECEIVERS; i++)
+    if (link->receivers[i].fd >= 0) close(link->receivers[i].fd);
   if (link->wake_fd >= 0) close(link->wake_fd);
   kpx_link_drop_messages(link);
   explicit_bzero(link->keys, sizeof link->keys);
@@ -46,7 +54,7 @@ int32_t kpx_link_open(const uint32_t *options, uint32_t count) {
   int32_t result = own == NULL || link == NULL ? -ENOMEM : 0;
   if (result == 0) {
     memcpy(own, options, count * sizeof *own);
-    link->fd = -1;
+    for (uint32_t i = 0; i < KPX_MAX_RECEIVERS; i++) link->receivers[i].fd = -1;
     link->wake_fd = -1;
     result = kpx_link_configure(link, own, count);
     if (result == 0) result = build(link, own);
@@ -89,6 +97,8 @@ int32_t kpx_link_info(int32_t handle, double *out, uint32_t count) {
   struct kpx_link *link;
   int result = kpx_table_enter(handle, &link);
   if (result < 0) return result;
+  uint64_t buffers = 0;
+  for (uint32_t i = 0; i < link->receiver_count; i++) buffers += link->receivers[i].buffer;
   double numbers[KPX_INFO_COUNT] = {
       [KPX_INFO_AREA_BYTES] = (double)link->area_bytes,
       [KPX_INFO_RX_BASE] = 0,
@@ -96,7 +106,7 @@ int32_t kpx_link_info(int32_t handle, double *out, uint32_t count) {
       [KPX_INFO_RX_SLOTS] = (double)link->rx_slots,
       [KPX_INFO_TX_SLOTS] = (double)link->tx_slots,
       [KPX_INFO_MAX_PAYLOAD] = (double)link->max_payload,
-      [KPX_INFO_RECEIVE_BUFFER] = (double)link->receive_buffer,
+      [KPX_INFO_RECEIVE_BUFFER] = (double)buffers,
       [KPX_INFO_IFINDEX] = (double)link->ifindex,
   };
   for (uint32_t i = 0; i < KPX_ADDRESS_WORDS; i++) numbers[KPX_INFO_ADDRESS + i] = (double)link->address[i];
@@ -105,17 +115,17 @@ int32_t kpx_link_info(int32_t handle, double *out, uint32_t count) {
 }
 
 static void count_kernel_drops(struct kpx_link *link) {
-  if (link->kind == KPX_ETHERNET) {
+  for (uint32_t i = 0; i < link->receiver_count && link->kind == KPX_ETHERNET; i++) {
     /* Reading resets them. */
     struct tpacket_stats stats;
     socklen_t length = sizeof stats;
-    if (getsockopt(link->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &length) == 0)
+    if (getsockopt(link->receivers[i].fd, SOL_PACKET, PACKET_STATISTICS, &stats, &length) == 0)
       link->counters[KPX_RX_DROPPED] += stats.tp_drops;
-    return;
   }
+  if (link->kind == KPX_ETHERNET) return;
   uint32_t memory[SK_MEMINFO_VARS] = {0};
   socklen_t length = sizeof memory;
-  if (getsockopt(link->fd, SOL_SOCKET, SO_MEMINFO, memory, &length) == 0)
+  if (getsockopt(kpx_sender(link), SOL_SOCKET, SO_MEMINFO, memory, &length) == 0)
     link->counters[KPX_RX_DROPPED] = memory[SK_MEMINFO_DROPS];
 }
 
@@ -150,7 +160,7 @@ int32_t kpx_link_step(int32_t handle, uint32_t ntx, uint32_t max, uint32_t spin_
   link->counters[KPX_STEPS]++;
   if (max > link->rx_slots) max = link->rx_slots;
   if (ntx > link->tx_slots) result = -EINVAL;
-  if (result == 0) kpx_rxring_release(link);
+  if (result == 0) kpx_release(link);
   if (result == 0 && ntx > 0) result = kpx_transmit(link, ntx);
   if (result == 0 && max > 0) result = kpx_receive(link, max);
   if (result == 0 && wait_us > 0) result = kpx_wait(link, max, spin_us, wait_us);

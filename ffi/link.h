@@ -35,19 +35,32 @@ struct kpx_messages {
   union kpx_sockaddr *names;
 };
 
-/* Receive ring of the kernel (TPACKET_V2), mapped where the rx slots would be. */
+/* Receive ring of the kernel (TPACKET_V2), mapped into the area. */
 struct kpx_rxring {
   uint32_t frames; /* 0: no ring */
   uint32_t frame_bytes;
-  uint32_t block_bytes;
+  uint32_t at; /* byte offset in the area */
   uint32_t head; /* next frame to look at */
   uint32_t held; /* frames before `head` that the caller may still be reading */
+};
+
+/*
+ * A socket that is received from. They are read in order, so frames of the first go before those of the next; what
+ * one of them leaves of a step's slots is for the next. Each has its own filter, buffer and ring; all share the rx
+ * slots, and the link sends through the first.
+ */
+#define KPX_MAX_RECEIVERS 2u
+struct kpx_receiver {
+  int fd;
+  uint32_t buffer; /* bytes granted for waiting frames; of the ring, where there is one */
+  struct kpx_rxring ring;
 };
 
 struct kpx_link {
   uint32_t kind;
   uint32_t flags;
-  int fd;
+  struct kpx_receiver receivers[KPX_MAX_RECEIVERS];
+  uint32_t receiver_count;
   int wake_fd;
   int watched[KPX_MAX_WATCHED];
   uint32_t watched_count;
@@ -57,7 +70,7 @@ struct kpx_link {
   uint32_t rx_slots;
   uint32_t tx_slots;
   uint32_t max_payload;
-  uint32_t rx_at; /* byte offset of the first rx (tx) slot */
+  uint32_t rx_at; /* byte offset of the first rx (tx) slot; with rings there are no rx slots */
   uint32_t tx_at;
   uint32_t stride;
   uint32_t payload_at; /* of the payload in its slot */
@@ -67,7 +80,6 @@ struct kpx_link {
   uint32_t key_count;
   struct kpx_hmac_key keys[KPX_MAX_KEYS];
   uint32_t main_ethertype;
-  uint32_t receive_buffer;
 
   int ifindex;
   int lo_index; /* -1: not heard, not reached */
@@ -77,9 +89,17 @@ struct kpx_link {
 
   struct kpx_messages rx;
   struct kpx_messages tx;
-  struct kpx_rxring ring;
   uint64_t counters[KPX_COUNTERS];
 };
+
+/* What frames are sent through; -1 before it is open. */
+static inline int kpx_sender(const struct kpx_link *link) {
+  return link->receivers[0].fd;
+}
+
+static inline bool kpx_has_rings(const struct kpx_link *link) {
+  return (link->flags & KPX_FLAG_RING) != 0;
+}
 
 static inline uint32_t kpx_load(const uint32_t *word) {
   return __atomic_load_n(word, __ATOMIC_RELAXED);
@@ -103,8 +123,8 @@ int kpx_table_wake(int32_t handle);
 /* link.c: frees everything; called by the table when the last user has left. */
 void kpx_link_destroy(struct kpx_link *link);
 
-/* ethernet.c, udp.c: make link->fd; the area and messages are made between the two halves of Ethernet's. */
-int kpx_ethernet_socket(struct kpx_link *link, const uint32_t *options);
+/* ethernet.c, udp.c: make the receivers; the area and messages are made between the two halves of Ethernet's. */
+int kpx_ethernet_sockets(struct kpx_link *link, const uint32_t *options);
 int kpx_ethernet_bind(struct kpx_link *link, const uint32_t *options);
 int kpx_udp_socket(struct kpx_link *link, const uint32_t *options);
 /* Describes a received frame that starts at byte `at` of the area; false: it is not for the caller. */
@@ -117,7 +137,7 @@ void kpx_ethernet_address(struct kpx_link *link, uint32_t at, int ifindex, uint3
 bool kpx_udp_address(struct kpx_link *link, uint32_t at, const uint32_t *words);
 
 /* socket.c */
-int kpx_socket_buffers(struct kpx_link *link, const uint32_t *options);
+int kpx_socket_buffers(struct kpx_receiver *receiver, const uint32_t *options);
 /* Whether a socket's error costs a frame only (true) or means that the link is unusable. */
 bool kpx_is_transient(int error);
 
@@ -126,13 +146,15 @@ bool kpx_checksum_applies(const struct kpx_link *link, uint32_t ethertype);
 bool kpx_checksum_seal(const struct kpx_link *link, uint8_t *payload, uint32_t length);
 bool kpx_checksum_admits(struct kpx_link *link, const uint8_t *payload, uint32_t length);
 
-/* link_tx.c, link_rx.c, link_ring.c, link_wait.c */
+/* link_tx.c, link_rx.c, link_ring.c, link_wait.c. `receive` looks at all receivers, the ring's at one: it describes the
+ * step's frames from `first` on, at most up to `max` of them, and returns how many it added. */
 int kpx_transmit(struct kpx_link *link, uint32_t ntx);
 int kpx_receive(struct kpx_link *link, uint32_t max);
-int kpx_rxring_configure(struct kpx_link *link);
-int kpx_rxring_map(struct kpx_link *link);
-void kpx_rxring_release(struct kpx_link *link);
-int kpx_rxring_receive(struct kpx_link *link, uint32_t max);
+void kpx_release(struct kpx_link *link);
+int kpx_rxring_configure(struct kpx_link *link, struct kpx_receiver *receiver);
+int kpx_rxring_map(struct kpx_link *link, const struct kpx_receiver *receiver);
+void kpx_rxring_release(struct kpx_link *link, struct kpx_rxring *ring);
+uint32_t kpx_rxring_receive(struct kpx_link *link, struct kpx_rxring *ring, uint32_t first, uint32_t max);
 int kpx_wait(struct kpx_link *link, uint32_t max, uint32_t spin_us, uint32_t wait_us);
 
 #endif

@@ -51,8 +51,6 @@ int kpx_link_configure(struct kpx_link *link, const uint32_t *options, uint32_t 
   link->tx_slots = options[KPX_OPTION_TX_SLOTS];
   link->max_payload = options[KPX_OPTION_MAX_PAYLOAD];
   link->lo_index = -1;
-  link->fd = -1;
-  link->wake_fd = -1;
   if (!within(link->rx_slots, 1, KPX_MAX_SLOTS) || !within(link->tx_slots, 1, KPX_MAX_SLOTS)) return -EINVAL;
   if (!within(link->max_payload, KPX_MIN_PAYLOAD, KPX_MAX_PAYLOAD)) return -EINVAL;
   int result = configure_checksum(link, options);

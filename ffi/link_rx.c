@@ -1,4 +1,8 @@
-/* Receiving without waiting: recvmmsg into the rx slots, or the ring. */
+/*
+ * Receiving without waiting: recvmmsg into the rx slots, or the rings. A link may have several receivers (link.h): the
+ * first is emptied before the next is looked at, so that its frames lead the batch, and a full batch leaves the others
+ * for the next step.
+ */
 #include <errno.h>
 #include <sys/uio.h>
 
@@ -13,21 +17,46 @@ static bool accept_message(struct kpx_link *link, uint32_t slot, uint32_t *descr
   return kpx_ethernet_accept(link, descriptor, at, header->msg_len, cut, &link->rx.names[slot].ll);
 }
 
-static int receive_messages(struct kpx_link *link, uint32_t max) {
-  int received = recvmmsg(link->fd, link->rx.headers, max, MSG_DONTWAIT, NULL);
+/* Into slots first … max - 1; returns how many came, or -errno. */
+static int receive_messages(struct kpx_link *link, int fd, uint32_t first, uint32_t max) {
+  struct mmsghdr *headers = link->rx.headers + first;
+  int received = recvmmsg(fd, headers, max - first, MSG_DONTWAIT, NULL);
   /* A socket's stored error comes instead of frames, once. */
   if (received < 0 && errno != EAGAIN && errno != EINTR && kpx_is_transient(errno))
-    received = recvmmsg(link->fd, link->rx.headers, max, MSG_DONTWAIT, NULL);
+    received = recvmmsg(fd, headers, max - first, MSG_DONTWAIT, NULL);
   if (received < 0) return kpx_is_transient(errno) ? 0 : -errno;
+  return received;
+}
+
+/* A frame that is refused leaves its slot unused, not its descriptor. */
+static uint32_t describe_messages(struct kpx_link *link, uint32_t first, uint32_t received, uint32_t kept) {
   uint32_t *words = (uint32_t *)(void *)link->area;
-  uint32_t kept = 0;
-  for (uint32_t slot = 0; slot < (uint32_t)received; slot++) {
+  for (uint32_t slot = first; slot < first + received; slot++) {
     if (accept_message(link, slot, words + (size_t)kept * KPX_DESCRIPTOR_WORDS)) kept++;
     link->rx.headers[slot].msg_hdr.msg_namelen = sizeof link->rx.names[slot];
+  }
+  return kept;
+}
+
+int kpx_receive(struct kpx_link *link, uint32_t max) {
+  uint32_t slot = 0;
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < link->receiver_count && slot < max; i++) {
+    struct kpx_receiver *receiver = &link->receivers[i];
+    if (kpx_has_rings(link)) {
+      kept += kpx_rxring_receive(link, &receiver->ring, kept, max);
+      slot = kept;
+      continue;
+    }
+    int received = receive_messages(link, receiver->fd, slot, max);
+    if (received < 0) return received;
+    kept = describe_messages(link, slot, (uint32_t)received, kept);
+    slot += (uint32_t)received;
   }
   return (int)kept;
 }
 
-int kpx_receive(struct kpx_link *link, uint32_t max) {
-  return link->ring.frames != 0 ? kpx_rxring_receive(link, max) : receive_messages(link, max);
+/* What the last step handed out goes back. */
+void kpx_release(struct kpx_link *link) {
+  for (uint32_t i = 0; i < link->receiver_count; i++) kpx_rxring_release(link, &link->receivers[i].ring);
 }

@@ -73,7 +73,7 @@ static uint32_t add_slot(struct kpx_link *link, uint32_t count, uint32_t slot, c
 static void wait_for_room(const struct kpx_link *link, bool *waited) {
   if (*waited) return;
   *waited = true;
-  struct pollfd room = {.fd = link->fd, .events = POLLOUT};
+  struct pollfd room = {.fd = kpx_sender(link), .events = POLLOUT};
   (void)poll(&room, 1, ROOM_MS);
 }
 
@@ -88,7 +88,7 @@ static int flush(struct kpx_link *link, uint32_t count) {
   bool waited = false;
   uint32_t at = 0;
   while (at < count) {
-    int sent = sendmmsg(link->fd, link->tx.headers + at, count - at, MSG_DONTWAIT);
+    int sent = sendmmsg(kpx_sender(link), link->tx.headers + at, count - at, MSG_DONTWAIT);
     if (sent > 0) {
       count_sent(link, at, (uint32_t)sent);
       at += (uint32_t)sent;

@@ -1,4 +1,5 @@
-/* Waiting for a frame: spin for a while if told to, then sleep on everything that may end the wait. */
+/* Waiting for a frame: spin for a while if told to, then sleep on everything that may end the wait, all receivers at
+ * once. */
 #include <errno.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -9,7 +10,8 @@
 /* While spinning, how often the other descriptors are looked at. */
 #define LOOK_ROUND_US 50u
 
-#define FIXED 2u /* socket, wake */
+/* What a sleep looks at: the wake, the receivers, the watched. */
+#define MAX_POLLED (1u + KPX_MAX_RECEIVERS + KPX_MAX_WATCHED)
 
 static uint64_t now_us(void) {
   struct timespec now;
@@ -32,28 +34,37 @@ static void forget_closed(struct kpx_link *link, const struct pollfd *polled) {
   link->watched_count = kept;
 }
 
+/* Reading a stored error clears it; left there, every sleep would end at once. */
+static void clear_error(int fd) {
+  int error;
+  socklen_t length = sizeof error;
+  (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
+}
+
 /* Sleeps for at most `us`. Returns 1 when something other than a frame ended it, 0 otherwise, or -errno. */
 static int sleep_on_all(struct kpx_link *link, uint64_t us) {
-  struct pollfd polled[FIXED + KPX_MAX_WATCHED] = {
-      {.fd = link->fd, .events = POLLIN},
-      {.fd = link->wake_fd, .events = POLLIN},
-  };
+  struct pollfd polled[MAX_POLLED] = {{.fd = link->wake_fd, .events = POLLIN}};
+  struct pollfd *receivers = polled + 1;
+  struct pollfd *watched = receivers + link->receiver_count;
+  for (uint32_t i = 0; i < link->receiver_count; i++)
+    receivers[i] = (struct pollfd){.fd = link->receivers[i].fd, .events = POLLIN};
   for (uint32_t i = 0; i < link->watched_count; i++)
-    polled[FIXED + i] = (struct pollfd){.fd = link->watched[i], .events = POLLIN};
+    watched[i] = (struct pollfd){.fd = link->watched[i], .events = POLLIN};
   struct timespec timeout = {.tv_sec = (time_t)(us / 1000000u), .tv_nsec = (long)(us % 1000000u) * 1000};
-  int ready = ppoll(polled, FIXED + link->watched_count, &timeout, NULL);
+  int ready = ppoll(polled, 1 + link->receiver_count + link->watched_count, &timeout, NULL);
   if (ready < 0) return errno == EINTR ? 1 : -errno;
-  if ((polled[0].revents & POLLERR) != 0) {
-    /* Reading a stored error clears it; left there, every sleep would end at once. */
-    int error;
-    socklen_t length = sizeof error;
-    (void)getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &length);
+  for (uint32_t i = 0; i < link->receiver_count; i++) {
+    if (receivers[i].revents == 0) continue;
+    ready--;
+    if ((receivers[i].revents & POLLNVAL) != 0) return -EBADF;
+    if ((receivers[i].revents & POLLERR) != 0) clear_error(receivers[i].fd);
   }
-  if ((polled[0].revents & POLLNVAL) != 0) return -EBADF;
+  /* What is left is no frame. */
+  if (ready == 0) return 0;
   eventfd_t wakes;
-  if (polled[1].revents != 0) (void)eventfd_read(link->wake_fd, &wakes);
-  forget_closed(link, polled + FIXED);
-  return ready > (polled[0].revents != 0 ? 1 : 0) ? 1 : 0;
+  if (polled[0].revents != 0) (void)eventfd_read(link->wake_fd, &wakes);
+  forget_closed(link, watched);
+  return 1;
 }
 
 /* Returns frames, 0 when the time is over, or -EINTR when something else ended it. */

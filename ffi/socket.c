@@ -8,20 +8,21 @@ static int set(int fd, int option, uint32_t value) {
   return setsockopt(fd, SOL_SOCKET, option, &number, sizeof number) < 0 ? -errno : 0;
 }
 
-int kpx_socket_buffers(struct kpx_link *link, const uint32_t *options) {
+int kpx_socket_buffers(struct kpx_receiver *receiver, const uint32_t *options) {
+  int fd = receiver->fd;
   uint32_t receive = options[KPX_OPTION_RECEIVE_BUFFER];
   uint32_t send = options[KPX_OPTION_SEND_BUFFER];
   int result = 0;
   /* The forced form goes above the system's limit; without CAP_NET_ADMIN the plain one takes what it may. */
-  if (receive > 0 && set(link->fd, SO_RCVBUFFORCE, receive) < 0) result = set(link->fd, SO_RCVBUF, receive);
-  if (result == 0 && send > 0 && set(link->fd, SO_SNDBUFFORCE, send) < 0) result = set(link->fd, SO_SNDBUF, send);
+  if (receive > 0 && set(fd, SO_RCVBUFFORCE, receive) < 0) result = set(fd, SO_RCVBUF, receive);
+  if (result == 0 && send > 0 && set(fd, SO_SNDBUFFORCE, send) < 0) result = set(fd, SO_SNDBUF, send);
   if (result < 0) return result;
   /* A wish: raising it needs CAP_NET_ADMIN, and many drivers cannot. */
-  if (options[KPX_OPTION_BUSY_POLL_US] > 0) (void)set(link->fd, SO_BUSY_POLL, options[KPX_OPTION_BUSY_POLL_US]);
+  if (options[KPX_OPTION_BUSY_POLL_US] > 0) (void)set(fd, SO_BUSY_POLL, options[KPX_OPTION_BUSY_POLL_US]);
   int granted = 0;
   socklen_t length = sizeof granted;
-  if (getsockopt(link->fd, SOL_SOCKET, SO_RCVBUF, &granted, &length) < 0) return -errno;
-  link->receive_buffer = (uint32_t)granted;
+  if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &length) < 0) return -errno;
+  receiver->buffer = (uint32_t)granted;
   return 0;
 }
 

@@ -44,20 +44,22 @@ static void to_words(int family, const union kpx_sockaddr *name, uint32_t *words
 }
 
 int kpx_udp_socket(struct kpx_link *link, const uint32_t *options) {
-  link->fd = socket(link->family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (link->fd < 0) return -errno;
+  int fd = socket(link->family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -errno;
+  link->receivers[0].fd = fd;
+  link->receiver_count = 1;
   if (link->family == AF_INET6) {
     int only = (link->flags & KPX_FLAG_DUAL_STACK) == 0;
-    if (setsockopt(link->fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) < 0) return -errno;
+    if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) < 0) return -errno;
   }
-  int result = kpx_socket_buffers(link, options);
+  int result = kpx_socket_buffers(&link->receivers[0], options);
   if (result < 0) return result;
   union kpx_sockaddr name;
   socklen_t length = to_name(link->family, options + KPX_OPTION_ADDRESS, &name);
   if (length == 0) return -EINVAL;
-  if (bind(link->fd, (const struct sockaddr *)&name, length) < 0) return -errno;
+  if (bind(fd, (const struct sockaddr *)&name, length) < 0) return -errno;
   length = sizeof name;
-  if (getsockname(link->fd, (struct sockaddr *)&name, &length) < 0) return -errno;
+  if (getsockname(fd, (struct sockaddr *)&name, &length) < 0) return -errno;
   to_words(link->family, &name, link->address);
   return 0;
 }
