@@ -1,0 +1,313 @@
+/**
+ * Receive modes side by side: the same cluster (3 acceptors, a proposer, a client with its learner, raw Ethernet between
+ * network namespaces) run in turns with each mode's settings, as a Markdown table. Rounds of all modes are interleaved; a
+ * figure is the median of its rounds.
+ *
+ *     bun bench/modes.ts [--mode 'NAME KEY=VALUE …']… [--windows 1,10,100,1000] [--size 64] [--seconds 3] [--rounds 3]
+ *         [--idle SECONDS] [--wire W] [--replicas]
+ *
+ * A mode is its name and lines of `paxos.conf`, or environment variables (`KPAXOS_LIBRARY=…`); `main=PATH` measures another program: a checkout's src/main.ts or a built
+ * `kpaxos`. `cpus=a,b,…` gives each seat and then the client its own `cpu` setting. Without `--mode`: the built-in ones.
+ *
+ * CPU per value is user + system time of all the cluster's processes, softirqs that ran on their backs included. Sleeps and
+ * frames are of all processes, too. `--idle` prints what the roles use when nobody asks anything of them.
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { canMakeNamespaces } from "../src/ops/lab_capability.ts";
+import { lastFigures } from "../src/ops/lab_figures.ts";
+import type { LabProcess } from "../src/ops/lab_process.ts";
+import type { Seat } from "../src/ops/seats.ts";
+import { Lab } from "../test/support/lab.ts";
+import { LabCluster } from "../test/support/lab_cluster.ts";
+import { ethernetNetwork } from "../test/support/lab_network.ts";
+
+const EXECUTABLE = join(import.meta.dir, "../dist/kpaxos");
+const MAIN = join(import.meta.dir, "../src/main.ts");
+const SETTLE_MS = 15_000;
+const TICK_US = 10_000;
+const CLIENT_HOST = 4;
+
+const SEATS: readonly Seat[] = [
+  { role: "acceptor", id: 0, host: 0 },
+  { role: "acceptor", id: 1, host: 1 },
+  { role: "acceptor", id: 2, host: 2 },
+  { role: "proposer", id: 0, host: 3 },
+];
+const REPLICAS: readonly Seat[] = [0, 1, 2].map((id) => ({ role: "replica", id, host: id }));
+
+const BUILT_IN = ["recvmmsg", "ring receive-mode=ring", "busy-poll busy-poll=yes"];
+
+interface Mode {
+  readonly name: string;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly variables: Readonly<Record<string, string>>;
+  readonly main: string | undefined;
+  readonly cpus: readonly string[];
+}
+
+interface Options {
+  readonly modes: readonly Mode[];
+  readonly windows: readonly number[];
+  readonly size: string;
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly idle: number;
+  readonly wire: string;
+  readonly replicas: boolean;
+}
+
+/** What a cluster has used so far. */
+interface Usage {
+  readonly userUs: number;
+  readonly systemUs: number;
+  readonly sleeps: number;
+  readonly frames: number;
+}
+
+interface Figures {
+  readonly rate: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly userUs: number;
+  readonly systemUs: number;
+  readonly sleeps: number;
+  readonly frames: number;
+}
+
+class UsageError extends Error {}
+
+function parseMode(text: string): Mode {
+  const [name, ...words] = text.trim().split(/\s+/);
+  const pairs = words.map((word) => {
+    const at = word.indexOf("=");
+    if (at < 1) throw new UsageError(`--mode: ${JSON.stringify(word)} is no KEY=VALUE`);
+    return [word.slice(0, at), word.slice(at + 1)] as const;
+  });
+  const isVariable = (key: string): boolean => /^[A-Z_]+$/.test(key);
+  const { main, cpus, ...settings }: Record<string, string> = Object.fromEntries(
+    pairs.filter(([key]) => !isVariable(key)),
+  );
+  const variables = Object.fromEntries(pairs.filter(([key]) => isVariable(key)));
+  return { name: name!, settings, variables, main, cpus: cpus?.split(",") ?? [] };
+}
+
+function positive(flag: string, text: string): number {
+  const number = Number(text);
+  if (Number.isInteger(number) && number > 0) return number;
+  throw new UsageError(`${flag}: ${JSON.stringify(text)} is no whole number above 0`);
+}
+
+function options(): Options {
+  const { values } = parseArgs({
+    options: {
+      mode: { type: "string", multiple: true, default: BUILT_IN },
+      windows: { type: "string", default: "1,10,100,1000" },
+      size: { type: "string", default: "64" },
+      seconds: { type: "string", default: "3" },
+      rounds: { type: "string", default: "3" },
+      idle: { type: "string" },
+      wire: { type: "string", default: "native" },
+      replicas: { type: "boolean", default: false },
+    },
+  });
+  return {
+    modes: values.mode.map(parseMode),
+    windows: values.windows.split(",").map((text) => positive("--windows", text)),
+    size: values.size,
+    seconds: positive("--seconds", values.seconds) + 1,
+    rounds: positive("--rounds", values.rounds),
+    idle: values.idle === undefined ? 0 : positive("--idle", values.idle),
+    wire: values.wire,
+    replicas: values.replicas,
+  };
+}
+
+/** Frames its host has sent. Each process has a network namespace to itself. */
+function framesSent(pid: number): number {
+  const line = readFileSync(`/proc/${pid}/net/dev`, "utf8").match(/^\s*eth0:(.*)$/m)?.[1];
+  return Number(line?.trim().split(/\s+/)[9] ?? 0);
+}
+
+function sleepsOf(pid: number): number {
+  let sleeps = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const status = readFileSync(`/proc/${pid}/task/${thread}/status`, "utf8");
+    sleeps += Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)?.[1] ?? 0);
+  }
+  return sleeps;
+}
+
+function usage(processes: readonly LabProcess[]): Usage {
+  const sum = { userUs: 0, systemUs: 0, sleeps: 0, frames: 0 };
+  for (const { pid } of processes) {
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+      .replace(/^.*\) /s, "")
+      .split(" ");
+    sum.userUs += Number(fields[11]) * TICK_US;
+    sum.systemUs += Number(fields[12]) * TICK_US;
+    sum.sleeps += sleepsOf(pid);
+    sum.frames += framesSent(pid);
+  }
+  return sum;
+}
+
+function clusterOf(lab: Lab, mode: Mode, { wire, replicas }: Options): LabCluster {
+  const main = mode.main ?? (existsSync(EXECUTABLE) ? EXECUTABLE : MAIN);
+  const seats = (replicas ? REPLICAS : SEATS).map((seat, i) => {
+    const cpu = mode.cpus[i];
+    return cpu === undefined ? seat : { ...seat, args: ["--cpu", cpu] };
+  });
+  const network = ethernetNetwork(lab);
+  return new LabCluster({
+    network: {
+      ...network,
+      // The network outlives the cluster.
+      close: () => undefined,
+      spawn: (host, argv, options) => lab.spawn(host, argv, { ...options, env: mode.variables }),
+    },
+    seats,
+    settings: { wire, verbosity: "info", ...mode.settings },
+    command: main.endsWith(".ts") ? [process.execPath, main] : [main],
+  });
+}
+
+/** Counted is the time between the client's first line and its last but one: all are warm then. */
+async function measure(cluster: LabCluster, mode: Mode, window: number, run: Options): Promise<Figures> {
+  const { size, seconds } = run;
+  const cpu = mode.cpus[cluster.seats.length];
+  const client = cluster.client(CLIENT_HOST, [
+    ...[
+      "--outstanding",
+      `${window}`,
+      "--value-size",
+      size,
+      "--seconds",
+      `${seconds}.3`,
+      "--json",
+      "--cantrim",
+    ],
+    ...(cpu === undefined ? [] : ["--cpu", cpu]),
+  ]);
+  const processes = cluster.processes.filter((one) => one.isRunning);
+  const at = async (second: number): Promise<Usage> => {
+    await client.waitForLine(new RegExp(`"second":${second},`), seconds * 1000 + SETTLE_MS, "stdout");
+    return usage(processes);
+  };
+  const before = await at(1);
+  const after = await at(seconds);
+  const ending = await client.ending(SETTLE_MS);
+  if (ending.exitCode !== 0) throw new Error(`the client failed:\n${client.tail()}`);
+  let values = 0;
+  for (const line of client.stdout) {
+    const parsed = JSON.parse(line) as { second?: number; values: number };
+    if (parsed.second !== undefined && parsed.second > 1) values += parsed.values;
+  }
+  const { latencyUs } = lastFigures(client.stdout);
+  return {
+    rate: values / (seconds - 1),
+    p50: latencyUs.p50,
+    p99: latencyUs.p99,
+    userUs: (after.userUs - before.userUs) / values,
+    systemUs: (after.systemUs - before.systemUs) / values,
+    sleeps: (after.sleeps - before.sleeps) / values,
+    frames: (after.frames - before.frames) / values,
+  };
+}
+
+async function measureIdle(cluster: LabCluster, seconds: number): Promise<Figures> {
+  const processes = cluster.processes.filter((one) => one.isRunning);
+  await Bun.sleep(2000);
+  const before = usage(processes);
+  await Bun.sleep(seconds * 1000);
+  const after = usage(processes);
+  const each = seconds * processes.length;
+  return {
+    ...{ rate: 0, p50: 0, p99: 0 },
+    userUs: (after.userUs - before.userUs) / each,
+    systemUs: (after.systemUs - before.systemUs) / each,
+    sleeps: (after.sleeps - before.sleeps) / each,
+    frames: (after.frames - before.frames) / each,
+  };
+}
+
+const median = (runs: readonly Figures[], what: keyof Figures): number =>
+  runs.map((run) => run[what]).toSorted((a, b) => a - b)[runs.length >> 1]!;
+const whole = (number: number): string => Math.round(number).toLocaleString("en");
+
+function print(cells: readonly string[]): void {
+  process.stdout.write(`| ${cells.join(" | ")} |\n`);
+}
+
+function printTable(run: Options, found: ReadonlyMap<string, Figures[]>): void {
+  const heads = ["CPU µs/value", "user", "system", "sleeps/value", "frames/value"];
+  process.stdout.write(
+    `network namespaces on a bridge, wire ${run.wire}, ${run.replicas ? "replicas, " : ""}${run.size} B values:\n\n`,
+  );
+  print(["window", "mode", "values/s", "p50 µs", "p99 µs", ...heads]);
+  print(["---:", "---", ...Array.from({ length: 8 }, () => "---:")]);
+  for (const window of run.windows) {
+    for (const { name } of run.modes) {
+      const runs = found.get(`${window} ${name}`)!;
+      const per = (what: keyof Figures): string => median(runs, what).toFixed(window < 100 ? 2 : 3);
+      const cpu = runs.map((one) => ({ ...one, userUs: one.userUs + one.systemUs }));
+      print([
+        ...[`${window}`, name, whole(median(runs, "rate"))],
+        ...[whole(median(runs, "p50")), whole(median(runs, "p99"))],
+        median(cpu, "userUs").toFixed(window < 100 ? 2 : 3),
+        ...[per("userUs"), per("systemUs"), per("sleeps"), per("frames")],
+      ]);
+    }
+  }
+  if (run.idle === 0) return;
+  process.stdout.write("\nidle, of one role:\n\n");
+  print(["mode", "% of a core", "sleeps/s", "frames/s"]);
+  print(["---", "---:", "---:", "---:"]);
+  for (const { name } of run.modes) {
+    const runs = found.get(`idle ${name}`)!;
+    const percent = (median(runs, "userUs") + median(runs, "systemUs")) / 10_000;
+    print([name, percent.toFixed(2), whole(median(runs, "sleeps")), whole(median(runs, "frames"))]);
+  }
+}
+
+async function main(): Promise<void> {
+  const run = options();
+  const ability = canMakeNamespaces();
+  if (!ability.ok) throw new UsageError(`${ability.reason}: ${ability.hint}`);
+  if (ability.reenter) throw new UsageError("no permission to make network namespaces: run as root");
+  const found = new Map<string, Figures[]>();
+  const note = (key: string, figures: Figures): void => {
+    const runs = found.get(key);
+    if (runs === undefined) found.set(key, [figures]);
+    else runs.push(figures);
+  };
+  const lab = Lab.create({ hosts: CLIENT_HOST + 1 });
+  try {
+    for (let round = 0; round < run.rounds; round++) {
+      for (const mode of run.modes) {
+        const cluster = clusterOf(lab, mode, run);
+        try {
+          await cluster.startAll();
+          for (const window of run.windows)
+            note(`${window} ${mode.name}`, await measure(cluster, mode, window, run));
+          if (run.idle > 0) note(`idle ${mode.name}`, await measureIdle(cluster, run.idle));
+          await cluster.stopAll();
+        } finally {
+          cluster.close();
+        }
+        process.stderr.write(`round ${round + 1} of ${run.rounds}: ${mode.name}\n`);
+      }
+    }
+  } finally {
+    lab.close();
+  }
+  printTable(run, found);
+}
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}
