@@ -59,7 +59,7 @@ enum {
 #define KPX_MAX_PAYLOAD 131072u
 #define KPX_MAX_AREA (1u << 30)
 #define KPX_MAX_FILTER 4096u
-#define KPX_MAX_WATCHED 8u
+#define KPX_MAX_WATCHED 72u /* every other link, and some */
 #define KPX_MAX_KEYS 2u
 #define KPX_KEY_BYTES 32u
 
@@ -123,6 +123,9 @@ KPX_API int32_t kpx_link_wake(int32_t handle);
 
 /* Sleeping steps return when `fd` is readable too; it is forgotten when it is found closed. */
 KPX_API int32_t kpx_link_watch(int32_t handle, int32_t fd);
+
+/* The link's socket, to be watched by another link. */
+KPX_API int32_t kpx_link_fd(int32_t handle);
 
 /*
  * Describes the network interfaces, KPX_INTERFACE_WORDS words each, as many as fit into `words`; returns how many

@@ -153,6 +153,15 @@ int32_t kpx_link_watch(int32_t handle, int32_t fd) {
   return result;
 }
 
+int32_t kpx_link_fd(int32_t handle) {
+  struct kpx_link *link;
+  int result = kpx_table_enter(handle, &link);
+  if (result < 0) return result;
+  int fd = kpx_sender(link);
+  kpx_table_leave(handle);
+  return fd;
+}
+
 int32_t kpx_link_step(int32_t handle, uint32_t ntx, uint32_t max, uint32_t spin_us, uint32_t wait_us) {
   struct kpx_link *link;
   int result = kpx_table_enter(handle, &link);

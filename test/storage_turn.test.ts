@@ -55,7 +55,7 @@ describe("a commit that throws", () => {
         return turns;
       },
     };
-    const runner = new Runner(node as unknown as Node, link as unknown as SystemLink);
+    const runner = new Runner([{ node: node as unknown as Node, link: link as unknown as SystemLink }]);
     expect(await runner.run().catch((error: unknown) => error)).toBe(failing);
     runner.stop(() => {
       throw new Error("nothing is said after a failure");

@@ -150,6 +150,11 @@ export class SystemLink implements Link {
     unwrap(this.#native.kpx_link_watch(this.#handle, fd), `watch descriptor ${fd}`);
   }
 
+  /** Steps that sleep return when the other link has frames, too. */
+  watchLink(other: SystemLink): void {
+    this.watch(unwrap(this.#native.kpx_link_fd(other.#handle), "watch a link"));
+  }
+
   /** Steps that sleep return when the runtime's event loop has something to do. False: it cannot be found. */
   watchEventLoop(): boolean {
     const fd = this.#native.kpx_event_loop_fd();

@@ -1,40 +1,37 @@
 /**
- * One process: opens its link, is given its cores, runs until a signal, an end of its own, or trouble, and leaves
- * cleanly. What the cores are is `build.ts`; what the command line says is `cli/run*.ts`.
+ * One process: in each of its groups (mostly it is one) opens its link and is given its cores; runs until a signal, an end of
+ * its own, or trouble, and leaves cleanly. What the cores are is `build.ts`; what the command line says is `cli/run*.ts`.
  */
 import type { Config, Member } from "../config/config.ts";
-import { ALL_GROUPS } from "../config/groups.ts";
-import { CliError, ExitCode } from "../error.ts";
+import { type CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
-import { formatAddress } from "../net/address.ts";
-import { ADDRESS_WORDS } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
-import { assert } from "../protocol/assert.ts";
-import type { Outbox } from "../protocol/outbox.ts";
-import type { Life, Peer } from "../protocol/types.ts";
-import { Role } from "../protocol/types.ts";
-import { MemoryStorage } from "../storage/memory.ts";
+import type { Life, Role } from "../protocol/types.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { KernelPaxosOutbox } from "../wire/kernel_paxos_outbox.ts";
 import type { NativeOutbox } from "../wire/native_outbox.ts";
-import { openAcceptorStorage } from "./acceptor_storage.ts";
-import { type Claim, Claims } from "./claims.ts";
 import { newLife } from "./identity.ts";
-import { type Opened, open } from "./open.ts";
-import { type Cores, type Extra, Roles } from "./roles.ts";
-import { nowUs, Runner, type Sleeper } from "./run.ts";
-import { traceOutbox, traceReceiver } from "./trace.ts";
-import { Node } from "./turn.ts";
-import { Watch } from "./watch.ts";
+import { Lane } from "./lane.ts";
+import type { Opened } from "./open.ts";
+import type { Cores, Extra } from "./roles.ts";
+import { Runner, type Sleeper } from "./run.ts";
+import type { Node } from "./turn.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
-export interface ProcessOptions {
+/** What a process is in one group. */
+export interface Place {
+  /** That group's view of the configuration. */
   readonly config: Config;
   readonly log: Log;
-  readonly id: number;
   /** Its place in the configuration, if it has one. */
   readonly member: Member | undefined;
+}
+
+export interface ProcessOptions extends Place {
+  /** It belongs to these groups too: a client of several, or who merges them. */
+  readonly others?: readonly Place[];
+  readonly id: number;
   /** Bits of the roles it listens for, and of those it is as a member of the configuration. */
   readonly listens: number;
   readonly owns: number;
@@ -79,95 +76,41 @@ export interface Built {
 
 export class Process {
   readonly log: Log;
-  readonly opened: Opened;
-  readonly node: Node;
+  /** One for each group. */
+  readonly lanes: readonly Lane[];
   /** Set when the process is to end by itself. */
   exitCode: ExitCode = ExitCode.ok;
-  readonly #built: Built;
   readonly #runner: Runner;
-  readonly #watch: Watch;
   readonly #handlesSignals: boolean;
   #fatal: CliError | undefined;
 
+  /** `build` is called for each group in turn. */
   constructor(options: ProcessOptions, build: (context: Context) => Built) {
-    const { config, log, id } = options;
-    assert(config.group !== ALL_GROUPS, "a process has the configuration of one group");
     const life = newLife();
-    this.log = log;
+    const lanes: Lane[] = [];
+    this.log = options.log;
     this.#handlesSignals = options.handlesSignals ?? true;
-    // Before the link: what comes while a large database is read would only pile up.
-    const isAcceptor = (options.owns & Role.acceptor) !== 0;
-    const storage = isAcceptor ? openAcceptorStorage(config, id, log) : new MemoryStorage();
     try {
-      this.opened = open({ ...options, life });
+      for (const place of [options, ...(options.others ?? [])]) {
+        lanes.push(new Lane({ ...options, ...place }, life, build, (error) => this.fail(error)));
+      }
     } catch (error) {
-      storage.close();
+      for (const lane of lanes) lane.close();
       throw error;
     }
-    const { link, wire, peers, members, where } = this.opened;
-    const claims: Claim[] = [];
-    const name = (peer: number): string =>
-      peer < 0 ? "nobody" : formatAddress(config.link, peers.addresses, peer * ADDRESS_WORDS);
-    const context: Context = {
-      config,
-      log,
-      id,
-      life,
-      opened: this.opened,
-      native: config.settings.wire === "native",
-      peers,
-      storage,
-      random: Math.random,
-      outbox: (role) => {
-        const plain = wire.outbox(role, id);
-        const outbox = log.enabled("debug") ? traceOutbox(plain, log, name) : plain;
-        claims.push({ role, roleName: roleName(role), outbox: outbox satisfies Outbox });
-        return outbox;
-      },
-    };
-    try {
-      this.#built = build(context);
-    } catch (error) {
-      link.close();
-      storage.close();
-      throw error;
-    }
-    const built = this.#built;
-    const places = new Claims(claims, id, life, peers, where, (message) =>
-      this.fail(new CliError(message, { hint: "give this process another --id, or end the other one" })),
-    );
-    this.#watch = new Watch(
-      log,
-      () => built.progress(),
-      (at) => ({
-        config,
-        where,
-        cores: this.node.roles.cores,
-        wire: wire.counters,
-        link: link.counters(),
-        peers,
-        members,
-        busy: built.client?.busy() ?? 0,
-        proposerId: built.client?.proposerId(),
-        nowUs: at,
-      }),
-    );
-    const roles = new Roles({
-      ...built.cores,
-      extras: [...(built.extras ?? []), places, this.#watch],
-      pairsAccepts: context.native && link.kind === "ethernet",
-      acceptorOf: (peer: Peer) => members.acceptors.indexOf(peer),
-      proposerOf: (peer: Peer) => members.proposers.indexOf(peer),
-      wallOffsetUs: Date.now() * 1000 - nowUs(),
-    });
-    const receiver = log.enabled("debug") ? traceReceiver(roles, log, name) : roles;
-    this.node = new Node(link, wire, storage, roles, receiver);
-    this.#runner = new Runner(this.node, link, built.sleeper);
+    this.lanes = lanes;
+    this.#runner = new Runner(lanes, lanes.find(({ built }) => built.sleeper !== undefined)?.built.sleeper);
+  }
+
+  /** Of a process of one group: its node. */
+  get node(): Node {
+    return this.lanes[0]!.node;
   }
 
   /** Why nothing moves, as far as this process can tell. */
   reasons(): string[] {
-    return this.#watch.reasons();
+    if (this.lanes.length === 1) return this.lanes[0]!.reasons();
+    return this.lanes.flatMap((lane) => lane.reasons().map((text) => `group ${lane.group}: ${text}`));
   }
 
   /** Runs to the end; throws what ended it, unless that was asked for. */
@@ -178,14 +121,13 @@ export class Process {
     };
     const signals = this.#handlesSignals ? SIGNALS : [];
     for (const signal of signals) process.on(signal, onSignal);
-    this.log.info(`ready on ${this.opened.where}, wire ${this.opened.wire.name}`);
+    const { opened } = this.lanes[0]!;
+    this.log.info(`ready on ${opened.where}, wire ${opened.wire.name}`);
     try {
       await this.#runner.run();
     } finally {
       for (const signal of signals) process.off(signal, onSignal);
-      this.opened.link.close();
-      this.node.storage.close();
-      this.#built.close?.();
+      for (const lane of this.lanes) lane.close();
     }
     if (this.#fatal !== undefined) throw this.#fatal;
     return this.exitCode;
@@ -193,7 +135,7 @@ export class Process {
 
   stop(exitCode: ExitCode = ExitCode.ok): void {
     this.exitCode = exitCode;
-    this.#runner.stop(() => this.#built.farewell?.());
+    this.#runner.stop((lane) => this.lanes[lane]!.built.farewell?.());
   }
 
   /** Ends with an error. */
@@ -201,8 +143,4 @@ export class Process {
     this.#fatal ??= error;
     this.stop();
   }
-}
-
-function roleName(role: Role): string {
-  return Object.entries(Role).find(([, bit]) => bit === role)![0];
 }

@@ -1,6 +1,6 @@
 /**
- * Runs a node on Bun's event loop: one blocking step of the link per turn, at most until the next timer is due, then a
- * bounded number of turns before the loop is given back, so that signals, timers and output of the runtime live.
+ * Runs nodes on Bun's event loop: one blocking step of the first one's link per turn, at most until the next timer is due, then
+ * a bounded number of turns before the loop is given back, so that signals, timers and output of the runtime live.
  */
 import type { SystemLink } from "../net/system_link.ts";
 import type { Node } from "./turn.ts";
@@ -24,20 +24,30 @@ export function nowUs(): number {
   return Math.floor(performance.now() * 1000);
 }
 
+/** A node with its link: of a process that belongs to several groups there is one for each. */
+export interface LinkedNode {
+  readonly node: Node;
+  readonly link: SystemLink;
+}
+
 export class Runner {
-  readonly #node: Node;
-  readonly #link: SystemLink;
+  readonly #lanes: readonly LinkedNode[];
+  readonly #first: LinkedNode;
   readonly #sleeper: Sleeper | undefined;
+  /** Frames of each lane that wait to be sent with its next step. */
+  readonly #ntx: Int32Array;
   #stopping = false;
-  #ntx = 0;
   #finish: (() => void) | undefined;
   #fail: ((error: unknown) => void) | undefined;
 
-  constructor(node: Node, link: SystemLink, sleeper?: Sleeper) {
-    this.#node = node;
-    this.#link = link;
+  /** The first lane's link is the one that sleeps, for all. */
+  constructor(lanes: readonly LinkedNode[], sleeper?: Sleeper) {
+    this.#lanes = lanes;
+    this.#first = lanes[0]!;
     this.#sleeper = sleeper;
-    link.watchEventLoop();
+    this.#ntx = new Int32Array(lanes.length);
+    this.#first.link.watchEventLoop();
+    for (const { link } of lanes.slice(1)) this.#first.link.watchLink(link);
   }
 
   /** Resolves after `stop`; rejects when a turn fails. */
@@ -49,17 +59,19 @@ export class Runner {
     });
   }
 
-  /** Ends the loop after `farewell` had its last turn: what it says is sent. */
-  stop(farewell: () => void): void {
+  /** Ends the loop after each lane's `farewell` had its last turn: what it says is sent. */
+  stop(farewell: (lane: number) => void): void {
     if (this.#stopping) return;
     this.#stopping = true;
     setImmediate(() => {
       try {
-        this.#link.step(this.#node.turn(nowUs(), this.#link.step(this.#ntx, 0)), 0);
-        // Not before that turn: a turn begins with empty slots.
-        this.#node.wire.clear();
-        farewell();
-        this.#link.step(this.#node.wire.seal(), 0);
+        this.#lanes.forEach(({ node, link }, lane) => {
+          link.step(node.turn(nowUs(), link.step(this.#ntx[lane]!, 0)), 0);
+          // Not before that turn: a turn begins with empty slots.
+          node.wire.clear();
+          farewell(lane);
+          link.step(node.wire.seal(), 0);
+        });
         this.#finish?.();
       } catch (error) {
         this.#fail?.(error);
@@ -70,11 +82,7 @@ export class Runner {
   readonly #loop = (): void => {
     if (this.#stopping) return;
     try {
-      for (let turn = 0; turn < BURST; turn++) {
-        const received = this.#step(turn === 0 ? this.#waitUs() : 0);
-        if (turn > 0 && received === 0 && this.#ntx === 0 && !this.#node.hasMore) break;
-        this.#ntx = this.#node.turn(nowUs(), received);
-      }
+      for (let turn = 0; turn < BURST; turn++) if (!this.#turn(turn === 0)) break;
     } catch (error) {
       this.#stopping = true;
       this.#fail?.(error);
@@ -83,18 +91,39 @@ export class Runner {
     setImmediate(this.#loop);
   };
 
-  #step(waitUs: number): number {
+  /** The others go first, so that nothing of theirs waits while the first one sleeps. False: nobody had anything to do. */
+  #turn(mayWait: boolean): boolean {
+    let any = mayWait;
+    for (let lane = this.#lanes.length - 1; lane >= 0; lane--) {
+      const { node, link } = this.#lanes[lane]!;
+      const sent = this.#ntx[lane]!;
+      const received = mayWait && lane === 0 ? this.#wait(sent) : link.step(sent, 0);
+      if (!mayWait && received === 0 && sent === 0 && !node.hasMore) continue;
+      any = true;
+      this.#ntx[lane] = node.turn(nowUs(), received);
+    }
+    return any;
+  }
+
+  #wait(ntx: number): number {
+    const { link } = this.#first;
     const sleeper = this.#sleeper;
-    if (sleeper === undefined || waitUs === 0) return this.#link.step(this.#ntx, waitUs);
-    const received = this.#link.step(this.#ntx, sleeper.prepareSleep() ? waitUs : 0);
+    const waitUs = this.#waitUs();
+    if (sleeper === undefined || waitUs === 0) return link.step(ntx, waitUs);
+    const received = link.step(ntx, sleeper.prepareSleep() ? waitUs : 0);
     sleeper.wokeUp();
     return received;
   }
 
   #waitUs(): number {
-    const dueUs = this.#node.roles.nextTickUs() - nowUs();
-    if (dueUs <= 0) return 0;
-    if (this.#node.hasMore) return this.#ntx > 0 ? 0 : Math.min(dueUs, STALLED_WAIT_US);
-    return Math.ceil(Math.min(dueUs, MAX_WAIT_US));
+    let waitUs = MAX_WAIT_US;
+    const now = nowUs();
+    for (let lane = 0; lane < this.#lanes.length; lane++) {
+      const { node } = this.#lanes[lane]!;
+      // What the first one has to send is sent before it sleeps.
+      if (this.#ntx[lane]! > 0 && (lane > 0 || node.hasMore)) return 0;
+      waitUs = Math.min(waitUs, node.roles.nextTickUs() - now, node.hasMore ? STALLED_WAIT_US : MAX_WAIT_US);
+    }
+    return waitUs > 0 ? Math.ceil(waitUs) : 0;
   }
 }

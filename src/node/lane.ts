@@ -1,0 +1,146 @@
+/**
+ * A process in one of its groups: storage, link and wire, the cores made for them, and the node they live in. Groups share
+ * nothing but the process.
+ */
+import { ALL_GROUPS } from "../config/groups.ts";
+import { CliError } from "../error.ts";
+import { formatAddress } from "../net/address.ts";
+import { ADDRESS_WORDS } from "../net/link.ts";
+import type { SystemLink } from "../net/system_link.ts";
+import { assert } from "../protocol/assert.ts";
+import type { Outbox } from "../protocol/outbox.ts";
+import type { Life, Peer } from "../protocol/types.ts";
+import { Role } from "../protocol/types.ts";
+import { MemoryStorage } from "../storage/memory.ts";
+import type { Storage } from "../storage/storage.ts";
+import { openAcceptorStorage } from "./acceptor_storage.ts";
+import { type Claim, Claims } from "./claims.ts";
+import { type Opened, open } from "./open.ts";
+import type { Built, Context, ProcessOptions } from "./process.ts";
+import { Roles } from "./roles.ts";
+import { type LinkedNode, nowUs } from "./run.ts";
+import { traceOutbox, traceReceiver } from "./trace.ts";
+import { Node } from "./turn.ts";
+import { Watch } from "./watch.ts";
+
+export class Lane implements LinkedNode {
+  readonly group: number;
+  readonly opened: Opened;
+  readonly link: SystemLink;
+  readonly node: Node;
+  readonly built: Built;
+  readonly #watch: Watch;
+
+  /** `fail`: ends the process. */
+  constructor(
+    options: ProcessOptions,
+    life: Life,
+    build: (context: Context) => Built,
+    fail: (error: CliError) => void,
+  ) {
+    const { config, log, id } = options;
+    assert(config.group !== ALL_GROUPS, "a configuration of one group");
+    this.group = config.group;
+    // Before the link: what comes while a large database is read would only pile up.
+    const isAcceptor = (options.owns & Role.acceptor) !== 0;
+    const storage = isAcceptor ? openAcceptorStorage(config, id, log) : new MemoryStorage();
+    try {
+      this.opened = open({ ...options, life });
+    } catch (error) {
+      storage.close();
+      throw error;
+    }
+    this.link = this.opened.link;
+    try {
+      const claims: Claim[] = [];
+      const context = this.#context(options, life, storage, claims);
+      this.built = build(context);
+      const { peers, where } = this.opened;
+      const places = new Claims(claims, id, life, peers, where, (message) =>
+        fail(new CliError(message, { hint: "give this process another --id, or end the other one" })),
+      );
+      this.#watch = this.#makeWatch(options);
+      this.node = this.#makeNode(context, [places, this.#watch]);
+    } catch (error) {
+      this.link.close();
+      storage.close();
+      throw error;
+    }
+  }
+
+  /** Why nothing moves, as far as can be told here. */
+  reasons(): string[] {
+    return this.#watch.reasons();
+  }
+
+  close(): void {
+    this.link.close();
+    this.node.storage.close();
+    this.built.close?.();
+  }
+
+  readonly #name = (peer: number): string => {
+    const { peers } = this.opened;
+    return peer < 0 ? "nobody" : formatAddress(this.link.kind, peers.addresses, peer * ADDRESS_WORDS);
+  };
+
+  #context({ config, log, id }: ProcessOptions, life: Life, storage: Storage, claims: Claim[]): Context {
+    const { wire, peers } = this.opened;
+    return {
+      config,
+      log,
+      id,
+      life,
+      opened: this.opened,
+      native: config.settings.wire === "native",
+      peers,
+      storage,
+      random: Math.random,
+      outbox: (role) => {
+        const plain = wire.outbox(role, id);
+        const outbox = log.enabled("debug") ? traceOutbox(plain, log, this.#name) : plain;
+        claims.push({ role, roleName: roleName(role), outbox: outbox satisfies Outbox });
+        return outbox;
+      },
+    };
+  }
+
+  #makeWatch({ config, log }: ProcessOptions): Watch {
+    const { link, wire, peers, members, where } = this.opened;
+    const { built } = this;
+    return new Watch(
+      log,
+      () => built.progress(),
+      (at) => ({
+        config,
+        where,
+        cores: this.node.roles.cores,
+        wire: wire.counters,
+        link: link.counters(),
+        peers,
+        members,
+        busy: built.client?.busy() ?? 0,
+        proposerId: built.client?.proposerId(),
+        nowUs: at,
+      }),
+    );
+  }
+
+  #makeNode({ log, native, storage }: Context, own: readonly (Claims | Watch)[]): Node {
+    const { link, wire, members } = this.opened;
+    const roles = new Roles({
+      ...this.built.cores,
+      extras: [...(this.built.extras ?? []), ...own],
+      pairsAccepts: native && link.kind === "ethernet",
+      acceptorOf: (peer: Peer) => members.acceptors.indexOf(peer),
+      proposerOf: (peer: Peer) => members.proposers.indexOf(peer),
+      wallOffsetUs: Date.now() * 1000 - nowUs(),
+    });
+    const receiver = log.enabled("debug") ? traceReceiver(roles, log, this.#name) : roles;
+    return new Node(link, wire, storage, roles, receiver);
+  }
+}
+
+function roleName(role: Role): string {
+  return Object.entries(Role).find(([, bit]) => bit === role)![0];
+}
