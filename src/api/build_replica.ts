@@ -5,7 +5,7 @@
 import { LearnerGate } from "../delivery/client_gates.ts";
 import { buildLearning } from "../delivery/learning.ts";
 import type { SnapshotPlace } from "../delivery/snapshot_file.ts";
-import type { LogState, Snapshots } from "../delivery/snapshots.ts";
+import type { LogState, SnapshotMachine, Snapshots } from "../delivery/snapshots.ts";
 import { buildAcceptor, buildFilter, buildProposer } from "../node/build.ts";
 import { buildSessionClient } from "../node/build_client.ts";
 import type { CoreContext } from "../node/process.ts";
@@ -34,6 +34,8 @@ export interface ReplicaPlan {
   /** Who is between the log and the machine: a checker. */
   readonly consumer?: ValueConsumer;
   readonly state?: (filter: SessionFilter) => LogState;
+  /** It may begin with an empty state where the log is trimmed (`Snapshots`). */
+  readonly beginsEmpty?: boolean | undefined;
   /** Instead of the file that the settings name. */
   readonly place?: SnapshotPlace | undefined;
 }
@@ -67,6 +69,7 @@ export function buildReplica(context: CoreContext, plan: ReplicaPlan): ReplicaPa
       votes,
       name: `${machine.name}-${id}`,
       start: "newest",
+      beginsEmpty: plan.beginsEmpty,
       state: plan.state?.(filter) ?? filter,
       machine: snapshotMachine(machine, host, filter, values),
       onGap: () => undefined,
@@ -129,7 +132,7 @@ function snapshotMachine(
   host: MachineHost,
   filter: SessionFilter,
   values: GivenValues,
-): Pick<StateMachine, "name" | "snapshot" | "restore"> {
+): SnapshotMachine {
   return {
     name: machine.name,
     snapshot: () => machine.snapshot(),
@@ -137,6 +140,7 @@ function snapshotMachine(
       machine.restore(bytes);
       host.restored(filter.iid, values.begun);
     },
+    beginEmpty: () => host.restored(filter.iid, values.begun),
   };
 }
 

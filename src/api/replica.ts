@@ -12,7 +12,7 @@ import { type Built, type Context, Process } from "../node/process.ts";
 import type { Extra } from "../node/roles.ts";
 import { StageLog } from "../node/stage_log.ts";
 import { Role } from "../protocol/types.ts";
-import { buildReplica, type ReplicaParts } from "./build_replica.ts";
+import { buildReplica, type ReplicaParts, type ReplicaPlan } from "./build_replica.ts";
 import { ENVELOPE_BYTES, ENVELOPE_LIMIT } from "./envelope.ts";
 import { MachineHost } from "./machine_host.ts";
 import type { ReadMode, Replicated, StateMachine } from "./state_machine.ts";
@@ -29,6 +29,12 @@ export interface ReplicaOptions {
   readonly id: number;
   /** It is a replica line's process: acceptor and proposer too. */
   readonly votes?: boolean;
+  /**
+   * The log is trimmed, and nobody offers a state of this machine for 5 seconds: it begins as it is, behind the newest instance
+   * that is offered, instead of waiting. For the first replica of a machine on an older log only: what came before is not in
+   * its state, and two that begin so at different places differ for ever.
+   */
+  readonly beginEmpty?: boolean;
   /** How long results and reads are waited for, in milliseconds; 10 000 unless given. */
   readonly timeoutMs?: number;
   readonly log: Log;
@@ -86,7 +92,7 @@ export class Replica implements Replicated {
         owns,
         handlesSignals: options.handlesSignals ?? false,
       },
-      (context) => this.#build(context, votes, timeoutMs),
+      (context) => this.#build(context, { votes, timeoutMs, beginsEmpty: options.beginEmpty }),
     );
   }
 
@@ -146,9 +152,9 @@ export class Replica implements Replicated {
     };
   }
 
-  #build(context: Context, votes: boolean, timeoutMs: number): Built {
+  #build(context: Context, plan: Pick<ReplicaPlan, "votes" | "timeoutMs" | "beginsEmpty">): Built {
     const host = this.#host;
-    const parts = buildReplica(context, { host, machine: this.#machine, votes, timeoutMs });
+    const parts = buildReplica(context, { host, machine: this.#machine, ...plan });
     this.#parts = parts;
     const { client, learner, proposer } = parts.cores;
     const busy = new BusyNote();

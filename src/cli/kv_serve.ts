@@ -28,6 +28,11 @@ const serveArgs = {
     valueHint: "HOST:PORT",
     description: "answer on TCP too; nobody is asked who they are",
   },
+  "begin-empty": {
+    type: "boolean",
+    description:
+      "the log is trimmed and no server offers the store: begin with an empty one; only for the first server, for two that begin so differ",
+  },
   timeout: {
     type: "number",
     min: 0.1,
@@ -62,6 +67,7 @@ export const serveCommand = defineKpaxosCommand({
       id: args.id,
       votes: args.replica === true,
       timeoutMs: args.timeout * 1000,
+      ...(args["begin-empty"] === true ? { beginEmpty: true } : {}),
       log,
       handlesSignals: true,
     });

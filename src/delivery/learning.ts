@@ -19,6 +19,8 @@ export interface LearningPlan extends Omit<LearnerPlan, "catchUp" | "keepsState"
   /** Of the process in its cluster: names its file. */
   readonly name: string;
   readonly start: SnapshotStart;
+  /** Told to (`Snapshots`): where there is nothing to go on with, it begins with an empty state. */
+  readonly beginsEmpty?: boolean | undefined;
   /** What the log makes. */
   readonly state: LogState;
   /** Instead of the file that the settings name. */
@@ -56,6 +58,7 @@ export function buildLearning(
       machine: plan.machine,
       onGap: plan.onGap,
       start: plan.start,
+      beginsEmpty: plan.machine !== undefined && plan.beginsEmpty === true,
       every: Math.min(snapshotEvery, trimEvery, Math.ceil(acceptorWindowInstances / WINDOW_SHARE)),
       everyBytes: acceptorWindowBytes / WINDOW_SHARE,
       file,

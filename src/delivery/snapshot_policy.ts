@@ -81,6 +81,12 @@ export class SnapshotPolicy {
     this.reported = Math.max(this.reported, Math.min(this.ripe, iid));
   }
 
+  /** Of what came up to `iid` nothing is in the state: nobody can lose it. */
+  beganEmpty(iid: number): void {
+    this.ripe = Math.max(this.ripe, iid);
+    this.reported = Math.max(this.reported, iid);
+  }
+
   dueUs(): number {
     return this.kept > this.ripe ? this.#keptUs + LAG_US : Number.POSITIVE_INFINITY;
   }

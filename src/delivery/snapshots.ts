@@ -4,7 +4,7 @@
  *
  * Invariants: what is reported for trimming is acknowledged by the applications and covered by a snapshot that can be
  * served: from the file if there is one, else by another process, too. A state is begun at instance 1, empty, or with a
- * snapshot, never in between.
+ * snapshot, never in between, unless that is asked for (`beginsEmpty`).
  */
 import { CliError } from "../error.ts";
 import type { Log } from "../log.ts";
@@ -49,6 +49,8 @@ export interface SnapshotMachine {
   snapshot(): Uint8Array;
   /** Throws when the bytes are none of its states. */
   restore(snapshot: Uint8Array): void;
+  /** Its state, which is empty, is that behind the instance that its log is at now. */
+  beginEmpty(): void;
 }
 
 /**
@@ -64,6 +66,8 @@ export interface SnapshotsOptions extends SnapshotPolicyOptions {
   /** Told of what a snapshot has left out, where there is no machine that it was put into. */
   readonly onGap: (first: number, last: number) => void;
   readonly start: SnapshotStart;
+  /** Where the log is trimmed and nobody offers a state of the application, it begins with an empty one and the sessions. */
+  readonly beginsEmpty: boolean;
   readonly file?: SnapshotPlace | undefined;
   readonly log: Log;
 }
@@ -75,6 +79,8 @@ const START_PATIENCE_US = 200_000;
 /** A snapshot that is asked for is taken at most so often; where the last one would do, and has an application's state, less. */
 const FRESH_US = 100_000;
 const FRESH_MACHINE_US = 1_000_000;
+/** Nobody has offered a state for so long: it may begin empty where that was asked for. */
+const EMPTY_PATIENCE_US = 5_000_000;
 const ASKERS = 32;
 /** How often it is looked whether a snapshot is needed still, while one is. */
 const LOOK_US = 50_000;
@@ -102,6 +108,11 @@ export class Snapshots implements Application, Extra {
   #nowUs = 0;
   /** When the acceptors were first known to be there, while it is not known where to begin. */
   #startUs = -1;
+  /** What it asks for to begin with. */
+  #startKind: number;
+  /** Since when nobody has offered that, and how many had before. */
+  #quietUs = -1;
+  #offers = 0;
   /** The instance of the file that it began with, until it is known to be of this log; and since when that is in doubt. */
   #fileIid = 0;
   #doubtUs = -1;
@@ -113,6 +124,7 @@ export class Snapshots implements Application, Extra {
   constructor(options: SnapshotsOptions, outbox: Outbox) {
     this.#options = options;
     this.kind = options.machine === undefined ? SESSIONS_ONLY : kindOf(options.machine.name);
+    this.#startKind = this.kind;
     this.#what = options.machine === undefined ? "the sessions" : `the application "${options.machine.name}"`;
     this.#own = new SnapshotShelf(this.kind);
     this.#plain = this.kind === SESSIONS_ONLY ? this.#own : new SnapshotShelf(SESSIONS_ONLY);
@@ -275,19 +287,32 @@ export class Snapshots implements Application, Extra {
       fetch.want(this.kind, learner.lostIid - 1, this.#nowUs);
     } else if (fetch.stage !== "idle") fetch.cancel();
     if (!learner.waitsForSnapshot) this.#standstill.over();
-    else if (fetch.stage === "asking") {
-      const trimmedIid = Math.max(learner.trimmedIid, learner.lostIid);
-      this.#standstill.look(this.#nowUs, { trimmedIid, what: this.#what, sinceUs: fetch.askedSinceUs });
-    }
+    else if (fetch.stage === "asking") this.#saySo();
+  }
+
+  #saySo(): void {
+    const { next, trimmedIid, lostIid } = this.#theLearner;
+    const { machine, beginsEmpty } = this.#options;
+    const mayBegin = next === 0 && machine !== undefined;
+    this.#standstill.look(this.#nowUs, {
+      trimmedIid: Math.max(trimmedIid, lostIid),
+      what: this.#what,
+      mayBeginEmpty: mayBegin && !beginsEmpty,
+      // Who may begin empty asks for one thing and the other in turn.
+      sinceUs: mayBegin && beginsEmpty ? this.#startUs + 2 * EMPTY_PATIENCE_US : this.fetch.askedSinceUs,
+    });
   }
 
   /** Where to begin: with instance 1, which is always right while it is there, or with a snapshot. */
   #start(): void {
     const learner = this.#theLearner;
-    this.fetch.want(this.kind, 0, this.#nowUs);
+    this.fetch.want(this.#startKind, 0, this.#nowUs);
     if (!learner.statesKnown) return;
     if (this.#startUs < 0) this.#startUs = this.#nowUs;
-    if (learner.trimmedIid > 0) return;
+    if (learner.trimmedIid > 0) {
+      if (this.#options.beginsEmpty) this.#lookFurther();
+      return;
+    }
     const isNear = this.#options.start === "near" && learner.highestIid <= NEAR_INSTANCES;
     const isPatient = this.fetch.stage === "fetching" || this.#nowUs - this.#startUs < START_PATIENCE_US;
     if (learner.highestIid > 0 && !isNear && isPatient) return;
@@ -295,12 +320,27 @@ export class Snapshots implements Application, Extra {
     learner.restored(0);
   }
 
+  /** Nobody offers what it asks for: a state to begin with, or the sessions to begin empty with. */
+  #lookFurther(): void {
+    const { fetch } = this;
+    const isQuiet = fetch.stage === "asking" && fetch.counters.offers === this.#offers;
+    if (!isQuiet || this.#quietUs < 0) {
+      this.#offers = fetch.counters.offers;
+      this.#quietUs = this.#nowUs;
+    }
+    if (this.#nowUs - this.#quietUs < EMPTY_PATIENCE_US) return;
+    this.#quietUs = -1;
+    this.#startKind = this.#startKind === SESSIONS_ONLY ? this.kind : SESSIONS_ONLY;
+    fetch.cancel();
+    fetch.want(this.#startKind, 0, this.#nowUs);
+  }
+
   /** What was fetched becomes the state, if it is of use still. */
   #take(): void {
     const { fetch } = this;
     const { bytes } = fetch;
     const snapshot = decodeSnapshot(bytes, this.#options.clusterId);
-    if (typeof snapshot === "string" || snapshot.kind !== this.kind || snapshot.iid !== fetch.iid) {
+    if (typeof snapshot === "string" || snapshot.kind !== fetch.kind || snapshot.iid !== fetch.iid) {
       this.#refuse(`it is ${typeof snapshot === "string" ? `refused: ${snapshot}` : "not what was offered"}`);
       return;
     }
@@ -345,14 +385,14 @@ export class Snapshots implements Application, Extra {
   /** Null, or why the snapshot is not taken: then nothing has changed. */
   #restore(snapshot: Snapshot, encoded: Encoded): string | null {
     const { state, machine } = this.#options;
-    const { iid, table } = snapshot;
+    const { iid, table, kind } = snapshot;
     const former = state.snapshot();
     const formerIid = state.iid;
     const wasWhole = state.isWhole;
     if (former === null) return "an instance is delivered in part";
     const refusal = state.restore(table, iid);
     if (refusal !== null) return `its table of sessions is refused: ${refusal}`;
-    if (machine !== undefined) {
+    if (machine !== undefined && kind === this.kind) {
       try {
         machine.restore(snapshot.application);
       } catch (error) {
@@ -362,10 +402,22 @@ export class Snapshots implements Application, Extra {
       }
     }
     this.#theLearner.restored(iid);
-    this.#own.put(encoded, this.#nowUs);
-    this.policy.taken(encoded, this.#theLearner.counters.deliveredBytes, this.#nowUs);
+    const own = kind === this.kind ? encoded : this.#beginEmpty(iid);
+    this.#own.put(own, this.#nowUs);
+    this.policy.taken(own, this.#theLearner.counters.deliveredBytes, this.#nowUs);
     this.counters.restored++;
     return null;
+  }
+
+  #beginEmpty(iid: number): Encoded {
+    this.#options.machine!.beginEmpty();
+    this.#options.log.warn(
+      `${this.#what} begins with an empty state behind instance ${iid}, as it was told to: what the log has for it up to there is not in it. Start others of it without being told so: they get this one's state`,
+    );
+    const own = this.#snapshot(this.#own);
+    assert(own !== null, "there is a snapshot of a state that begins");
+    this.policy.beganEmpty(iid);
+    return own;
   }
 
   get #theLearner(): Learner {

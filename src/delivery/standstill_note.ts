@@ -8,11 +8,16 @@ const FIRST_US = 2_000_000;
 const AGAIN_US = 10_000_000;
 const MOST_US = 300_000_000;
 
+const BEGIN_EMPTY =
+  " If this is the first process that ever had one here, --begin-empty (in a program: beginEmpty) has it begin with an empty state: what came before is not in it, and two that begin so at different places differ, so only ever the first one.";
+
 export interface Standstill {
   /** Everything up to here is trimmed. */
   readonly trimmedIid: number;
   /** What the snapshot must be of, for people. */
   readonly what: string;
+  /** It can be told to begin without. */
+  readonly mayBeginEmpty: boolean;
   readonly sinceUs: number;
 }
 
@@ -42,7 +47,7 @@ export class StandstillNote {
     this.#pauseUs = Math.min(MOST_US, 2 * this.#pauseUs);
     const seconds = Math.round((nowUs - still.sinceUs) / 1e6);
     this.#log.error(
-      `nothing can be delivered here: instances 1 to ${still.trimmedIid} are trimmed, and for ${seconds} s nobody has offered a snapshot of ${still.what} that leads past them. Start a process that has one, in memory or in its snapshot-path. If none is left, what they made is lost, and only a new log helps: docs/storage.md, "No snapshot is left"`,
+      `nothing can be delivered here: instances 1 to ${still.trimmedIid} are trimmed, and for ${seconds} s nobody has offered a snapshot of ${still.what} that leads past them. Start a process that has one, in memory or in its snapshot-path. If none is left, what they made is lost, and only a new log helps: docs/storage.md, "No snapshot is left".${still.mayBeginEmpty ? BEGIN_EMPTY : ""}`,
     );
   }
 }

@@ -54,4 +54,8 @@ export class Chain implements Application {
     this.sum = view.getUint32(8, true);
     this.restored++;
   }
+
+  beginEmpty(): void {
+    throw new Error("a chain begins with its first link");
+  }
 }
