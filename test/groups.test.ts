@@ -10,6 +10,7 @@ import { configOfGroup, configsOfGroups, groupOfKey, oneGroup } from "../src/con
 import { parseConfig } from "../src/config/parse.ts";
 import { openAcceptorStorage } from "../src/node/acceptor_storage.ts";
 import { clusterIdOf } from "../src/node/identity.ts";
+import { JointClient, shareOf } from "../src/node/joint_client.ts";
 import { Election } from "../src/protocol/proposer/election.ts";
 import { collectingLog } from "./support/collecting_log.ts";
 
@@ -136,6 +137,40 @@ describe("keys", () => {
     const counts = [0, 0, 0, 0];
     for (let i = 0; i < 4000; i++) counts[of(`user/${i}`, 4)]!++;
     for (const count of counts) expect(count).toBeGreaterThan(800);
+  });
+});
+
+describe("clients of several groups as one", () => {
+  const part = () => ({
+    ready: false,
+    limit: 0,
+    outstanding: 0,
+    isDone: true,
+    counters: { submitted: 0, delivered: 0, resent: 0, duplicates: 0, uncertain: 0 },
+  });
+
+  test("values are shared out evenly, none twice", () => {
+    const shares = (values: number, parts: number) =>
+      Array.from({ length: parts }, (_, i) => shareOf(values, i, parts));
+    expect(shares(7, 3)).toEqual([3, 2, 2]);
+    expect(shares(1, 4)).toEqual([1, 0, 0, 0]);
+    expect(shares(Number.POSITIVE_INFINITY, 2)).toEqual([Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]);
+  });
+
+  test("what they count is the sum; done is who is done in all", () => {
+    const parts = [part(), part()];
+    const joint = new JointClient();
+    for (const one of parts) joint.add(one);
+    joint.limit = 5;
+    expect(parts.map(({ limit }) => limit)).toEqual([3, 2]);
+    expect(joint.limit).toBe(5);
+    parts[1]!.ready = true;
+    parts[1]!.isDone = false;
+    parts[0]!.counters.delivered = 2;
+    parts[1]!.counters.delivered = 1;
+    expect([joint.ready, joint.isDone, joint.counters.delivered]).toEqual([true, false, 3]);
+    joint.ready = false;
+    expect(parts.map(({ ready }) => ready)).toEqual([false, false]);
   });
 });
 

@@ -2,6 +2,7 @@
  * `kpaxos run client`: virtual clients in a closed loop or, at a rate, in an open one, in the manuals' three shapes: with a learner inside, on a
  * local learner's device, or served by a remote learner host.
  */
+import { configsOfGroups, oneGroup } from "../config/groups.ts";
 import { askedIds, askedSessions, DeviceGate, LearnerGate, SessionGate } from "../delivery/client_gates.ts";
 import { deviceDirectories, findDeviceDirectory } from "../delivery/device_directory.ts";
 import { DeviceReader } from "../delivery/device_reader.ts";
@@ -13,13 +14,15 @@ import { type BuiltClient, buildClient, ownApplication } from "../node/build_cli
 import { BusyNote } from "../node/busy_note.ts";
 import { ClientFigures } from "../node/client_figures.ts";
 import { ClientRun } from "../node/client_run.ts";
+import { JointClient, shareOf } from "../node/joint_client.ts";
 import { type Built, type Context, Process } from "../node/process.ts";
+import type { ClientSink } from "../protocol/client/client.ts";
 import { Role } from "../protocol/types.ts";
 import { CLIENT_RECORD_BYTES } from "../wire/client_record.ts";
 import type { KernelPaxosOutbox } from "../wire/kernel_paxos_outbox.ts";
 import type { NativeOutbox } from "../wire/native_outbox.ts";
 import { type ArgsDef, type ArgValues, defineKpaxosCommand } from "./command.ts";
-import { canTrimArg, memberOf, roleArgs, start } from "./run_common.ts";
+import { canTrimArg, memberOf, placeIn, roleArgs, startAll } from "./run_common.ts";
 
 /** The largest `max-value-size`; what is allowed is checked against the configuration. */
 const MAX_VALUE_SIZE = 2 ** 24 - 1;
@@ -37,8 +40,8 @@ const clientArgs = {
     alias: "p",
     min: 0,
     max: 65534,
-    default: 0,
-    description: "which proposer gets the values (native wire: at first)",
+    description:
+      "which proposer gets the values (native wire: at first); unless given 0, with groups the one that leads when all is well",
   },
   nclients: { type: "integer", alias: "n", min: 1, max: 65535, default: 1, description: "virtual clients" },
   outstanding: {
@@ -142,11 +145,12 @@ export const clientCommand = defineKpaxosCommand({
   },
   args: clientArgs,
   run: async ({ args }) => {
-    const { config, log } = start(args, "client");
+    const { config, log } = startAll(args, "client");
     if (args.device !== undefined && args.learner !== undefined) {
       throw new CliError("--device and --learner exclude each other", { exitCode: ExitCode.usage });
     }
-    memberOf(config.proposers, args["proposer-id"], "proposer", config);
+    const proposer = args["proposer-id"];
+    if (proposer !== undefined) memberOf(config.proposers, proposer, "proposer", config);
     const native = config.settings.wire === "native";
     const id = args.id ?? (native ? 1024 + Math.floor(Math.random() * 64000) : 0);
     const ownLearner = args.device === undefined && args.learner === undefined;
@@ -162,36 +166,60 @@ export const clientCommand = defineKpaxosCommand({
       interval: args.interval,
       histogram: args.histogram === true,
     });
-    const process = new Process({ config, log, id, member: undefined, listens, owns: 0 }, (context) =>
-      build(context, args, run, () => process),
+    const figures = new ClientFigures({
+      clients: args.nclients,
+      outstanding: args.outstanding,
+      intervalUs: args.rate === undefined ? undefined : 1_000_000 / args.rate,
+      onValue: run.onValue,
+    });
+    const joint = new JointClient();
+    // Virtual client i is one of group i modulo their number; a device or a host is that of one group.
+    const groups = configsOfGroups(ownLearner ? config : oneGroup(config, args.group)).slice(
+      0,
+      args.nclients,
     );
+    if (groups.length < config.settings.groups && args.group === undefined) {
+      log.warn(`${args.nclients} clients are for groups 0 to ${groups.length - 1} only: use --nclients`);
+    }
+    const [first, ...others] = groups.map((group) => placeIn(group, "client", undefined));
+    const options = { ...first!, others, id, listens, owns: 0 };
+    let part = 0;
+    const process = new Process(options, (context) =>
+      build(context, args, { run, joint, figures, part: part++, parts: groups.length }),
+    );
+    run.attach(joint, figures, () => process);
     return await run.finish(process);
   },
 });
 
-function build(context: Context, args: ClientArgs, run: ClientRun, process: () => Process): Built {
+/** Which of the groups of this run a client is of. */
+interface Part {
+  readonly run: ClientRun;
+  readonly joint: JointClient;
+  readonly figures: ClientFigures;
+  readonly part: number;
+  readonly parts: number;
+}
+
+function build(context: Context, args: ClientArgs, { run, joint, figures, part, parts }: Part): Built {
+  const { config } = context;
   const outbox = context.outbox(Role.client);
   const size = args["value-size"];
   refuseTooLarge(size.last, context);
-  const figures = new ClientFigures({
-    clients: args.nclients,
-    outstanding: args.outstanding,
-    intervalUs: args.rate === undefined ? undefined : 1_000_000 / args.rate,
-    onValue: run.onValue,
-  });
+  // Those of an open loop are let go one by one.
+  const values = args.rate !== undefined ? 0 : (args.values ?? Number.POSITIVE_INFINITY);
   const plan = {
-    clients: args.nclients,
+    clients: shareOf(args.nclients, part, parts),
     outstanding: args.outstanding,
     leastSize: size.first,
     mostSize: size.last,
-    proposerId: args["proposer-id"],
-    // Those of an open loop are let go one by one.
-    values: args.rate !== undefined ? 0 : (args.values ?? Number.POSITIVE_INFINITY),
+    proposerId: args["proposer-id"] ?? config.group % config.proposers.length,
+    values: shareOf(values, part, parts),
   };
-  const built = buildClient(context, plan, outbox, figures);
+  const built = buildClient(context, plan, outbox, sinkOf(figures, part, parts));
   const { client } = built;
   const busy = new BusyNote();
-  run.attach(client, figures, process);
+  joint.add(client);
   const source = buildSource(context, args, built, outbox);
   return {
     ...source,
@@ -199,6 +227,17 @@ function build(context: Context, args: ClientArgs, run: ClientRun, process: () =
     extras: [...(source.extras ?? []), run, busy],
     client: { proposerId: () => client.proposerId, busy: () => busy.reason },
     progress: () => (client.ready && !client.isWaiting ? null : client.counters.delivered),
+  };
+}
+
+/** What a part tells of its clients is told of the run's. */
+function sinkOf(figures: ClientFigures, part: number, parts: number): ClientSink {
+  if (parts === 1) return figures;
+  const of = (client: number): number => client * parts + part;
+  return {
+    made: (client, number) => figures.made(of(client), number),
+    delivered: (latencyUs, bytes, client, number) => figures.delivered(latencyUs, bytes, of(client), number),
+    uncertain: (client, number) => figures.uncertain(of(client), number),
   };
 }
 

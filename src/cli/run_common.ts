@@ -2,12 +2,12 @@
  * What the `run` subcommands share: reading the configuration, finding one's place in it, and running a process.
  */
 import type { Config, Member } from "../config/config.ts";
-import { oneGroup } from "../config/groups.ts";
+import { groupOfKey, oneGroup } from "../config/groups.ts";
 import { readConfig } from "../config/read.ts";
 import { formatDiagnostic } from "../config/report.ts";
 import { CliError, ExitCode as Exit, type ExitCode } from "../error.ts";
 import { createLog, type Log } from "../log.ts";
-import { type Built, type Context, Process, type ProcessOptions } from "../node/process.ts";
+import { type Built, type Context, type Place, Process, type ProcessOptions } from "../node/process.ts";
 import type { ArgsDef, ArgValue } from "./command.ts";
 import { fileArg, settingArgs, settingFlags } from "./settings.ts";
 
@@ -47,23 +47,37 @@ type Args = Readonly<Record<string, ArgValue>>;
 /** Reads the configuration with the flags given, and prints its warnings: that of the one group that is meant. */
 export function start(args: Args, name: string): Started {
   const all = readConfig(String(args.file), { flags: settingFlags(args) });
-  const config = oneGroup(all, args.group as number | undefined);
-  return { config, log: logOf(config, all.settings.groups === 1 ? name : `${name} group ${config.group}`) };
+  const config = oneGroup(all, groupMeant(args, all));
+  const log = createLog(config.settings.verbosity, nameIn(config, name));
+  tellWarnings(config, log);
+  return { config, log };
+}
+
+/** By its number, or by the key of values. */
+function groupMeant({ group, key }: Args, { settings }: Config): number | undefined {
+  if (typeof key === "string") return groupOfKey(new TextEncoder().encode(key), settings.groups);
+  return typeof group === "number" ? group : undefined;
 }
 
 /** The same for what may be of all groups: the configuration of one, if that is named. */
 export function startAll(args: Args, name: string): Started {
   const all = readConfig(String(args.file), { flags: settingFlags(args) });
-  return {
-    config: args.group === undefined ? all : oneGroup(all, args.group as number),
-    log: logOf(all, name),
-  };
+  const log = createLog(all.settings.verbosity, name);
+  tellWarnings(all, log);
+  return { config: typeof args.group === "number" ? oneGroup(all, args.group) : all, log };
 }
 
-function logOf(config: Config, name: string): Log {
-  const log = createLog(config.settings.verbosity, name);
+/** What a process that is `name` is in the group of this configuration. */
+export function placeIn(config: Config, name: string, member: Member | undefined): Place {
+  return { config, log: createLog(config.settings.verbosity, nameIn(config, name)), member };
+}
+
+function nameIn({ settings, group }: Config, name: string): string {
+  return settings.groups === 1 ? name : `${name} group ${group}`;
+}
+
+function tellWarnings(config: Config, log: Log): void {
   for (const warning of config.warnings) log.warn(formatDiagnostic(warning));
-  return log;
 }
 
 /** The configured member with this id. */

@@ -42,6 +42,7 @@ export const submitCommand = defineKpaxosCommand({
       { command: "kpaxos submit 'hello, world'", what: "one value" },
       { command: "seq 1000 | kpaxos submit -", what: "one value a line, in order" },
       { command: "kpaxos submit --hex 00ff10", what: "bytes" },
+      { command: "kpaxos submit --key user/17 'hello'", what: "with groups: to the group of this key" },
       { command: "kpaxos submit --whole - < image.png", what: "a whole file as one value" },
     ],
     notes: ["A value that was not confirmed in time may still be chosen; the error says so."],
@@ -53,14 +54,20 @@ export const submitCommand = defineKpaxosCommand({
       description: "the value, or - for one value a line on standard input",
     },
     hex: { type: "boolean", description: "values are hex digits" },
+    key: {
+      type: "string",
+      valueHint: "KEY",
+      description:
+        "what the values are about: with groups it says which group they go to; all of one key keep their order",
+    },
     whole: { type: "boolean", description: "with -: all of standard input is one value, as it is" },
     "proposer-id": {
       type: "integer",
       alias: "p",
       min: 0,
       max: 65534,
-      default: 0,
-      description: "which proposer gets the values",
+      description:
+        "which proposer gets the values; unless given 0, with groups the one that leads when all is well",
     },
     timeout: {
       type: "number",
@@ -74,13 +81,17 @@ export const submitCommand = defineKpaxosCommand({
   },
   run: async ({ args }) => {
     const { config, log } = start(args, "submit");
-    memberOf(config.proposers, args["proposer-id"], "proposer", config);
+    if (args.key !== undefined && args.group !== undefined) {
+      throw new CliError("--key and --group exclude each other", { exitCode: ExitCode.usage });
+    }
+    const proposer = args["proposer-id"] ?? config.group % config.proposers.length;
+    memberOf(config.proposers, proposer, "proposer", config);
     const parse = args.hex === true ? fromHex : fromText;
     const submission = new Submission(args.timeout * 1_000_000, args.confirm === true);
     const listens = Role.client | Role.learner;
     const id = 1024 + Math.floor(Math.random() * 64000);
     const process = new Process({ config, log, id, member: undefined, listens, owns: 0 }, (context) =>
-      submission.build(context, args["proposer-id"]),
+      submission.build(context, proposer),
     );
     submission.attach(process);
     const input = Bun.stdin.stream();

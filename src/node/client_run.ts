@@ -8,8 +8,8 @@
 import { createWriteStream, type WriteStream } from "node:fs";
 import { CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
-import type { Client } from "../protocol/client/client.ts";
 import { type ClientFigures, megabits } from "./client_figures.ts";
+import type { RunClient } from "./joint_client.ts";
 import type { Process } from "./process.ts";
 import type { Extra } from "./roles.ts";
 
@@ -52,7 +52,7 @@ export class ClientRun implements Extra {
   readonly #stats: WriteStream | undefined;
   #statsText = "#ORDER LATENCY ABS\n";
   #order = 0;
-  #client: Client | undefined;
+  #client: RunClient | undefined;
   #figures: ClientFigures | undefined;
   #process: (() => Process) | undefined;
   #phase: Phase = "waiting";
@@ -90,7 +90,7 @@ export class ClientRun implements Extra {
     if (stats !== undefined) this.onValue = (latencyUs) => this.#note(latencyUs);
   }
 
-  attach(client: Client, figures: ClientFigures, process: () => Process): void {
+  attach(client: RunClient, figures: ClientFigures, process: () => Process): void {
     this.#client = client;
     this.#figures = figures;
     this.#process = process;

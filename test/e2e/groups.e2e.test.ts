@@ -2,8 +2,9 @@
  * Groups as processes: two logs with the same members, and neither notices what happens to the other.
  */
 import { expect, test } from "bun:test";
+import { groupOfKey } from "../../src/config/groups.ts";
 import type { Seat } from "../../src/ops/seats.ts";
-import { seat, withCluster } from "../support/cluster.ts";
+import { type Deliveries, seat, withCluster } from "../support/cluster.ts";
 import { endClient, goesOn, hasBegun } from "../support/e2e.ts";
 import { GroupedCluster } from "../support/groups.ts";
 import { describeNetns } from "../support/netns.ts";
@@ -60,4 +61,41 @@ describeNetns("groups", () => {
       });
     }, 90_000);
   }
+
+  test("one client serves all groups, and values go to the group of their key", async () => {
+    await withCluster({ seats: SEATS, settings: SETTINGS, start: false }, async (cluster) => {
+      const grouped = new GroupedCluster(cluster, 2);
+      const learners = [0, 1].map((group) => grouped.learner(group, 0));
+      await grouped.startAll(SEATS);
+      const figures = await cluster.runClient(["--nclients", "3", "--outstanding", "2", "--values", "1001"]);
+      expect(figures.values).toBe(1001);
+      await Promise.all(learners.map((learner, group) => learner.reach(501 - group)));
+      expect(learners.map(({ list }) => list.length)).toEqual([501, 500]);
+      for (const key of ["a", "b", "c", "d"]) {
+        const words = ["submit", "-f", cluster.configPath, "--key", key, `value of ${key}`];
+        const ending = await cluster.launch("submit", cluster.spareHost, words).ending(20_000);
+        expect(ending.exitCode).toBe(0);
+      }
+      const keys = (learner: Deliveries) =>
+        learner.values.filter((hex) => hex.length === 20).map((hex) => Buffer.from(hex, "hex").toString());
+      await until("all are delivered", () => learners.flatMap(keys).length === 4);
+      const belongs = (group: number) =>
+        ["a", "b", "c", "d"]
+          .filter((key) => groupOfKey(Buffer.from(key), 2) === group)
+          .map((key) => `value of ${key}`);
+      expect(learners.map(keys)).toEqual([belongs(0), belongs(1)]);
+    });
+  }, 90_000);
+
+  test("a client needs no group that is away", async () => {
+    await withCluster({ seats: SEATS, settings: SETTINGS, start: false }, async (cluster) => {
+      const grouped = new GroupedCluster(cluster, 1);
+      await grouped.startAll(SEATS);
+      const client = cluster.client(cluster.spareHost, ["--json", "--nclients", "2"]);
+      await hasBegun(client);
+      await goesOn(client);
+      await endClient(client);
+      expect(client.stderr.join("\n")).toMatch(/group 1: .*no quorum/);
+    });
+  }, 60_000);
 });
