@@ -108,7 +108,7 @@ export function acceptorStep(cluster: Cluster, alsoPrepare = false): () => void 
     proposer.outbox.accept(iid, alsoPrepare ? 0 : iid + PREEXEC_WINDOW, ballot, value, 0, value.length);
     proposer.tell(party, roles);
     party.drop();
-    if (iid % TRIM_EVERY === 0) acceptor.onTrim(party.members.proposers[0]!, iid, true);
+    if (iid % TRIM_EVERY === 0) acceptor.onTrim(party.members.proposers[0]!, iid, true, 0);
   };
 }
 

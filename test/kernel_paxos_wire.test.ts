@@ -33,7 +33,7 @@ describe("an acceptor hears", () => {
   test("repeat, trim, hi and del of anyone", () => {
     const at = acceptor();
     expect(at.hear(0xcaff, hex(3, 9), CLIENT)).toEqual([["onRepeat", 3, 9]]);
-    expect(at.hear(0xcb00, hex(7), CLIENT)).toEqual([["onTrim", 7, true]]);
+    expect(at.hear(0xcb00, hex(7), CLIENT)).toEqual([["onTrim", 7, true, 0]]);
     expect(at.hear(0xcb03, hex(0xcb03), CLIENT)).toEqual([["onLearnerHi"]]);
     expect(at.hear(0xcb04, hex(0), CLIENT)).toEqual([["onLearnerDel"]]);
   });
@@ -219,7 +219,7 @@ describe("a role says", () => {
     out.learnerHi(0);
     out.repeat(1, 5, Number.MAX_SAFE_INTEGER);
     out.learnerDel();
-    out.trim(7, true);
+    out.trim(7, true, 0);
     expect(at.sent().map(({ etherType, payload }) => [etherType, payload])).toEqual([
       [0xcb03, hex(0xcb03)],
       [0xcaff, hex(5, 0xffff_ffff)],

@@ -154,7 +154,7 @@ describe("frames", () => {
     learner.outbox.learnerHi(1);
     learner.outbox.repeat(1, 3, 4);
     learner.outbox.learnerHi(0);
-    learner.outbox.trim(2, true);
+    learner.outbox.trim(2, true, 0);
     // Acceptors 0, 1 and 2.
     expect(learner.send()).toBe(3);
     expect(acceptor.hear().map(([name]) => name)).toEqual(["onLearnerHi", "onRepeat", "onTrim"]);
@@ -324,7 +324,7 @@ describe("headers", () => {
   test("a broken message ends its frame; those before it count", () => {
     learner.outbox.learnerHi(1);
     learner.outbox.repeat(1, 5, 4);
-    learner.outbox.trim(3, true);
+    learner.outbox.trim(3, true, 0);
     const payload = learner.sealed().find((one) => one.length > 40)!;
     expect(acceptor.take(payload, addressOf("learner", 1)).map(([name]) => name)).toEqual([
       "onLearnerHi",

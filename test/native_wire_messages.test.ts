@@ -169,7 +169,7 @@ const MAY_BE_ZERO: Readonly<Record<string, readonly string[]>> = {
   accept: ["chosenIid"],
   accepted: ["life"],
   acceptedValue: ["life"],
-  trim: ["iid"],
+  trim: ["iid", "kind"],
   acceptorState: ["trimIid", "highestIid"],
   claim: ["uptimeMs"],
   heartbeat: ["iid", "round", "leaseMs"],

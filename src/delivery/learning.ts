@@ -13,7 +13,7 @@ import { type LogState, type SnapshotMachine, type SnapshotStart, Snapshots } fr
 /** A snapshot is taken as often as this share of an acceptor's window is delivered. */
 const WINDOW_SHARE = 8;
 
-export interface LearningPlan extends Omit<LearnerPlan, "catchUp" | "keepsState"> {
+export interface LearningPlan extends Omit<LearnerPlan, "catchUp" | "keepsState" | "kind"> {
   /** The process is an acceptor, too. */
   readonly votes?: boolean;
   /** Of the process in its cluster: names its file. */
@@ -67,7 +67,13 @@ export function buildLearning(
     },
     outbox,
   );
-  const learner = buildLearner(context, { ...plan, catchUp: false, keepsState: true }, outbox, snapshots);
+  const { kind } = snapshots;
+  const learner = buildLearner(
+    context,
+    { ...plan, catchUp: false, keepsState: true, kind },
+    outbox,
+    snapshots,
+  );
   snapshots.attach(learner);
   return { learner, snapshots };
 }

@@ -61,6 +61,8 @@ export interface LearnerPlan {
   readonly ofProposer?: boolean;
   /** What it delivers makes a state, which is begun at instance 1 or with a snapshot (`delivery/snapshots.ts`). */
   readonly keepsState?: boolean;
+  /** Of its snapshots. */
+  readonly kind?: number;
 }
 
 export function buildLearner(
@@ -85,6 +87,7 @@ export function buildLearner(
       // In the native wire nobody has trimmed what he could not serve a snapshot of.
       canTrim: plan.canTrim && (keepsState || !native),
       hasApplications: plan.role === Role.learner,
+      kind: plan.kind,
       trimEvery: Math.min(settings.trimEvery, Math.ceil(settings.acceptorWindowInstances / 8)),
       trimBytes: settings.acceptorWindowBytes / 8,
     },

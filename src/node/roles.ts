@@ -270,8 +270,8 @@ export class Roles implements Receiver {
     this.#acceptor?.onRepeat(from, first, last);
   }
 
-  onTrim(from: Peer, iid: number, hasApplications: boolean): void {
-    this.#acceptor?.onTrim(from, iid, hasApplications);
+  onTrim(from: Peer, iid: number, hasApplications: boolean, kind: number): void {
+    this.#acceptor?.onTrim(from, iid, hasApplications, kind);
   }
 
   onAcceptorState(_from: Peer, aid: number, trimIid: number, highestIid: number, flags: number): void {

@@ -110,7 +110,7 @@ export interface Outbox {
   learnerHi(aid: number): void;
   learnerDel(): void;
   repeat(aid: number, first: number, last: number): void;
-  trim(iid: number, hasApplications: boolean): void;
+  trim(iid: number, hasApplications: boolean, kind: number): void;
 
   // client → proposer; proposer → proposer when it forwards (hops = 1)
   clientValue(proposerId: number, bytes: Uint8Array, offset: number, length: number, hops: number): void;

@@ -129,8 +129,11 @@ export interface Receiver {
   onPreempted(from: Peer, aid: number, iid: number, ballot: Ballot): void;
   /** A learner asks for what was accepted in first…last (inclusive). */
   onRepeat(from: Peer, first: number, last: number): void;
-  /** `hasApplications`: somebody behind the reporting learner needs the values (native wire). */
-  onTrim(from: Peer, iid: number, hasApplications: boolean): void;
+  /**
+   * `hasApplications`: somebody behind the reporting learner needs the values (native wire). `kind`: of the state that it keeps
+   * snapshots of; 0: the sessions alone.
+   */
+  onTrim(from: Peer, iid: number, hasApplications: boolean, kind: number): void;
   /** `highestIid` and `flags` are 0 in the Kernel_Paxos wire. */
   onAcceptorState(from: Peer, aid: number, trimIid: number, highestIid: number, flags: number): void;
   /** An opaque value for the log. `hops` > 0: a proposer has forwarded it already. */

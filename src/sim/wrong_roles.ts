@@ -200,7 +200,7 @@ export class VotesWithoutBallots extends Roles {
 
 /** An acceptor that takes every report for one of all it has. */
 export class TrimsAll extends Roles {
-  override onTrim(from: Peer, iid: number, hasApplications: boolean): void {
-    super.onTrim(from, this.cores.acceptor?.log.highestIid ?? iid, hasApplications);
+  override onTrim(from: Peer, iid: number, hasApplications: boolean, kind: number): void {
+    super.onTrim(from, this.cores.acceptor?.log.highestIid ?? iid, hasApplications, kind);
   }
 }

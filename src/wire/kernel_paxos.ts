@@ -248,7 +248,7 @@ export class KernelPaxosWire implements Wire {
     const from = this.#intern(at, port, nowUs);
     if (from < 0) return;
     if (type === MessageType.repeat) receiver.onRepeat(from, message.from, message.to);
-    else if (type === MessageType.trim) receiver.onTrim(from, message.iid, true);
+    else if (type === MessageType.trim) receiver.onTrim(from, message.iid, true, 0);
     else if (type === MessageType.learnerHi) receiver.onLearnerHi(from);
     else if (type === MessageType.learnerDel) receiver.onLearnerDel(from);
     else receiver.onAcceptorOk(from);

@@ -265,7 +265,7 @@ export class KernelPaxosOutbox implements Outbox {
     this.#send(this.#acceptor(aid), Role.acceptor, NOTHING);
   }
 
-  trim(iid: number, _hasApplications: boolean): void {
+  trim(iid: number, _hasApplications: boolean, _kind: number): void {
     const message = this.#clear(MessageType.trim);
     if (!this.#fits(iid)) return;
     message.iid = iid;

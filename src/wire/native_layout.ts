@@ -149,7 +149,15 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     ],
     value: false,
   },
-  trim: { from: OTHERS, fields: [["iid", 2]], value: false, flags: "hasApplications" },
+  trim: {
+    from: OTHERS,
+    fields: [
+      ["iid", 2],
+      ["kind", 1],
+    ],
+    value: false,
+    flags: "hasApplications",
+  },
   acceptorState: {
     from: Role.acceptor,
     fields: [

@@ -88,7 +88,7 @@ export class NativeMessages {
       }
       case NativeType.trim:
         if (first < 0 || flags > 1) return false;
-        receiver.onTrim(from, first, flags === 1);
+        receiver.onTrim(from, first, flags === 1, this.#words[at + 2]!);
         return true;
       case NativeType.clientValue:
         // Whatever gets into the log is delivered everywhere: only whole entries may.

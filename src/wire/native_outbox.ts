@@ -272,11 +272,12 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
     this.pairs(this.members.acceptors[aid]!, Role.acceptor, NativeType.repeat, 0, first, last);
   }
 
-  trim(iid: number, hasApplications: boolean): void {
+  trim(iid: number, hasApplications: boolean, kind: number): void {
     const flags = hasApplications ? 1 : 0;
     for (let aid = 0; aid < this.members.acceptors.length; aid++) {
-      if (this.to(this.members.acceptors[aid]!, Role.acceptor, NativeType.trim, flags, 0))
-        this.frames.pair(iid);
+      if (!this.to(this.members.acceptors[aid]!, Role.acceptor, NativeType.trim, flags, 0)) continue;
+      this.frames.pair(iid);
+      this.frames.word(kind);
     }
   }
 

@@ -15,11 +15,12 @@ const peer = (id: number): Peer => id as Peer;
 
 interface Report {
   readonly iid: number;
+  readonly kind: number;
   readonly strong: boolean;
   readonly heardUs: number;
 }
 
-/** The rule as it is written down: the highest instance that enough of those that count have reported. */
+/** The rule as it is written down: the highest instance that, of each kind, enough of those that count have reported. */
 function allowed(
   reports: readonly Report[],
   policy: TrimPolicy,
@@ -30,8 +31,12 @@ function allowed(
   const heard = reports.filter(({ heardUs }) => nowUs - heardUs <= timeoutUs);
   const onlyStrong = expects || heard.some(({ strong }) => strong);
   const counted = onlyStrong ? heard.filter(({ strong }) => strong) : heard;
-  const needed = policy === "all" ? counted.length : Math.floor(counted.length / 2) + 1;
-  const enough = (iid: number) => counted.filter((one) => one.iid >= iid).length >= needed;
+  const enough = (iid: number) =>
+    [...new Set(counted.map(({ kind }) => kind))].every((kind) => {
+      const same = counted.filter((one) => one.kind === kind);
+      const needed = policy === "all" ? same.length : Math.floor(same.length / 2) + 1;
+      return same.filter((one) => one.iid >= iid).length >= needed;
+    });
   return Math.max(0, ...counted.map(({ iid }) => iid).filter(enough));
 }
 
@@ -48,6 +53,7 @@ describe("the trim rule", () => {
         id: fc.nat(5),
         iid: fc.nat(100),
         strong: fc.boolean(),
+        kind: fc.nat(2),
         afterMs: fc.oneof(fc.nat(300), fc.nat(3000)),
         leaves: fc.nat(9).map((n) => n === 0),
       });
@@ -60,16 +66,16 @@ describe("the trim rule", () => {
           rule.report(peer(9), 0, false, nowUs);
           rule.forget(peer(9));
           nowUs += SECOND_US;
-          for (const { id, iid, strong, afterMs, leaves } of ops) {
+          for (const { id, iid, strong, kind, afterMs, leaves } of ops) {
             nowUs += afterMs * 1000;
             if (leaves) {
               rule.forget(peer(id));
               model.delete(id);
               continue;
             }
-            model.set(id, { iid, strong, heardUs: nowUs });
+            model.set(id, { iid, strong, kind, heardUs: nowUs });
             const reports = [...model.values()];
-            expect(rule.report(peer(id), iid, strong, nowUs)).toBe(
+            expect(rule.report(peer(id), iid, strong, nowUs, kind)).toBe(
               allowed(reports, policy, nowUs, 2 * SECOND_US, expects),
             );
             const heard = reports.filter(({ heardUs }) => nowUs - heardUs <= 2 * SECOND_US);
@@ -85,6 +91,18 @@ describe("the trim rule", () => {
       );
     },
   );
+
+  test("learners of one kind do not outvote those of another", () => {
+    const rule = new TrimRule(10_000, "quorum");
+    const [plain, store] = [0, 7];
+    rule.report(peer(1), 90, true, SECOND_US, plain);
+    rule.report(peer(2), 90, true, 2 * SECOND_US, plain);
+    expect(rule.report(peer(3), 0, true, 2 * SECOND_US, store)).toBe(0);
+    expect(rule.report(peer(1), 95, true, 2 * SECOND_US, plain)).toBe(0);
+    expect(rule.report(peer(3), 40, true, 2 * SECOND_US, store)).toBe(40);
+    rule.forget(peer(3));
+    expect(rule.report(peer(1), 96, true, 2 * SECOND_US, plain)).toBe(90);
+  });
 
   test("an acceptor that has just begun believes nobody for a second", () => {
     const rule = new TrimRule(10_000, "quorum");

@@ -322,16 +322,16 @@ const OF_OTHERS: readonly Saying[] = [
   {
     name: "trim",
     by: "l1",
-    say: ({ outbox }, n) => outbox.trim(n, true),
+    say: ({ outbox }, n) => outbox.trim(n, true, 0xfedcba98),
     ethernet: ACCEPTING,
-    told: (n) => [["onTrim", n, true]],
+    told: (n) => [["onTrim", n, true, 0xfedcba98]],
   },
   {
     name: "trim",
     by: "c",
-    say: ({ outbox }, n) => outbox.trim(n - 1, false),
+    say: ({ outbox }, n) => outbox.trim(n - 1, false, 0),
     ethernet: ACCEPTING,
-    told: (n) => [["onTrim", n - 1, false]],
+    told: (n) => [["onTrim", n - 1, false, 0]],
   },
   {
     name: "clientValue",

@@ -143,7 +143,7 @@ export const MESSAGES: Readonly<Record<string, (roles: Roles, args: Args) => voi
   readAsk: (r, a) => r.onReadAsk(a.peer(), a.number("nonce")),
   preempted: (r, a) => r.onPreempted(a.peer(), a.aids()[0]!, a.number("iid", 1), a.ballot()),
   repeat: (r, a) => r.onRepeat(a.peer(), a.number("first"), a.number("last")),
-  trim: (r, a) => r.onTrim(a.peer(), a.number("iid"), !a.has("alone")),
+  trim: (r, a) => r.onTrim(a.peer(), a.number("iid"), !a.has("alone"), a.number("kind", 0)),
   state: (r, a) => {
     for (const aid of a.aids()) {
       const flags = (a.has("halfFull") ? 1 : 0) | (a.has("full") ? 2 : 0);

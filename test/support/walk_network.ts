@@ -266,9 +266,9 @@ export class WalkOutbox implements Outbox {
   repeat(aid: number, first: number, last: number): void {
     this.#send(aid as Peer, "onRepeat", this.#from, first, last);
   }
-  trim(iid: number, hasApplications: boolean): void {
+  trim(iid: number, hasApplications: boolean, kind: number): void {
     for (let aid = 0; aid < this.#peers.acceptors; aid++) {
-      this.#send(aid as Peer, "onTrim", this.#from, iid, hasApplications);
+      this.#send(aid as Peer, "onTrim", this.#from, iid, hasApplications, kind);
     }
   }
   clientValue(proposerId: number, bytes: Uint8Array, offset: number, length: number, hops: number): void {

@@ -204,14 +204,14 @@ export class Acceptor {
     }
   }
 
-  onTrim(from: Peer, iid: number, hasApplications: boolean): void {
+  onTrim(from: Peer, iid: number, hasApplications: boolean, kind: number): void {
     if (!this.isVoting) return;
     const rule = this.#options.trimRule;
     if (rule !== null && !this.#isCredible(from, iid)) {
       this.counters.trimsRefused++;
       return;
     }
-    const allowed = rule === null ? iid : rule.report(from, iid, hasApplications, this.#nowUs);
+    const allowed = rule === null ? iid : rule.report(from, iid, hasApplications, this.#nowUs, kind);
     if (allowed <= this.log.trimIid) {
       this.counters.trimsIgnored++;
       return;

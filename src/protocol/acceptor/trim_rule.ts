@@ -4,10 +4,11 @@
  * nobody (a proposer's own learner) must not outvote who does. Where learners with applications are expected, because the
  * configuration has lines for them, the others never count: what is trimmed while all of them are down would be lost to
  * their applications. The rule is `quorum`, what a majority of them has
- * reported, or `all`. With nobody heard nothing is trimmed; whoever was silent for too long comes back by a snapshot. An
- * acceptor that has just begun hears all who report before it believes the first.
+ * reported, or `all`. It holds among those of each kind of state: who is behind goes on with a snapshot of its own kind only, so
+ * those of another must not outvote it. With nobody heard nothing is trimmed; whoever was silent for too long comes back by
+ * a snapshot. An acceptor that has just begun hears all who report before it believes the first.
  *
- * Invariant: what is allowed never exceeds what as many learners as the rule asks for have reported.
+ * Invariant: what is allowed never exceeds what, of each kind, as many learners as the rule asks for have reported.
  */
 import type { Peer } from "../types.ts";
 
@@ -26,6 +27,7 @@ export class TrimRule {
   readonly #iids = new Float64Array(REPORTING_LEARNERS_LIMIT);
   readonly #heardUs = new Float64Array(REPORTING_LEARNERS_LIMIT);
   readonly #strong = new Uint8Array(REPORTING_LEARNERS_LIMIT);
+  readonly #kinds = new Uint32Array(REPORTING_LEARNERS_LIMIT);
   readonly #sorted = new Float64Array(REPORTING_LEARNERS_LIMIT);
   #count = 0;
   #firstUs = -1;
@@ -38,7 +40,7 @@ export class TrimRule {
   }
 
   /** Takes a report in and answers up to which instance may be trimmed (0: nothing). */
-  report(from: Peer, iid: number, hasApplications: boolean, nowUs: number): number {
+  report(from: Peer, iid: number, hasApplications: boolean, nowUs: number, kind = 0): number {
     for (let i = this.#count - 1; i >= 0; i--) {
       if (nowUs - this.#heardUs[i]! > this.#timeoutUs) this.#drop(i);
     }
@@ -51,6 +53,7 @@ export class TrimRule {
     }
     this.#iids[index] = iid;
     this.#strong[index] = hasApplications ? 1 : 0;
+    this.#kinds[index] = kind;
     this.#heardUs[index] = nowUs;
     if (this.#firstUs < 0) this.#firstUs = nowUs;
     return nowUs - this.#firstUs < Math.min(HEARING_US, this.#timeoutUs) ? 0 : this.#allowed();
@@ -90,16 +93,32 @@ export class TrimRule {
   #allowed(): number {
     let onlyStrong = !this.#countsAlone;
     for (let i = 0; i < this.#count; i++) if (this.#strong[i] === 1) onlyStrong = true;
+    let allowed = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < this.#count; i++) {
+      if (onlyStrong && this.#strong[i] === 0) continue;
+      if (this.#isFirstOfKind(i, onlyStrong))
+        allowed = Math.min(allowed, this.#allowedOf(this.#kinds[i]!, onlyStrong));
+    }
+    return allowed === Number.POSITIVE_INFINITY ? 0 : allowed;
+  }
+
+  #isFirstOfKind(index: number, onlyStrong: boolean): boolean {
+    for (let i = 0; i < index; i++) {
+      if (this.#kinds[i] === this.#kinds[index] && !(onlyStrong && this.#strong[i] === 0)) return false;
+    }
+    return true;
+  }
+
+  #allowedOf(kind: number, onlyStrong: boolean): number {
     const sorted = this.#sorted;
     let counted = 0;
     for (let i = 0; i < this.#count; i++) {
-      if (onlyStrong && this.#strong[i] === 0) continue;
+      if (this.#kinds[i] !== kind || (onlyStrong && this.#strong[i] === 0)) continue;
       const iid = this.#iids[i]!;
       let at = counted++;
       for (; at > 0 && sorted[at - 1]! > iid; at--) sorted[at] = sorted[at - 1]!;
       sorted[at] = iid;
     }
-    if (counted === 0) return 0;
     // The lowest of all, or the highest that more than half of them have reached.
     return sorted[this.policy === "all" ? 0 : Math.ceil(counted / 2) - 1]!;
   }
@@ -121,6 +140,7 @@ export class TrimRule {
     this.#iids[index] = this.#iids[last]!;
     this.#heardUs[index] = this.#heardUs[last]!;
     this.#strong[index] = this.#strong[last]!;
+    this.#kinds[index] = this.#kinds[last]!;
   }
 
   #find(peer: Peer): number {

@@ -20,6 +20,8 @@ export interface LearnerTrimsOptions {
   readonly canTrim: boolean;
   /** Somebody behind this learner needs the values: its reports count before those of learners that need them for themselves only. */
   readonly hasApplications: boolean;
+  /** Of the state that it keeps snapshots of; unless given 0, the sessions alone. Those of one kind can go on with each other's. */
+  readonly kind?: number | undefined;
   readonly trimEvery: number;
   /** … and at the latest after so many bytes: acceptors hold no more than a few times as much. */
   readonly trimBytes: number;
@@ -84,7 +86,8 @@ export class LearnerTrims {
     this.dueUs = nowUs + (grows || this.pressure ? REPORT_US : IDLE_REPORT_US);
     // An order is repeated only where it was lost.
     if (!news && !statesTellHighest && !this.#isLagging()) return;
-    this.#outbox.trim(Math.max(0, this.#reported), this.#options.hasApplications);
+    const { hasApplications, kind = 0 } = this.#options;
+    this.#outbox.trim(Math.max(0, this.#reported), hasApplications, kind);
     this.sent++;
   }
 
