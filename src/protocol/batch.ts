@@ -107,9 +107,13 @@ export class BatchReader {
   valueLength = 0;
   /** The entry's header says neither session nor sequence. */
   isShort = false;
+  /** After `restOfRun`: bytes of the longest value of the run. */
+  longest = 0;
   #bytes: Uint8Array = NO_BYTES;
   #at = 0;
   #end = 0;
+  #rest = 0;
+  #restEnd = 0;
 
   open(bytes: Uint8Array, offset: number, length: number): void {
     this.#bytes = bytes;
@@ -151,6 +155,37 @@ export class BatchReader {
     this.index++;
     return true;
   }
+
+  /**
+   * How many values follow the present one directly, each the next of the same session and an entry of its own: with it they are
+   * a run. 0 where the present one is no such value.
+   */
+  restOfRun(): number {
+    this.longest = this.valueLength;
+    this.#rest = 0;
+    if (this.flags !== 0) return 0;
+    const bytes = this.#bytes;
+    const end = this.#end;
+    let at = this.#at;
+    while (end - at >= SHORT_HEADER_BYTES) {
+      const head = word(bytes, at);
+      const length = head & 0xffffff;
+      const next = at + shortEntryBytes(length);
+      if (head >>> 24 !== EntryFlag.next || next > end) break;
+      if (length > this.longest) this.longest = length;
+      this.#rest++;
+      at = next;
+    }
+    this.#restEnd = at;
+    return this.#rest;
+  }
+
+  /** Past the run that `restOfRun` found; of its last value only the position is told. */
+  skipRun(): void {
+    this.index += this.#rest;
+    this.sequence += this.#rest;
+    this.#at = this.#restEnd;
+  }
 }
 
 /** Whether the bytes are exactly a sequence of whole entries. */
@@ -163,6 +198,11 @@ export function isBatch(bytes: Uint8Array, offset: number, length: number): bool
     at += size;
   }
   return at === end;
+}
+
+/** Bytes of the value whose entry begins at `at`. */
+export function valueLengthAt(bytes: Uint8Array, at: number): number {
+  return word(bytes, at) & 0xffffff;
 }
 
 /** Whether the first of these entries opens a session. */

@@ -7,6 +7,7 @@ import { Outcome, SessionTable } from "../protocol/learner/session_table.ts";
 /** Sessions that let through again what they have delivered. */
 export function deliversTwice({ table }: SessionFilter): void {
   const decide = table.decide.bind(table);
+  table.decideRun = () => false;
   table.decide = (iid, index, session, sequence, flags, bytes, offset, length) => {
     const outcome = decide(iid, index, session, sequence, flags, bytes, offset, length);
     if (outcome !== Outcome.duplicate) return outcome;

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { EntryFlag } from "../../src/protocol/batch.ts";
+import { BatchReader, EntryFlag } from "../../src/protocol/batch.ts";
 import { SessionFilter, type ValueConsumer } from "../../src/protocol/learner/session_filter.ts";
 import { Outcome, SessionTable } from "../../src/protocol/learner/session_table.ts";
 import { MAX_IID } from "../../src/protocol/types.ts";
@@ -48,6 +48,56 @@ class Collector implements ValueConsumer {
   acknowledged(): number {
     return MAX_IID;
   }
+}
+
+/** Takes runs as a whole, when it takes them. */
+class RunCollector extends Collector {
+  runs = 0;
+
+  takeRun(
+    iid: number,
+    index: number,
+    count: number,
+    isLast: boolean,
+    session: number,
+    sequence: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): boolean {
+    const reader = new BatchReader();
+    reader.open(bytes, offset, length);
+    for (let i = 0; reader.next(); i++) {
+      expect([reader.session, reader.sequence, reader.index]).toEqual([session, sequence + i, i]);
+      const isEnd = isLast && i === count - 1;
+      // What is refused in the middle of a run was offered value by value.
+      if (
+        !super.take(
+          iid,
+          index + i,
+          isEnd,
+          session,
+          sequence + i,
+          bytes,
+          reader.valueOffset,
+          reader.valueLength,
+        )
+      ) {
+        this.taken.length -= i;
+        return false;
+      }
+    }
+    expect(reader.index).toBe(count - 1);
+    this.runs++;
+    return true;
+  }
+}
+
+/** Decides value by value. */
+function plainFilterFor(consumer: ValueConsumer): SessionFilter {
+  const filter = filterFor(consumer);
+  filter.table.decideRun = () => false;
+  return filter;
 }
 
 function filterFor(consumer: ValueConsumer | null): SessionFilter {
@@ -154,6 +204,13 @@ describe("any log, any back-pressure", () => {
   const instance = fc.oneof(
     { weight: 1, arbitrary: fc.nat(5).map((n) => n) },
     { weight: 5, arbitrary: fc.array(piece, { maxLength: 6 }) },
+    // Runs of one session.
+    {
+      weight: 3,
+      arbitrary: fc
+        .array(fc.nat(30), { minLength: 2, maxLength: 6 })
+        .map((sizes) => sizes.map((size) => ({ who: 0, off: 0, more: false, size }))),
+    },
   );
 
   /** Turns a plan into batches: sequences near those that are due. */
@@ -178,7 +235,8 @@ describe("any log, any back-pressure", () => {
     });
   }
 
-  test("the same values in the same order, also from a snapshot on", () => {
+  test("the same values in the same order, also from a snapshot on, and run by run", () => {
+    let runsTaken = 0;
     fc.assert(
       fc.property(
         fc.array(instance, { maxLength: 40 }),
@@ -190,6 +248,10 @@ describe("any log, any back-pressure", () => {
           const straight = filterFor(wanted);
           const slow = new Collector(() => refusals.next().value === 0);
           const stalled = filterFor(slow);
+          const one = new Collector();
+          const plain = plainFilterFor(one);
+          const whole = new RunCollector(() => refusals.next().value === 0);
+          const runs = filterFor(whole);
           let resumed: SessionFilter | undefined;
           const rest = new Collector();
           let seen = 0;
@@ -202,9 +264,16 @@ describe("any log, any back-pressure", () => {
             }
             deliver(straight, i + 1, batch);
             deliver(stalled, i + 1, batch, i % 4);
+            deliver(plain, i + 1, batch);
+            deliver(runs, i + 1, batch, i % 4);
             if (resumed !== undefined) deliver(resumed, i + 1, batch);
           });
           expect(slow.taken).toEqual(wanted.taken);
+          expect(one.taken).toEqual(wanted.taken);
+          expect(whole.taken).toEqual(wanted.taken);
+          expect(plain.counters).toEqual(straight.counters);
+          expect(Buffer.compare(plain.snapshot()!, straight.snapshot()!)).toBe(0);
+          runsTaken += whole.runs;
           expect(Buffer.compare(stalled.snapshot()!, straight.snapshot()!)).toBe(0);
           if (resumed === undefined) return;
           expect(rest.taken).toEqual(wanted.taken.slice(seen));
@@ -214,6 +283,7 @@ describe("any log, any back-pressure", () => {
       ),
       { numRuns: 300 },
     );
+    expect(runsTaken).toBeGreaterThan(10);
   });
 
   test("no snapshot in the middle of an instance", () => {

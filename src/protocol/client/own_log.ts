@@ -80,7 +80,12 @@ export class OwnLog implements Application {
       this.#session[client] = 0;
       return;
     }
-    this.#next[client] = sequence + 1;
-    this.#client.deliveredHere(client, sequence, iid);
+    // The rest of its run goes the same way: each is of this session, and the next.
+    const rest = this.#reader.restOfRun();
+    this.#reader.skipRun();
+    this.#entries += rest;
+    this.#usedAt[client] = this.#entries;
+    this.#next[client] = sequence + rest + 1;
+    this.#client.deliveredHere(client, sequence + rest, iid);
   }
 }

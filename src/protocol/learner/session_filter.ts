@@ -6,7 +6,13 @@
  * Invariants: every entry of every instance is decided exactly once, before its value is handed on; what is not of a session
  * whose opening was seen, or came with a snapshot, is discarded.
  */
-import { BatchReader } from "../batch.ts";
+import {
+  BatchReader,
+  ENTRY_HEADER_BYTES,
+  SHORT_HEADER_BYTES,
+  shortEntryBytes,
+  valueLengthAt,
+} from "../batch.ts";
 import { MAX_IID } from "../types.ts";
 import type { Application } from "./learner.ts";
 import type { Refusal } from "./session_image.ts";
@@ -25,6 +31,21 @@ export interface ValueConsumer {
     offset: number,
     length: number,
   ): boolean;
+  /**
+   * Takes `count` values at once, which follow each other in their instance and session: their entries, the first with all of its
+   * header. False: not now, or not at once; they are offered one after the other.
+   */
+  takeRun?(
+    iid: number,
+    index: number,
+    count: number,
+    isLast: boolean,
+    session: number,
+    sequence: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): boolean;
   /** All values of this instance were taken; it may have had none. */
   finished(iid: number): void;
   /** The instances first…last will never be delivered here. */
@@ -35,15 +56,22 @@ export interface ValueConsumer {
 
 /** Told what became of each entry, in log order. */
 export interface EntryListener {
-  /** `slot`: where the table has the session, −1: nowhere; of a session that ended with this entry, where it was. */
+  /**
+   * `slot`: where the table has the session, −1: nowhere; of a session that ended with this entry, where it was. Of values of one
+   * session that are delivered one right after the other, perhaps of the last only.
+   */
   onEntry(outcome: Outcome, slot: number, iid: number, session: number, sequence: number): void;
   /** The table is another one now: it was restored, or nothing of it holds any more. */
   onTableReplaced(): void;
 }
 
-/** A value that is to be handed on. */
+/** What is to be handed on: a value, or a run of them. */
 class Held {
   isFull = false;
+  /** Of a run: how many of its values are left, from `index` on. Else 0. */
+  count = 0;
+  /** Of a run: bytes before the value of its next entry. */
+  header = 0;
   index = 0;
   session = 0;
   sequence = 0;
@@ -140,34 +168,92 @@ export class SessionFilter implements Application {
   }
 
   #decide(iid: number, bytes: Uint8Array, offset: number): void {
-    const { index, session, sequence, flags, valueOffset, valueLength } = this.#reader;
+    const reader = this.#reader;
     const { table } = this;
+    const { index, session, sequence, flags, valueOffset, valueLength } = reader;
+    const rest = reader.isShort ? 0 : reader.restOfRun();
+    if (rest > 0 && table.decideRun(session, sequence, rest + 1, reader.longest)) {
+      reader.skipRun();
+      this.#decided = reader.index + 1;
+      this.counters.values += rest + 1;
+      this.#tell(Outcome.deliver, iid, session, reader.sequence);
+      if (this.#consumer === null) return;
+      const from = valueOffset - ENTRY_HEADER_BYTES;
+      this.#hold(index, session, sequence, null, from - offset, reader.valueEnd - from, rest + 1);
+      return;
+    }
     this.#decided = index + 1;
     const outcome = table.decide(iid, index, session, sequence, flags, bytes, valueOffset, valueLength);
     this.#count(outcome);
-    for (let i = 0; i < this.#listeners.length; i++) {
-      this.#listeners[i]!.onEntry(outcome, table.slot, iid, session, sequence);
-    }
+    this.#tell(outcome, iid, session, sequence);
     if (outcome !== Outcome.deliver || this.#consumer === null) return;
+    if (table.valueBytes === bytes)
+      this.#hold(index, session, sequence, null, table.valueOffset - offset, table.valueLength, 0);
+    else this.#hold(index, session, sequence, table.valueBytes, table.valueOffset, table.valueLength, 0);
+  }
+
+  #tell(outcome: Outcome, iid: number, session: number, sequence: number): void {
+    const { slot } = this.table;
+    for (let i = 0; i < this.#listeners.length; i++) {
+      this.#listeners[i]!.onEntry(outcome, slot, iid, session, sequence);
+    }
+  }
+
+  #hold(
+    index: number,
+    session: number,
+    sequence: number,
+    bytes: Uint8Array | null,
+    offset: number,
+    length: number,
+    count: number,
+  ): void {
     const held = this.#before;
     this.#before = this.#last;
     this.#last = held;
-    const isInside = table.valueBytes === bytes;
     held.isFull = true;
+    held.count = count;
+    held.header = ENTRY_HEADER_BYTES;
     held.index = index;
     held.session = session;
     held.sequence = sequence;
-    held.bytes = isInside ? null : table.valueBytes;
-    held.offset = isInside ? table.valueOffset - offset : table.valueOffset;
-    held.length = table.valueLength;
+    held.bytes = bytes;
+    held.offset = offset;
+    held.length = length;
   }
 
   /** False: the consumer does not take it now. */
   #hand(held: Held, isLast: boolean, iid: number, bytes: Uint8Array, offset: number): boolean {
+    if (held.count > 0) return this.#handRun(held, isLast, iid, bytes, offset);
     const from = held.bytes ?? bytes;
     const at = held.bytes === null ? offset + held.offset : held.offset;
     const { index, session, sequence, length } = held;
     if (!this.#consumer!.take(iid, index, isLast, session, sequence, from, at, length)) return false;
+    held.isFull = false;
+    return true;
+  }
+
+  /** Whole, where the consumer takes that, or value by value. */
+  #handRun(held: Held, isLast: boolean, iid: number, bytes: Uint8Array, offset: number): boolean {
+    const consumer = this.#consumer!;
+    const { session, count, length } = held;
+    const isUntouched = held.header === ENTRY_HEADER_BYTES;
+    const at = offset + held.offset;
+    const isTaken =
+      isUntouched &&
+      consumer.takeRun?.(iid, held.index, count, isLast, session, held.sequence, bytes, at, length) === true;
+    while (!isTaken && held.count > 0) {
+      const from = offset + held.offset;
+      const size = valueLengthAt(bytes, from);
+      const isEnd = isLast && held.count === 1;
+      const value = from + held.header;
+      if (!consumer.take(iid, held.index, isEnd, session, held.sequence, bytes, value, size)) return false;
+      held.offset += held.header - SHORT_HEADER_BYTES + shortEntryBytes(size);
+      held.header = SHORT_HEADER_BYTES;
+      held.count--;
+      held.index++;
+      held.sequence++;
+    }
     held.isFull = false;
     return true;
   }

@@ -157,6 +157,20 @@ export class SessionTable {
     return Outcome.deliver;
   }
 
+  /**
+   * Decides `count` values at once that follow each other in their session, the longest of `longest` bytes. True: all of them are
+   * delivered, each as it is. False: nothing has changed, they are to be decided one by one.
+   */
+  decideRun(session: number, sequence: number, count: number, longest: number): boolean {
+    const slot = this.find(session);
+    if (slot < 0 || this.#next[slot] !== sequence) return false;
+    if (longest > this.limits.maxValueBytes || this.#partialUse.has(slot)) return false;
+    this.slot = slot;
+    this.#use.touch(slot);
+    this.#next[slot] = sequence + count;
+    return true;
+  }
+
   /** Forgets everything. */
   clear(): void {
     this.#id.fill(0);
