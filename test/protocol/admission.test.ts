@@ -43,8 +43,14 @@ class Bench {
   }
 
   /** What is taken of a message, run by run, each entry as session/sequence. */
-  admit(entries: Entry[], judging: Judging = Judging.strict, from = C0, isForwarded = false): string[] {
-    const bytes = batchOf(entries);
+  admit(
+    entries: Entry[],
+    judging: Judging = Judging.strict,
+    from = C0,
+    isForwarded = false,
+    shortens = true,
+  ): string[] {
+    const bytes = batchOf(entries, shortens);
     const { admission } = this;
     const runs: string[] = [];
     admission.open(from, bytes, 0, bytes.length, isForwarded, judging);
@@ -408,6 +414,44 @@ test("of what is admitted strictly, and proposed in that order, nothing is disca
       }
       expect(bench.filter.counters.duplicates).toBe(0);
       expect(bench.filter.counters.gaps).toBe(0);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("how entries are written makes no difference", () => {
+  const message = fc.record({
+    entries: fc.array(
+      fc.record({ session: fc.integer({ min: 1, max: 4 }), first: fc.nat(6), count: fc.nat(4) }),
+      {
+        maxLength: 3,
+      },
+    ),
+    judging: fc.constantFrom(Judging.pass, Judging.lenient, Judging.strict),
+    isForwarded: fc.boolean(),
+    delivers: fc.array(
+      fc.record({ session: fc.integer({ min: 1, max: 2 }), first: fc.nat(6), count: fc.nat(4) }),
+    ),
+    begins: fc.nat(9).map((n) => n === 0),
+  });
+  const entriesOf = (plan: readonly { session: number; first: number; count: number }[]): Entry[] =>
+    // Session 900 is not known here yet; 4 is nobody's.
+    plan.flatMap(({ session, first, count }) =>
+      values(session === 3 ? 900 : session, first + 1, first + count),
+    );
+  fc.assert(
+    fc.property(fc.array(message, { maxLength: 40, size: "max" }), (messages) => {
+      const [short, full] = [new Bench(), new Bench()];
+      for (const bench of [short, full]) for (const nonce of [70, 71]) bench.deliver(open(nonce));
+      for (const { entries, judging, isForwarded, delivers, begins } of messages) {
+        const admitted = [short, full].map((bench) => {
+          if (begins) bench.admission.begin();
+          const runs = bench.admit(entriesOf(entries), judging, C0, isForwarded, bench === short);
+          bench.deliver(...entriesOf(delivers));
+          return [runs, bench.said(), bench.admission.counters];
+        });
+        expect(admitted[0]).toEqual(admitted[1]);
+      }
     }),
     { numRuns: 200 },
   );

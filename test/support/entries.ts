@@ -22,8 +22,8 @@ export function open(nonce: number): Entry {
   return { session: nonce, sequence: 0, flags: EntryFlag.open };
 }
 
-/** As a client writes it: what comes next in the session of the entry before it is a short entry. */
-export function batchOf(entries: readonly Entry[]): Uint8Array {
+/** As a client writes it: what comes next in the session of the entry before it is a short entry, unless `shortens` is false. */
+export function batchOf(entries: readonly Entry[], shortens = true): Uint8Array {
   const values = entries.map(({ value = "" }) =>
     typeof value === "string" ? new TextEncoder().encode(value) : value,
   );
@@ -33,7 +33,7 @@ export function batchOf(entries: readonly Entry[]): Uint8Array {
   entries.forEach(({ session, sequence, flags = 0 }, i) => {
     const value = values[i]!;
     const before = entries[i - 1];
-    const isNext = before?.session === session && before.sequence + 1 === sequence;
+    const isNext = shortens && before?.session === session && before.sequence + 1 === sequence;
     const isShort = isNext && ((before.flags ?? 0) & EntryFlag.open) === 0 && (flags & EntryFlag.open) === 0;
     if (isShort) writeShortHeader(view, at, value.length, flags);
     else writeEntryHeader(view, at, session, sequence, value.length, flags);

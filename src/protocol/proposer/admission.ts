@@ -11,10 +11,10 @@ import { BatchReader, ENTRY_HEADER_BYTES, EntryFlag, writeEntryHeader } from "..
 import { copyBytes } from "../bytes.ts";
 import type { EntryListener, SessionFilter } from "../learner/session_filter.ts";
 import { Outcome } from "../learner/session_table.ts";
-import { NumberIndex } from "../number_index.ts";
 import type { Outbox } from "../outbox.ts";
 import { AckKind, NO_PEER, type Peer } from "../types.ts";
 import { Openings } from "./openings.ts";
+import { SessionsAhead } from "./sessions_ahead.ts";
 
 /** How strictly values are judged. */
 export const Judging = {
@@ -27,8 +27,6 @@ export const Judging = {
 } as const;
 export type Judging = (typeof Judging)[keyof typeof Judging];
 
-/** Sessions that others have seen open before us, of which the sequence is kept until we have. */
-const AHEAD = 256;
 const ROOM_RESERVE = 8;
 
 /** What is still to be said of a session. */
@@ -62,13 +60,7 @@ export class Admission implements EntryListener {
   readonly #sayers: Int32Array;
   #sayerCount = 0;
   readonly #openings = new Openings();
-  /** Sessions from further up in the log: the next sequence to take, the first that was, and since which beginning. */
-  readonly #ahead = new Float64Array(AHEAD);
-  readonly #aheadWanted = new Float64Array(AHEAD);
-  readonly #aheadFirst = new Float64Array(AHEAD);
-  readonly #aheadSince = new Uint32Array(AHEAD);
-  readonly #aheadIndex = new NumberIndex(this.#ahead);
-  #nextAhead = 0;
+  readonly #ahead = new SessionsAhead();
   /** Grows when what was taken may have been lost. */
   #beginning = 1;
   /** The message being read. */
@@ -155,8 +147,8 @@ export class Admission implements EntryListener {
         continue;
       }
       if (end < 0) this.#beginRun();
+      this.#takeRest();
       end = reader.valueEnd;
-      this.counters.taken++;
     }
     if (end < 0) return false;
     this.#endRun(end);
@@ -216,11 +208,12 @@ export class Admission implements EntryListener {
   }
 
   #wantAheadFrom(session: number, sequence: number): void {
-    const place = this.#aheadOf(session);
+    const ahead = this.#ahead;
+    const place = ahead.find(session, this.#beginning);
     if (place < 0) return;
-    if (sequence <= this.#aheadFirst[place]!) return this.#forgetAhead(session);
-    if (this.#aheadWanted[place]! <= sequence) return;
-    this.#aheadWanted[place] = sequence;
+    if (sequence <= ahead.first[place]!) return ahead.forget(session);
+    if (ahead.wanted[place]! <= sequence) return;
+    ahead.wanted[place] = sequence;
     this.#answer(AckKind.gap, session, sequence - 1, 0);
   }
 
@@ -254,7 +247,7 @@ export class Admission implements EntryListener {
 
   onEntry(outcome: Outcome, slot: number, iid: number, session: number, sequence: number): void {
     if (outcome === Outcome.opened || outcome === Outcome.reopened) return this.#opened(slot, session);
-    if (outcome === Outcome.gap) this.#forgetAhead(session);
+    if (outcome === Outcome.gap) this.#ahead.forget(session);
     if (slot < 0 || this.#owner[slot] !== session) return;
     switch (outcome) {
       case Outcome.deliver:
@@ -313,6 +306,25 @@ export class Admission implements EntryListener {
     return this.#judging === Judging.pass || this.#isInSequence(slot, session, sequence, next);
   }
 
+  /** The entry was taken: so are the values that follow it in its session. */
+  #takeRest(): void {
+    const reader = this.#reader;
+    const { session } = reader;
+    const rest = reader.restOfRun();
+    this.counters.taken += 1 + rest;
+    if (rest === 0) return;
+    reader.skipRun();
+    const { table, iid } = this.#filter;
+    const isJudged = this.#judging !== Judging.pass;
+    const slot = table.find(session);
+    if (slot < 0) {
+      if (session > iid && isJudged) this.#ahead.wanted[this.#ahead.find(session, this.#beginning)]! += rest;
+      return;
+    }
+    if (!this.#isForwarded) this.#heardTo[slot] = Math.max(this.#heardTo[slot]!, reader.sequence);
+    if (isJudged) this.#wanted[slot]! += rest;
+  }
+
   #isInSequence(slot: number, session: number, sequence: number, next: number): boolean {
     if (this.#owner[slot] !== session) this.#claim(slot, session, NO_PEER);
     if (this.#since[slot] !== this.#beginning) this.#begins(slot, session, sequence, next);
@@ -334,45 +346,27 @@ export class Admission implements EntryListener {
 
   /** The first of the session since the beginning: from where on it is taken. */
   #begins(slot: number, session: number, sequence: number, next: number): void {
-    const place = this.#aheadOf(session);
+    const ahead = this.#ahead;
+    const place = ahead.find(session, this.#beginning);
     const first = this.#judging === Judging.lenient ? Math.max(next, sequence) : next;
-    this.#wanted[slot] = place >= 0 ? this.#aheadWanted[place]! : first;
-    this.#first[slot] = place >= 0 ? this.#aheadFirst[place]! : first;
+    this.#wanted[slot] = place >= 0 ? ahead.wanted[place]! : first;
+    this.#first[slot] = place >= 0 ? ahead.first[place]! : first;
     this.#since[slot] = this.#beginning;
-  }
-
-  /** Where it stands what was taken of the session while only others knew it; −1: nothing was. */
-  #aheadOf(session: number): number {
-    const place = this.#aheadIndex.find(session);
-    return place >= 0 && this.#aheadSince[place] === this.#beginning ? place : -1;
-  }
-
-  #forgetAhead(session: number): void {
-    const place = this.#aheadIndex.find(session);
-    if (place < 0) return;
-    this.#aheadIndex.remove(place);
-    this.#ahead[place] = 0;
   }
 
   /** The first is believed: what is below may be on its way by another proposer. */
   #isInSequenceAhead(session: number, sequence: number): boolean {
-    let place = this.#aheadOf(session);
-    if (place >= 0) {
-      const wanted = this.#aheadWanted[place]!;
-      if (sequence < wanted) this.counters.underWay++;
-      else if (sequence > wanted) this.#answer(AckKind.gap, session, wanted - 1, 0);
-      if (sequence !== wanted) return false;
-    } else {
-      this.#forgetAhead(session);
-      place = this.#nextAhead;
-      this.#nextAhead = (place + 1) % AHEAD;
-      if (this.#ahead[place] !== 0) this.#aheadIndex.remove(place);
-      this.#ahead[place] = session;
-      this.#aheadIndex.add(place);
-      this.#aheadFirst[place] = sequence;
-      this.#aheadSince[place] = this.#beginning;
+    const ahead = this.#ahead;
+    const place = ahead.find(session, this.#beginning);
+    if (place < 0) {
+      ahead.begin(session, sequence, this.#beginning);
+      return true;
     }
-    this.#aheadWanted[place] = sequence + 1;
+    const wanted = ahead.wanted[place]!;
+    if (sequence < wanted) this.counters.underWay++;
+    else if (sequence > wanted) this.#answer(AckKind.gap, session, wanted - 1, 0);
+    if (sequence !== wanted) return false;
+    ahead.wanted[place] = sequence + 1;
     return true;
   }
 
