@@ -204,7 +204,7 @@ describe("learners that fell behind", () => {
         expect(slow.skips).toEqual([]);
       }
     }
-  });
+  }, 60_000);
 
   test("the server of a snapshot dies under way: another one serves it", () => {
     const cluster = new MemoryCluster({ seed: 76, wire: "native", learners: 0, settings: SMALL });

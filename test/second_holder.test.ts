@@ -40,7 +40,7 @@ function bench(): Bench {
   const asks: number[] = [];
   const { log, lines } = collectingLog();
   const outbox = { snapshotAsk: (_kind: number, above: number) => void asks.push(above) };
-  const second = new SecondHolder(policy, { kind: KIND, what: "the state", outbox, log });
+  const second = new SecondHolder(policy, { kind: KIND, what: "the state", needs: "", outbox, log });
   return {
     policy,
     second,
@@ -216,6 +216,19 @@ test("what a partner had does not count for what comes after its death", () => {
   expect(first.parts.snapshots.policy.reported).toBe(reported);
   expect(trimmed(cluster)).toBeLessThanOrEqual(reported);
   same(cluster, [storeReplica(cluster, 6)], "greeting", "hello");
+  stopLoad(cluster, client);
+});
+
+test("learners that deliver to others do not outvote a store that has its state alone", () => {
+  const { cluster, client, told } = loaded(206, 3);
+  const store = storeReplica(cluster, 5);
+  store.put("greeting", "hello");
+  cluster.runUntil("it is full", () => told.has(Busy.windowFull));
+  cluster.runFor(5 * SECOND_US);
+  expect(trimmed(cluster)).toBe(0);
+  const again = storeReplica(cluster, 6);
+  same(cluster, [store, again], "greeting", "hello");
+  cluster.runUntil("the log goes on", () => trimmed(cluster) > 4000);
   stopLoad(cluster, client);
 });
 

@@ -167,7 +167,8 @@ export class Replica implements Replicated {
       progress: () => (host.pending > 0 || learner.isBehind ? host.counters.applied : null),
       farewell: () => {
         client.close();
-        learner.close();
+        // Who has what nobody else has, and may come back for it, counts for as long as any that fell silent.
+        if (parts.snapshots.loneliness === null) learner.close();
       },
     };
   }

@@ -62,6 +62,7 @@ export function buildLearning(
       every: Math.min(snapshotEvery, trimEvery, Math.ceil(acceptorWindowInstances / WINDOW_SHARE)),
       everyBytes: acceptorWindowBytes / WINDOW_SHARE,
       file,
+      isListed: config.link === "udp",
       needsSecond: file === undefined && needsSecond(config, plan),
       log,
     },

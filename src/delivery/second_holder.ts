@@ -20,8 +20,9 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 export interface SecondHolderOptions {
   readonly kind: number;
-  /** For people: what is held. */
+  /** For people: what is held; and what a second process needs to be asked, if anything. */
   readonly what: string;
+  readonly needs: string;
   readonly outbox: Pick<Outbox, "snapshotAsk">;
   readonly log: Log;
 }
@@ -98,11 +99,11 @@ export class SecondHolder {
 
   /** Why the log is not trimmed, and what helps; what is said of it depends on whether it can still be read from its beginning. */
   text(trimmedIid: number): string {
-    const { what } = this.#options;
+    const { what, needs } = this.#options;
     const help =
       trimmedIid > 0
-        ? `Start a second process that has it, and do not end this one before: instances 1 to ${trimmedIid} are trimmed`
-        : "Start a second process that has it; or restart this one with snapshot-path DIR: it reads the log from instance 1 again, and nothing is lost";
+        ? `Start a second process that has it${needs}, and do not end this one before: instances 1 to ${trimmedIid} are trimmed`
+        : `Start a second process that has it${needs}; or restart this one with snapshot-path DIR: it reads the log from instance 1 again, and nothing is lost`;
     return `only this process has the state of ${what} behind instance ${this.#holding.reported}, in memory: it would be lost with it, so what is behind is not trimmed until the log is full. ${help}`;
   }
 

@@ -124,7 +124,9 @@ export class SnapshotFile implements SnapshotPlace {
     const text = error instanceof Error ? error.message : String(error);
     const code = error instanceof Error && "code" in error ? error.code : "";
     return new CliError(`cannot ${doing} ${this.path}: ${text}`, {
-      exitCode: code === "EACCES" || code === "EPERM" ? ExitCode.noPermission : ExitCode.failure,
+      exitCode: ["EACCES", "EPERM", "EROFS"].includes(String(code))
+        ? ExitCode.noPermission
+        : ExitCode.failure,
       hint: "snapshot-path (else storage-path) names a directory that this user may write, on a file system with room; snapshot-path memory keeps snapshots in memory",
       cause: error,
     });

@@ -69,6 +69,8 @@ export interface SnapshotsOptions extends SnapshotPolicyOptions {
   /** Where the log is trimmed and nobody offers a state of the application, it begins with an empty one and the sessions. */
   readonly beginsEmpty: boolean;
   readonly file?: SnapshotPlace | undefined;
+  /** Only processes that the configuration lists can be asked. */
+  readonly isListed: boolean;
   readonly log: Log;
 }
 
@@ -131,8 +133,13 @@ export class Snapshots implements Application, Extra {
     this.fetch = new SnapshotFetch(outbox);
     this.server = new SnapshotServer(outbox, this.#own);
     this.policy = new SnapshotPolicy(options, options.file);
-    const { kind } = this;
-    this.second = new SecondHolder(this.policy, { kind, what: this.#what, outbox, log: options.log });
+    this.second = new SecondHolder(this.policy, {
+      kind: this.kind,
+      what: this.#what,
+      needs: options.isListed ? " (and a line in paxos.conf)" : "",
+      outbox,
+      log: options.log,
+    });
     this.#note = new CatchUpNote(options.log);
     this.#standstill = new StandstillNote(options.log);
   }
