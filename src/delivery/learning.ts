@@ -7,8 +7,9 @@ import { buildLearner, type LearnerPlan } from "../node/build.ts";
 import { clusterIdOf } from "../node/identity.ts";
 import type { CoreContext } from "../node/process.ts";
 import type { Learner } from "../protocol/learner/learner.ts";
+import type { SnapshotStart } from "./beginning.ts";
 import { SnapshotFile, type SnapshotPlace } from "./snapshot_file.ts";
-import { type LogState, type SnapshotMachine, type SnapshotStart, Snapshots } from "./snapshots.ts";
+import { type LogState, type SnapshotMachine, Snapshots } from "./snapshots.ts";
 
 /** A snapshot is taken as often as this share of an acceptor's window is delivered. */
 const WINDOW_SHARE = 8;

@@ -4,7 +4,7 @@
  *
  * Invariants: what is reported for trimming is acknowledged by the applications and covered by a snapshot that can be
  * served: from the file if there is one, else by another process, too. A state is begun at instance 1, empty, or with a
- * snapshot, never in between, unless that is asked for (`beginsEmpty`).
+ * snapshot, never in between, unless that is asked for (`beginning.ts`).
  */
 import { CliError } from "../error.ts";
 import type { Log } from "../log.ts";
@@ -14,6 +14,7 @@ import type { Application, Learner } from "../protocol/learner/learner.ts";
 import { MAX_SNAPSHOT_BYTES, SnapshotFetch } from "../protocol/learner/snapshot_transfer.ts";
 import type { Outbox } from "../protocol/outbox.ts";
 import type { Peer } from "../protocol/types.ts";
+import { Beginning, type BeginningOptions } from "./beginning.ts";
 import { CatchUpNote } from "./catch_up_note.ts";
 import { SecondHolder } from "./second_holder.ts";
 import {
@@ -53,36 +54,21 @@ export interface SnapshotMachine {
   beginEmpty(): void;
 }
 
-/**
- * Where a learner begins that has no snapshot of its own. `first`: with instance 1. `newest`: with the newest snapshot that
- * anybody offers. `near`: with instance 1 if that is not far, else as `newest`.
- */
-export type SnapshotStart = "first" | "newest" | "near";
-
-export interface SnapshotsOptions extends SnapshotPolicyOptions {
+export interface SnapshotsOptions extends SnapshotPolicyOptions, Omit<BeginningOptions, "kind"> {
   readonly clusterId: number;
   readonly state: LogState;
   readonly machine?: SnapshotMachine | undefined;
   /** Told of what a snapshot has left out, where there is no machine that it was put into. */
   readonly onGap: (first: number, last: number) => void;
-  readonly start: SnapshotStart;
-  /** Where the log is trimmed and nobody offers a state of the application, it begins with an empty one and the sessions. */
-  readonly beginsEmpty: boolean;
   readonly file?: SnapshotPlace | undefined;
   /** Only processes that the configuration lists can be asked. */
   readonly isListed: boolean;
   readonly log: Log;
 }
 
-/** What is not read from instance 1 by a proposer that may begin with a snapshot. */
-const NEAR_INSTANCES = 4096;
-/** How long a snapshot is asked for at the start, before the log is read from instance 1. */
-const START_PATIENCE_US = 200_000;
 /** A snapshot that is asked for is taken at most so often; where the last one would do, and has an application's state, less. */
 const FRESH_US = 100_000;
 const FRESH_MACHINE_US = 1_000_000;
-/** Nobody has offered a state for so long: it may begin empty where that was asked for. */
-const EMPTY_PATIENCE_US = 5_000_000;
 const ASKERS = 32;
 /** How often it is looked whether a snapshot is needed still, while one is. */
 const LOOK_US = 50_000;
@@ -99,6 +85,7 @@ export class Snapshots implements Application, Extra {
   readonly policy: SnapshotPolicy;
   readonly second: SecondHolder;
   readonly #options: SnapshotsOptions;
+  readonly #beginning: Beginning;
   readonly #note: CatchUpNote;
   readonly #standstill: StandstillNote;
   /** For people: what its snapshots are of. */
@@ -108,13 +95,6 @@ export class Snapshots implements Application, Extra {
   readonly #plain: SnapshotShelf;
   #learner: Learner | undefined;
   #nowUs = 0;
-  /** When the acceptors were first known to be there, while it is not known where to begin. */
-  #startUs = -1;
-  /** What it asks for to begin with. */
-  #startKind: number;
-  /** Since when nobody has offered that, and how many had before. */
-  #quietUs = -1;
-  #offers = 0;
   /** The instance of the file that it began with, until it is known to be of this log; and since when that is in doubt. */
   #fileIid = 0;
   #doubtUs = -1;
@@ -126,11 +106,11 @@ export class Snapshots implements Application, Extra {
   constructor(options: SnapshotsOptions, outbox: Outbox) {
     this.#options = options;
     this.kind = options.machine === undefined ? SESSIONS_ONLY : kindOf(options.machine.name);
-    this.#startKind = this.kind;
     this.#what = options.machine === undefined ? "the sessions" : `the application "${options.machine.name}"`;
     this.#own = new SnapshotShelf(this.kind);
     this.#plain = this.kind === SESSIONS_ONLY ? this.#own : new SnapshotShelf(SESSIONS_ONLY);
     this.fetch = new SnapshotFetch(outbox);
+    this.#beginning = new Beginning({ ...options, kind: this.kind }, this.fetch);
     this.server = new SnapshotServer(outbox, this.#own);
     this.policy = new SnapshotPolicy(options, options.file);
     this.second = new SecondHolder(this.policy, {
@@ -289,7 +269,7 @@ export class Snapshots implements Application, Extra {
   #need(): void {
     const learner = this.#theLearner;
     const { fetch } = this;
-    if (learner.next === 0) this.#start();
+    if (learner.next === 0) this.#beginning.look(learner, this.#nowUs);
     else if (learner.lostIid >= learner.next) {
       fetch.want(this.kind, learner.lostIid - 1, this.#nowUs);
     } else if (fetch.stage !== "idle") fetch.cancel();
@@ -300,46 +280,12 @@ export class Snapshots implements Application, Extra {
   #saySo(): void {
     const { next, trimmedIid, lostIid } = this.#theLearner;
     const { machine, beginsEmpty } = this.#options;
-    const mayBegin = next === 0 && machine !== undefined;
     this.#standstill.look(this.#nowUs, {
       trimmedIid: Math.max(trimmedIid, lostIid),
       what: this.#what,
-      mayBeginEmpty: mayBegin && !beginsEmpty,
-      // Who may begin empty asks for one thing and the other in turn.
-      sinceUs: mayBegin && beginsEmpty ? this.#startUs + 2 * EMPTY_PATIENCE_US : this.fetch.askedSinceUs,
+      mayBeginEmpty: next === 0 && machine !== undefined && !beginsEmpty,
+      sinceUs: next === 0 ? this.#beginning.standsSinceUs : this.fetch.askedSinceUs,
     });
-  }
-
-  /** Where to begin: with instance 1, which is always right while it is there, or with a snapshot. */
-  #start(): void {
-    const learner = this.#theLearner;
-    this.fetch.want(this.#startKind, 0, this.#nowUs);
-    if (!learner.statesKnown) return;
-    if (this.#startUs < 0) this.#startUs = this.#nowUs;
-    if (learner.trimmedIid > 0) {
-      if (this.#options.beginsEmpty) this.#lookFurther();
-      return;
-    }
-    const isNear = this.#options.start === "near" && learner.highestIid <= NEAR_INSTANCES;
-    const isPatient = this.fetch.stage === "fetching" || this.#nowUs - this.#startUs < START_PATIENCE_US;
-    if (learner.highestIid > 0 && !isNear && isPatient) return;
-    this.fetch.cancel();
-    learner.restored(0);
-  }
-
-  /** Nobody offers what it asks for: a state to begin with, or the sessions to begin empty with. */
-  #lookFurther(): void {
-    const { fetch } = this;
-    const isQuiet = fetch.stage === "asking" && fetch.counters.offers === this.#offers;
-    if (!isQuiet || this.#quietUs < 0) {
-      this.#offers = fetch.counters.offers;
-      this.#quietUs = this.#nowUs;
-    }
-    if (this.#nowUs - this.#quietUs < EMPTY_PATIENCE_US) return;
-    this.#quietUs = -1;
-    this.#startKind = this.#startKind === SESSIONS_ONLY ? this.kind : SESSIONS_ONLY;
-    fetch.cancel();
-    fetch.want(this.#startKind, 0, this.#nowUs);
   }
 
   /** What was fetched becomes the state, if it is of use still. */
