@@ -147,7 +147,7 @@ function replicaOrBoth(text: string): boolean {
 
 function contradicts(text: string): boolean {
   const key = /^wire kernel-paxos/m.test(text) && /^cluster-key/m.test(text);
-  const storage = /^storage-backend sqlite/m.test(text) && !/^storage-path/m.test(text);
+  const storage = /^storage-backend (sqlite|log)/m.test(text) && !/^storage-path/m.test(text);
   const log =
     !/^wire kernel-paxos/m.test(text) &&
     numberIn(text, "deliveryLogBytes") < 4 * numberIn(text, "maxValueBytes");

@@ -112,22 +112,22 @@ function checkGroups({ settings, placeOf }: Given, report: Report): void {
 }
 
 function checkStorage({ settings, placeOf, isMisread }: Given, report: Report): void {
-  if (settings.storageBackend !== "sqlite" || settings.storagePath !== "" || isMisread("storagePath")) return;
+  if (settings.storageBackend === "memory" || settings.storagePath !== "" || isMisread("storagePath")) return;
   report.error(
     placeOf("storageBackend"),
-    "storage-backend sqlite needs storage-path: the directory of the acceptors' databases",
+    `storage-backend ${settings.storageBackend} needs storage-path: the directory of the acceptors' files`,
     "add a line such as: storage-path /var/lib/kpaxos",
   );
 }
 
 /** What is trimmed on the acceptors' disks must not depend on somebody's memory. */
 function checkSnapshots({ settings, placeOf }: Given, report: Report): void {
-  if (settings.wire !== "native" || settings.storageBackend !== "sqlite") return;
+  if (settings.wire !== "native" || settings.storageBackend === "memory") return;
   if (settings.snapshotPath !== IN_MEMORY || settings.storagePath === "") return;
   report.warning(
     placeOf("snapshotPath"),
-    "snapshot-path memory beside storage-backend sqlite: a power cut can leave a trimmed log of which nobody has a snapshot",
-    "remove it, so that snapshots lie beside the databases, or name a directory",
+    `snapshot-path memory beside storage-backend ${settings.storageBackend}: a power cut can leave a trimmed log of which nobody has a snapshot`,
+    "remove it, so that snapshots lie beside the acceptors' files, or name a directory",
   );
 }
 

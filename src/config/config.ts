@@ -40,7 +40,7 @@ export interface Settings {
   /** Client values a proposer queues before it answers `busy`, in bytes. */
   proposerQueueBytes: number;
   acceptorTrashFiles: boolean;
-  storageBackend: "memory" | "sqlite";
+  storageBackend: "memory" | "sqlite" | "log";
   /** Directory of the acceptors' databases; "" for none. */
   storagePath: string;
   /** Sync what an acceptor promises and accepts before it says so. */

@@ -84,7 +84,7 @@ export function parseConfig(text: string, file: string, overrides: Overrides = {
 /** A log that survives a power cut is of no use without the snapshots of what was trimmed from it. */
 function completeSnapshotPath(settings: Settings, origins: Record<Field, Origin>): void {
   const { wire, storageBackend, storagePath } = settings;
-  if (origins.snapshotPath.from !== "default" || storageBackend !== "sqlite") return;
+  if (origins.snapshotPath.from !== "default" || storageBackend === "memory") return;
   if (wire !== "native" || storagePath === "") return;
   settings.snapshotPath = storagePath;
   origins.snapshotPath = { from: "default", like: SCHEMA.storagePath.key };

@@ -177,7 +177,7 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
   storageBackend: {
     key: "storage-backend",
     kind: "choice",
-    choices: ["memory", "sqlite"],
+    choices: ["memory", "sqlite", "log"],
     accepted: {
       lmdb: {
         as: "sqlite",
@@ -196,14 +196,14 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     form: "an absolute path",
     default: "",
     summary:
-      "directory of the acceptors' databases, acceptor-ID.db, and of snapshots unless snapshot-path says otherwise (storage-backend sqlite)",
+      "directory of the acceptors' databases, acceptor-ID.db, or logs, acceptor-ID.log, and of snapshots unless snapshot-path says otherwise (storage-backend sqlite or log)",
   },
   storageSync: {
     key: "storage-sync",
     kind: "boolean",
     default: true,
     summary:
-      "what an acceptor promises and accepts is on the disk before it says so (storage-backend sqlite)",
+      "what an acceptor promises and accepts is on the disk before it says so (storage-backend sqlite or log)",
   },
   acceptorWindowBytes: {
     key: "acceptor-window-bytes",
@@ -269,7 +269,7 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     form: "an absolute path, or memory",
     default: IN_MEMORY,
     summary:
-      "directory in which learners and proposers keep their snapshots; with storage-backend sqlite it is storage-path unless set (native wire)",
+      "directory in which learners and proposers keep their snapshots; with storage-backend sqlite or log it is storage-path unless set (native wire)",
   },
   snapshotEvery: {
     key: "snapshot-every",

@@ -2,6 +2,7 @@
  * The storage that a configuration asks for.
  */
 import type { Settings } from "../config/config.ts";
+import { openLog } from "./log_open.ts";
 import { MemoryStorage } from "./memory.ts";
 import type { Identity } from "./sqlite_format.ts";
 import { openSqlite } from "./sqlite_open.ts";
@@ -18,11 +19,14 @@ export function openStorage(
       "storage-sync no: after a power cut or a crash of the system this acceptor may have forgotten its last promises, and two values may be chosen",
     );
   }
-  return openSqlite({
+  const options = {
     directory: settings.storagePath,
     identity,
     sync: settings.storageSync,
     trash: settings.acceptorTrashFiles,
     warn,
-  });
+  };
+  if (settings.storageBackend === "sqlite") return openSqlite(options);
+  const { acceptorWindowInstances: windowInstances, acceptorWindowBytes: windowBytes } = settings;
+  return openLog({ ...options, windowInstances, windowBytes });
 }

@@ -28,6 +28,8 @@ export interface StoragePaths {
   /** A database on its way in, and on its way out. */
   readonly draft: string;
   readonly trashed: string;
+  /** Where the other backend keeps what an acceptor promises. */
+  readonly log: string;
 }
 
 export function pathsOf(directory: string, acceptor: number): StoragePaths {
@@ -39,6 +41,7 @@ export function pathsOf(directory: string, acceptor: number): StoragePaths {
     lock: join(directory, `acceptor-${acceptor}.lock`),
     draft: `${database}.new`,
     trashed: `${database}.trashed`,
+    log: join(directory, `acceptor-${acceptor}.log`),
   };
 }
 
@@ -70,6 +73,20 @@ export function foreign(path: string, what: string): StorageRefusal {
   });
 }
 
+/** What an acceptor promised must not be forgotten because it is kept in another form. */
+export function checkOtherBackend(path: string, backend: string, other: string): void {
+  if (!existsSync(path)) return;
+  throw new StorageRefusal(
+    `${path} holds what this acceptor has promised, and storage-backend is ${backend}`,
+    {
+      isDamaged: false,
+      hint:
+        `storage-backend ${other} goes on with it; or move it away, and the acceptor starts empty ` +
+        "and recovers from the others",
+    },
+  );
+}
+
 /** An error of a system call or of SQLite on the way to a database as the user should read it; others as they are. */
 export function troubleWith(path: string, doing: string, error: unknown): unknown {
   const code = codeOf(error);
@@ -97,7 +114,9 @@ const HINTS: Readonly<Record<string, string>> = {
     "free space on its file system and start this acceptor again: everything it has promised so far is in the file",
   SQLITE_IOERR:
     "look for disk errors (dmesg) before you start this acceptor again; what it has promised so far was written before",
-  ENOSPC: "free space on its file system",
+  ENOSPC: "free space on its file system and start this acceptor again; what it has promised so far is kept",
+  EDQUOT: "free space on its file system and start this acceptor again; what it has promised so far is kept",
+  EIO: "look for disk errors (dmesg) before you start this acceptor again; what it has promised so far was written before",
   SQLITE_CANTOPEN: "storage-path takes a directory on a local file system that this user may write",
 };
 
@@ -133,8 +152,8 @@ export function makeDirectory(directory: string): void {
  * Every file that is there must be one that this process may write, and no symbolic link: SQLite puts the log beside what a
  * link leads to, and where that is not mounted the acceptor would start empty.
  */
-export function checkFiles({ directory, lock, database, wal }: StoragePaths): void {
-  for (const path of [directory, lock, database, wal]) {
+export function checkFiles(directory: string, files: readonly string[]): void {
+  for (const path of [directory, ...files]) {
     const found = lstatSync(path, { throwIfNoEntry: false });
     if (path !== directory && found?.isFile() === false) {
       throw new CliError(`${path} is ${found.isSymbolicLink() ? "a symbolic link" : "no file"}`, {
@@ -164,16 +183,17 @@ export function syncDirectory(directory: string): void {
 export class StorageLock {
   readonly #database: Database;
 
-  constructor(paths: StoragePaths) {
+  /** `path`: what the lock is for. */
+  constructor(lock: string, path: string) {
     // SQLite locks a file without a line of C here; nothing is ever written to this one.
-    const database = openDatabase(paths.lock);
+    const database = openDatabase(lock);
     try {
       database.run("PRAGMA journal_mode = MEMORY");
       database.run("PRAGMA locking_mode = EXCLUSIVE");
       database.run("BEGIN EXCLUSIVE");
     } catch (error) {
       database.close(true);
-      throw isBusy(error) ? inUse(paths) : troubleWith(paths.lock, "lock", error);
+      throw isBusy(error) ? inUse(lock, path) : troubleWith(lock, "lock", error);
     }
     this.#database = database;
   }
@@ -187,10 +207,10 @@ export function isBusy(error: unknown): boolean {
   return /^SQLITE_(BUSY|LOCKED)/.test(codeOf(error));
 }
 
-export function inUse(paths: StoragePaths): CliError {
-  const pid = holderOf(paths.lock) ?? holderOf(paths.database);
+export function inUse(lock: string, path: string): CliError {
+  const pid = holderOf(lock) ?? holderOf(path);
   const who = pid === undefined ? "another process" : `process ${pid}`;
-  return new CliError(`${paths.database} is in use by ${who}`, {
+  return new CliError(`${path} is in use by ${who}`, {
     hint: "one acceptor, one process: end the other one, or give this one another storage-path",
   });
 }

@@ -8,6 +8,7 @@ import { existsSync, renameSync, rmSync, statSync } from "node:fs";
 import { SqliteStorage } from "./sqlite.ts";
 import {
   checkFiles,
+  checkOtherBackend,
   damaged,
   foreign,
   inUse,
@@ -57,8 +58,9 @@ export function openSqlite(options: SqliteOptions): SqliteStorage {
   const { identity } = options;
   const paths = pathsOf(options.directory, identity.acceptor);
   makeDirectory(paths.directory);
-  checkFiles(paths);
-  const lock = new StorageLock(paths);
+  checkFiles(paths.directory, [paths.lock, paths.database, paths.wal]);
+  checkOtherBackend(paths.log, "sqlite", "log");
+  const lock = new StorageLock(paths.lock, paths.database);
   try {
     finishTrash(paths);
     if (options.trash) trash(paths, options);
@@ -130,7 +132,7 @@ function openChecked(paths: StoragePaths, { identity, sync }: SqliteOptions): Ch
     return { database, state };
   } catch (error) {
     database.close(true);
-    throw isBusy(error) ? inUse(paths) : error;
+    throw isBusy(error) ? inUse(paths.lock, paths.database) : error;
   }
 }
 

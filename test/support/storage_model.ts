@@ -4,7 +4,9 @@
  */
 import type { Journal } from "../../src/protocol/acceptor/journal.ts";
 import type { Ballot, Life } from "../../src/protocol/types.ts";
-import type { SqliteOptions } from "../../src/storage/sqlite_open.ts";
+import { type LogOptions, openLog } from "../../src/storage/log_open.ts";
+import { openSqlite, type SqliteOptions } from "../../src/storage/sqlite_open.ts";
+import type { Storage } from "../../src/storage/storage.ts";
 
 export const ACCEPTORS = 3;
 /** Of a value in what `storage_writer.ts` writes. */
@@ -19,6 +21,25 @@ export function optionsIn(directory: string, more: Partial<SqliteOptions> = {}):
     warn: () => undefined,
     ...more,
   };
+}
+
+/** A log of small regions, of which it has few. */
+export function logOptionsIn(directory: string, more: Partial<LogOptions> = {}): LogOptions {
+  const window = { windowInstances: 1024, windowBytes: 65_536, regionBytes: 16_384, mostRegions: 5 };
+  return { ...optionsIn(directory), ...window, ...more };
+}
+
+export const BACKENDS = ["sqlite", "log"] as const;
+export type Backend = (typeof BACKENDS)[number];
+
+/** The file of acceptor 0, which everything it promised is in sooner or later. */
+export const FILES = { sqlite: "acceptor-0.db", log: "acceptor-0.log" } as const;
+
+/** A storage that makes room as often as it can. */
+export function openSmall(backend: Backend, directory: string, sync = true): Storage {
+  return backend === "sqlite"
+    ? openSqlite(optionsIn(directory, { checkpointPages: 12, sync }))
+    : openLog(logOptionsIn(directory, { sync }));
 }
 
 export class StorageModel implements Journal {
