@@ -179,6 +179,7 @@ describe("values", () => {
       verbosity: "error",
       wire: "native",
       groups: 1,
+      merge: false,
       interface: "",
       cluster: "kpaxos",
       clusterKey: "",

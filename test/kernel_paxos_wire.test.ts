@@ -264,6 +264,7 @@ describe("a role says", () => {
     out.recover(0, 1, ballot(10));
     out.acknowledge(0 as Peer, AckKind.delivered, 1, 1, 1);
     out.readAsk(0, 1);
+    out.advance(0, 1);
     out.readIndex(0 as Peer, 1, 1, true);
     out.snapshotAsk(0, 1);
     out.snapshotInfo(0 as Peer, 0, 1, 1, 1);

@@ -45,6 +45,7 @@ const FROM_ONE: Readonly<Record<string, readonly number[]>> = {
   onBusy: [0],
   onAcknowledge: [1],
   onReadAsk: [0],
+  onAdvance: [0],
   onReadIndex: [0],
   onSnapshotInfo: [1],
   onSnapshotFetch: [1],

@@ -59,6 +59,11 @@ function idleRules(given: Given) {
       why: "the kernel-paxos wire has no such thing",
     },
     {
+      fields: ["merge"],
+      isIdle: settings.groups === 1,
+      why: "there is one group",
+    },
+    {
       fields: ["stateDirectory"],
       isIdle: settings.wire === "native",
       why: "in the native wire a restarted proposer needs nothing from before",

@@ -20,6 +20,8 @@ export interface Settings {
   wire: WireName;
   /** Independent logs side by side, each with its own leader (native wire). */
   groups: number;
+  /** Learners deliver the values of all groups in one order. */
+  merge: boolean;
   /** Name of the network interface; "" when it is to be found by address. */
   interface: string;
   /** Name of the cluster: with the acceptor ids it makes the cluster id of the native wire. */

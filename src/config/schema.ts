@@ -88,6 +88,12 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     default: 1,
     summary: "independent logs side by side, the same number on every host (native wire)",
   },
+  merge: {
+    key: "merge",
+    kind: "boolean",
+    default: false,
+    summary: "learners deliver the values of all groups in one order; leaders of idle groups propose no-ops",
+  },
   interface: {
     key: "interface",
     kind: "text",

@@ -43,6 +43,8 @@ export interface Cores {
   readonly proposer?: Proposer;
   readonly learner?: Learner;
   readonly client?: Client;
+  /** The learner's values wait for those of other groups: that it delivers none is no reason to ask again at once. */
+  readonly isMerged?: boolean;
   readonly extras?: readonly Extra[];
   /** Native wire: learners pair `accepted` with the `accept` they heard. */
   readonly pairsAccepts: boolean;
@@ -85,7 +87,7 @@ export class Roles implements Receiver {
   /** After the turn's messages; true: there is more to do as soon as frames are free again. */
   pump(nowUs: number): boolean {
     let more = false;
-    if (this.#learner !== null && !this.#learner.deliver()) more = true;
+    if (this.#learner !== null && !this.#learner.deliver() && this.cores.isMerged !== true) more = true;
     if (this.#proposer?.pump() === true) more = true;
     for (let i = 0; i < this.#extras.length; i++) if (this.#extras[i]!.pump?.(nowUs) === true) more = true;
     // After the extras: what a device just delivered makes room for the client's next value.
@@ -300,6 +302,10 @@ export class Roles implements Receiver {
 
   onReadAsk(from: Peer, nonce: number): void {
     this.#proposer?.onReadAsk(from, nonce);
+  }
+
+  onAdvance(_from: Peer, iid: number): void {
+    this.#proposer?.onAdvance(iid);
   }
 
   onReadIndex(from: Peer, nonce: number, iid: number, confirmed: boolean): void {

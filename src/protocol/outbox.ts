@@ -112,6 +112,9 @@ export interface Outbox {
   repeat(aid: number, first: number, last: number): void;
   trim(iid: number, hasApplications: boolean, kind: number): void;
 
+  // learner of several groups → proposer
+  advance(proposerId: number, iid: number): void;
+
   // client → proposer; proposer → proposer when it forwards (hops = 1)
   clientValue(proposerId: number, bytes: Uint8Array, offset: number, length: number, hops: number): void;
   busy(to: Peer, reason: Busy): void;

@@ -144,6 +144,8 @@ export interface Receiver {
   onAcknowledge(from: Peer, kind: AckKind, session: number, sequence: number, iid: number): void;
   /** Asks for a point of the log at or after everything that is chosen now. */
   onReadAsk(from: Peer, nonce: number): void;
+  /** The order of several groups' values waits for this group to have an instance `iid`. */
+  onAdvance(from: Peer, iid: number): void;
   /** Who has delivered `iid` reads what is linearizable; `confirmed` false: ask again, or somebody else. */
   onReadIndex(from: Peer, nonce: number, iid: number, confirmed: boolean): void;
   /** Asks for a snapshot of this kind that covers more than `above`. */

@@ -138,6 +138,7 @@ export class KernelPaxosOutbox implements Outbox {
   recover(_aid: number, _iid: number, _ballot: Ballot): void {}
   acknowledge(_to: Peer, _kind: AckKind, _session: number, _sequence: number, _iid: number): void {}
   readAsk(_proposerId: number, _nonce: number): void {}
+  advance(_proposerId: number, _iid: number): void {}
   readIndex(_to: Peer, _nonce: number, _iid: number, _confirmed: boolean): void {}
   snapshotAsk(_kind: number, _above: number): void {}
   snapshotInfo(_to: Peer, _kind: number, _iid: number, _size: number, _checksum: number): void {}

@@ -54,6 +54,7 @@ export const NativeType = {
   snapshotInfo: 32,
   snapshotFetch: 33,
   snapshotChunk: 34,
+  advance: 35,
 } as const;
 export type NativeType = (typeof NativeType)[keyof typeof NativeType];
 export type NativeName = keyof typeof NativeType;
@@ -304,6 +305,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     ],
     value: true,
   },
+  advance: { from: Role.learner, fields: [["iid", 2]], value: false },
 };
 
 export const NATIVE_NAMES: readonly (NativeName | undefined)[] = names();

@@ -76,7 +76,8 @@ export class NativeMessages {
       return this.#fromAcceptor(type, flags, at, valueLength, from, id, life, receiver);
     if (speakers === Role.proposer)
       return this.#fromProposer(type, flags, at, valueLength, from, life, receiver);
-    if (type >= NativeType.snapshotAsk) return this.#snapshot(type, at, valueLength, from, port, receiver);
+    if (type >= NativeType.snapshotAsk && type <= NativeType.snapshotChunk)
+      return this.#snapshot(type, at, valueLength, from, port, receiver);
     const bytes = this.#bytes;
     const first = this.#pair(at);
     switch (type) {
@@ -104,6 +105,10 @@ export class NativeMessages {
       case NativeType.readAsk:
         if (first < 1) return false;
         receiver.onReadAsk(from, first);
+        return true;
+      case NativeType.advance:
+        if (first < 1) return false;
+        receiver.onAdvance(from, first);
         return true;
       case NativeType.claim:
         if (first < 0) return false;

@@ -77,6 +77,11 @@ export class NativeSideOutbox {
     this.frames.pair(nonce);
   }
 
+  advance(proposerId: number, iid: number): void {
+    if (!this.to(this.members.proposers[proposerId]!, Role.proposer, NativeType.advance, 0, 0)) return;
+    this.frames.pair(iid);
+  }
+
   readIndex(to: Peer, nonce: number, iid: number, confirmed: boolean): void {
     this.pairs(to, this.peers.role[to]!, NativeType.readIndex, confirmed ? 1 : 0, nonce, iid);
   }

@@ -349,6 +349,13 @@ const OF_OTHERS: readonly Saying[] = [
       told: (n) => [["onReadAsk", n]],
     }),
   ),
+  {
+    name: "advance",
+    by: "l1",
+    say: ({ outbox }, n) => outbox.advance(0, n),
+    ethernet: ["p0"],
+    told: (n) => [["onAdvance", n]],
+  },
   ...(["l1", "p1"] as const).map(
     (by): Saying => ({
       name: "snapshotAsk",

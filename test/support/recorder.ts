@@ -296,6 +296,9 @@ export class Recorder implements Outbox {
   readAsk(proposerId: number, nonce: number): void {
     this.#say(`readAsk to=p${proposerId} nonce=${nonce}`);
   }
+  advance(proposerId: number, iid: number): void {
+    this.#say(`advance to=p${proposerId} iid=${iid}`);
+  }
   readIndex(to: Peer, nonce: number, iid: number, confirmed: boolean): void {
     this.#say(`readIndex to=${peerName(to)} nonce=${nonce} iid=${iid}${confirmed ? "" : " unconfirmed"}`);
   }

@@ -141,6 +141,7 @@ export const MESSAGES: Readonly<Record<string, (roles: Roles, args: Args) => voi
   },
   preVote: (r, a) => r.onPreVote(a.peer(), a.number("round", 1), a.ballot()),
   readAsk: (r, a) => r.onReadAsk(a.peer(), a.number("nonce")),
+  advance: (r, a) => r.onAdvance(a.peer(), a.number("iid")),
   preempted: (r, a) => r.onPreempted(a.peer(), a.aids()[0]!, a.number("iid", 1), a.ballot()),
   repeat: (r, a) => r.onRepeat(a.peer(), a.number("first"), a.number("last")),
   trim: (r, a) => r.onTrim(a.peer(), a.number("iid"), !a.has("alone"), a.number("kind", 0)),

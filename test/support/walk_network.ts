@@ -285,6 +285,7 @@ export class WalkOutbox implements Outbox {
   }
 
   // What no core of a walk has a use for.
+  advance(): void {}
   busy(_to: Peer, _reason: Busy): void {}
   acknowledge(): void {}
   snapshotAsk(): void {}

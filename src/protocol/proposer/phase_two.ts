@@ -21,6 +21,8 @@ export interface PhaseTwoOptions {
   readonly perInstance: boolean;
   readonly preexecWindow: number;
   readonly batching: boolean;
+  /** Learners merge this log with others: a leader without values may be asked for no-ops. */
+  readonly isMerged?: boolean;
   readonly timeoutMs: number;
 }
 
@@ -41,6 +43,8 @@ export class PhaseTwo {
   #nextIid = 1;
   /** No instance below this one waits for a value. */
   #scanIid = 1;
+  /** Instances up to here are wanted, with no-ops where there are no values. */
+  #wantedIid = 0;
 
   constructor(
     options: PhaseTwoOptions,
@@ -65,6 +69,13 @@ export class PhaseTwo {
     this.#nextIid = Math.max(next, this.#window.low);
     this.#scanIid = first;
     this.retryDueUs = Number.POSITIVE_INFINITY;
+  }
+
+  /** A merged order waits for this instance. Nobody has more no-ops made at once than a learner's window holds. */
+  advance(iid: number): void {
+    if (this.#options.isMerged !== true) return;
+    const most = this.highestIid + this.#learner.window.instances;
+    this.#wantedIid = Math.max(this.#wantedIid, Math.min(iid, most));
   }
 
   /** The highest instance that was opened, or known to be chosen. */
@@ -152,15 +163,19 @@ export class PhaseTwo {
       window.low + this.#options.preexecWindow,
       this.#learner.next + this.#learner.window.instances,
     );
-    while (this.#nextIid < limit && (this.#queue.count > 0 || window.requeued > 0)) {
+    while (this.#nextIid < limit && (this.#hasValues || this.#nextIid <= this.#wantedIid)) {
       if (this.#outbox.room() < ROOM_RESERVE) return true;
       if (window.status(this.#nextIid) !== Status.closed) {
-        if (!this.#takeValue(this.#nextIid)) return false;
+        if (this.#hasValues && !this.#takeValue(this.#nextIid)) return false;
         this.#accept(this.#nextIid);
       }
       this.#nextIid++;
     }
     return false;
+  }
+
+  get #hasValues(): boolean {
+    return this.#queue.count > 0 || this.#window.requeued > 0;
   }
 
   /** Gives the instance the oldest waiting value, or as many as fit. False: none, or no room to keep it. */

@@ -299,6 +299,11 @@ export class Proposer implements ChosenObserver {
     this.#ranges?.onReadAsk(from, nonce);
   }
 
+  /** Learners of several groups wait for this instance. */
+  onAdvance(iid: number): void {
+    if (this.stage === "leading") this.#phaseTwo.advance(iid);
+  }
+
   onPreempted(ballot: Ballot): void {
     this.leadership.onPreempted(ballot);
   }
