@@ -57,6 +57,10 @@ export const rootCommand: KpaxosCommand = defineKpaxosCommand({
       description: "a local cluster under load, from start to end",
       load: async () => (await import("./demo.ts")).demoCommand,
     },
+    bench: {
+      description: "measure clusters: throughput, latency, processor time, frames",
+      load: async () => (await import("./bench.ts")).benchCommand,
+    },
     sim: {
       description: "simulate clusters in which things go wrong",
       load: async () => (await import("./sim.ts")).simCommand,

@@ -85,6 +85,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "bun",
     "node:",
   ],
+  // Measures clusters as `ops` starts them; `bench/floor` is the C program beside them.
+  bench: ["bench/floor/", "net/", "node/", "ops/", "config/", "error.ts", "node:"],
   api: ["protocol/", "wire/", "net/", "delivery/", "node/", "config/", "log.ts", "error.ts", "node:"],
   // Everything but what touches the machine.
   sim: [
@@ -102,6 +104,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "error.ts",
   ],
   cli: [
+    "bench/",
     "sim/",
     "api/",
     "kv/",
@@ -149,7 +152,7 @@ export const imports: Rule = (file) => {
     if (!own && !granted && !resolved.startsWith("ffi/build/"))
       return `${folder ?? name} may not import ${resolved}`;
     if (resolved.startsWith("ffi/build/") && folder !== "native") return `only native may import ${resolved}`;
-    return target.startsWith(".") && !/\.(ts|json|so)$/.test(target) ? `${target} lacks its extension` : "";
+    return target.startsWith(".") && !/\.(ts|json|so|c|h)$/.test(target) ? `${target} lacks its extension` : "";
   });
 };
 

@@ -1,0 +1,209 @@
+/**
+ * Where a cell is measured: a cluster of our own on this machine, or one that somebody else runs. Programs that measure are
+ * started on the host for clients.
+ *
+ * Invariant: after `close` nothing of a cluster of ours is left, whatever happened before; what this process leaves behind
+ * when it is killed ends by itself, and the next cluster sweeps it.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Flags } from "../config/parse.ts";
+import { diesWithUs } from "../ops/child.ts";
+import { remove, up } from "../ops/cluster.ts";
+import { type Choice, commandOn, describePlace } from "../ops/cluster_place.ts";
+import type { Topology } from "../ops/cluster_plan.ts";
+import { clusterEnvironment, configPath, logTail, speakable, stopSeats } from "../ops/cluster_roles.ts";
+import { aliveSeats, type ClusterState } from "../ops/cluster_state.ts";
+import { selfCommand } from "../ops/lab_capability.ts";
+import { labPrefix } from "../ops/lab_names.ts";
+import { LabProcess } from "../ops/lab_process.ts";
+import { sweepLeftovers } from "../ops/lab_sweep.ts";
+import { makeOwnDirectory } from "../ops/own_directory.ts";
+import { signal } from "../ops/process_id.ts";
+import type { ClusterShape } from "./cells.ts";
+import type { Watched } from "./usage.ts";
+
+export interface Bed {
+  readonly description: string;
+  readonly link: "ethernet" | "udp";
+  /** The processes of the cluster; empty: they are somebody else's. */
+  readonly members: readonly Watched[];
+  /** Starts a client that measures. */
+  client(args: readonly string[]): LabProcess;
+  /** What has ended, and the last words of all; "": nothing to tell. */
+  trouble(): string;
+  close(): Promise<void>;
+}
+
+const WHERE_DATABASES = "storage";
+
+export interface BedOptions {
+  readonly shape: ClusterShape;
+  readonly choice: Choice;
+  /** Settings of `paxos.conf` beyond those of the shape. */
+  readonly settings: Flags;
+  /** Where databases are kept; undefined: beside the cluster's other files. */
+  readonly storagePath: string | undefined;
+  readonly stop: AbortSignal;
+}
+
+let made = 0;
+
+export class OwnBed implements Bed {
+  readonly state: ClusterState;
+  readonly #shape: ClusterShape;
+  readonly #directories: readonly string[];
+  readonly #started = new Set<LabProcess>();
+
+  static async start(options: BedOptions): Promise<OwnBed> {
+    const { shape, choice, stop } = options;
+    sweepLeftovers();
+    const own = makeOwnDirectory();
+    const databases =
+      options.storagePath === undefined
+        ? join(own, WHERE_DATABASES)
+        : mkdtempSync(join(options.storagePath, "kpaxos-bench-"));
+    mkdirSync(databases, { recursive: true });
+    const directories = [databases, own];
+    try {
+      const state = await up({
+        name: "bench",
+        directory: join(own, "cluster"),
+        prefix: labPrefix(process.pid, made++),
+        deviceDirectory: join(own, "devices"),
+        choice,
+        topology: topologyOf(shape),
+        flags: { ...settingsOf(shape, databases), ...options.settings },
+        dies: true,
+        stop,
+      });
+      return new OwnBed(state, shape, directories);
+    } catch (error) {
+      for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  private constructor(state: ClusterState, shape: ClusterShape, directories: readonly string[]) {
+    this.state = state;
+    this.#shape = shape;
+    this.#directories = directories;
+  }
+
+  get description(): string {
+    return describePlace(this.state.kind, this.state.hosts);
+  }
+
+  get link(): "ethernet" | "udp" {
+    return this.state.kind === "loopback" ? "udp" : "ethernet";
+  }
+
+  get members(): Watched[] {
+    return this.state.seats.flatMap((seat) =>
+      seat.process === undefined ? [] : [{ name: `${seat.role} ${seat.id}`, pid: seat.process.pid }],
+    );
+  }
+
+  client(args: readonly string[]): LabProcess {
+    const words = ["run", "client", "-f", configPath(this.state), ...trimWords(this.#shape), ...args];
+    return this.spawn(this.state.clientHost, "client", [...this.state.command, ...words]);
+  }
+
+  /** Starts any program on a host of the cluster. */
+  spawn(host: number, name: string, argv: readonly string[]): LabProcess {
+    const { state } = this;
+    const child = Bun.spawn(commandOn(state, host, diesWithUs(argv), state.directory), {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      env: clusterEnvironment(state),
+      cwd: state.directory,
+      // Ctrl-C at our terminal is for us, who then end it in order.
+      detached: true,
+    });
+    const started = new LabProcess(name, argv, child);
+    this.#started.add(started);
+    const forget = (): boolean => this.#started.delete(started);
+    started.exited.then(forget, forget);
+    return started;
+  }
+
+  trouble(): string {
+    const { state } = this;
+    const alive = aliveSeats(state);
+    const dead = state.seats.filter((seat) => !alive.includes(seat)).map(speakable);
+    const ended = dead.length === 0 ? "" : `ended by itself: ${dead.join(", ")}\n`;
+    return ended + state.seats.map((seat) => `${speakable(seat)}:\n${logTail(state, seat, 4)}`).join("\n");
+  }
+
+  /** Asks all to end, which a cluster that is stopped in haste is not. */
+  async end(): Promise<void> {
+    await stopSeats(this.state.seats);
+  }
+
+  async close(): Promise<void> {
+    for (const one of this.#started) one.kill("SIGKILL");
+    for (const { process: id } of this.state.seats) if (id !== undefined) signal(id, "SIGKILL");
+    try {
+      remove(this.state);
+    } finally {
+      for (const directory of this.#directories) rmSync(directory, { recursive: true, force: true });
+    }
+  }
+}
+
+function topologyOf({ layout, acceptors }: ClusterShape): Topology {
+  return layout === "replicas" ? { replicas: acceptors } : { acceptors, proposers: 1, learners: 0 };
+}
+
+function settingsOf({ wire, storage, batching }: ClusterShape, databases: string): Flags {
+  return {
+    wire,
+    ...(wire === "native" ? { batching } : {}),
+    ...(storage === "memory" ? {} : { "storage-backend": storage, "storage-path": databases }),
+  };
+}
+
+/** In the Kernel_Paxos wire nobody trims unless told to, and a full acceptor accepts nothing. */
+function trimWords({ wire, layout }: ClusterShape): string[] {
+  if (wire === "native") return [];
+  return [layout === "replicas" ? "--no-cantrim" : "--cantrim"];
+}
+
+/** A cluster that runs already, as a configuration describes it: here there is only a client. */
+export class GivenBed implements Bed {
+  readonly description: string;
+  readonly link: "ethernet" | "udp";
+  readonly members: readonly Watched[] = [];
+  readonly #file: string;
+  readonly #started = new Set<LabProcess>();
+
+  constructor(file: string, link: "ethernet" | "udp") {
+    this.#file = file;
+    this.link = link;
+    this.description = `a running cluster, ${file}`;
+  }
+
+  client(args: readonly string[]): LabProcess {
+    const argv = [...selfCommand(), "run", "client", "-f", this.#file, ...args];
+    const child = Bun.spawn(diesWithUs(argv), {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      detached: true,
+    });
+    const started = new LabProcess("client", argv, child);
+    this.#started.add(started);
+    const forget = (): boolean => this.#started.delete(started);
+    started.exited.then(forget, forget);
+    return started;
+  }
+
+  trouble(): string {
+    return "";
+  }
+
+  async close(): Promise<void> {
+    for (const one of this.#started) one.kill("SIGKILL");
+  }
+}

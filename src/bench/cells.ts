@@ -1,0 +1,121 @@
+/**
+ * What is measured: a sweep is the product of lists, a cell is one combination. Cells that differ only in their load share a
+ * cluster. Computes, starts nothing.
+ */
+
+export type Layout = "roles" | "replicas";
+
+/** What a cluster is made for. */
+export interface ClusterShape {
+  readonly wire: string;
+  readonly storage: string;
+  readonly layout: Layout;
+  readonly acceptors: number;
+  /** Values share instances under load. */
+  readonly batching: boolean;
+}
+
+/** What a client does. */
+export interface Load {
+  /** Values each virtual client has under way, at most. */
+  readonly window: number;
+  readonly clients: number;
+  /** Bytes of a value. */
+  readonly size: number;
+  /** Values per second of an open loop; null: a closed loop. */
+  readonly rate: number | null;
+  /** The rate is half of what a closed loop of this window reached in the same run. */
+  readonly halfOfWindow?: number;
+}
+
+export type Cell = ClusterShape & Load;
+
+export interface Sweep {
+  readonly wires: readonly string[];
+  readonly storages: readonly string[];
+  readonly layouts: readonly Layout[];
+  readonly acceptors: readonly number[];
+  readonly batchings: readonly boolean[];
+  readonly windows: readonly number[];
+  readonly clients: readonly number[];
+  readonly sizes: readonly number[];
+  readonly rates: readonly (number | null)[];
+}
+
+export interface Group {
+  readonly shape: ClusterShape;
+  readonly cells: readonly Cell[];
+}
+
+/** The Kernel_Paxos wire has one value to an instance, whatever is asked for. */
+function packs(wire: string, batching: boolean): boolean {
+  return batching && wire === "native";
+}
+
+export function cellsOf(sweep: Sweep): Cell[] {
+  const cells = sweep.wires.flatMap((wire) =>
+    sweep.storages.flatMap((storage) =>
+      sweep.layouts.flatMap((layout) =>
+        sweep.acceptors.flatMap((acceptors) =>
+          sweep.batchings.flatMap((batching) =>
+            sweep.sizes.flatMap((size) =>
+              sweep.clients.flatMap((clients) =>
+                sweep.windows.flatMap((window) =>
+                  sweep.rates.map((rate) => ({
+                    ...{ wire, storage, layout, acceptors, batching: packs(wire, batching) },
+                    ...{ window, clients, size, rate },
+                  })),
+                ),
+              ),
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
+  return [...new Map(cells.map((cell) => [keyOf(cell), cell])).values()];
+}
+
+/** The same text for the same cell, in any run. */
+export function keyOf(cell: Cell): string {
+  const { size, clients, window, rate, halfOfWindow } = cell;
+  const load =
+    halfOfWindow !== undefined
+      ? `half of what ${clients} × ${halfOfWindow} reached`
+      : `${clients} × ${window}, ${rate === null ? "closed" : `rate ${rate}`}`;
+  return `${shapeName(cell)}, ${size} B, ${load}`;
+}
+
+export function shapeName({ wire, storage, layout, acceptors, batching }: ClusterShape): string {
+  const who = layout === "replicas" ? `${acceptors} replicas` : `${acceptors} acceptors`;
+  return `${wire}, ${storage}, ${who}, ${batching ? "packed" : "unpacked"}`;
+}
+
+export function loadName({ window, clients, size, rate, halfOfWindow }: Load): string {
+  if (halfOfWindow !== undefined && rate !== null)
+    return `${size} B, half of window ${halfOfWindow}: ${Math.round(rate)} values/s`;
+  const wide = clients === 1 ? `window ${window}` : `${clients} clients × window ${window}`;
+  return `${size} B, ${wide}${rate === null ? "" : `, ${Math.round(rate)} values/s`}`;
+}
+
+/** Of an open loop the window is a bound, not a load. */
+export const OPEN_WINDOW = 4096;
+const MOST_UNDER_WAY = 1 << 18;
+
+/** The same values in an open loop, at half of what it reached. */
+export function halfOf(cell: Cell, valuesPerSecond: number): Cell | undefined {
+  const rate = Number((valuesPerSecond / 2).toPrecision(3));
+  if (cell.rate !== null || !(rate > 0)) return undefined;
+  const window = Math.max(cell.window, Math.min(OPEN_WINDOW, Math.floor(MOST_UNDER_WAY / cell.clients)));
+  return { ...cell, window, rate, halfOfWindow: cell.window };
+}
+
+/** Cells by the cluster they need, in the order they came. */
+export function groupsOf(cells: readonly Cell[]): Group[] {
+  const groups = new Map<string, Cell[]>();
+  for (const cell of cells) {
+    const name = shapeName(cell);
+    groups.set(name, [...(groups.get(name) ?? []), cell]);
+  }
+  return [...groups.values()].map((some) => ({ shape: some[0]!, cells: some }));
+}

@@ -1,0 +1,50 @@
+/**
+ * A comparison of two results as text.
+ */
+import type { CellComparison, Comparison, Difference } from "./compare.ts";
+import { roundsNeeded, SIGNIFICANCE } from "./compare.ts";
+import { aligned } from "./table.ts";
+
+function figure(number: number): string {
+  if (!Number.isFinite(number)) return "?";
+  return number >= 100 ? Math.round(number).toLocaleString("en") : number.toFixed(2);
+}
+
+function percent(ratio: number): string {
+  if (!Number.isFinite(ratio)) return "?";
+  const change = (ratio - 1) * 100;
+  return `${change >= 0 ? "+" : "−"}${Math.abs(change).toFixed(1)} %`;
+}
+
+function row({ what, before, after, ratio, chance, verdict }: Difference): string[] {
+  return [what, figure(before), figure(after), percent(ratio), chance.toFixed(4), verdict];
+}
+
+function cellLines({ cell, rounds, differences }: CellComparison): string[] {
+  const [before, after] = rounds;
+  const lines = aligned([["", "before", "after", "change", "p", "verdict"], ...differences.map(row)]);
+  return [`${cell} (${before} and ${after} rounds)`, ...lines.map((line) => `  ${line}`), ""];
+}
+
+export function comparisonLines(comparison: Comparison): string[] {
+  const { cells, onlyBefore, onlyAfter, machines, differs } = comparison;
+  const all = cells.flatMap(({ differences }) => differences);
+  const unknown = all.filter(({ verdict }) => verdict === "cannot tell").length;
+  const lines = machines.map((text) => `another machine: ${text}`);
+  if (lines.length > 0) lines.push("");
+  lines.push(...cells.flatMap(cellLines));
+  for (const key of onlyBefore) lines.push(`only before: ${key}`);
+  for (const key of onlyAfter) lines.push(`only after: ${key}`);
+  if (unknown > 0) {
+    const needed = roundsNeeded();
+    lines.push(
+      `${unknown} of ${all.length} figures: cannot tell, too few rounds (${needed} on both sides are enough: --rounds ${needed})`,
+    );
+  }
+  lines.push(
+    differs
+      ? `beyond noise: p below ${SIGNIFICANCE} where it says better or worse`
+      : "nothing differs beyond noise",
+  );
+  return lines;
+}

@@ -1,0 +1,120 @@
+/**
+ * The floor beside a cell: phase 2 of Multi-Paxos in plain C and nothing else (`bench/floor`), on the hosts of the same
+ * cluster, right before each round. Its sources travel inside this program and are compiled where they are needed.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import clientSource from "../../bench/floor/client.c" with { type: "text" };
+import headerSource from "../../bench/floor/floor.h" with { type: "text" };
+import linkSource from "../../bench/floor/link.c" with { type: "text" };
+import mainSource from "../../bench/floor/main.c" with { type: "text" };
+import rolesSource from "../../bench/floor/roles.c" with { type: "text" };
+import { CliError } from "../error.ts";
+import { HOST_INTERFACE, hostMac } from "../ops/lab_names.ts";
+import type { LabProcess } from "../ops/lab_process.ts";
+import type { OwnBed } from "./bed.ts";
+import type { Cell } from "./cells.ts";
+import type { FloorFigures } from "./result.ts";
+
+const SOURCES: Readonly<Record<string, string>> = {
+  "floor.h": headerSource,
+  "client.c": clientSource,
+  "link.c": linkSource,
+  "main.c": mainSource,
+  "roles.c": rolesSource,
+};
+const FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra"];
+const COMPILERS = ["cc", "gcc", "clang"];
+const READY_MS = 5000;
+const SETTLE_MS = 5000;
+
+// Limits of the program, as its sources have them.
+const MOST_ACCEPTORS = 16;
+const MOST_WINDOW = 32_768;
+const LEAST_SIZE = 8;
+const MOST_SIZE = 1400;
+
+/** The compiled program, or why there is none. */
+export type Floor =
+  | { readonly ok: true; readonly program: string; readonly remove: () => void }
+  | { readonly ok: false; readonly reason: string };
+
+export function compileFloor(link: "ethernet" | "udp"): Floor {
+  if (link === "udp")
+    return { ok: false, reason: "the floor speaks raw Ethernet only, and this cluster UDP" };
+  const compiler = process.env.CC ?? COMPILERS.map((name) => Bun.which(name)).find((path) => path !== null);
+  if (compiler === undefined || compiler === null) {
+    return { ok: false, reason: "no C compiler (apt-get install gcc libc6-dev)" };
+  }
+  const directory = mkdtempSync(join(tmpdir(), "kpaxos-floor-"));
+  const remove = (): void => rmSync(directory, { recursive: true, force: true });
+  for (const [name, text] of Object.entries(SOURCES)) writeFileSync(join(directory, name), text);
+  const program = join(directory, "floor");
+  const sources = Object.keys(SOURCES).filter((name) => name.endsWith(".c"));
+  const result = Bun.spawnSync([compiler, ...FLAGS, "-o", program, ...sources], {
+    cwd: directory,
+    stderr: "pipe",
+  });
+  if (result.exitCode === 0) return { ok: true, program, remove };
+  remove();
+  return { ok: false, reason: `${compiler} failed: ${result.stderr.toString().trim().split("\n")[0]}` };
+}
+
+/** Why a cell has no floor; undefined: it has one. */
+export function lacksFloor({ rate, acceptors, window, clients, size, storage }: Cell): string | undefined {
+  if (rate !== null) return "the floor has no open loop";
+  if (storage !== "memory") return "the floor has no disk";
+  if (acceptors > MOST_ACCEPTORS) return `the floor has at most ${MOST_ACCEPTORS} acceptors`;
+  if (window * clients > MOST_WINDOW) return `the floor has at most ${MOST_WINDOW} values under way`;
+  if (size < LEAST_SIZE || size > MOST_SIZE)
+    return `the floor's values have ${LEAST_SIZE} to ${MOST_SIZE} bytes`;
+  return undefined;
+}
+
+/** Acceptors are on hosts 0…, the proposer and the client behind them; a replica that leads is acceptor 0 as well. */
+export async function measureFloor(
+  program: string,
+  bed: OwnBed,
+  cell: Cell,
+  seconds: number,
+): Promise<FloorFigures> {
+  const replicas = cell.layout === "replicas";
+  const proposerHost = replicas ? 0 : cell.acceptors;
+  const { clientHost } = bed.state;
+  const all = [
+    ...[
+      "--acceptors",
+      `${cell.acceptors}`,
+      "--proposer",
+      hostMac(proposerHost),
+      "--client",
+      hostMac(clientHost),
+    ],
+    ...(cell.batching ? ["--packs"] : []),
+  ];
+  const started: LabProcess[] = [];
+  const start = async (host: number, role: string, ...words: string[]): Promise<LabProcess> => {
+    const one = bed.spawn(host, `the floor's ${role}`, [program, role, HOST_INTERFACE, ...all, ...words]);
+    started.push(one);
+    await one.ready(READY_MS);
+    return one;
+  };
+  try {
+    for (let id = replicas ? 1 : 0; id < cell.acceptors; id++) await start(id, "acceptor", "--id", `${id}`);
+    await start(proposerHost, "proposer", ...(replicas ? ["--votes"] : []));
+    const load = ["--window", `${cell.window * cell.clients}`, "--size", `${cell.size}`];
+    const client = await start(clientHost, "client", ...load, "--seconds", `${seconds}`);
+    const ending = await client.ending(seconds * 1000 + SETTLE_MS);
+    if (ending.exitCode !== 0) throw new CliError(`the floor's client failed:\n${client.tail()}`);
+    return figuresOf(client.stdout.join(""));
+  } finally {
+    for (const one of started) one.kill("SIGKILL");
+    await Promise.all(started.map((one) => one.exited));
+  }
+}
+
+function figuresOf(text: string): FloorFigures {
+  const { valuesPerSecond, p50, p90, p99, lost } = JSON.parse(text) as Readonly<Record<string, number>>;
+  return { valuesPerSecond: valuesPerSecond!, p50: p50!, p90: p90!, p99: p99!, lost: lost! };
+}

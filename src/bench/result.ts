@@ -1,0 +1,107 @@
+/**
+ * What a run of the benchmark found, as `--json` writes and `compare` reads it.
+ */
+import { readFileSync } from "node:fs";
+import { CliError, ExitCode } from "../error.ts";
+import type { HistogramData, LatencyFigures } from "../node/latency_histogram.ts";
+import type { Cell } from "./cells.ts";
+
+export const FORMAT = "kpaxos-bench";
+export const FORMAT_VERSION = 1;
+
+/** Of one process, while values were measured. */
+export interface ProcessUse {
+  readonly name: string;
+  /** Cores kept busy, in user and in system mode. */
+  readonly userCores: number;
+  readonly systemCores: number;
+  readonly residentBytes: number;
+}
+
+export interface FloorFigures {
+  readonly valuesPerSecond: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly lost: number;
+}
+
+export interface Round {
+  readonly seconds: number;
+  readonly valuesPerSecond: number;
+  readonly mbps: number;
+  /** As values experienced it, from when they were to be sent. */
+  readonly latencyUs: LatencyFigures;
+  readonly resent: number;
+  /** Due, or under way, and not back in time. */
+  readonly unanswered: number;
+  readonly processes: readonly ProcessUse[];
+  /** Of all hosts; null: not known. */
+  readonly framesPerValue: number | null;
+  /** The floor, right before. */
+  readonly floor?: FloorFigures;
+}
+
+export interface CellResult {
+  readonly cell: Cell;
+  readonly rounds: readonly Round[];
+  /** Over all rounds, without coordinated omission. */
+  readonly latencyUs: LatencyFigures;
+  /** Over all rounds, of the values that were really sent. */
+  readonly sentLatencyUs: LatencyFigures;
+  readonly histogram: HistogramData;
+  /** Of the first round: end of the interval in seconds, values per second in it. */
+  readonly series: readonly (readonly [number, number])[];
+}
+
+export interface Machine {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryBytes: number;
+  readonly kernel: string;
+  readonly bun: string;
+  readonly kpaxos: string;
+  readonly loadBefore: readonly number[];
+  readonly loadAfter: readonly number[];
+}
+
+export interface BenchResult {
+  readonly format: typeof FORMAT;
+  readonly version: typeof FORMAT_VERSION;
+  readonly startedAt: string;
+  readonly commandLine: string;
+  readonly place: string;
+  readonly machine: Machine;
+  /** Why there is no floor, where one was asked for. */
+  readonly noFloor: string | null;
+  readonly cells: readonly CellResult[];
+}
+
+function isResult(value: unknown): value is BenchResult {
+  if (typeof value !== "object" || value === null) return false;
+  const { format, version, cells } = value as Partial<Record<keyof BenchResult, unknown>>;
+  return (
+    format === FORMAT &&
+    version === FORMAT_VERSION &&
+    Array.isArray(cells) &&
+    cells.every(
+      (one: Partial<CellResult> | null) => typeof one?.cell === "object" && Array.isArray(one.rounds),
+    )
+  );
+}
+
+/** A file that `kpaxos bench --json` wrote. */
+export function readResult(path: string): BenchResult {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new CliError(`cannot read ${path}: ${why}`, { exitCode: ExitCode.usage, cause });
+  }
+  if (isResult(value)) return value;
+  throw new CliError(`${path} is no result of kpaxos bench (format ${FORMAT} ${FORMAT_VERSION})`, {
+    exitCode: ExitCode.usage,
+    hint: "write one: kpaxos bench --json > FILE",
+  });
+}

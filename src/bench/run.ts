@@ -1,0 +1,208 @@
+/**
+ * A whole run: for each cluster all its cells, in rounds, so that what changes on the machine meanwhile meets all of them; then, if
+ * asked for, each cell again at half of its throughput. Reports as it goes, prints nothing.
+ */
+import type { Flags } from "../config/parse.ts";
+import { readConfig } from "../config/read.ts";
+import { CliError } from "../error.ts";
+import { LatencyHistogram } from "../node/latency_histogram.ts";
+import { choosePlace, describePlace } from "../ops/cluster_place.ts";
+import { type Bed, GivenBed, OwnBed } from "./bed.ts";
+import { type Cell, cellsOf, type Group, groupsOf, halfOf, keyOf, type Sweep } from "./cells.ts";
+import { compileFloor, type Floor, lacksFloor, measureFloor } from "./floor.ts";
+import { load, machineFacts } from "./machine.ts";
+import { type Measured, measureRound, type Timing } from "./measure.ts";
+import { type BenchResult, type CellResult, type FloorFigures, FORMAT, FORMAT_VERSION } from "./result.ts";
+import { median } from "./statistics.ts";
+
+export interface BenchOptions extends Timing {
+  readonly sweep: Sweep;
+  readonly rounds: number;
+  /** UDP on the loopback interface, even where raw Ethernet is possible. */
+  readonly udp: boolean;
+  /** The configuration of a cluster that runs; undefined: one of our own. */
+  readonly file: string | undefined;
+  readonly settings: Flags;
+  readonly storagePath: string | undefined;
+  readonly floor: boolean;
+  /** After each cell, half of its throughput in an open loop. */
+  readonly half: boolean;
+  readonly commandLine: string;
+  readonly stop: AbortSignal;
+}
+
+export interface BenchListener {
+  /** Something that whoever waits wants to know. */
+  note(text: string): void;
+  /** About to be measured; `done` of `all` rounds are. */
+  begins(what: string, done: number, all: number): void;
+  /** A round is over. */
+  measured(what: string, valuesPerSecond: number, p50: number): void;
+}
+
+class CellRun {
+  readonly cell: Cell;
+  readonly rounds: { readonly measured: Measured; readonly floor: FloorFigures | undefined }[] = [];
+
+  constructor(cell: Cell) {
+    this.cell = cell;
+  }
+
+  get throughput(): number {
+    return median(this.rounds.map(({ measured }) => measured.round.valuesPerSecond));
+  }
+
+  result(): CellResult {
+    const sent = new LatencyHistogram();
+    for (const { measured } of this.rounds) sent.add(measured.histogram);
+    // In a closed loop a place in the window sends its next value when it gets the last one back: each mean latency one.
+    const all = this.cell.rate === null ? sent.corrected(sent.mean) : sent;
+    return {
+      cell: this.cell,
+      rounds: this.rounds.map(({ measured, floor }) =>
+        floor === undefined ? measured.round : { ...measured.round, floor },
+      ),
+      latencyUs: all.figures(),
+      sentLatencyUs: sent.figures(),
+      histogram: all.toJSON(),
+      series: this.rounds[0]?.measured.series ?? [],
+    };
+  }
+}
+
+/** Rejects when `stop` does, whatever `work` waits for then. */
+async function orStopped<T>(work: Promise<T>, stop: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onStop = (): void => reject(stop.reason);
+  stop.addEventListener("abort", onStop, { once: true });
+  // What dies because it was stopped says nothing new.
+  work.catch(() => undefined);
+  try {
+    stop.throwIfAborted();
+    return await Promise.race([work, promise]);
+  } finally {
+    stop.removeEventListener("abort", onStop);
+  }
+}
+
+class Bench {
+  readonly #options: BenchOptions;
+  readonly #listener: BenchListener;
+  #done = 0;
+  readonly #all: number;
+  noFloor: string | null = null;
+  place = "";
+
+  constructor(options: BenchOptions, listener: BenchListener, cells: number) {
+    this.#options = options;
+    this.#listener = listener;
+    this.#all = cells * options.rounds * (options.half ? 2 : 1);
+  }
+
+  async group(group: Group, floor: Floor | undefined): Promise<CellResult[]> {
+    const bed = await this.#makeBed(group);
+    try {
+      this.place = bed.description;
+      const results = await orStopped(this.#measureAll(bed, group.cells, floor), this.#options.stop);
+      if (bed instanceof OwnBed) await bed.end();
+      return results;
+    } finally {
+      await bed.close();
+    }
+  }
+
+  async #makeBed({ shape }: Group): Promise<Bed> {
+    const { file, settings, udp, storagePath, stop } = this.#options;
+    if (file !== undefined) return new GivenBed(file, readConfig(file, { flags: {} }).link);
+    return await OwnBed.start({
+      shape,
+      choice: choosePlace(udp ? "udp" : undefined),
+      settings,
+      storagePath,
+      stop,
+    });
+  }
+
+  async #measureAll(bed: Bed, cells: readonly Cell[], floor: Floor | undefined): Promise<CellResult[]> {
+    const closed = cells.map((cell) => new CellRun(cell));
+    await this.#rounds(bed, closed, floor);
+    const halves = closed.map(({ cell, throughput }) => {
+      const half = this.#options.half ? halfOf(cell, throughput) : undefined;
+      return half === undefined ? undefined : new CellRun(half);
+    });
+    await this.#rounds(
+      bed,
+      halves.filter((run) => run !== undefined),
+      undefined,
+    );
+    return closed.flatMap((run, i) => [
+      run.result(),
+      ...(halves[i] === undefined ? [] : [halves[i].result()]),
+    ]);
+  }
+
+  async #rounds(bed: Bed, runs: readonly CellRun[], floor: Floor | undefined): Promise<void> {
+    for (let round = 0; round < this.#options.rounds; round++) {
+      for (const run of runs) {
+        const what = `${keyOf(run.cell)}, round ${round + 1}`;
+        this.#listener.begins(what, this.#done, this.#all);
+        const beside = await this.#floorOf(bed, run.cell, floor);
+        const measured = await measureRound(bed, run.cell, this.#options);
+        this.#done++;
+        run.rounds.push({ measured, floor: beside });
+        this.#listener.measured(what, measured.round.valuesPerSecond, measured.round.latencyUs.p50);
+      }
+    }
+  }
+
+  async #floorOf(bed: Bed, cell: Cell, floor: Floor | undefined): Promise<FloorFigures | undefined> {
+    if (floor === undefined) return undefined;
+    const why = floor.ok ? lacksFloor(cell) : floor.reason;
+    if (floor.ok && why === undefined && bed instanceof OwnBed)
+      return await measureFloor(floor.program, bed, cell, this.#options.seconds);
+    if (this.noFloor === null) {
+      this.noFloor = why ?? "the floor runs on a cluster of our own only";
+      this.#listener.note(`no floor: ${this.noFloor}`);
+    }
+    return undefined;
+  }
+}
+
+export async function runBench(options: BenchOptions, listener: BenchListener): Promise<BenchResult> {
+  const startedAt = new Date().toISOString();
+  const cells = cellsOf(options.sweep);
+  const groups = groupsOf(cells);
+  const bench = new Bench(options, listener, cells.length);
+  const facts = machineFacts();
+  const choice = options.file === undefined ? choosePlace(options.udp ? "udp" : undefined) : undefined;
+  if (choice !== undefined)
+    listener.note(`${describePlace(choice.kind, hostsOf(groups))} (${choice.reason})`);
+  const link = choice?.kind === "loopback" ? "udp" : "ethernet";
+  const floor = options.floor ? compileFloor(link) : undefined;
+  const results: CellResult[] = [];
+  try {
+    for (const group of groups) {
+      options.stop.throwIfAborted();
+      results.push(...(await bench.group(group, floor)));
+    }
+  } finally {
+    if (floor?.ok === true) floor.remove();
+  }
+  if (results.every(({ rounds }) => rounds.every(({ valuesPerSecond }) => valuesPerSecond === 0)))
+    throw new CliError("no value was delivered");
+  return {
+    format: FORMAT,
+    version: FORMAT_VERSION,
+    startedAt,
+    commandLine: options.commandLine,
+    place: bench.place,
+    machine: { ...facts, loadAfter: load() },
+    noFloor: bench.noFloor,
+    cells: results,
+  };
+}
+
+/** Of the largest cluster: a host a role, and one for the client. */
+function hostsOf(groups: readonly Group[]): number {
+  return Math.max(...groups.map(({ shape }) => shape.acceptors + (shape.layout === "replicas" ? 1 : 2)));
+}

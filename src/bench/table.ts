@@ -1,0 +1,161 @@
+/**
+ * Results as text: a table of all cells, what is common to all of them said once above it.
+ */
+import type { Cell } from "./cells.ts";
+import type { BenchResult, CellResult, ProcessUse } from "./result.ts";
+import { median } from "./statistics.ts";
+
+/** Of a cell's rounds, their medians. */
+export interface Summary {
+  readonly valuesPerSecond: number;
+  readonly mbps: number;
+  /** Cores that all processes together kept busy, and what that is for each value, in microseconds. */
+  readonly cores: number;
+  readonly cpuUs: number;
+  readonly framesPerValue: number | null;
+  /** By kind of process: the busiest of its kind. */
+  readonly coresByRole: ReadonlyMap<string, number>;
+  /** Of the largest process. */
+  readonly residentBytes: number;
+  readonly unanswered: number;
+  /** Medians of the rounds' ratios to the floor: values per second (more is better), p50 (less is better). */
+  readonly floorRate: number | null;
+  readonly floorP50: number | null;
+}
+
+export function summaryOf({ rounds }: CellResult): Summary {
+  const of = (pick: (round: CellResult["rounds"][number]) => number): number => median(rounds.map(pick));
+  const coresOf = (one: ProcessUse): number => one.userCores + one.systemCores;
+  const cores = of(({ processes }) => processes.reduce((sum, one) => sum + coresOf(one), 0));
+  const valuesPerSecond = of((round) => round.valuesPerSecond);
+  const roles = new Set(rounds.flatMap(({ processes }) => processes.map(({ name }) => roleOf(name))));
+  const busiest = (role: string): number =>
+    of(({ processes }) => Math.max(...processes.filter(({ name }) => roleOf(name) === role).map(coresOf)));
+  const frames = rounds.flatMap(({ framesPerValue }) => (framesPerValue === null ? [] : [framesPerValue]));
+  const floors = rounds.filter(({ floor }) => floor !== undefined);
+  return {
+    valuesPerSecond,
+    mbps: of((round) => round.mbps),
+    cores,
+    cpuUs: valuesPerSecond > 0 ? (cores * 1e6) / valuesPerSecond : 0,
+    framesPerValue: frames.length === 0 ? null : median(frames),
+    coresByRole: new Map([...roles].map((role) => [role, busiest(role)])),
+    residentBytes: Math.max(...rounds.flatMap(({ processes }) => processes.map((one) => one.residentBytes))),
+    unanswered: of((round) => round.unanswered),
+    floorRate:
+      floors.length === 0
+        ? null
+        : median(floors.map(({ valuesPerSecond: rate, floor }) => rate / floor!.valuesPerSecond)),
+    floorP50:
+      floors.length === 0 ? null : median(floors.map(({ latencyUs, floor }) => latencyUs.p50 / floor!.p50)),
+  };
+}
+
+function roleOf(name: string): string {
+  return name.split(" ")[0]!;
+}
+
+export function whole(number: number): string {
+  return Math.round(number).toLocaleString("en");
+}
+
+function short(number: number): string {
+  return number >= 100 ? whole(number) : number >= 10 ? number.toFixed(1) : number.toFixed(2);
+}
+
+const FIELDS: readonly (readonly [title: string, text: (cell: Cell) => string])[] = [
+  ["wire", ({ wire }) => wire],
+  ["storage", ({ storage }) => storage],
+  ["cluster", ({ layout, acceptors }) => `${acceptors} ${layout === "replicas" ? "replicas" : "acceptors"}`],
+  ["values", ({ batching }) => (batching ? "packed" : "unpacked")],
+  ["bytes", ({ size }) => `${size}`],
+  ["clients", ({ clients }) => `${clients}`],
+  [
+    "window",
+    ({ window, halfOfWindow }) => (halfOfWindow === undefined ? `${window}` : `½ of ${halfOfWindow}`),
+  ],
+  ["rate", ({ rate }) => (rate === null ? "closed" : whole(rate))],
+];
+
+/** What differs between cells, and what does not. */
+function split(cells: readonly CellResult[]): { varying: typeof FIELDS; common: string[] } {
+  const isVarying = ([, text]: (typeof FIELDS)[number]): boolean =>
+    new Set(cells.map(({ cell }) => text(cell))).size > 1;
+  const varying = FIELDS.filter((field) => isVarying(field) || field[0] === "window");
+  const common = FIELDS.filter((field) => !varying.includes(field)).map(
+    ([title, text]) => `${title} ${text(cells[0]!.cell)}`,
+  );
+  return { varying, common };
+}
+
+/** Title row first; every cell as text. */
+export function rowsOf(result: BenchResult): string[][] {
+  const { varying } = split(result.cells);
+  const summaries = result.cells.map(summaryOf);
+  const hasFloor = summaries.some(({ floorRate }) => floorRate !== null);
+  const hasFrames = summaries.some(({ framesPerValue }) => framesPerValue !== null);
+  const titles = [
+    ...varying.map(([title]) => title),
+    ...["values/s", "Mbit/s", "p50 µs", "p90", "p99", "p99.9", "max", "CPU µs/value"],
+    ...(hasFrames ? ["frames/value"] : []),
+    "MB",
+    ...(hasFloor ? ["values/s ÷ floor", "p50 ÷ floor"] : []),
+  ];
+  const rows = result.cells.map(({ cell, latencyUs }, i) => {
+    const { valuesPerSecond, mbps, cpuUs, framesPerValue, residentBytes, floorRate, floorP50 } =
+      summaries[i]!;
+    const { p50, p90, p99, p999, max } = latencyUs;
+    const ratio = (number: number | null): string => (number === null ? "" : number.toFixed(2));
+    return [
+      ...varying.map(([, text]) => text(cell)),
+      whole(valuesPerSecond),
+      short(mbps),
+      ...[p50, p90, p99, p999, max].map(whole),
+      short(cpuUs),
+      ...(hasFrames ? [framesPerValue === null ? "" : short(framesPerValue)] : []),
+      whole(residentBytes / 1e6),
+      ...(hasFloor ? [ratio(floorRate), ratio(floorP50)] : []),
+    ];
+  });
+  return [titles, ...rows];
+}
+
+/** Columns aligned to the right, words to the left. */
+export function aligned(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const isWords = widths.map((_, column) => rows.slice(1).every((row) => !/^[\d.,]*$/.test(row[column]!)));
+  return rows.map((row) =>
+    row
+      .map((text, column) =>
+        isWords[column] ? text.padEnd(widths[column]!) : text.padStart(widths[column]!),
+      )
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+export function commonLine(result: BenchResult): string {
+  return split(result.cells).common.join(", ");
+}
+
+export function tableOf(result: BenchResult): string[] {
+  const { machine } = result;
+  const rounds = result.cells[0]!.rounds;
+  return [
+    `${result.place}; ${commonLine(result)}`,
+    `${machine.cpu}, ${machine.cores} cores, ${machine.kernel}, Bun ${machine.bun}, kpaxos ${machine.kpaxos}; ` +
+      `load average ${machine.loadBefore[0]} before, ${machine.loadAfter[0]} after`,
+    `${rounds.length === 1 ? "one round" : `medians of ${rounds.length} rounds`} of ${rounds[0]!.seconds.toFixed(1)} s; latency without coordinated omission, over all rounds`,
+    "",
+    ...aligned(rowsOf(result)),
+    "",
+    "cores kept busy (the busiest of each kind):",
+    ...result.cells.map((one, i) => `  ${String(i + 1).padStart(2)}. ${coresLine(one)}`),
+  ];
+}
+
+function coresLine(one: CellResult): string {
+  const { coresByRole, unanswered } = summaryOf(one);
+  const cores = [...coresByRole].map(([role, busy]) => `${role} ${busy.toFixed(2)}`).join(", ");
+  return unanswered > 0 ? `${cores}; ${whole(unanswered)} values did not come back in time` : cores;
+}

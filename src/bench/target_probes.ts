@@ -1,0 +1,186 @@
+/**
+ * What the targets need besides loads: the price of a synced write, of doing nothing, of starting, and of running for long.
+ */
+import {
+  closeSync,
+  fdatasyncSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { CliError } from "../error.ts";
+import { choosePlace } from "../ops/cluster_place.ts";
+import { freePorts } from "../ops/free_ports.ts";
+import { selfCommand } from "../ops/lab_capability.ts";
+import { how } from "../ops/lab_process.ts";
+import { OwnBed } from "./bed.ts";
+import { usesBetween } from "./measure.ts";
+import { median } from "./statistics.ts";
+import { residentOf, sample } from "./usage.ts";
+
+const LOOPBACK = "127.0.0.1";
+const WRITES = 200;
+const WRITE_BYTES = 100;
+const IDLE_SETTLE_MS = 1000;
+const IDLE_MS = 5000;
+const STARTS = 11;
+const START_PATIENCE_MS = 10_000;
+const WATCH_MS = 200;
+const WINDOW = 100;
+
+export interface ProbeOptions {
+  readonly storagePath: string | undefined;
+  readonly stop: AbortSignal;
+}
+
+async function pause(ms: number, stop: AbortSignal): Promise<void> {
+  await Bun.sleep(ms);
+  stop.throwIfAborted();
+}
+
+/** Microseconds of a small append and fdatasync, the median of many, where databases are kept. */
+export function syncedWrite(path: string | undefined): number {
+  const directory = mkdtempSync(join(path ?? tmpdir(), "kpaxos-sync-"));
+  const file = openSync(join(directory, "log"), "w");
+  const bytes = new Uint8Array(WRITE_BYTES);
+  try {
+    const times: number[] = [];
+    for (let i = 0; i < WRITES; i++) {
+      const began = performance.now();
+      writeSync(file, bytes);
+      fdatasyncSync(file);
+      times.push((performance.now() - began) * 1000);
+    }
+    return median(times);
+  } finally {
+    closeSync(file);
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function bedOf(options: ProbeOptions): Promise<OwnBed> {
+  return await OwnBed.start({
+    shape: { wire: "native", storage: "memory", layout: "roles", acceptors: 3, batching: false },
+    choice: choosePlace(undefined),
+    settings: {},
+    storagePath: options.storagePath,
+    stop: options.stop,
+  });
+}
+
+function wakeUpsOf(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/^voluntary_ctxt_switches:\s*(\d+)$/m.exec(text)?.[1] ?? 0);
+}
+
+/** Of the busiest role of a cluster that nobody uses. */
+export async function idleUse(options: ProbeOptions): Promise<{ cores: number; wakeUps: number }> {
+  const bed = await bedOf(options);
+  try {
+    await pause(IDLE_SETTLE_MS, options.stop);
+    const { members } = bed;
+    const [from, wokenFrom] = [sample(members, bed.link, false), members.map(({ pid }) => wakeUpsOf(pid))];
+    await pause(IDLE_MS, options.stop);
+    const [to, wokenTo] = [sample(members, bed.link, false), members.map(({ pid }) => wakeUpsOf(pid))];
+    const seconds = (to.atMs - from.atMs) / 1000;
+    return {
+      cores: Math.max(...usesBetween(members, from, to).map((one) => one.userCores + one.systemCores)),
+      wakeUps: Math.max(...wokenTo.map((count, i) => (count - wokenFrom[i]!) / seconds)),
+    };
+  } finally {
+    await bed.close();
+  }
+}
+
+/** Milliseconds from starting a proposer to its first frame, the median of some; the acceptor it speaks to is this process. */
+export async function startUp(stop: AbortSignal): Promise<{ ms: number; isCompiled: boolean }> {
+  const directory = mkdtempSync(join(tmpdir(), "kpaxos-start-"));
+  let heard: (() => void) | undefined;
+  const socket = await Bun.udpSocket({ hostname: LOOPBACK, port: 0, socket: { data: () => heard?.() } });
+  const command = selfCommand();
+  try {
+    const file = join(directory, "paxos.conf");
+    const [port] = await freePorts(1, LOOPBACK);
+    writeFileSync(file, `acceptor 0 ${LOOPBACK} ${socket.port}\nproposer 0 ${LOOPBACK} ${port}\n`);
+    const times: number[] = [];
+    for (let i = 0; i < STARTS; i++) {
+      stop.throwIfAborted();
+      const first = Promise.withResolvers<void>();
+      heard = first.resolve;
+      const began = performance.now();
+      // Without what would end it with us: that is a program more to start.
+      const argv = [...command, "run", "proposer", "--id", "0", "-f", file];
+      const child = Bun.spawn(argv, { stdin: "ignore", stdout: "ignore", stderr: "ignore" });
+      const timer = setTimeout(
+        () => first.reject(new CliError("a proposer sent nothing after its start")),
+        START_PATIENCE_MS,
+      );
+      try {
+        await first.promise;
+        times.push(performance.now() - began);
+      } finally {
+        clearTimeout(timer);
+        child.kill("SIGKILL");
+        await child.exited;
+      }
+    }
+    return { ms: median(times), isCompiled: command.length === 1 };
+  } finally {
+    socket.close();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+export interface MemoryUse {
+  readonly instances: number;
+  /** Bytes of the largest process of the cluster. */
+  readonly halfway: number;
+  readonly end: number;
+  readonly largest: string;
+}
+
+/** A value to an instance, until there are so many or the time is over. */
+export async function memoryUse(
+  options: ProbeOptions,
+  instances: number,
+  seconds: number,
+): Promise<MemoryUse> {
+  const bed = await bedOf(options);
+  try {
+    const words = [
+      "--outstanding",
+      `${WINDOW}`,
+      "--values",
+      `${instances}`,
+      "--seconds",
+      `${seconds}`,
+      "--json",
+    ];
+    const client = bed.client(words);
+    const largest: number[] = [];
+    let name = "";
+    while (client.isRunning) {
+      const uses = bed.members.map((one) => ({ ...one, bytes: residentOf(one.pid) }));
+      const top = uses.reduce((most, one) => (one.bytes > most.bytes ? one : most));
+      largest.push(top.bytes);
+      name = top.name;
+      await pause(WATCH_MS, options.stop);
+    }
+    const ending = await client.exited;
+    if (ending.exitCode !== 0) throw new CliError(`the client ended${how(ending)}:\n${client.tail()}`);
+    const { values } = JSON.parse(client.stdout.at(-1) ?? "{}") as { values?: number };
+    return {
+      instances: values ?? 0,
+      halfway: largest[largest.length >> 1] ?? 0,
+      end: largest.at(-1) ?? 0,
+      largest: name,
+    };
+  } finally {
+    await bed.close();
+  }
+}

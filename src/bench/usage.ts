@@ -1,0 +1,82 @@
+/**
+ * What processes use: processor time, memory, and frames of their hosts, read from /proc.
+ */
+import { readFileSync, readlinkSync } from "node:fs";
+
+/** Clock ticks of /proc are hundredths of a second on every machine. */
+const TICK_SECONDS = 0.01;
+const KIB = 1024;
+
+export interface Watched {
+  readonly name: string;
+  readonly pid: number;
+}
+
+export interface Sample {
+  readonly atMs: number;
+  readonly cpu: ReadonlyMap<string, { readonly user: number; readonly system: number }>;
+  /** Frames sent by all hosts; undefined: not known. */
+  readonly frames: number | undefined;
+}
+
+/** What a call on /proc returns; undefined when its process has ended. */
+function ifThere(call: () => string): string | undefined {
+  try {
+    return call();
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ENOENT" || code === "ESRCH" || code === "EACCES" || code === "EPERM") return undefined;
+    throw error;
+  }
+}
+
+function read(path: string): string | undefined {
+  return ifThere(() => readFileSync(path, "utf8"));
+}
+
+/** Seconds of processor time. */
+export function cpuOf(pid: number): { readonly user: number; readonly system: number } | undefined {
+  const text = read(`/proc/${pid}/stat`);
+  if (text === undefined) return undefined;
+  // The name in parentheses may hold anything.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return { user: Number(fields[11]) * TICK_SECONDS, system: Number(fields[12]) * TICK_SECONDS };
+}
+
+export function residentOf(pid: number): number {
+  return Number(/^VmRSS:\s*(\d+) kB$/m.exec(read(`/proc/${pid}/status`) ?? "")?.[1] ?? 0) * KIB;
+}
+
+/** Frames that the interfaces of a network namespace have sent, by the text of its /proc/net/dev. */
+export function sentFrames(text: string, loopback: boolean): number {
+  let frames = 0;
+  for (const [, name, numbers] of text.matchAll(/^\s*(\S+):(.*)$/gm)) {
+    if ((name === "lo") !== loopback) continue;
+    frames += Number(numbers!.trim().split(/\s+/)[9] ?? 0);
+  }
+  return frames;
+}
+
+/** Of each namespace once. `loopback`: all of them talk over `lo`, of which there is one. */
+function framesOf(pids: readonly number[], loopback: boolean): number {
+  const seen = new Set<string>();
+  let frames = 0;
+  for (const pid of pids) {
+    const text = read(`/proc/${pid}/net/dev`);
+    const namespace = ifThere(() => readlinkSync(`/proc/${pid}/ns/net`));
+    if (text === undefined || namespace === undefined || seen.has(namespace)) continue;
+    seen.add(namespace);
+    frames += sentFrames(text, loopback);
+  }
+  return frames;
+}
+
+export function sample(watched: readonly Watched[], link: "ethernet" | "udp", isAll: boolean): Sample {
+  const cpu = new Map<string, { user: number; system: number }>();
+  for (const { name, pid } of watched) {
+    const used = cpuOf(pid);
+    if (used !== undefined) cpu.set(name, used);
+  }
+  const pids = watched.map(({ pid }) => pid);
+  return { atMs: performance.now(), cpu, frames: isAll ? framesOf(pids, link === "udp") : undefined };
+}

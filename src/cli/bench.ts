@@ -1,0 +1,306 @@
+/**
+ * `kpaxos bench`: how fast a cluster is here, over everything that matters for it, and whether two such measurements differ.
+ */
+import { type Layout, OPEN_WINDOW, type Sweep } from "../bench/cells.ts";
+import { DATA_NAME, REPORT_NAME } from "../bench/report.ts";
+import type { BenchResult } from "../bench/result.ts";
+import type { BenchListener, BenchOptions } from "../bench/run.ts";
+import { readConfig } from "../config/read.ts";
+import { SCHEMA } from "../config/schema.ts";
+import { CliError, ExitCode } from "../error.ts";
+import { createLog } from "../log.ts";
+import { shellLine } from "../ops/cluster_roles.ts";
+import { usageError } from "./args.ts";
+import { MAX_WINDOW, numbers, oneOf, settingsOf } from "./bench_lists.ts";
+import { type ArgsDef, type ArgValues, defineKpaxosCommand } from "./command.ts";
+import { print, printJson } from "./output.ts";
+import { stoppable } from "./stoppable.ts";
+
+const MAX_VALUE_SIZE = 2 ** 24 - 1;
+const DEFAULTS = {
+  windows: "1,10,100,1000",
+  sizes: "64",
+  clients: "1",
+  wires: "native",
+  storage: "memory",
+  acceptors: "3",
+  layout: "roles",
+  batching: "yes",
+} as const;
+
+const LIST = "LIST";
+const benchArgs = {
+  windows: {
+    type: "string",
+    alias: "w",
+    valueHint: LIST,
+    description: `values each client has under way (default ${DEFAULTS.windows}; with --rate at most, ${OPEN_WINDOW})`,
+  },
+  sizes: {
+    type: "string",
+    alias: "s",
+    valueHint: LIST,
+    description: `bytes of a value (default ${DEFAULTS.sizes})`,
+  },
+  clients: {
+    type: "string",
+    alias: "c",
+    valueHint: LIST,
+    description: `virtual clients, all in one process (default ${DEFAULTS.clients})`,
+  },
+  rate: {
+    type: "string",
+    alias: "r",
+    valueHint: LIST,
+    description: "values per second, whether or not earlier ones have come back (open loop)",
+  },
+  half: {
+    type: "boolean",
+    description: "then the same at half of the throughput that each reached, in an open loop",
+  },
+  wires: {
+    type: "string",
+    valueHint: LIST,
+    description: `${SCHEMA.wire.choices.join(", ")} (default ${DEFAULTS.wires})`,
+  },
+  storage: {
+    type: "string",
+    valueHint: LIST,
+    description: `${SCHEMA.storageBackend.choices.join(", ")} (default ${DEFAULTS.storage})`,
+  },
+  acceptors: {
+    type: "string",
+    alias: "a",
+    valueHint: LIST,
+    description: `acceptors, or replicas (default ${DEFAULTS.acceptors})`,
+  },
+  layout: {
+    type: "string",
+    alias: "l",
+    valueHint: LIST,
+    description: `roles: acceptors, a proposer; replicas: all three in each process (default ${DEFAULTS.layout})`,
+  },
+  batching: {
+    type: "string",
+    alias: "b",
+    valueHint: LIST,
+    description: `yes: values share instances under load; no (default ${DEFAULTS.batching})`,
+  },
+  settings: {
+    type: "string",
+    valueHint: "KEY=VALUE,…",
+    description: "more settings of paxos.conf, for all roles",
+  },
+  "storage-path": {
+    type: "string",
+    valueHint: "DIR",
+    description: "where databases are kept while it runs (default: beside the cluster's files, in $TMPDIR)",
+  },
+  file: {
+    type: "string",
+    alias: "f",
+    valueHint: "FILE",
+    description: "measure the running cluster of this configuration instead of starting one",
+  },
+  udp: { type: "boolean", description: "UDP on 127.0.0.1, even where raw Ethernet is possible" },
+  floor: {
+    type: "boolean",
+    description: "beside each, phase 2 in plain C and nothing else, compiled here, and the ratio to it",
+  },
+  seconds: { type: "number", min: 0.1, max: 3600, default: 3, description: "of each round" },
+  "warm-up": { type: "number", min: 0, max: 3600, default: 1, description: "seconds before each round" },
+  rounds: { type: "integer", min: 1, max: 1000, default: 5, description: "of each load" },
+  preset: {
+    type: "enum",
+    options: ["targets"],
+    description: "targets: what this version aims at, each goal beside what is measured here",
+  },
+  compare: {
+    type: "string",
+    valueHint: "A.json B.json",
+    description: "tell whether two results of --json differ beyond noise; nothing is run",
+  },
+  report: {
+    type: "string",
+    valueHint: "DIR",
+    description: `write a page with plots, ${REPORT_NAME}, and ${DATA_NAME}`,
+  },
+  json: { type: "boolean", description: "print the result as one JSON object" },
+  other: {
+    type: "positional",
+    required: false,
+    valueHint: "B.json",
+    description: "with --compare: the later result",
+  },
+} as const satisfies ArgsDef;
+export type BenchArgs = ArgValues<typeof benchArgs>;
+
+/** What a running cluster has already. */
+const OF_OUR_OWN = [
+  "wires",
+  "storage",
+  "acceptors",
+  "layout",
+  "batching",
+  "settings",
+  "storage-path",
+] as const;
+
+export const benchCommand = defineKpaxosCommand({
+  meta: {
+    name: "bench",
+    description: "measure clusters: throughput, latency, processor time, frames",
+    examples: [
+      { command: "kpaxos bench", what: "a cluster of its own, windows from 1 to 1000" },
+      {
+        command: "kpaxos bench --windows 100 --sizes 64,1000 --wires native,kernel-paxos",
+        what: "four loads",
+      },
+      { command: "kpaxos bench --floor --batching no --windows 1,100", what: "beside plain C" },
+      {
+        command: "kpaxos bench --rate 1000,10000,100000 --report report",
+        what: "open loop, and a page with plots",
+      },
+      { command: "kpaxos bench --half", what: "latency at half of the maximum" },
+      { command: "kpaxos bench -f paxos.conf", what: "a cluster that runs" },
+      { command: "kpaxos bench --compare before.json after.json", what: "did it change?" },
+      { command: "kpaxos bench link", what: "the bare link, without Paxos" },
+    ],
+    notes: [
+      "LIST is values with commas between them; every combination is measured, in rounds one after the other. As root, or where " +
+        "the kernel lets ordinary users have namespaces, each role has a network namespace on a bridge; elsewhere UDP on 127.0.0.1.",
+      "Latency counts from when a value was to be sent. In a closed loop it is corrected for the values that were not sent " +
+        "while others were waited for (as if each place of the window sent at its mean pace); in an open loop a value that waits " +
+        "for its place counts with its wait. `sentLatencyUs` in the JSON is without that.",
+      "--compare: exit code 0: nothing differs beyond noise; 1: something does. Rounds are the samples of a rank test at 1 %: " +
+        "with fewer than five on both sides it cannot tell, and says so.",
+      "--preset targets: exit code 0 whatever is measured; it takes --rounds, --seconds and --json.",
+    ],
+  },
+  args: benchArgs,
+  subCommands: {
+    link: {
+      description: "the bare message rate and round trip of a link, without Paxos",
+      load: async () => (await import("./bench_link.ts")).linkCommand,
+    },
+  },
+  run: async ({ args, rawArgs }) => {
+    if (args.compare !== undefined) return await compareFiles(args.compare, args.other, args.json === true);
+    if (args.other !== undefined) {
+      throw usageError(
+        `unexpected "${args.other}"`,
+        "kpaxos bench link measures a link; --compare A.json B.json compares",
+      );
+    }
+    if (args.preset !== undefined) {
+      const { runTargets } = await import("./bench_targets.ts");
+      return await runTargets(args);
+    }
+    await measure(args, rawArgs);
+    return ExitCode.ok;
+  },
+});
+
+export function sweepOf(args: BenchArgs): Sweep {
+  const rates = args.rate === undefined ? [null] : numbers("--rate", args.rate, 0.1, 10_000_000, false);
+  const windows = args.windows ?? (args.rate === undefined ? DEFAULTS.windows : `${OPEN_WINDOW}`);
+  return {
+    wires: oneOf("--wires", args.wires ?? DEFAULTS.wires, SCHEMA.wire.choices),
+    storages: oneOf("--storage", args.storage ?? DEFAULTS.storage, SCHEMA.storageBackend.choices),
+    layouts: oneOf("--layout", args.layout ?? DEFAULTS.layout, ["roles", "replicas"]) as Layout[],
+    acceptors: numbers("--acceptors", args.acceptors ?? DEFAULTS.acceptors, 1, 250),
+    batchings: oneOf("--batching", args.batching ?? DEFAULTS.batching, ["yes", "no"]).map(
+      (word) => word === "yes",
+    ),
+    windows: numbers("--windows", windows, 1, MAX_WINDOW),
+    clients: numbers("--clients", args.clients ?? DEFAULTS.clients, 1, 65_535),
+    sizes: numbers("--sizes", args.sizes ?? DEFAULTS.sizes, 0, MAX_VALUE_SIZE),
+    rates,
+  };
+}
+
+/** The shape of a cluster that runs is not ours to choose. */
+function sweepOfRunning(args: BenchArgs, file: string): Sweep {
+  const given = OF_OUR_OWN.find((name) => args[name] !== undefined);
+  if (given !== undefined || args.udp === true || args.floor === true) {
+    const flag = given ?? (args.udp === true ? "udp" : "floor");
+    throw usageError(`--${flag} is of a cluster that bench starts itself`, "leave out -f, or the flag");
+  }
+  const config = readConfig(file, { flags: {} });
+  const { wire, storageBackend, batching } = config.settings;
+  return {
+    ...sweepOf(args),
+    wires: [wire],
+    storages: [storageBackend],
+    layouts: [config.replicas.length > 0 ? "replicas" : "roles"],
+    acceptors: [config.acceptors.length],
+    batchings: [batching],
+  };
+}
+
+export function listenerOf(): BenchListener {
+  const log = createLog("info", "bench");
+  let at = "";
+  return {
+    note: (text) => log.info(text),
+    begins: (_what, done, all) => {
+      at = `${done + 1} of ${all}`;
+    },
+    measured: (what, valuesPerSecond, p50) =>
+      log.info(`${at}: ${what}: ${Math.round(valuesPerSecond).toLocaleString("en")} values/s, p50 ${p50} µs`),
+  };
+}
+
+async function measure(args: BenchArgs, rawArgs: readonly string[]): Promise<void> {
+  const { file } = args;
+  const sweep = file === undefined ? sweepOf(args) : sweepOfRunning(args, file);
+  if (args.half === true && args.rate !== undefined)
+    throw usageError("--half follows a closed loop, and --rate is an open one", "leave one of them out");
+  const { runBench } = await import("../bench/run.ts");
+  const { makeReportDirectory, writeReport } = await import("../bench/report.ts");
+  if (args.report !== undefined) makeReportDirectory(args.report);
+  const options: Omit<BenchOptions, "stop"> = {
+    sweep,
+    rounds: args.rounds,
+    seconds: args.seconds,
+    warmUp: args["warm-up"],
+    udp: args.udp === true,
+    file,
+    settings: settingsOf(args.settings),
+    storagePath: args["storage-path"],
+    floor: args.floor === true,
+    half: args.half === true,
+    commandLine: shellLine(["kpaxos", "bench", ...rawArgs]),
+  };
+  const listener = listenerOf();
+  const result = await stoppable((stop) => runBench({ ...options, stop }, listener));
+  if (args.report !== undefined) listener.note(`written: ${writeReport(args.report, result)}`);
+  await printResult(result, args.json === true);
+}
+
+async function printResult(result: BenchResult, json: boolean): Promise<void> {
+  if (json) {
+    printJson(result);
+    return;
+  }
+  const { tableOf } = await import("../bench/table.ts");
+  for (const line of tableOf(result)) print(line);
+}
+
+async function compareFiles(before: string, after: string | undefined, json: boolean): Promise<ExitCode> {
+  if (after === undefined)
+    throw usageError("--compare needs two results", "write --compare BEFORE.json AFTER.json");
+  const { readResult } = await import("../bench/result.ts");
+  const { compare } = await import("../bench/compare.ts");
+  const { comparisonLines } = await import("../bench/comparison_text.ts");
+  const comparison = compare(readResult(before), readResult(after));
+  if (comparison.cells.length === 0) {
+    throw new CliError("the two results have no load in common", {
+      exitCode: ExitCode.usage,
+      hint: "measure both with the same flags",
+    });
+  }
+  if (json) printJson(comparison);
+  else for (const line of comparisonLines(comparison)) print(line);
+  return comparison.differs ? ExitCode.failure : ExitCode.ok;
+}

@@ -1,0 +1,61 @@
+/**
+ * `kpaxos bench --preset targets`: each goal of this version beside what is measured here.
+ */
+import type { Target } from "../bench/targets.ts";
+import { ExitCode } from "../error.ts";
+import { usageError } from "./args.ts";
+import { type BenchArgs, listenerOf } from "./bench.ts";
+import { print, printJson } from "./output.ts";
+import { stoppable } from "./stoppable.ts";
+
+/** What the preset chooses itself. */
+const CHOSEN = [
+  ...["windows", "sizes", "clients", "rate", "half", "wires", "storage", "acceptors", "layout", "batching"],
+  ...["settings", "file", "udp", "floor", "report"],
+] as readonly (keyof BenchArgs)[];
+
+const verdict = ({ met }: Target): string => (met === null ? "?" : met ? "yes" : "no");
+
+function lines(targets: readonly Target[]): string[] {
+  const rows = targets.map((one) => [
+    ...[one.what, one.goal, one.measured, one.ratio === null ? "" : one.ratio.toFixed(2), verdict(one)],
+  ]);
+  const cells = [["load", "goal", "measured", "ratio", "met"], ["---", "---", "---", "---:", "---"], ...rows];
+  return cells.map((row) => `| ${row.join(" | ")} |`);
+}
+
+export async function runTargets(args: BenchArgs): Promise<ExitCode> {
+  const given = CHOSEN.find((flag) => args[flag] !== undefined);
+  if (given !== undefined)
+    throw usageError(
+      `--preset targets chooses --${given} itself`,
+      "it takes --rounds, --seconds, --warm-up, --storage-path and --json",
+    );
+  const { Targets } = await import("../bench/targets.ts");
+  const { load, machineFacts } = await import("../bench/machine.ts");
+  const machine = machineFacts();
+  const targets: Target[] = [];
+  const listener = listenerOf();
+  const found = (target: Target): void => {
+    targets.push(target);
+    listener.note(`${target.what}: ${target.measured}; ${target.goal}: ${verdict(target)}`);
+  };
+  const options = {
+    rounds: args.rounds,
+    seconds: args.seconds,
+    warmUp: args["warm-up"],
+    storagePath: args["storage-path"],
+  };
+  await stoppable((stop) => new Targets({ ...options, stop }, listener, found).run());
+  const facts = { ...machine, loadAfter: load() };
+  if (args.json === true) printJson({ machine: facts, targets });
+  else {
+    print(
+      `${facts.cpu}, ${facts.cores} cores, ${facts.kernel}, Bun ${facts.bun}, kpaxos ${facts.kpaxos}; ` +
+        `load average ${facts.loadBefore[0]} before, ${facts.loadAfter[0]} after; ${args.rounds} rounds of ${args.seconds} s`,
+    );
+    print("");
+    for (const line of lines(targets)) print(line);
+  }
+  return ExitCode.ok;
+}
