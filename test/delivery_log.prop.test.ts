@@ -4,14 +4,11 @@
  */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import {
-  DeliveryLog,
-  Found,
-  LAST_INDEX,
-  LOG_RECORD_BYTES,
-  type LogCursor,
-  type StartAt,
-} from "../src/delivery/delivery_log.ts";
+import { DeliveryLog } from "../src/delivery/delivery_log.ts";
+import type { LogCursor } from "../src/delivery/log_cursor.ts";
+import { Found, LAST_INDEX, LOG_RECORD_BYTES, type StartAt } from "../src/delivery/log_record.ts";
+import { ENTRY_HEADER_BYTES } from "../src/protocol/batch.ts";
+import { batchOf } from "./support/entries.ts";
 
 interface Entry {
   readonly iid: number;
@@ -19,10 +16,13 @@ interface Entry {
   /** Of a gap: its last instance. */
   readonly lastIid: number;
   readonly value: Uint8Array | undefined;
+  /** It takes so many bytes of the log. */
+  readonly space: number;
 }
 
 type Step =
   | { readonly kind: "instance"; readonly skip: number; readonly sizes: readonly number[] }
+  | { readonly kind: "run"; readonly skip: number; readonly sizes: readonly number[]; readonly after: number }
   | { readonly kind: "gap"; readonly length: number }
   | { readonly kind: "open"; readonly start: "present" | "oldest" | "past" | "future"; readonly back: number }
   | { readonly kind: "read"; readonly reader: number; readonly most: number }
@@ -35,6 +35,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       kind: fc.constant("instance" as const),
       skip: fc.nat(3),
       sizes: fc.array(fc.oneof(fc.nat(20), fc.nat(700)), { maxLength: 4 }),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant("run" as const),
+      skip: fc.nat(3),
+      sizes: fc.array(fc.nat(90), { minLength: 2, maxLength: 6 }),
+      after: fc.nat(2),
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("gap" as const), length: fc.nat(5) }) },
@@ -78,7 +87,39 @@ class Model {
     sizes.forEach((size, index) => {
       const value = new Uint8Array(Math.min(size, this.#capacity - LOG_RECORD_BYTES)).fill(iid + index);
       this.log.append(iid, index, index === sizes.length - 1, iid * 3, iid * 2 ** 30, value, 0, value.length);
-      this.all.push({ iid, index, lastIid: iid, value });
+      const space = LOG_RECORD_BYTES + ((value.length + 7) & ~7);
+      this.all.push({ iid, index, lastIid: iid, value, space });
+    });
+    this.log.closeInstance(iid);
+  }
+
+  /** Values that come together; their sequences and indices follow each other, behind `after` that were left out. */
+  run(skip: number, sizes: readonly number[], after: number): void {
+    this.#iid += 1 + skip;
+    const iid = this.#iid;
+    this.#firstIid ||= iid;
+    const values = sizes.map((size, i) => new Uint8Array(size).fill(iid + after + i));
+    const session = iid * 3;
+    const bytes = batchOf(values.map((value, i) => ({ session, sequence: iid * 2 ** 30 + i, value })));
+    const count = sizes.length;
+    const isLast = iid % 2 === 0;
+    const isWhole = bytes.length <= this.#capacity - LOG_RECORD_BYTES;
+    const taken = this.log.appendRun(
+      iid,
+      after,
+      count,
+      isLast,
+      session,
+      iid * 2 ** 30,
+      bytes,
+      0,
+      bytes.length,
+    );
+    expect(taken).toBe(isWhole);
+    if (!taken) return;
+    values.forEach((value, i) => {
+      const header = i === 0 ? LOG_RECORD_BYTES + ENTRY_HEADER_BYTES : 0;
+      this.all.push({ iid, index: after + i, lastIid: iid, value, space: header + value.length });
     });
     this.log.closeInstance(iid);
   }
@@ -88,7 +129,7 @@ class Model {
     this.#iid = first + length;
     this.#firstIid ||= first;
     this.log.gap(first, this.#iid);
-    this.all.push({ iid: first, index: 0, lastIid: this.#iid, value: undefined });
+    this.all.push({ iid: first, index: 0, lastIid: this.#iid, value: undefined, space: LOG_RECORD_BYTES });
   }
 
   open(kind: string, back: number): void {
@@ -126,9 +167,13 @@ class Model {
           next!.index,
           cursor.length,
         ]);
-        const bytes = this.log.bytes.slice(cursor.offset, cursor.offset + cursor.length);
+        const bytes = cursor.bytes.slice(cursor.offset, cursor.offset + cursor.length);
         expect(Buffer.compare(bytes, next!.value!)).toBe(0);
-        expect([cursor.session, cursor.sequence]).toEqual([cursor.iid * 3, cursor.iid * 2 ** 30]);
+        const inRun = cursor.sequence - cursor.iid * 2 ** 30;
+        expect([cursor.session, inRun <= cursor.index]).toEqual([cursor.iid * 3, true]);
+        const header = new DataView(cursor.bytes.buffer, cursor.offset - LOG_RECORD_BYTES, LOG_RECORD_BYTES);
+        expect(header.getUint32(24, true)).toBe((cursor.index | (cursor.isLast ? 1 << 31 : 0)) >>> 0);
+        expect([header.getUint32(0, true), header.getUint32(28, true)]).toEqual([cursor.iid, cursor.length]);
         reader.at++;
       } else this.#missed(reader, cursor);
       cursor.advance();
@@ -173,11 +218,11 @@ class Model {
     );
     expect(log.nextSerial - log.oldestSerial).toBe(kept.length);
     let used = 0;
-    for (const entry of kept) used += LOG_RECORD_BYTES + (((entry.value?.length ?? 0) + 7) & ~7);
+    for (const entry of kept) used += entry.space;
     expect(used).toBeLessThanOrEqual(this.#capacity);
     // No more was thrown away than the next value and the end of the buffer took.
     if (log.counters.overwritten > 0)
-      expect(used).toBeGreaterThan(this.#capacity - 2 * (LOG_RECORD_BYTES + 704));
+      expect(used).toBeGreaterThan(this.#capacity - 3 * (LOG_RECORD_BYTES + 704));
     if (this.#firstIid > 0) expect(log.floorIid).toBeGreaterThanOrEqual(this.#firstIid - 1);
   }
 }
@@ -192,6 +237,7 @@ describe("delivery log", () => {
           const model = new Model(capacity);
           for (const one of steps) {
             if (one.kind === "instance") model.instance(one.skip, one.sizes);
+            else if (one.kind === "run") model.run(one.skip, one.sizes, one.after);
             else if (one.kind === "gap") model.gap(one.length);
             else if (one.kind === "open") model.open(one.start, one.back);
             else if (one.kind === "read") model.read(one.reader, one.most);

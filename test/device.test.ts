@@ -9,6 +9,7 @@ import {
 } from "../src/delivery/device_directory.ts";
 import { deviceName, placeOffset } from "../src/delivery/device_layout.ts";
 import { deviceRecord } from "../src/delivery/device_record.ts";
+import { MAX_INDEX } from "../src/delivery/log_record.ts";
 import { LocalDelivery } from "../src/delivery/readers.ts";
 import { SharedMemory } from "../src/native/shared_memory.ts";
 import { MAX_IID } from "../src/protocol/types.ts";
@@ -41,7 +42,7 @@ describe("delivery", () => {
       fc.property(
         number,
         number,
-        fc.nat(0x7fffffff),
+        fc.nat(MAX_INDEX),
         fc.uint8Array({ maxLength: 600 }),
         fc.nat(8),
         fc.nat(2 ** 46),

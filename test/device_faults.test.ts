@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { LAST_INDEX } from "../src/delivery/delivery_log.ts";
 import { deviceName, placeOffset, ringOffset } from "../src/delivery/device_layout.ts";
 import { DeviceReader } from "../src/delivery/device_reader.ts";
+import { LAST_INDEX } from "../src/delivery/log_record.ts";
 import { LocalDelivery } from "../src/delivery/readers.ts";
 import { SharedMemory } from "../src/native/shared_memory.ts";
 import { MAX_IID } from "../src/protocol/types.ts";

@@ -2,11 +2,12 @@
  * `kpaxos run acceptor|proposer|learner|replica`: the roles of a cluster.
  */
 import { BareApplication, HostConsumer, type ValueSink } from "../delivery/applications.ts";
-import { DeliveryLog, LOG_RECORD_BYTES } from "../delivery/delivery_log.ts";
+import { DeliveryLog } from "../delivery/delivery_log.ts";
 import { DeviceWriter } from "../delivery/device.ts";
 import { deviceDirectories, makeDeviceDirectory } from "../delivery/device_directory.ts";
 import { FifoDevice, fifoPath } from "../delivery/fifo_device.ts";
 import { buildLearning, type Learning, type LearningPlan } from "../delivery/learning.ts";
+import { LOG_RECORD_BYTES } from "../delivery/log_record.ts";
 import { PrintSink } from "../delivery/print.ts";
 import { LocalDelivery, type Readers } from "../delivery/readers.ts";
 import { SocketServer, socketPath } from "../delivery/socket_server.ts";

@@ -3,9 +3,9 @@
  */
 
 import { join } from "node:path";
-import type { StartAt } from "../delivery/delivery_log.ts";
 import { deviceDirectories, findDeviceDirectory } from "../delivery/device_directory.ts";
 import { deviceName } from "../delivery/device_layout.ts";
+import type { StartAt } from "../delivery/log_record.ts";
 import { Outflow } from "../delivery/outflow.ts";
 import { parsePosition, range } from "../delivery/position.ts";
 import { SocketReader } from "../delivery/socket_reader.ts";

@@ -63,6 +63,25 @@ export class HostConsumer implements ValueConsumer {
     return true;
   }
 
+  takeRun(
+    iid: number,
+    index: number,
+    count: number,
+    isLast: boolean,
+    session: number,
+    sequence: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): boolean {
+    if (this.#sinks.length > 0) return false;
+    const log = this.#local?.log;
+    const isTaken =
+      log?.appendRun(iid, index, count, isLast, session, sequence, bytes, offset, length) ?? true;
+    if (isTaken) this.values += count;
+    return isTaken;
+  }
+
   finished(iid: number): void {
     this.#local?.log.openInstance(iid);
     this.#local?.log.closeInstance(iid);

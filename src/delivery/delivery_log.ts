@@ -8,36 +8,25 @@
  */
 import { assert } from "../protocol/assert.ts";
 import { copyBytes } from "../protocol/bytes.ts";
+import { LogCursor } from "./log_cursor.ts";
+import {
+  GAP,
+  isBefore,
+  LAST_FLAG,
+  LAST_INDEX,
+  LOG_RECORD_BYTES,
+  MAX_INDEX,
+  MAX_RUN_BYTES,
+  MAX_RUN_VALUES,
+  putNumber,
+  RUN_FLAG,
+  type StartAt,
+  Word,
+} from "./log_record.ts";
 
-/**
- * A record: iid, session, sequence (2 words each, low first), index (its highest bit: the last value of its instance),
- * length; then the value, padded to 8 bytes.
- */
-export const LOG_RECORD_BYTES = 32;
-const Word = { iid: 0, session: 2, sequence: 4, index: 6, length: 7 } as const;
-/** Stands for the length of a record that says: the instances from `iid` to the one in `session` were left out. */
-const GAP = -1;
-/** Behind every index of an instance. */
-export const LAST_INDEX = 0x7fffffff;
-export const LAST_FLAG = 1 << 31;
 /** One entry of the table by which a position is found covers so many bytes. */
 const BLOCK_SHIFT = 16;
 const NEVER = Number.POSITIVE_INFINITY;
-
-/** What a cursor stands at. */
-export const Found = { nothing: 0, value: 1, missed: 2 } as const;
-export type Found = (typeof Found)[keyof typeof Found];
-
-/** The first position (inclusive) that a reader wants. */
-export interface Position {
-  readonly iid: number;
-  readonly index: number;
-}
-export type StartAt = "present" | "oldest" | Position;
-
-function before(iid: number, index: number, otherIid: number, otherIndex: number): boolean {
-  return iid < otherIid || (iid === otherIid && index < otherIndex);
-}
 
 export class DeliveryLog {
   readonly bytes: Uint8Array;
@@ -51,7 +40,7 @@ export class DeliveryLog {
   lastIndex = 0;
   /** The last instance all of whose values are here. */
   closedIid = 0;
-  /** Records are numbered; those from `oldestSerial` to `nextSerial` − 1 are here. */
+  /** Values and gaps are numbered; those from `oldestSerial` to `nextSerial` − 1 are here. */
   oldestSerial = 0;
   nextSerial = 0;
   /** Where they begin and end in the buffer. */
@@ -67,6 +56,8 @@ export class DeliveryLog {
   readonly #blockSerial: Float64Array;
   readonly #blockAt: Float64Array;
   #block = -1;
+  /** Where the last record begins. */
+  #at = 0;
 
   /** `bytes`: size of the buffer; it must hold at least one record of the largest value. */
   constructor(bytes: number) {
@@ -109,21 +100,35 @@ export class DeliveryLog {
     length: number,
   ): void {
     assert(length >= 0 && length <= this.maxValue, "a delivered value fits the delivery log");
-    assert(before(this.lastIid, this.lastIndex, iid, index) || this.nextSerial === 0, "positions grow");
-    this.openInstance(iid);
-    const at = this.#place((LOG_RECORD_BYTES + length + 7) & ~7);
-    this.#put(at, iid, isLast ? index | LAST_FLAG : index, session, sequence, length);
-    copyBytes(bytes, offset, this.bytes, at + LOG_RECORD_BYTES, length);
-    this.counters.values++;
-    this.lastIid = iid;
-    this.lastIndex = index;
+    assert(index <= MAX_INDEX, "no instance has so many values");
+    this.#record(iid, isLast ? index | LAST_FLAG : index, session, sequence, length, 1);
+    copyBytes(bytes, offset, this.bytes, this.#at + LOG_RECORD_BYTES, length);
+  }
+
+  /** `count` values of one session that follow each other, as the entries of a batch. False: they do not fit together. */
+  appendRun(
+    iid: number,
+    index: number,
+    count: number,
+    isLast: boolean,
+    session: number,
+    sequence: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): boolean {
+    if (length > Math.min(MAX_RUN_BYTES, this.maxValue) || count > MAX_RUN_VALUES) return false;
+    const flags = isLast ? RUN_FLAG | LAST_FLAG : RUN_FLAG;
+    this.#record(iid, index | flags, session, sequence, length | (count << 16), count);
+    copyBytes(bytes, offset, this.bytes, this.#at + LOG_RECORD_BYTES, length);
+    return true;
   }
 
   /** The instances first…last will never be delivered here: every reader is told so. */
   gap(first: number, last: number): void {
     this.openInstance(first);
-    const at = this.#place(LOG_RECORD_BYTES);
-    this.#put(at, first, 0, last, 0, GAP);
+    this.#place(LOG_RECORD_BYTES, 1);
+    this.#put(first, 0, last, 0, GAP);
     this.lastIid = last;
     this.lastIndex = LAST_INDEX;
     this.closedIid = last;
@@ -146,7 +151,7 @@ export class DeliveryLog {
   find(cursor: LogCursor, iid: number, index: number): void {
     cursor.serial = this.oldestSerial;
     cursor.at = this.oldestAt;
-    if (before(this.lastIid, this.lastIndex, iid, index)) {
+    if (isBefore(this.lastIid, this.lastIndex, iid, index)) {
       cursor.serial = this.nextSerial;
       cursor.at = this.nextAt;
       return;
@@ -155,7 +160,7 @@ export class DeliveryLog {
       const serial = this.#blockSerial[block]!;
       if (serial <= cursor.serial || serial >= this.nextSerial) continue;
       const at = this.#blockAt[block]!;
-      if (!before(this.number(at, Word.iid), this.indexAt(at), iid, index)) continue;
+      if (!isBefore(this.number(at, Word.iid), this.indexAt(at), iid, index)) continue;
       cursor.serial = serial;
       cursor.at = at;
     }
@@ -166,8 +171,18 @@ export class DeliveryLog {
     return (this.words[low + 1]! >>> 0) * 0x1_0000_0000 + (this.words[low]! >>> 0);
   }
 
+  /** Of a run: of its first value. */
   indexAt(at: number): number {
-    return this.words[(at >> 2) + Word.index]! & LAST_INDEX;
+    return this.words[(at >> 2) + Word.index]! & ~(LAST_FLAG | RUN_FLAG);
+  }
+
+  isRunAt(at: number): boolean {
+    return (this.words[(at >> 2) + Word.index]! & RUN_FLAG) !== 0;
+  }
+
+  /** How many values, or gaps, the record is. */
+  countAt(at: number): number {
+    return this.isRunAt(at) ? this.words[(at >> 2) + Word.length]! >>> 16 : 1;
   }
 
   isLastAt(at: number): boolean {
@@ -180,12 +195,34 @@ export class DeliveryLog {
 
   /** Bytes of the record at `at`. */
   sizeAt(at: number): number {
-    return (LOG_RECORD_BYTES + Math.max(0, this.lengthAt(at)) + 7) & ~7;
+    const length = this.lengthAt(at);
+    const bytes = this.isRunAt(at) ? length & MAX_RUN_BYTES : Math.max(0, length);
+    return (LOG_RECORD_BYTES + bytes + 7) & ~7;
   }
 
-  #put(at: number, iid: number, index: number, session: number, sequence: number, length: number): void {
+  /** Begins the record of one or more values: all but their bytes. */
+  #record(
+    iid: number,
+    index: number,
+    session: number,
+    sequence: number,
+    length: number,
+    count: number,
+  ): void {
+    const first = index & ~(LAST_FLAG | RUN_FLAG);
+    assert(isBefore(this.lastIid, this.lastIndex, iid, first) || this.nextSerial === 0, "positions grow");
+    this.openInstance(iid);
+    const isRun = (index & RUN_FLAG) !== 0;
+    this.#place((LOG_RECORD_BYTES + (isRun ? length & MAX_RUN_BYTES : length) + 7) & ~7, count);
+    this.#put(iid, index, session, sequence, length);
+    this.counters.values += count;
+    this.lastIid = iid;
+    this.lastIndex = first + count - 1;
+  }
+
+  #put(iid: number, index: number, session: number, sequence: number, length: number): void {
     const { words } = this;
-    const word = at >> 2;
+    const word = this.#at >> 2;
     putNumber(words, word + Word.iid, iid);
     putNumber(words, word + Word.session, session);
     putNumber(words, word + Word.sequence, sequence);
@@ -193,8 +230,8 @@ export class DeliveryLog {
     words[word + Word.length] = length;
   }
 
-  /** Makes room for a record, and names and numbers it. */
-  #place(size: number): number {
+  /** Makes room for a record of `count` values, and names and numbers it. */
+  #place(size: number, count: number): void {
     if (this.nextAt + size > this.#capacity) {
       // What lies between here and the end is the oldest there is.
       while (this.oldestSerial < this.nextSerial && this.oldestAt >= this.nextAt) this.#overwrite();
@@ -215,200 +252,32 @@ export class DeliveryLog {
     }
     if (this.oldestSerial === this.nextSerial) this.oldestAt = at;
     this.nextAt = at + size;
-    this.nextSerial++;
-    return at;
+    this.nextSerial += count;
+    this.#at = at;
   }
 
   #overwrite(): void {
     const serial = this.oldestSerial;
     const at = this.oldestAt;
     const isGap = this.lengthAt(at) === GAP;
+    const count = this.countAt(at);
     const next = at + this.sizeAt(at);
-    this.oldestSerial = serial + 1;
+    this.oldestSerial = serial + count;
     this.oldestAt = next === this.wrapAt ? 0 : next;
     if (next === this.wrapAt) this.wrapAt = -1;
-    if (serial >= this.#lowest) this.#tellLosers(serial, at);
+    if (this.oldestSerial > this.#lowest) this.#tellLosers(serial, at);
     this.floorIid = this.number(at, isGap ? Word.session : Word.iid);
-    this.floorIndex = isGap ? LAST_INDEX : this.indexAt(at);
-    if (!isGap) this.counters.overwritten++;
+    this.floorIndex = isGap ? LAST_INDEX : this.indexAt(at) + count - 1;
+    if (!isGap) this.counters.overwritten += count;
   }
 
+  /** The record at `at`, the first value of which is `serial`, goes. */
   #tellLosers(serial: number, at: number): void {
     this.#lowest = NEVER;
     for (const cursor of this.#cursors) {
-      if (!cursor.lost && cursor.serial === serial) cursor.lose(at);
+      const stands = !cursor.lost && cursor.serial >= serial && cursor.serial < this.oldestSerial;
+      if (stands) cursor.lose(at, cursor.serial - serial);
       if (!cursor.lost && cursor.serial < this.#lowest) this.#lowest = cursor.serial;
     }
   }
-}
-
-/** One reader's place in the log. `peek` finds what is next, into the fields; `advance` goes past it. */
-export class LogCursor {
-  /** The value's position, or the first that was missed. */
-  iid = 0;
-  index = 0;
-  session = 0;
-  sequence = 0;
-  /** Of a value: no other follows in its instance. */
-  isLast = false;
-  /** The last position missed, inclusive; its index may be LAST_INDEX: the whole rest of that instance. */
-  lastIid = 0;
-  lastIndex = 0;
-  /** Where the value lies in the log's `bytes`, until the log is next written; its record's header stands before it. */
-  offset = 0;
-  length = 0;
-  /** Times that values were missed, and how many of those it had a place before. */
-  losses = 0;
-  missedRecords = 0;
-  /** Its place: a record's number and where that record is, or will be. The log's affair. */
-  serial = 0;
-  at = 0;
-  lost = false;
-  readonly #log: DeliveryLog;
-  readonly #onClose: (cursor: LogCursor) => void;
-  /** Records below this position are not wanted. */
-  #fromIid = 0;
-  #fromIndex = 0;
-  #lostIid = 0;
-  #lostIndex = 0;
-  #found: Found = Found.nothing;
-
-  constructor(log: DeliveryLog, onClose: (cursor: LogCursor) => void) {
-    this.#log = log;
-    this.#onClose = onClose;
-  }
-
-  seek(start: StartAt): void {
-    const log = this.#log;
-    this.lost = false;
-    this.#found = Found.nothing;
-    this.#fromIid = this.#fromIndex = 0;
-    if (typeof start === "object") {
-      this.#fromIid = start.iid;
-      this.#fromIndex = start.index;
-      log.find(this, start.iid, start.index);
-      this.checkStart();
-    } else {
-      const present = start === "present";
-      this.serial = present ? log.nextSerial : log.oldestSerial;
-      this.at = present ? log.nextAt : log.oldestAt;
-    }
-    log.watch(this.serial);
-  }
-
-  /** Nothing is left to read now. */
-  get isAtEnd(): boolean {
-    return !this.lost && this.serial === this.#log.nextSerial;
-  }
-
-  /** After `peek` found something: it is a value. */
-  get isValue(): boolean {
-    return this.#found === Found.value;
-  }
-
-  peek(): Found {
-    const log = this.#log;
-    if (this.lost) {
-      this.iid = this.#lostIid;
-      this.index = this.#lostIndex;
-      this.lastIid = log.floorIid;
-      this.lastIndex = log.floorIndex;
-      return this.#find(Found.missed);
-    }
-    while (this.serial < log.nextSerial) {
-      const { at } = this;
-      this.iid = log.number(at, Word.iid);
-      this.index = log.indexAt(at);
-      this.length = log.lengthAt(at);
-      this.session = log.number(at, Word.session);
-      if (this.length === GAP) {
-        this.lastIid = this.session;
-        this.lastIndex = LAST_INDEX;
-        if (!before(this.lastIid, LAST_INDEX, this.#fromIid, this.#fromIndex)) return this.#foundGap();
-      } else if (!before(this.iid, this.index, this.#fromIid, this.#fromIndex)) {
-        this.sequence = log.number(at, Word.sequence);
-        this.isLast = log.isLastAt(at);
-        this.offset = at + LOG_RECORD_BYTES;
-        return this.#find(Found.value);
-      }
-      this.#step();
-    }
-    return this.#find(Found.nothing);
-  }
-
-  /** Past what `peek` found. */
-  advance(): void {
-    if (this.lost) {
-      this.lost = false;
-      this.losses++;
-      this.missedRecords += this.#log.oldestSerial - this.serial;
-      this.serial = this.#log.oldestSerial;
-      this.at = this.#log.oldestAt;
-      this.#log.watch(this.serial);
-    } else if (this.#found !== Found.nothing) {
-      if (this.#found === Found.missed) this.losses++;
-      this.#step();
-    }
-    this.#found = Found.nothing;
-  }
-
-  close(): void {
-    this.#onClose(this);
-  }
-
-  /** What it wants to begin with cannot be had. Called by the log when it knows. */
-  checkStart(): void {
-    const { floorIid, floorIndex } = this.#log;
-    if (floorIid < 0 || this.#fromIid === 0) return;
-    if (before(floorIid, floorIndex, this.#fromIid, this.#fromIndex)) return;
-    this.#lose(this.#fromIid, this.#fromIndex);
-  }
-
-  /** The record it stands at, at `at`, is being overwritten. Called by the log, which has moved on already. */
-  lose(at: number): void {
-    const log = this.#log;
-    const isGap = log.lengthAt(at) === GAP;
-    const lastIid = log.number(at, isGap ? Word.session : Word.iid);
-    const lastIndex = isGap ? LAST_INDEX : log.indexAt(at);
-    if (before(lastIid, lastIndex, this.#fromIid, this.#fromIndex)) {
-      // It was not wanted.
-      this.serial = log.oldestSerial;
-      this.at = log.oldestAt;
-      return;
-    }
-    const iid = log.number(at, Word.iid);
-    const index = log.indexAt(at);
-    if (before(iid, index, this.#fromIid, this.#fromIndex)) this.#lose(this.#fromIid, this.#fromIndex);
-    else this.#lose(iid, index);
-  }
-
-  #lose(iid: number, index: number): void {
-    this.lost = true;
-    this.#lostIid = iid;
-    this.#lostIndex = index;
-  }
-
-  #foundGap(): Found {
-    if (before(this.iid, this.index, this.#fromIid, this.#fromIndex)) {
-      this.iid = this.#fromIid;
-      this.index = this.#fromIndex;
-    }
-    return this.#find(Found.missed);
-  }
-
-  #find(found: Found): Found {
-    this.#found = found;
-    return found;
-  }
-
-  #step(): void {
-    this.at += this.#log.sizeAt(this.at);
-    if (this.at === this.#log.wrapAt) this.at = 0;
-    this.serial++;
-  }
-}
-
-function putNumber(words: Int32Array, at: number, value: number): void {
-  words[at] = value | 0;
-  words[at + 1] = Math.floor(value / 0x1_0000_0000);
 }

@@ -15,7 +15,7 @@ import { SharedMemory, WakePipe } from "../native/shared_memory.ts";
 import { assert } from "../protocol/assert.ts";
 import { copyBytes } from "../protocol/bytes.ts";
 import { MAX_IID } from "../protocol/types.ts";
-import { type DeliveryLog, Found } from "./delivery_log.ts";
+import type { DeliveryLog } from "./delivery_log.ts";
 import { deviceTrouble, nativeCode } from "./device_errors.ts";
 import {
   Control,
@@ -37,6 +37,7 @@ import {
   wakePrefix,
 } from "./device_layout.ts";
 import { type AttachedReader, DevicePlaces } from "./device_places.ts";
+import { Found } from "./log_record.ts";
 import { RECORDS_PER_TURN, type Readers } from "./readers.ts";
 
 export interface DeviceOptions {
@@ -169,7 +170,7 @@ export class DeviceWriter implements Readers {
       const size = RECORD_HEADER_BYTES + cursor.length;
       const at = ring.reserve(size, RecordType.value);
       if (at < 0) return false;
-      copyBytes(this.log.bytes, cursor.offset - RECORD_HEADER_BYTES, this.memory.bytes, at, size);
+      copyBytes(cursor.bytes, cursor.offset - RECORD_HEADER_BYTES, this.memory.bytes, at, size);
       return true;
     }
     const at = ring.reserve(MISSED_BYTES, RecordType.missed);

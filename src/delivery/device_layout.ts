@@ -10,7 +10,7 @@
  * while the reader writes. The learner never spins on it: it keeps what it knew and looks again at the next poll, so
  * a reader that dies in the middle holds nobody up.
  */
-import { LOG_RECORD_BYTES } from "./delivery_log.ts";
+import { LOG_RECORD_BYTES } from "./log_record.ts";
 
 export const DEVICE_MAGIC = 0x6b707864;
 export const DEVICE_VERSION = 2;

@@ -6,7 +6,7 @@ import { rmSync } from "node:fs";
 import { Ring, RingError, Sleeper } from "../native/ring.ts";
 import { type SharedMemory, WakePipe } from "../native/shared_memory.ts";
 import { MAX_IID } from "../protocol/types.ts";
-import type { DeliveryLog, LogCursor, StartAt } from "./delivery_log.ts";
+import type { DeliveryLog } from "./delivery_log.ts";
 import { nativeCode } from "./device_errors.ts";
 import {
   Control,
@@ -19,6 +19,8 @@ import {
   StartWord,
   storeNumber,
 } from "./device_layout.ts";
+import type { LogCursor } from "./log_cursor.ts";
+import type { StartAt } from "./log_record.ts";
 import { range } from "./position.ts";
 import { Progress } from "./readers.ts";
 

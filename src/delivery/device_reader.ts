@@ -13,7 +13,6 @@ import { Ring } from "../native/ring.ts";
 import { SharedMemory, WakePipe } from "../native/shared_memory.ts";
 import { assert } from "../protocol/assert.ts";
 import { MAX_IID } from "../protocol/types.ts";
-import { LAST_INDEX, type StartAt } from "./delivery_log.ts";
 import { deviceTrouble, nativeCode } from "./device_errors.ts";
 import {
   Control,
@@ -39,6 +38,7 @@ import {
   storeNumber,
   wakePath,
 } from "./device_layout.ts";
+import { LAST_INDEX, type StartAt } from "./log_record.ts";
 import { after } from "./position.ts";
 
 /**

@@ -12,9 +12,11 @@ import type { Log } from "../log.ts";
 import { MAX_RECORD_BYTES, PacketFifo } from "../native/packet_fifo.ts";
 import { MAX_IID } from "../protocol/types.ts";
 import { DEVICE_RECORD_BYTES } from "../wire/client_record.ts";
-import { type DeliveryLog, Found, type LogCursor } from "./delivery_log.ts";
+import type { DeliveryLog } from "./delivery_log.ts";
 import { nativeCode } from "./device_errors.ts";
 import { deviceRecord } from "./device_record.ts";
+import type { LogCursor } from "./log_cursor.ts";
+import { Found } from "./log_record.ts";
 import { position } from "./position.ts";
 import { RECORDS_PER_TURN, type Readers } from "./readers.ts";
 
@@ -108,7 +110,7 @@ export class FifoDevice implements Readers {
   }
 
   #write(cursor: LogCursor, nowUs: number): boolean {
-    const size = deviceRecord(this.#record, 0, this.#delivery.bytes, cursor.offset, cursor.length);
+    const size = deviceRecord(this.#record, 0, cursor.bytes, cursor.offset, cursor.length);
     if (size < 0) {
       this.counters.tooLarge++;
       const most = MAX_RECORD_BYTES - DEVICE_RECORD_BYTES;

@@ -2,7 +2,7 @@
  * Positions in the log as people read and write them: IID.INDEX, and IID alone for a whole instance.
  */
 import { MAX_IID } from "../protocol/types.ts";
-import { LAST_INDEX, type Position } from "./delivery_log.ts";
+import { LAST_INDEX, type Position } from "./log_record.ts";
 
 /** "12.3"; of the end of an instance "12.end". */
 export function position(iid: number, index: number): string {

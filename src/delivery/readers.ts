@@ -5,7 +5,8 @@
  */
 import type { Extra } from "../node/roles.ts";
 import { MAX_IID } from "../protocol/types.ts";
-import type { DeliveryLog, LogCursor } from "./delivery_log.ts";
+import type { DeliveryLog } from "./delivery_log.ts";
+import type { LogCursor } from "./log_cursor.ts";
 
 /** What one reader is given in a turn, in records, so that nobody waits for a reader that catches up. */
 export const RECORDS_PER_TURN = 1024;

@@ -4,7 +4,7 @@
  */
 import type { Socket } from "bun";
 import { MAX_IID } from "../protocol/types.ts";
-import { LAST_INDEX, type StartAt } from "./delivery_log.ts";
+import { LAST_INDEX, type StartAt } from "./log_record.ts";
 import { after } from "./position.ts";
 import {
   FRAME_HEADER_BYTES,

@@ -11,8 +11,10 @@ import { CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
 import { copyBytes } from "../protocol/bytes.ts";
 import { MAX_IID } from "../protocol/types.ts";
-import { type DeliveryLog, Found, LAST_INDEX, type LogCursor, type StartAt } from "./delivery_log.ts";
+import type { DeliveryLog } from "./delivery_log.ts";
 import { deviceTrouble, nativeCode } from "./device_errors.ts";
+import type { LogCursor } from "./log_cursor.ts";
+import { Found, LAST_INDEX, type StartAt } from "./log_record.ts";
 import { after, range } from "./position.ts";
 import { Progress, RECORDS_PER_TURN, type Readers } from "./readers.ts";
 import {
@@ -297,7 +299,7 @@ export class SocketServer implements Readers {
       if (found === Found.value) {
         writeFrameHeader(out, at, FromLearner.value, body);
         const from = cursor.offset - VALUE_HEADER_BYTES;
-        copyBytes(this.#delivery.bytes, from, out, at + FRAME_HEADER_BYTES, body);
+        copyBytes(cursor.bytes, from, out, at + FRAME_HEADER_BYTES, body);
       } else {
         writeMissed(out, at, cursor.iid, cursor.index, cursor.lastIid, cursor.lastIndex);
         this.#missed(data, cursor);
