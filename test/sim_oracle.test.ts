@@ -42,9 +42,23 @@ const opening = fc.record({
   flags: fc.constant(EntryFlag.open),
   size: fc.constant(0),
 });
-const batch = fc
-  .tuple(fc.array(opening, { maxLength: 1 }), fc.array(fc.oneof(data, data, data, opening), { maxLength: 4 }))
+/** Mostly where it counts: alone. */
+const reset = fc.record({
+  session: fc.constant(0),
+  sequence: fc.constant(0),
+  flags: fc.constantFrom(...[0, 0, 0, EntryFlag.open].map((flag) => flag | EntryFlag.reset)),
+  size: fc.constantFrom(0, 0, 0, 4),
+});
+const entries = fc
+  .tuple(
+    fc.array(opening, { maxLength: 1 }),
+    fc.array(fc.oneof(data, data, data, data, data, opening, reset), { maxLength: 4 }),
+  )
   .map(([first, rest]): Entry[] => [...first, ...rest]);
+const batch = fc.oneof(
+  { weight: 19, arbitrary: entries },
+  { weight: 1, arbitrary: reset.map((one) => [one]) },
+);
 
 test("oracle and session table decide alike", () => {
   let delivered = 0;

@@ -1,6 +1,6 @@
 /**
- * Where no snapshot leads on: what every process says of it, how often it asks, and that it goes on once somebody has one. And a
- * snapshot that is of a former log.
+ * Where no snapshot leads on: what every process says of it, how often it asks, and that it goes on once somebody has one; how all
+ * sessions begin anew where nobody has is `test/session_reset.test.ts`. And a snapshot that is of a former log.
  */
 import { describe, expect, test } from "bun:test";
 import type { Config } from "../src/config/config.ts";
@@ -66,13 +66,16 @@ function bereft(seed: number): MemoryCluster {
 describe("every snapshot is lost behind a trim", () => {
   test("a learner says what is missing and what to do, less and less often, and asks once a second", () => {
     const cluster = bereft(91);
-    const { host, snapshots, lines } = learnerOf(cluster, 0);
+    const { host, snapshots, filter, lines } = learnerOf(cluster, 0);
     const said = () => lines.filter(({ message }) => message.includes("nothing can be delivered here"));
     cluster.runFor(1.9 * SECOND_US);
     expect(said()).toEqual([]);
-    cluster.runFor(100 * SECOND_US);
     const learner = host.cores.learner!;
+    cluster.runFor(2.1 * SECOND_US);
     expect(learner.waitsForSnapshot).toBe(true);
+    cluster.runFor(98 * SECOND_US);
+    // It has read on; without a leader nothing makes the sessions known.
+    expect([learner.waitsForSnapshot, learner.isBehind, filter.isWhole]).toEqual([false, false, false]);
     // After 2, 12, 32 and 72 seconds.
     expect(said().length).toBe(4);
     expect(said()[0]!.level).toBe("error");
@@ -84,7 +87,7 @@ describe("every snapshot is lost behind a trim", () => {
     expect(snapshots.fetch.counters.asked).toBeLessThan(115);
   });
 
-  test("a proposer refuses values, and clients are told that it is for want of a snapshot", () => {
+  test("a proposer refuses values for want of a snapshot, and clients are told so, until all sessions begin anew", () => {
     const cluster = bereft(92);
     const proposer = cluster.proposer(0);
     const host = cluster.client({ values: 5, canTrim: false });
@@ -95,10 +98,13 @@ describe("every snapshot is lost behind a trim", () => {
       told.add(reason);
       onBusy(reason);
     };
-    cluster.runFor(10 * SECOND_US);
+    cluster.runFor(4 * SECOND_US);
     expect(proposer.cores.learner!.waitsForSnapshot).toBe(true);
     expect([...told]).toEqual([Busy.noSnapshot]);
     expect(client.counters.delivered).toBe(0);
+    cluster.runUntil("all is delivered", () => client.isDone, 10 * SECOND_US);
+    expect([...told]).toEqual([Busy.noSnapshot]);
+    expect(client.counters.delivered).toBe(5);
   });
 
   test("whoever has one after all leads on at once", () => {
@@ -108,15 +114,16 @@ describe("every snapshot is lost behind a trim", () => {
     cluster.runUntil("much is trimmed", () => trimmed(cluster) > 1000);
     cluster.stop(cluster.host("client 0"), false);
     cluster.stop(cluster.host("learner 0"), false);
-    const { host, snapshots, lines } = learnerOf(cluster, 0);
+    const { host, snapshots, filter, lines } = learnerOf(cluster, 0);
     cluster.network.isolate([cluster.host("proposer 0").link]);
     cluster.runFor(20 * SECOND_US);
-    expect(host.cores.learner!.waitsForSnapshot).toBe(true);
+    expect(filter.isWhole).toBe(false);
     const fromUs = cluster.nowUs;
     cluster.network.heal();
     cluster.runUntil("it goes on", () => snapshots.counters.restored > 0);
     expect(cluster.nowUs - fromUs).toBeLessThan(1.5 * SECOND_US);
-    cluster.runUntil("it stands nowhere", () => !host.cores.learner!.waitsForSnapshot);
+    cluster.runUntil("it stands nowhere", () => !host.cores.learner!.waitsForSnapshot && filter.isWhole);
+    expect(filter.resets).toBe(0);
     expect(lines.filter(({ message }) => message.includes("nothing can be delivered")).length).toBe(2);
   });
 });

@@ -60,6 +60,7 @@ export function buildLearning(
       onGap: plan.onGap,
       start: plan.start,
       beginsEmpty: plan.machine !== undefined && plan.beginsEmpty === true,
+      learnerTimeoutMs: config.settings.learnerTimeoutMs,
       every: Math.min(snapshotEvery, trimEvery, Math.ceil(acceptorWindowInstances / WINDOW_SHARE)),
       everyBytes: acceptorWindowBytes / WINDOW_SHARE,
       file,

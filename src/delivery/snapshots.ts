@@ -4,7 +4,7 @@
  *
  * Invariants: what is reported for trimming is acknowledged by the applications and covered by a snapshot that can be
  * served: from the file if there is one, else by another process, too. A state is begun at instance 1, empty, or with a
- * snapshot, never in between, unless that is asked for (`beginning.ts`).
+ * snapshot, never in between, unless that is asked for (`beginning.ts`), or it is of sessions alone (`unknown_sessions.ts`).
  */
 import { CliError } from "../error.ts";
 import type { Log } from "../log.ts";
@@ -31,6 +31,7 @@ import { SnapshotPolicy, type SnapshotPolicyOptions } from "./snapshot_policy.ts
 import { SnapshotServer } from "./snapshot_server.ts";
 import { SnapshotShelf } from "./snapshot_shelf.ts";
 import { StandstillNote } from "./standstill_note.ts";
+import { UnknownSessions } from "./unknown_sessions.ts";
 
 /** What the log makes: the table of sessions, and what is behind it (`SessionFilter`). */
 export interface LogState extends Application {
@@ -42,6 +43,8 @@ export interface LogState extends Application {
   snapshot(): Uint8Array | null;
   /** Goes on behind `iid`. Null, or why not: then nothing has changed. */
   restore(bytes: Uint8Array, iid: number): string | null;
+  /** Goes on behind `iid` without the state: nothing of it is delivered until it is whole again by itself. */
+  beginUnknown(iid: number): void;
 }
 
 /** The state of an application that has one (`api/state_machine.ts`). */
@@ -60,6 +63,7 @@ export interface SnapshotsOptions extends SnapshotPolicyOptions, Omit<BeginningO
   readonly machine?: SnapshotMachine | undefined;
   /** Told of what a snapshot has left out, where there is no machine that it was put into. */
   readonly onGap: (first: number, last: number) => void;
+  readonly learnerTimeoutMs: number;
   readonly file?: SnapshotPlace | undefined;
   /** Only processes that the configuration lists can be asked. */
   readonly isListed: boolean;
@@ -88,6 +92,7 @@ export class Snapshots implements Application, Extra {
   readonly #beginning: Beginning;
   readonly #note: CatchUpNote;
   readonly #standstill: StandstillNote;
+  readonly #unknown: UnknownSessions;
   /** For people: what its snapshots are of. */
   readonly #what: string;
   /** Of this process's kind; and of sessions alone, for those that have no application. */
@@ -122,6 +127,7 @@ export class Snapshots implements Application, Extra {
     });
     this.#note = new CatchUpNote(options.log);
     this.#standstill = new StandstillNote(options.log);
+    this.#unknown = new UnknownSessions(options);
   }
 
   /** The learner whose application this is. Begins at once where that can be known. */
@@ -141,6 +147,8 @@ export class Snapshots implements Application, Extra {
   // ── between the learner and its state ─────────────────────────────────────────────────────────────────────────
 
   deliver(iid: number, bytes: Uint8Array, offset: number, length: number): boolean {
+    // A snapshot must not find us ahead of it.
+    if (this.#unknown.isBegun && this.fetch.isExpected) return false;
     return this.#options.state.deliver(iid, bytes, offset, length);
   }
 
@@ -174,6 +182,7 @@ export class Snapshots implements Application, Extra {
 
   pump(nowUs: number): boolean {
     this.#note.look(nowUs, this.#theLearner);
+    if (this.#unknown.haveBegunAnew()) this.fetch.cancel();
     if (this.fetch.stage === "complete") this.#take();
     const learner = this.#theLearner;
     const { policy } = this;
@@ -272,8 +281,11 @@ export class Snapshots implements Application, Extra {
     if (learner.next === 0) this.#beginning.look(learner, this.#nowUs);
     else if (learner.lostIid >= learner.next) {
       fetch.want(this.kind, learner.lostIid - 1, this.#nowUs);
-    } else if (fetch.stage !== "idle") fetch.cancel();
-    if (!learner.waitsForSnapshot) this.#standstill.over();
+    } else if (this.#unknown.isBegun) fetch.want(this.kind, this.#options.state.iid - 1, this.#nowUs);
+    else if (fetch.stage !== "idle") fetch.cancel();
+    // Else the state behind them would be wrong without what is trimmed.
+    if (this.#options.machine === undefined) this.#unknown.look(this.#nowUs, learner, fetch.counters.offers);
+    if (!learner.waitsForSnapshot && !this.#unknown.isBegun) this.#standstill.over();
     else if (fetch.stage === "asking") this.#saySo();
   }
 
@@ -283,6 +295,7 @@ export class Snapshots implements Application, Extra {
     this.#standstill.look(this.#nowUs, {
       trimmedIid: Math.max(trimmedIid, lostIid),
       what: this.#what,
+      hasState: machine !== undefined,
       mayBeginEmpty: next === 0 && machine !== undefined && !beginsEmpty,
       sinceUs: next === 0 ? this.#beginning.standsSinceUs : this.fetch.askedSinceUs,
     });
@@ -298,13 +311,14 @@ export class Snapshots implements Application, Extra {
       return;
     }
     const first = this.#theLearner.next;
-    if (snapshot.iid < first) return fetch.cancel();
+    // Without the sessions even the state of just here is news.
+    if (snapshot.iid < (this.#unknown.isBegun ? first - 1 : first)) return fetch.cancel();
     const refusal = this.#restore(snapshot, encodedOf(snapshot, bytes));
     if (refusal !== null) return this.#refuse(refusal);
     fetch.cancel();
     const { log, machine, onGap } = this.#options;
     log.info(`goes on behind instance ${snapshot.iid} with a snapshot of ${bytes.length} bytes`);
-    if (first > 0 && machine === undefined) onGap(first, snapshot.iid);
+    if (first > 0 && first <= snapshot.iid && machine === undefined) onGap(first, snapshot.iid);
   }
 
   #refuse(why: string): void {
@@ -354,6 +368,7 @@ export class Snapshots implements Application, Extra {
         return `${machine.name} says: ${error instanceof Error ? error.message : String(error)}`;
       }
     }
+    this.#unknown.isBegun = false;
     this.#theLearner.restored(iid);
     const own = kind === this.kind ? encoded : this.#beginEmpty(iid);
     this.#own.put(own, this.#nowUs);

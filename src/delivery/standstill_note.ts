@@ -18,6 +18,8 @@ export interface Standstill {
   readonly what: string;
   /** It can be told to begin without. */
   readonly mayBeginEmpty: boolean;
+  /** It is of an application's state, which nothing but the log or a snapshot can bring back. */
+  readonly hasState: boolean;
   readonly sinceUs: number;
 }
 
@@ -46,8 +48,11 @@ export class StandstillNote {
     this.#dueUs = nowUs + this.#pauseUs;
     this.#pauseUs = Math.min(MOST_US, 2 * this.#pauseUs);
     const seconds = Math.round((nowUs - still.sinceUs) / 1e6);
+    const ifNone = still.hasState
+      ? "what they made is lost, and only a new log helps"
+      : "all sessions begin anew once a proposer leads that knows of none either";
     this.#log.error(
-      `nothing can be delivered here: instances 1 to ${still.trimmedIid} are trimmed, and for ${seconds} s nobody has offered a snapshot of ${still.what} that leads past them. Start a process that has one, in memory or in its snapshot-path. If none is left, what they made is lost, and only a new log helps: docs/storage.md, "No snapshot is left".${still.mayBeginEmpty ? BEGIN_EMPTY : ""}`,
+      `nothing can be delivered here: instances 1 to ${still.trimmedIid} are trimmed, and for ${seconds} s nobody has offered a snapshot of ${still.what} that leads past them. Start a process that has one, in memory or in its snapshot-path. If none is left, ${ifNone}: docs/storage.md, "No snapshot is left".${still.mayBeginEmpty ? BEGIN_EMPTY : ""}`,
     );
   }
 }

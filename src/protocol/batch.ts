@@ -14,15 +14,15 @@
  *
  * Flags: bit 0 `more`: the value goes on in the session's next entry; bit 1 `open`: opens a session, and stands first in its
  * batch (its session field is a nonce of the client's, its sequence 0); bit 2 `close`: ends the session; bit 3 `next`: a short
- * entry, of the session of the entry before it and its next sequence, without bytes 4–15. What comes of an entry is decided
- * at delivery: `session_table.ts`.
+ * entry, of the session of the entry before it and its next sequence, without bytes 4–15; bit 4 `reset`: a leader's, see
+ * `reset_entry.ts`. What comes of an entry is decided at delivery: `session_table.ts`.
  */
 import { copyBytes } from "./bytes.ts";
 
 export const ENTRY_HEADER_BYTES = 16;
 /** Of an entry that says neither session nor sequence. */
 export const SHORT_HEADER_BYTES = 4;
-export const EntryFlag = { more: 1, open: 2, close: 4, next: 8 } as const;
+export const EntryFlag = { more: 1, open: 2, close: 4, next: 8, reset: 16 } as const;
 /** Largest sequence number an entry can carry: 43 bits. */
 export const MAX_SEQUENCE = 2 ** 43 - 1;
 const HIGH_BITS = 2 ** 32;

@@ -5,6 +5,7 @@
 import { BatchReader } from "../protocol/batch.ts";
 import { crc32c } from "../protocol/crc32c.ts";
 import type { Application } from "../protocol/learner/learner.ts";
+import { isReset } from "../protocol/reset_entry.ts";
 import { isSame, type Observer, show } from "./observer.ts";
 import type { Watcher } from "./parts.ts";
 import { Violation } from "./violation.ts";
@@ -14,6 +15,8 @@ export class Submissions {
   count = 0;
   /** Entries that were chosen. */
   chosenCount = 0;
+  /** How often all sessions began anew. */
+  resetCount = 0;
   /** Of each entry: the checksums of its values, one unless something is wrong. */
   readonly #entries = new Map<string, number>();
   readonly #reader = new BatchReader();
@@ -34,6 +37,11 @@ export class Submissions {
 
   /** The value of an instance was chosen. */
   chosen(iid: number, value: Uint8Array): void {
+    // No client's, but a leader's.
+    if (isReset(value, 0, value.length)) {
+      this.resetCount++;
+      return;
+    }
     const reader = this.#reader;
     reader.open(value, 0, value.length);
     while (reader.next()) {

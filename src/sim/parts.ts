@@ -144,6 +144,12 @@ export class WatchedState implements LogState {
     return this.#values === undefined ? this.#filter.acknowledged() : this.#application.acknowledged();
   }
 
+  beginUnknown(iid: number): void {
+    this.#filter.beginUnknown(iid);
+    this.#application.began(iid);
+    this.#values?.began(iid);
+  }
+
   snapshot(): Uint8Array | null {
     return this.#filter.snapshot();
   }

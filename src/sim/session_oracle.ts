@@ -2,7 +2,7 @@
  * What has to be delivered of each instance, by the rules of sessions written down once more, as plainly as possible: a second
  * opinion on the session table, and on everything between it and the application. Reads what is chosen, in log order.
  */
-import { BatchReader, EntryFlag } from "../protocol/batch.ts";
+import { BatchReader, ENTRY_HEADER_BYTES, EntryFlag } from "../protocol/batch.ts";
 import { crc32c } from "../protocol/crc32c.ts";
 
 export interface Delivery {
@@ -31,6 +31,8 @@ export class SessionOracle {
   /** By id; the one used longest ago comes first. */
   readonly #sessions = new Map<number, Session>();
   readonly #expected: (readonly Delivery[])[] = [[]];
+  /** The values themselves, in the same places. */
+  readonly #values: (readonly Uint8Array[])[] = [[]];
   readonly #reader = new BatchReader();
 
   constructor(limits: OracleLimits, chosen: (iid: number) => Uint8Array | undefined) {
@@ -48,12 +50,24 @@ export class SessionOracle {
     return this.#expected[iid];
   }
 
+  /** Those values, of an instance of which is known what is to be delivered. */
+  values(iid: number): readonly Uint8Array[] {
+    return this.#values[iid]!;
+  }
+
   #decide(iid: number, value: Uint8Array): Delivery[] {
     const deliveries: Delivery[] = [];
+    const wholes: Uint8Array[] = [];
+    this.#values.push(wholes);
     const reader = this.#reader;
     reader.open(value, 0, value.length);
     while (reader.next()) {
       const { index, session, sequence, flags, valueOffset, valueLength } = reader;
+      if ((flags & EntryFlag.reset) !== 0) {
+        // Alone, without a value and with nothing else said; else it is nothing.
+        if (flags === EntryFlag.reset && value.length === ENTRY_HEADER_BYTES) this.#sessions.clear();
+        continue;
+      }
       if ((flags & EntryFlag.open) !== 0) {
         if (index === 0 && session > 0 && sequence === 0) this.#open(iid, session);
         continue;
@@ -73,6 +87,7 @@ export class SessionOracle {
       if ((flags & EntryFlag.more) !== 0) continue;
       const whole = Buffer.concat(known.pieces);
       known.pieces = [];
+      wholes.push(whole);
       deliveries.push({ index, session, sequence, length, checksum: crc32c(whole, 0, length) });
     }
     return deliveries;

@@ -180,18 +180,113 @@ test("values, pieces, duplicates, gaps and strangers", () => {
   });
 });
 
-test("a filter that begins in the middle knows no session, and says that it does not", () => {
-  const collector = new Collector();
-  const filter = filterFor(collector);
-  deliver(filter, 5, batchOf([{ session: 1, sequence: 1, value: "a" }]));
-  expect([filter.isWhole, filter.iid]).toEqual([false, 5]);
-  deliver(filter, 6, batchOf([open(7)]));
-  deliver(filter, 7, batchOf([{ session: 6, sequence: 1, value: "b" }]));
-  expect(collector.taken).toEqual(["5 done", "6 done", "7.0 last 6/1 b", "7 done"]);
-  filter.skipped(8, 10);
-  deliver(filter, 11, batchOf([{ session: 6, sequence: 2, value: "c" }]));
-  expect(collector.taken.slice(4)).toEqual(["8-10 skipped", "11 done"]);
-  expect(filter.table.count).toBe(0);
+describe("all sessions begin anew", () => {
+  const reset: Entry = { session: 0, sequence: 0, flags: EntryFlag.reset };
+  const value = (session: number, sequence: number, text: string): Entry => ({
+    session,
+    sequence,
+    value: text,
+  });
+
+  test("a filter that knows them forgets them there, and nothing of them is delivered again", () => {
+    const collector = new Collector();
+    const filter = filterFor(collector);
+    let replaced = 0;
+    filter.listen({ onEntry: () => undefined, onTableReplaced: () => replaced++ });
+    deliver(filter, 1, batchOf([open(7)]));
+    deliver(filter, 2, batchOf([value(1, 1, "a"), { ...value(1, 2, "half"), flags: EntryFlag.more }]));
+    deliver(filter, 3, batchOf([reset]));
+    expect([filter.table.count, filter.isWhole, filter.iid, filter.resets, replaced]).toEqual([
+      0,
+      true,
+      3,
+      1,
+      1,
+    ]);
+    deliver(filter, 4, batchOf([value(1, 1, "a"), value(1, 3, "whole"), open(7)]));
+    deliver(filter, 5, batchOf([open(7)]));
+    deliver(filter, 6, batchOf([value(1, 2, "b"), value(5, 1, "c")]));
+    expect(collector.taken).toEqual([
+      ...["1 done", "2.0 last 1/1 a", "2 done", "3 done", "4 done", "5 done"],
+      ...["6.1 last 5/1 c", "6 done"],
+    ]);
+    // And once more: that is all it does.
+    deliver(filter, 7, batchOf([reset]));
+    deliver(filter, 8, batchOf([value(5, 2, "d")]));
+    expect(collector.taken.slice(8)).toEqual(["7 done", "8 done"]);
+  });
+
+  test("one that begins in the middle delivers nothing before, and tells what it passed over", () => {
+    const collector = new Collector();
+    const filter = filterFor(collector);
+    deliver(filter, 5, batchOf([value(1, 1, "a")]));
+    expect([filter.isWhole, filter.iid]).toEqual([false, 5]);
+    deliver(filter, 6, batchOf([open(7)]));
+    deliver(filter, 7, batchOf([value(6, 1, "b")]));
+    expect(collector.taken).toEqual([]);
+    filter.skipped(8, 10);
+    deliver(filter, 11, batchOf([value(6, 2, "c")]));
+    expect(collector.taken).toEqual(["5-7 skipped", "8-10 skipped"]);
+    filter.beginUnknown(20);
+    expect(collector.taken.slice(2)).toEqual(["11-11 skipped"]);
+    deliver(filter, 21, batchOf([open(8)]));
+    deliver(filter, 22, batchOf([reset]));
+    expect([filter.isWhole, filter.table.count]).toEqual([true, 0]);
+    deliver(filter, 23, batchOf([open(8)]));
+    deliver(filter, 24, batchOf([value(21, 1, "old"), value(6, 3, "older"), value(23, 1, "new")]));
+    expect(collector.taken.slice(3)).toEqual([
+      ...["21-21 skipped", "22 done", "23 done", "24.2 last 23/1 new", "24 done"],
+    ]);
+  });
+
+  test("from there on all have one table, whatever they knew", () => {
+    const whole = filterFor(new Collector());
+    const late = filterFor(new Collector());
+    deliver(whole, 1, batchOf([open(1)]));
+    deliver(whole, 2, batchOf([open(2), value(1, 1, "a")]));
+    late.beginUnknown(1);
+    deliver(late, 2, batchOf([open(2), value(1, 1, "a")]));
+    for (const filter of [whole, late]) {
+      deliver(filter, 3, batchOf([reset]));
+      deliver(filter, 4, batchOf([open(3)]));
+      deliver(filter, 5, batchOf([open(4), { ...value(4, 1, "piece"), flags: EntryFlag.more }]));
+    }
+    expect(Buffer.compare(whole.snapshot()!, late.snapshot()!)).toBe(0);
+  });
+
+  test("a snapshot that comes before makes it whole as well", () => {
+    const first = filterFor(null);
+    deliver(first, 1, batchOf([open(1)]));
+    deliver(first, 2, batchOf([value(1, 1, "a")]));
+    const collector = new Collector();
+    const filter = filterFor(collector);
+    filter.beginUnknown(1);
+    deliver(filter, 2, batchOf([value(1, 1, "a")]));
+    expect(filter.restore(first.snapshot()!, 2)).toBe(null);
+    deliver(filter, 3, batchOf([value(1, 2, "b")]));
+    expect(collector.taken).toEqual(["2-2 skipped", "3.0 last 1/2 b", "3 done"]);
+  });
+
+  test.each([
+    ["behind another", [value(1, 1, "a"), reset]],
+    ["before another", [reset, value(1, 1, "a")]],
+    ["with a value", [{ ...reset, value: "x" }]],
+    ["with another flag", [{ ...reset, flags: EntryFlag.reset | EntryFlag.close }]],
+    ["as an opening", [{ session: 9, sequence: 0, flags: EntryFlag.reset | EntryFlag.open }]],
+  ] as const)("%s it is discarded, by all alike", (_what, entries) => {
+    const collector = new Collector();
+    const filter = filterFor(collector);
+    const outcomes: number[] = [];
+    deliver(filter, 1, batchOf([open(7)]));
+    filter.listen({ onEntry: (outcome) => outcomes.push(outcome), onTableReplaced: () => undefined });
+    deliver(filter, 2, batchOf(entries));
+    expect(outcomes).toContain(Outcome.misplaced);
+    expect([filter.table.count, filter.resets, filter.counters.misplaced]).toEqual([1, 0, 1]);
+    const unknown = filterFor(new Collector());
+    unknown.beginUnknown(1);
+    deliver(unknown, 2, batchOf(entries));
+    expect(unknown.isWhole).toBe(false);
+  });
 });
 
 describe("any log, any back-pressure", () => {

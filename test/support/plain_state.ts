@@ -35,6 +35,10 @@ export class PlainState implements LogState {
     return this.#isPartial ? null : NOTHING;
   }
 
+  beginUnknown(iid: number): void {
+    this.iid = iid;
+  }
+
   restore(bytes: Uint8Array, iid: number): string | null {
     if (bytes.length > 0) return "limits";
     this.iid = iid;

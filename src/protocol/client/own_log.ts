@@ -4,10 +4,12 @@
  * something that it does not know. Then only acknowledgements count for that session.
  *
  * That is when instances were skipped; when a value comes in pieces, which others' pieces could have pushed out; and when as many
- * entries went by since the session's last one as the table has sessions: only then can the session have been evicted.
+ * entries went by since the session's last one as the table has sessions: only then can the session have been evicted. Where
+ * all sessions begin anew there is nothing left to follow.
  */
 import { BatchReader, EntryFlag } from "../batch.ts";
 import type { Application } from "../learner/learner.ts";
+import { isReset } from "../reset_entry.ts";
 import { MAX_IID } from "../types.ts";
 import type { SessionClient } from "./session_client.ts";
 
@@ -36,6 +38,11 @@ export class OwnLog implements Application {
 
   deliver(iid: number, bytes: Uint8Array, offset: number, length: number): boolean {
     const reader = this.#reader;
+    if (isReset(bytes, offset, length)) {
+      this.#session.fill(0);
+      this.#nonce.fill(0);
+      return true;
+    }
     reader.open(bytes, offset, length);
     while (reader.next()) {
       this.#entries++;

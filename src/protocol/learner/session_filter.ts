@@ -4,7 +4,9 @@
  * same. Pure.
  *
  * Invariants: every entry of every instance is decided exactly once, before its value is handed on; what is not of a session
- * whose opening was seen, or came with a snapshot, is discarded.
+ * whose opening was seen, or came with a snapshot, is discarded. While the sessions are not known (`isWhole` is false) nothing
+ * is decided and nothing handed on, up to the instance at which all sessions begin anew (`reset_entry.ts`); what lies between
+ * the consumer is told as skipped.
  */
 import {
   BatchReader,
@@ -13,6 +15,7 @@ import {
   shortEntryBytes,
   valueLengthAt,
 } from "../batch.ts";
+import { isReset } from "../reset_entry.ts";
 import { MAX_IID } from "../types.ts";
 import type { Application } from "./learner.ts";
 import type { Refusal } from "./session_image.ts";
@@ -88,9 +91,13 @@ export class SessionFilter implements Application {
   /** The table is that of the whole log up to `iid`: read from instance 1, or begun with a snapshot. */
   isWhole = true;
   readonly counters = { values: 0, pieces: 0, duplicates: 0, gaps: 0, unknown: 0, misplaced: 0 };
+  /** How often all sessions began anew. */
+  resets = 0;
   readonly #consumer: ValueConsumer | null;
   readonly #listeners: EntryListener[] = [];
   readonly #reader = new BatchReader();
+  /** The first instance that was passed over and is not told as skipped yet; 0: none. */
+  #untold = 0;
   /** Entries of the instance under way that are decided; −1: no instance is. */
   #decided = -1;
   /** The last value decided, held back until it is known whether it is the last of its instance; and the one before. */
@@ -108,7 +115,10 @@ export class SessionFilter implements Application {
   }
 
   deliver(iid: number, bytes: Uint8Array, offset: number, length: number): boolean {
-    if (this.#decided < 0) this.#begin(iid);
+    if (this.#decided < 0 && iid !== this.iid + 1) this.#lose();
+    if (isReset(bytes, offset, length)) return this.#beginAnew(iid);
+    if (!this.isWhole) return this.#passOver(iid);
+    if (this.#decided < 0) this.#decided = 0;
     const reader = this.#reader;
     reader.open(bytes, offset, length);
     for (;;) {
@@ -124,9 +134,17 @@ export class SessionFilter implements Application {
   }
 
   skipped(first: number, last: number): void {
+    this.#tellPassedOver();
     this.#lose();
     this.iid = last;
     this.#consumer?.skipped(first, last);
+  }
+
+  /** Goes on behind instance `iid`, of which the sessions are not known. */
+  beginUnknown(iid: number): void {
+    this.#tellPassedOver();
+    this.#lose();
+    this.iid = iid;
   }
 
   acknowledged(): number {
@@ -142,16 +160,36 @@ export class SessionFilter implements Application {
   restore(bytes: Uint8Array, iid: number): Refusal | null {
     const refusal = this.table.restore(bytes);
     if (refusal !== null) return refusal;
+    this.#tellPassedOver();
     this.#forgetInstance();
     this.iid = iid;
     this.isWhole = true;
-    for (let i = 0; i < this.#listeners.length; i++) this.#listeners[i]!.onTableReplaced();
+    this.#tellReplaced();
     return null;
   }
 
-  #begin(iid: number): void {
-    if (iid !== this.iid + 1) this.#lose();
-    this.#decided = 0;
+  /** Of whatever sessions there were none is left: from here on they are known. */
+  #beginAnew(iid: number): boolean {
+    this.#tellPassedOver();
+    this.table.clear();
+    this.iid = iid;
+    this.isWhole = true;
+    this.resets++;
+    this.#tellReplaced();
+    this.#consumer?.finished(iid);
+    return true;
+  }
+
+  #passOver(iid: number): boolean {
+    if (this.#untold === 0) this.#untold = iid;
+    this.iid = iid;
+    return true;
+  }
+
+  #tellPassedOver(): void {
+    const first = this.#untold;
+    this.#untold = 0;
+    if (first > 0 && first <= this.iid) this.#consumer?.skipped(first, this.iid);
   }
 
   /** What lies between was not seen: of the sessions there were nothing certain is known. */
@@ -159,6 +197,10 @@ export class SessionFilter implements Application {
     this.#forgetInstance();
     this.isWhole = false;
     this.table.clear();
+    this.#tellReplaced();
+  }
+
+  #tellReplaced(): void {
     for (let i = 0; i < this.#listeners.length; i++) this.#listeners[i]!.onTableReplaced();
   }
 

@@ -30,7 +30,7 @@ export const Outcome = {
   /** The session of this nonce exists already. */
   reopened: 6,
   closed: 7,
-  /** An opening that is not the first of its batch, or has no nonce: discarded. */
+  /** An opening that is not the first of its batch, or has no nonce; a reset that is not all of it: discarded. */
   misplaced: 8,
   /** A value larger than the limit: its session ends here. */
   oversized: 9,
@@ -127,9 +127,11 @@ export class SessionTable {
     offset: number,
     length: number,
   ): Outcome {
+    this.slot = -1;
+    // Where it is in its place it is no entry of any session: `session_filter.ts`.
+    if ((flags & EntryFlag.reset) !== 0) return Outcome.misplaced;
     if ((flags & EntryFlag.open) !== 0) return this.#open(iid, index, session, sequence);
     const slot = this.find(session);
-    this.slot = -1;
     if (slot < 0) return Outcome.unknown;
     this.slot = slot;
     this.#touch(slot);
@@ -222,7 +224,6 @@ export class SessionTable {
   }
 
   #open(iid: number, index: number, nonce: number, sequence: number): Outcome {
-    this.slot = -1;
     if (index !== 0 || nonce < 1 || sequence !== 0) return Outcome.misplaced;
     const known = this.#byNonce.find(nonce);
     if (known >= 0) {

@@ -28,6 +28,8 @@ const ASK_FIRST_US = 50_000;
 const ASK_MOST_US = 1_000_000;
 /** After the first offer others get so long to come with a newer one. */
 const GATHER_US = 10_000;
+/** An answer to a question comes within this time, if it comes. */
+const ANSWER_US = 100_000;
 /** A server that sends nothing for so long is left. */
 const SILENT_US = 600_000;
 const AVOID_US = 2_000_000;
@@ -51,6 +53,7 @@ export class SnapshotFetch {
   readonly #retry = new Retry(200_000);
   #checksum = 0;
   #nowUs = 0;
+  #askedUs = Number.NEGATIVE_INFINITY;
   #askDueUs = 0;
   #askPauseUs = ASK_FIRST_US;
   /** The best offer so far, and until when better ones are waited for. */
@@ -88,6 +91,12 @@ export class SnapshotFetch {
     this.kind = kind;
     this.askedSinceUs = nowUs;
     this.#ask();
+  }
+
+  /** A snapshot is on its way, or may be offered in a moment. */
+  get isExpected(): boolean {
+    if (this.stage !== "asking") return this.stage !== "idle";
+    return this.#offerFrom !== NO_PEER || this.#nowUs - this.#askedUs < ANSWER_US;
   }
 
   /** None is needed. */
@@ -202,6 +211,7 @@ export class SnapshotFetch {
 
   #send(): void {
     this.counters.asked++;
+    this.#askedUs = this.#nowUs;
     this.#outbox.snapshotAsk(this.kind, this.above);
     this.#askDueUs = this.#nowUs + this.#askPauseUs;
     this.#askPauseUs = Math.min(ASK_MOST_US, this.#askPauseUs * 2);

@@ -33,7 +33,15 @@ const ROOM_RESERVE = 8;
 const Say = { nothing: 0, delivered: 1, gap: 2 } as const;
 
 export class Admission implements EntryListener {
-  readonly counters = { taken: 0, duplicates: 0, underWay: 0, gaps: 0, expired: 0, acknowledged: 0 };
+  readonly counters = {
+    taken: 0,
+    duplicates: 0,
+    underWay: 0,
+    gaps: 0,
+    expired: 0,
+    acknowledged: 0,
+    forbidden: 0,
+  };
   /** After `next`: the values to take. */
   bytes: Uint8Array;
   offset = 0;
@@ -98,6 +106,11 @@ export class Admission implements EntryListener {
     filter.listen(this);
   }
 
+  /** Whose values are new can be told: else none can be queued. */
+  get knowsSessions(): boolean {
+    return this.#filter.isWhole;
+  }
+
   /** What was taken before may be lost: whoever sends it again is believed. */
   begin(): void {
     this.#beginning++;
@@ -142,7 +155,10 @@ export class Admission implements EntryListener {
         break;
       }
       this.#isHeld = false;
-      if (!(isOpening ? this.#takesOpening() : this.#takes())) {
+      // Only a leader has sessions begin anew.
+      const isForbidden = (reader.flags & EntryFlag.reset) !== 0;
+      if (isForbidden) this.counters.forbidden++;
+      if (isForbidden || !(isOpening ? this.#takesOpening() : this.#takes())) {
         if (end >= 0) break;
         continue;
       }

@@ -108,6 +108,19 @@ export class PhaseTwo {
     return more || rest;
   }
 
+  /** Gives the next instance a value that no client sent, when nothing else is under way. False: not now. */
+  propose(bytes: Uint8Array, length: number, nowUs: number): boolean {
+    this.#nowUs = nowUs;
+    const window = this.#window;
+    if (!this.isIdle || this.#outbox.room() < ROOM_RESERVE) return false;
+    this.#nextIid = window.low;
+    const block = window.arena.store(bytes, 0, length);
+    if (block < 0) return false;
+    window.own(this.#nextIid, block, length);
+    this.#accept(this.#nextIid++);
+    return true;
+  }
+
   /** Sends again what is due. */
   retry(nowUs: number): void {
     this.#nowUs = nowUs;

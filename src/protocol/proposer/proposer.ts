@@ -10,6 +10,7 @@
 import type { ChosenObserver, Learner } from "../learner/learner.ts";
 import type { Outbox } from "../outbox.ts";
 import { quorumOf } from "../quorum.ts";
+import { RESET, RESET_BYTES } from "../reset_entry.ts";
 import { type AckKind, type Ballot, Busy, type Life, NO_PEER, type Peer, StateFlag } from "../types.ts";
 import { type Admission, Judging } from "./admission.ts";
 import { InstanceLeadership } from "./instance_leadership.ts";
@@ -18,6 +19,7 @@ import type { Leadership, LeadershipOptions, Stage } from "./leadership.ts";
 import { PhaseTwo, type PhaseTwoOptions, ROOM_RESERVE } from "./phase_two.ts";
 import { ProposerWindow, Status } from "./proposer_window.ts";
 import { RangeLeadership } from "./range_leadership.ts";
+import { SessionReset } from "./session_reset.ts";
 import { ValueQueue } from "./value_queue.ts";
 
 /** A client whose value waits behind a missing quorum is told so after this time. */
@@ -43,6 +45,7 @@ export class Proposer implements ChosenObserver {
   readonly #outbox: Outbox;
   readonly #learner: Learner;
   readonly leadership: Leadership;
+  readonly reset: SessionReset;
   /** The leadership, by wire: one of them is null. */
   readonly #ranges: RangeLeadership | null;
   readonly #instances: InstanceLeadership | null;
@@ -69,6 +72,7 @@ export class Proposer implements ChosenObserver {
     this.#admission = admission;
     this.#outbox = outbox;
     this.#learner = learner;
+    this.reset = new SessionReset(options.leaderTimeoutMs * 1000);
     const instances = Math.max(4096, options.preexecWindow * 2);
     this.window = new ProposerWindow(
       instances,
@@ -133,6 +137,7 @@ export class Proposer implements ChosenObserver {
       if (this.#takeValue(from, bytes, offset, length, hops)) this.#tellWait(from);
       return;
     }
+    if (this.#isShut(admission)) return this.#refuse(from, Busy.noSnapshot);
     admission.open(from, bytes, offset, length, hops > 0, this.#judging());
     while (admission.next()) {
       if (this.#takeValue(from, admission.bytes, admission.offset, admission.length, hops)) continue;
@@ -140,6 +145,13 @@ export class Proposer implements ChosenObserver {
       return;
     }
     this.#tellWait(from);
+  }
+
+  /** Who does not know the sessions forwards what comes, and queues nothing. */
+  #isShut(admission: Admission): boolean {
+    const { stage } = this;
+    if (stage === "passive") return false;
+    return !admission.knowsSessions || (stage === "leading" && this.#learner.waitsForSnapshot);
   }
 
   /** What the leader says about a session whose values we sent on to it. */
@@ -341,7 +353,7 @@ export class Proposer implements ChosenObserver {
   }
 
   nextTickUs(): number {
-    return this.leadership.nextTickUs();
+    return Math.min(this.leadership.nextTickUs(), this.reset.dueUs);
   }
 
   /**
@@ -352,7 +364,9 @@ export class Proposer implements ChosenObserver {
     this.window.advance(this.#learner.next);
     this.#judging();
     const unsaid = this.#admission?.flush() === true;
-    return this.#propose() || unsaid;
+    const more = this.#propose();
+    this.#resetSessions();
+    return more || unsaid;
   }
 
   #propose(): boolean {
@@ -362,6 +376,15 @@ export class Proposer implements ChosenObserver {
     this.#outbox.chosen(this.#ranges?.chosenIid ?? this.window.low - 1);
     const more = this.#phaseTwo.run(this.#nowUs, this.isStalled);
     return this.#ranges?.pump() === true || more;
+  }
+
+  /** Where nobody knows the sessions they begin anew, once all that may have been chosen before is. */
+  #resetSessions(): void {
+    const { reset, stage } = this;
+    const isUnknown = stage === "leading" && this.#admission?.knowsSessions === false;
+    const isWanted = isUnknown && this.#phaseTwo.isIdle && this.#learner.next >= this.window.low;
+    if (!reset.isDue(isWanted, this.#nowUs)) return;
+    if (this.#phaseTwo.propose(RESET, RESET_BYTES, this.#nowUs)) reset.proposed++;
   }
 
   /** So many acceptors are full that no quorum can accept more. */

@@ -5,6 +5,7 @@
 import { Arena } from "../arena.ts";
 import { sameBytes } from "../bytes.ts";
 import { AcceptorSets } from "../quorum.ts";
+import { isReset } from "../reset_entry.ts";
 import type { Ballot } from "../types.ts";
 
 export const Status = { empty: 0, preparing: 1, prepared: 2, accepting: 3, closed: 4 } as const;
@@ -154,7 +155,8 @@ export class ProposerWindow {
       const won =
         (isOurs && this.#adoptedLength[slot] === NO_VALUE) ||
         (own === length && sameBytes(this.arena.bytes, at, bytes, offset, length));
-      if (won) this.arena.free(at, own);
+      const isSpent = won || isReset(this.arena.bytes, at, own);
+      if (isSpent) this.arena.free(at, own);
       else this.requeue(at, own);
       this.#ownLength[slot] = NO_VALUE;
     }

@@ -324,6 +324,8 @@ export class RangeLeadership extends Leadership {
   /** Whether the window reaches from what this process has learned to where the leader has to start. */
   #isInReach(): boolean {
     const { learner, window } = this.parts;
+    // Who cannot read on would lead without ever learning what is chosen.
+    if (learner.waitsForSnapshot) return false;
     return this.#range.start <= Math.max(1, learner.next) + window.instances / 2;
   }
 

@@ -1,0 +1,35 @@
+/**
+ * The entry by which all sessions of a log begin anew. A leader has it chosen where nobody knows the sessions any more
+ * (`proposer/session_reset.ts`); no client may send one. Pure.
+ *
+ * It counts only as the whole of its batch, without a value: then every learner forgets all sessions at this instance.
+ * Anywhere else it is discarded.
+ */
+import { BatchReader, ENTRY_HEADER_BYTES, EntryBuffer, EntryFlag } from "./batch.ts";
+
+const reader = new BatchReader();
+
+/** The batch, whole: `RESET_BYTES` of it. */
+export const RESET = resetBatch();
+export const RESET_BYTES = RESET.length;
+
+/** Whether the batch has all sessions begin anew. */
+export function isReset(bytes: Uint8Array, offset: number, length: number): boolean {
+  // Hardly any other batch is so short.
+  if (length !== RESET_BYTES) return false;
+  reader.open(bytes, offset, length);
+  return reader.next() && reader.flags === EntryFlag.reset;
+}
+
+/** Whether the flag is on any entry: not for clients to set. */
+export function holdsReset(bytes: Uint8Array, offset: number, length: number): boolean {
+  reader.open(bytes, offset, length);
+  while (reader.next()) if ((reader.flags & EntryFlag.reset) !== 0) return true;
+  return false;
+}
+
+function resetBatch(): Uint8Array {
+  const entry = new EntryBuffer(ENTRY_HEADER_BYTES);
+  entry.write(0, 0, entry.bytes, 0, 0, EntryFlag.reset);
+  return entry.bytes;
+}
