@@ -8,7 +8,7 @@ const SUB_BITS = 9;
 const SUB = 1 << SUB_BITS;
 const LINEAR = 2 * SUB;
 const MAX_US = 2 ** 32 - 1;
-const BUCKETS = (32 - SUB_BITS) * SUB;
+const BUCKETS = (33 - SUB_BITS) * SUB;
 /** What one long latency hides is spread over at most so many points. */
 const MOST_HIDDEN = 10_000;
 
