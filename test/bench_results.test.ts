@@ -1,0 +1,273 @@
+/**
+ * What `kpaxos bench` makes of its measurements: loads, medians, tables, pages, and whether two results differ.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { cellsOf, groupsOf, halfOf, keyOf, type Sweep } from "../src/bench/cells.ts";
+import { compare, roundsNeeded } from "../src/bench/compare.ts";
+import { comparisonLines } from "../src/bench/comparison_text.ts";
+import { htmlReport, writeReport } from "../src/bench/report.ts";
+import { readResult } from "../src/bench/result.ts";
+import { leastChance, median, rankTest } from "../src/bench/statistics.ts";
+import { compact, svgPlot } from "../src/bench/svg.ts";
+import { summaryOf, tableOf } from "../src/bench/table.ts";
+import { sentFrames } from "../src/bench/usage.ts";
+import { benchResult, CELL, cellResult, roundOf } from "./support/bench_result.ts";
+
+const SWEEP: Sweep = {
+  wires: ["native"],
+  storages: ["memory"],
+  layouts: ["roles"],
+  acceptors: [3],
+  batchings: [true],
+  windows: [1, 100],
+  clients: [1],
+  sizes: [64],
+  rates: [null],
+};
+
+let directory = "";
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "kpaxos-bench-test-"));
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+describe("loads", () => {
+  test("a sweep is the product of its lists, and one cluster serves those that differ in load only", () => {
+    const cells = cellsOf({ ...SWEEP, acceptors: [3, 5], sizes: [64, 1000] });
+    expect(cells).toHaveLength(8);
+    expect(groupsOf(cells).map((group) => [group.shape.acceptors, group.cells.length])).toEqual([
+      [3, 4],
+      [5, 4],
+    ]);
+    expect(new Set(cells.map(keyOf)).size).toBe(8);
+  });
+
+  test("in the Kernel_Paxos wire packed and unpacked are one", () => {
+    const cells = cellsOf({ ...SWEEP, wires: ["native", "kernel-paxos"], batchings: [true, false] });
+    expect(cells).toHaveLength(6);
+    expect(cells.filter(({ wire }) => wire === "kernel-paxos").map(({ batching }) => batching)).toEqual([
+      false,
+      false,
+    ]);
+  });
+
+  test("half of a load has the same name whatever was reached, and room for what waits", () => {
+    const [first, second] = [halfOf(CELL, 100_000), halfOf(CELL, 123_456)];
+    expect(first).toMatchObject({ rate: 50_000, window: 4096, halfOfWindow: 100 });
+    expect(second).toMatchObject({ rate: 61_700 });
+    expect(keyOf(first!)).toBe(keyOf(second!));
+    expect(keyOf(first!)).not.toBe(keyOf(CELL));
+    expect(halfOf(CELL, 0)).toBeUndefined();
+    expect(halfOf({ ...CELL, rate: 5 }, 100)).toBeUndefined();
+    expect(halfOf({ ...CELL, clients: 65_535, window: 1 }, 100)?.window).toBe(4);
+  });
+});
+
+describe("the rank test", () => {
+  /** By trying every way to split the ranks. */
+  function dumb(a: readonly number[], b: readonly number[]): number {
+    const n = a.length + b.length;
+    const greater = (mine: readonly number[], others: readonly number[]): number =>
+      mine.reduce((sum, x) => sum + others.filter((y) => x > y).length, 0);
+    const wanted = Math.min(greater(a, b), greater(b, a));
+    let extreme = 0;
+    let all = 0;
+    for (let bits = 0; bits < 2 ** n; bits++) {
+      const ranks = Array.from({ length: n }, (_, i) => i);
+      const mine = ranks.filter((i) => (bits >> i) & 1);
+      if (mine.length !== a.length) continue;
+      const others = ranks.filter((i) => !((bits >> i) & 1));
+      all++;
+      if (Math.min(greater(mine, others), greater(others, mine)) <= wanted) extreme++;
+    }
+    return Math.min(1, extreme / all);
+  }
+
+  test("is that of all ways to split the ranks", () => {
+    const distinct = fc.uniqueArray(fc.integer({ min: 0, max: 1000 }), { minLength: 2, maxLength: 9 });
+    fc.assert(
+      fc.property(distinct, fc.nat(), (values, cut) => {
+        const at = 1 + (cut % (values.length - 1));
+        const [a, b] = [values.slice(0, at), values.slice(at)];
+        expect(rankTest(a, b)).toBeCloseTo(dumb(a, b), 10);
+      }),
+      { seed: 4, numRuns: 60 },
+    );
+  });
+
+  test("known figures", () => {
+    expect(rankTest([1, 2, 3, 4, 5], [6, 7, 8, 9, 10])).toBeCloseTo(2 / 252, 10);
+    expect(leastChance(5, 5)).toBeCloseTo(2 / 252, 10);
+    expect(rankTest([1, 2, 3], [1, 2, 3])).toBe(1);
+    expect(rankTest([], [1])).toBe(1);
+    expect(rankTest([7, 7, 7, 7, 7], [7, 7, 7, 7, 7])).toBe(1);
+    expect(roundsNeeded()).toBe(5);
+  });
+
+  test("medians", () => {
+    expect([median([3, 1, 2]), median([4, 1, 2, 3]), median([7])]).toEqual([2, 2.5, 7]);
+    expect(median([])).toBeNaN();
+  });
+});
+
+describe("two results", () => {
+  const slow = [100, 101, 99, 102, 98].map((rate) => roundOf(rate * 1000));
+  const fast = [150, 151, 149, 152, 148].map((rate) => roundOf(rate * 1000));
+  const of = (rounds: typeof slow) => benchResult([cellResult(rounds)]);
+
+  test("that differ beyond noise say in what, and which way", () => {
+    const up = compare(of(slow), of(fast));
+    expect(up.differs).toBe(true);
+    expect(up.cells[0]!.differences[0]).toMatchObject({ what: "values/s", verdict: "better", ratio: 1.5 });
+    expect(compare(of(fast), of(slow)).cells[0]!.differences[0]!.verdict).toBe("worse");
+    // What takes less time is better.
+    const quicker = slow.map(({ valuesPerSecond }) => roundOf(valuesPerSecond, 50));
+    const p50 = compare(of(slow), of(quicker)).cells[0]!.differences.find(({ what }) => what === "p50 µs");
+    expect(p50).toMatchObject({ verdict: "better", ratio: 0.5 });
+    expect(comparisonLines(up).join("\n")).toContain("+50.0 %");
+  });
+
+  test("that do not differ say so", () => {
+    const same = compare(of(slow), of(slow.toReversed()));
+    expect(same.differs).toBe(false);
+    expect(same.cells[0]!.differences.every(({ verdict }) => verdict === "no difference")).toBe(true);
+    expect(comparisonLines(same).at(-1)).toBe("nothing differs beyond noise");
+  });
+
+  test("of too few rounds cannot tell", () => {
+    const few = compare(of(slow.slice(0, 4)), of(fast.slice(0, 4)));
+    expect(few.differs).toBe(false);
+    expect(few.cells[0]!.differences[0]!.verdict).toBe("cannot tell");
+    expect(comparisonLines(few).join("\n")).toContain("--rounds 5");
+  });
+
+  test("with other loads, or of another machine, say that too", () => {
+    const before = benchResult([cellResult(slow), cellResult(slow, { window: 1 })]);
+    const after = benchResult([cellResult(slow), cellResult(slow, { window: 10 })]);
+    const machine = { ...after.machine, cores: 4 };
+    const told = comparisonLines(compare(before, { ...after, machine })).join("\n");
+    expect(told).toContain("only before: native, memory, 3 acceptors, packed, 64 B, 1 × 1, closed");
+    expect(told).toContain("only after: native, memory, 3 acceptors, packed, 64 B, 1 × 10, closed");
+    expect(told).toContain("another machine: cores: 2, then 4");
+  });
+});
+
+describe("a result", () => {
+  test("is read back from its file; what is none is refused", () => {
+    const path = join(directory, "result.json");
+    const result = benchResult([cellResult([roundOf(1000)])]);
+    writeFileSync(path, JSON.stringify(result));
+    expect(readResult(path)).toEqual(result);
+    for (const text of ["", "{}", "[]", "null", '{"format":"kpaxos-bench","version":99,"cells":[]}']) {
+      writeFileSync(path, text);
+      expect(() => readResult(path)).toThrow(path);
+    }
+    expect(() => readResult(join(directory, "none"))).toThrow("cannot read");
+  });
+
+  test("as a table says what all loads have in common once", () => {
+    const floor = { valuesPerSecond: 4000, p50: 50, p90: 60, p99: 70, lost: 0 };
+    const rounds = [1000, 3000, 2000].map((rate) => ({ ...roundOf(rate), floor }));
+    const one = cellResult(rounds);
+    expect(summaryOf(one)).toMatchObject({
+      valuesPerSecond: 2000,
+      framesPerValue: 0.5,
+      residentBytes: 70e6,
+      floorRate: 0.5,
+      floorP50: 2,
+    });
+    expect(summaryOf(one).cpuUs).toBeCloseTo(500, 6);
+    expect(summaryOf(one).coresByRole.get("acceptor")).toBeCloseTo(0.3, 6);
+    const lines = tableOf(benchResult([one, cellResult(rounds, { window: 1 })]));
+    expect(lines[0]).toContain("wire native, storage memory, cluster 3 acceptors, values packed");
+    const titles = lines.find((line) => line.startsWith("window"));
+    expect(titles).toContain("values/s ÷ floor");
+    expect(titles).not.toContain("wire");
+  });
+
+  test("frames are counted from /proc/net/dev", () => {
+    const text = `Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo:     100       2    0    0    0     0          0         0      100       3    0    0    0     0       0          0
+  eth0: 5000      40    0    0    0     0          0         0     7000      50    0    0    0     0       0          0
+`;
+    expect([sentFrames(text, true), sentFrames(text, false)]).toEqual([3, 50]);
+  });
+});
+
+/** Every tag is closed by its own, and attributes are quoted: enough for a page that has no scripts. */
+function expectWellFormed(text: string, empty: readonly string[]): void {
+  const open: string[] = [];
+  const body = text.replace(/<style>.*?<\/style>/s, "").replace(/<!doctype html>/, "");
+  for (const [tag, slash, name, rest, self] of body.matchAll(
+    /<(\/?)([a-zA-Z][\w-]*)((?:\s+[\w-]+="[^"<>]*")*)\s*(\/?)>/g,
+  )) {
+    expect({ tag, rest }).toEqual({ tag, rest: rest! });
+    if (slash === "/") expect(open.pop()).toBe(name!);
+    else if (self !== "/" && !empty.includes(name!)) open.push(name!);
+  }
+  expect(open).toEqual([]);
+  // No bracket outside of a tag.
+  expect(body.replace(/<\/?[a-zA-Z][^<>]*>/g, "")).not.toMatch(/[<>]/);
+  expect(body.replace(/&(?:amp|lt|gt|quot);/g, "")).not.toContain("&");
+}
+
+describe("a page", () => {
+  const cells = [1, 100, 1000].map((window) => cellResult([roundOf(window * 1000)], { window }));
+  const half = cellResult([roundOf(500)], { window: 4096, rate: 500, halfOfWindow: 1 });
+
+  test("has all plots, is well-formed and needs nothing from outside", () => {
+    const page = htmlReport(benchResult([...cells, half]));
+    expectWellFormed(page, ["meta"]);
+    expect(page.match(/<svg/g)).toHaveLength(4);
+    for (const label of [
+      "throughput (values/s)",
+      "latency (µs)",
+      "time (s)",
+      "share of values not slower (%)",
+    ])
+      expect(page).toContain(label);
+    expect(page).toContain("cluster=&lt;a &amp; b&gt;");
+    expect(page).toContain("prefers-color-scheme: dark");
+    expect(page).not.toMatch(/https?:|\bsrc=|\bhref=|@import|url\(|<script|NaN|undefined|Infinity/);
+  });
+
+  test("of one round, or of nothing delivered, is a page all the same", () => {
+    for (const one of [cellResult([roundOf(0, 0)]), { ...cells[0]!, series: [] }])
+      expectWellFormed(htmlReport(benchResult([one])), ["meta"]);
+  });
+
+  test("is written with its figures beside it", () => {
+    const page = writeReport(directory, benchResult(cells));
+    expect(readFileSync(page, "utf8")).toContain("</html>");
+    expect(readResult(join(directory, "result.json")).cells).toHaveLength(3);
+  });
+
+  test("its plots have ticks at round numbers, and points in their frame", () => {
+    const plot = svgPlot({
+      title: "t",
+      x: { label: "x (s)", scale: "linear" },
+      y: { label: "y (µs)", scale: "log" },
+      series: [
+        {
+          name: "one",
+          points: [
+            [0, 3],
+            [830_000, 40_000],
+          ],
+        },
+      ],
+    });
+    expectWellFormed(plot, []);
+    for (const tick of [">0<", ">200k<", ">1M<", ">1<", ">100k<"]) expect(plot).toContain(tick);
+    for (const [, x, y] of plot.matchAll(/([\d.]+),([\d.]+)/g)) {
+      expect(Number(x)).toBeLessThanOrEqual(740);
+      expect(Number(y)).toBeLessThanOrEqual(350);
+    }
+    expect([0, 999, 1500, 2_000_000, 3e9].map(compact)).toEqual(["0", "999", "1.5k", "2M", "3G"]);
+  });
+});
