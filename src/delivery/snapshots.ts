@@ -139,6 +139,11 @@ export class Snapshots implements Application, Extra {
     else if (start === "first") learner.restored(0);
   }
 
+  /** Up to where its snapshots of a kind go; 0: it has none. */
+  covers(kind: number): number {
+    return this.#shelfOf(kind)?.newest?.iid ?? 0;
+  }
+
   /** Why nothing is trimmed on this process's account, where another one is missing that has its state; null: none is. */
   get loneliness(): string | null {
     return this.second.aloneUs > 0 ? this.second.text(this.#theLearner.trimmedIid) : null;

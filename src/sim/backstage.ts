@@ -16,6 +16,7 @@ import type { Host, Seat, Surroundings } from "./cluster.ts";
 import type { Submissions } from "./deliveries.ts";
 import { DiskFailure, SimStorage } from "./disk.ts";
 import { addTo, type Counts } from "./faults.ts";
+import type { Holdings } from "./holdings.ts";
 import type { Keyring } from "./keys.ts";
 import type { Observer } from "./observer.ts";
 import type { Plant } from "./plants.ts";
@@ -31,6 +32,7 @@ export interface Stage {
   readonly observer: Observer;
   readonly submissions: Submissions;
   readonly keyring: Keyring;
+  readonly holdings: Holdings;
   readonly faults: Counts;
   readonly random: Random;
   note(who: string, text: string): void;
@@ -113,7 +115,8 @@ export class Backstage implements Surroundings {
 
   turned(host: Host): number {
     const station = this.#stationOf(host.seat);
-    const { random } = this.#stage;
+    const { random, holdings } = this.#stage;
+    holdings.turned(station);
     const { storage } = station;
     const heldUs = storage?.busyUs ?? 0;
     if (storage !== undefined) storage.busyUs = 0;

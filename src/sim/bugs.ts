@@ -2,6 +2,7 @@
  * Every bug that is planted, once: what it is called and what it changes. Where each has to be found is said by those who look
  * for it: simulated clusters (`plants.ts`) and random walks over the cores alone, which meet other things.
  */
+import type { Snapshots } from "../delivery/snapshots.ts";
 import type { Roles } from "../node/roles.ts";
 import type { SessionFilter } from "../protocol/learner/session_filter.ts";
 import { NO_BALLOT } from "../protocol/types.ts";
@@ -17,6 +18,7 @@ import {
 } from "./amnesiac_roles.ts";
 import { deliversTwice, forgetsSessions } from "./forgetful_sessions.ts";
 import { LateStorage } from "./late_storage.ts";
+import { reportsAlone } from "./lone_holder.ts";
 import {
   Adopts,
   CountsMessages,
@@ -36,6 +38,8 @@ export interface Bug {
   readonly storage?: (storage: Storage) => Storage;
   /** At the sessions of a learner, before they begin. */
   readonly sessions?: (filter: SessionFilter) => void;
+  /** At the snapshots of a learner, before they begin. */
+  readonly snapshots?: (snapshots: Snapshots) => void;
   /** How a store is read, whatever is asked for. */
   readonly reads?: "local";
   /** A proposer has one life for ever, and keeps no ballot. */
@@ -131,6 +135,11 @@ export const BUGS = {
     name: "trim-above-rule",
     summary: "an acceptor trims what learners have not reported",
     receiver: (roles) => new TrimsAll(roles.cores),
+  },
+  reportsAlone: {
+    name: "lone-holder",
+    summary: "who alone has a state, in memory, has the log trimmed",
+    snapshots: reportsAlone,
   },
   staleReads: {
     name: "stale-reads",

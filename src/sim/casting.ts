@@ -2,6 +2,7 @@
  * Who takes part in a simulation, drawn from its scenario: how many of each, their clocks and disks, and what their processes
  * are made of.
  */
+import { Snapshots } from "../delivery/snapshots.ts";
 import type { CoreContext } from "../node/process.ts";
 import type { Application } from "../protocol/learner/learner.ts";
 import type { SessionFilter } from "../protocol/learner/session_filter.ts";
@@ -108,12 +109,19 @@ export class Casting {
     const disk = hasDisk ? new SimDisk(lives) : undefined;
     if (disk !== undefined) disk.faults = this.goodDisk();
     const clock = drawClock(draws, scenario.driftPpm);
-    const station = new Station(kind, number, place, clock, disk, (one, context) =>
-      this.#build(one, context),
-    );
-    if (kind !== "acceptor" && kind !== "client" && kind !== "stranger")
-      station.snapshots = new SnapshotDisk(lives, later);
+    const station = new Station(kind, number, place, clock, disk, (one, context) => {
+      const parts = this.#build(one, context);
+      this.#holds(one, parts);
+      return parts;
+    });
+    const hasState = kind !== "acceptor" && kind !== "client" && kind !== "stranger";
+    if (hasState && scenario.snapshots !== "memory") station.snapshots = new SnapshotDisk(lives, later);
     return station;
+  }
+
+  #holds(station: Station, { extras = [] }: Parts): void {
+    station.holder = extras.find((one) => one instanceof Snapshots);
+    if (station.holder !== undefined) this.#options.plant?.snapshots?.(station.holder);
   }
 
   #build(station: Station, context: CoreContext): Parts {

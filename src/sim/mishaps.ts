@@ -9,6 +9,9 @@ import { type Mishap, STORM } from "./scenario.ts";
 import type { Simulation } from "./simulation.ts";
 import type { Station } from "./station.ts";
 
+/** By then every acceptor has heard everybody of a new cluster: who comes to a trimmed log later has no place to begin. */
+const KNOWN_US = 3_000_000;
+
 /** False: there was nothing that it could befall. */
 type Act = (simulation: Simulation) => boolean;
 
@@ -46,6 +49,14 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
   crashLeader: (simulation) => {
     const leads = ({ host }: Station): boolean => host?.cores.proposer?.stage === "leading";
     const station = pick(simulation, (one) => leads(one) && mayDie(simulation, one));
+    if (station === undefined) return false;
+    simulation.crash(station);
+    simulation.startLater(station, downUs(simulation));
+    return true;
+  },
+
+  crashHolder: (simulation) => {
+    const station = pick(simulation, (one) => one.kind === "kv" && mayLose(simulation, one));
     if (station === undefined) return false;
     simulation.crash(station);
     simulation.startLater(station, downUs(simulation));
@@ -231,6 +242,17 @@ function mayForget(simulation: Simulation, station: Station): boolean {
 
 function mayDie(simulation: Simulation, station: Station): boolean {
   return !station.isForgetful || mayForget(simulation, station);
+}
+
+/** Acceptors know of it, and what is trimmed of the log is in the state of another replica that runs. */
+function mayLose({ stations, nowUs }: Simulation, station: Station): boolean {
+  if (nowUs < KNOWN_US) return false;
+  const trims = stations.map(({ host, hasAcceptor }) =>
+    hasAcceptor ? (host?.cores.acceptor?.log.trimIid ?? 0) : 0,
+  );
+  const trimIid = Math.max(...trims);
+  const has = (one: Station): boolean => one !== station && (one.caller?.host.applied ?? 0) >= trimIid;
+  return trimIid === 0 || stations.some((one) => one.kind === "kv" && has(one));
 }
 
 function cutBothWays({ network }: Simulation, some: readonly Station[], others: readonly Station[]): void {

@@ -22,6 +22,7 @@ export const PLANTS: readonly Plant[] = [
   { ...BUGS.deliversTwice, scenario: "sessions", seeds: 20 },
   { ...BUGS.forgetsSessions, scenario: "trim", seeds: 20 },
   { ...BUGS.trimsAll, scenario: "trim", seeds: 20 },
+  { ...BUGS.reportsAlone, scenario: "holders", seeds: 10 },
   { ...BUGS.staleReads, scenario: "kv", seeds: 5 },
 ];
 

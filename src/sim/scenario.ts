@@ -16,6 +16,8 @@ export type Mishap =
   | "powerCut"
   /** An acceptor loses what it keeps, and dies. */
   | "amnesia"
+  /** A replica of a store dies, while another, or the log, has what it had. */
+  | "crashHolder"
   /** A process ends as asked, and comes back. */
   | "restart"
   /** A client ends for good, another comes. */
@@ -59,6 +61,8 @@ export interface Scenario {
   readonly strangers?: number;
   /** Whether acceptors keep anything over a restart. */
   readonly durable: boolean;
+  /** Where learners, proposers and replicas of a store keep theirs; unless set on disks of their own. */
+  readonly snapshots?: "memory";
   readonly network: Faults;
   /** Mean time between two of a kind, in ms. */
   readonly mishaps: Readonly<Partial<Record<Mishap, number>>>;
@@ -254,6 +258,19 @@ export const SCENARIOS: readonly Scenario[] = [
     },
     driftPpm: 5_000,
     settings: ["lease 200ms", "acceptor-window-instances 128", "trim-every 16"],
+  },
+  {
+    ...CALM,
+    name: "holders",
+    summary: "one or two replicas of a store that have it in memory alone, and die one at a time",
+    proposers: [2],
+    learners: [1, 2],
+    clients: [1],
+    kvs: [1, 2],
+    snapshots: "memory",
+    network: { ...LAN, loss: 0.03, stale: 0.001, staleUs: 1_000_000 },
+    mishaps: { crashHolder: 700, crashLeader: 3_000, pause: 4_000, spike: 4_000 },
+    settings: ["trim-every 16"],
   },
   {
     ...CALM,

@@ -12,6 +12,7 @@ import { Casting, drawCompany, membersOf } from "./casting.ts";
 import { SimCluster } from "./cluster.ts";
 import { Submissions } from "./deliveries.ts";
 import { addTo, type Counts } from "./faults.ts";
+import { Holdings } from "./holdings.ts";
 import { Keyring } from "./keys.ts";
 import type { KvCaller } from "./kv.ts";
 import { KvHistory } from "./kv_history.ts";
@@ -72,6 +73,7 @@ export class Simulation implements Stage {
   readonly mishaps: Counts = {};
   readonly faults: Counts = {};
   readonly keyring: Keyring;
+  readonly holdings = new Holdings(this.stations);
   /** For what goes wrong. */
   readonly random: Random;
   readonly #options: SimulationOptions;
@@ -182,6 +184,7 @@ export class Simulation implements Stage {
       trimmed: observer.counters.trims,
     }))
       addTo(faults, kind, count);
+    addTo(this.#checks, "held", this.holdings.checked);
     for (const { disk, snapshots } of this.stations) {
       addTo(faults, "midCommit", disk?.counters.cutShort ?? 0);
       addTo(faults, "torn", disk?.counters.torn ?? 0);
@@ -413,6 +416,7 @@ export class Simulation implements Stage {
     this.#count(station);
     this.#deliveredIid = Math.max(this.#deliveredIid, station.application?.last ?? 0);
     station.application = undefined;
+    station.holder = undefined;
     station.caller?.gone();
     station.caller = undefined;
     station.sessions = undefined;

@@ -16,8 +16,11 @@ export class SnapshotDisk {
   readonly #random: Random;
   readonly #later: (us: number, run: () => void) => void;
   #bytes: Uint8Array | undefined;
+  /** What is there covers so much. */
+  iid = 0;
   /** Being written. */
   #draft: Uint8Array | undefined;
+  #draftIid = 0;
 
   constructor(random: Random, later: (us: number, run: () => void) => void) {
     this.#random = random;
@@ -28,14 +31,15 @@ export class SnapshotDisk {
     return this.#bytes;
   }
 
-  write(bytes: Uint8Array, done: () => void): void {
+  write({ bytes, iid }: Encoded, done: () => void): void {
     const draft = bytes.slice();
     this.#draft = draft;
+    this.#draftIid = iid;
     this.#later(this.#random.between(LEAST_US, MOST_US), () => {
       // Unless its process has died.
       if (this.#draft !== draft) return;
       this.#draft = undefined;
-      this.#bytes = draft;
+      this.#keep(draft);
       this.counters.written++;
       done();
     });
@@ -45,8 +49,13 @@ export class SnapshotDisk {
   cut(): void {
     if (this.#draft === undefined) return;
     this.counters.cut++;
-    if (this.#random.happens(0.5)) this.#bytes = this.#draft;
+    if (this.#random.happens(0.5)) this.#keep(this.#draft);
     this.#draft = undefined;
+  }
+
+  #keep(draft: Uint8Array): void {
+    this.#bytes = draft;
+    this.iid = this.#draftIid;
   }
 }
 
@@ -79,7 +88,7 @@ export class SimSnapshotPlace implements SnapshotPlace {
     if (this.#isWriting) return false;
     this.#isWriting = true;
     const { iid } = snapshot;
-    this.#disk.write(snapshot.bytes, () => {
+    this.#disk.write(snapshot, () => {
       this.#isWriting = false;
       this.written = iid;
     });

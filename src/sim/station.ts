@@ -2,6 +2,7 @@
  * One place of a simulated cluster: what lives there survives its processes (the disk, the clock, the address); the process
  * comes and goes.
  */
+import type { Snapshots } from "../delivery/snapshots.ts";
 import type { CoreContext } from "../node/process.ts";
 import type { SessionTable } from "../protocol/learner/session_table.ts";
 import { Role } from "../protocol/types.ts";
@@ -46,6 +47,8 @@ export class Station {
   readonly disk: SimDisk | undefined;
   /** Of one whose learner keeps its snapshots over a restart. */
   snapshots: SnapshotDisk | undefined;
+  /** The present process's snapshots, where it keeps a state. */
+  holder: Snapshots | undefined;
   /** The present process's view of the disk. */
   storage: SimStorage | undefined;
   /** The process, while one runs. */

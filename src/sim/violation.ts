@@ -14,6 +14,7 @@ export type Property =
   | "nothing chosen is lost"
   | "bounds"
   | "trim"
+  | "held"
   | "linearizability"
   | "authentication"
   | "invariant"
