@@ -108,6 +108,16 @@ describe("the rank test", () => {
     expect(roundsNeeded()).toBe(5);
   });
 
+  test("large samples are near what the exact test says", () => {
+    const at = (n: number, shift: number): number[] => Array.from({ length: n }, (_, i) => i + shift);
+    for (const shift of [0.5, 5.5, 9.5]) {
+      const [exact, near] = [rankTest(at(30, 0), at(30, shift)), rankTest(at(31, 0), at(31, shift))];
+      expect(Math.abs(exact - near)).toBeLessThan(0.06);
+    }
+    expect(rankTest(at(1000, 0), at(1000, 100.5))).toBeLessThan(1e-6);
+    expect(rankTest(at(1000, 0), at(1000, 0))).toBeCloseTo(1, 6);
+  });
+
   test("medians", () => {
     expect([median([3, 1, 2]), median([4, 1, 2, 3]), median([7])]).toEqual([2, 2.5, 7]);
     expect(median([])).toBeNaN();
