@@ -188,13 +188,13 @@ export class BatchReader {
   }
 }
 
-/** Whether the bytes are exactly a sequence of whole entries. */
-export function isBatch(bytes: Uint8Array, offset: number, length: number): boolean {
+/** Whether the bytes are exactly a sequence of whole entries, none of which has one of the `forbidden` flags. */
+export function isBatch(bytes: Uint8Array, offset: number, length: number, forbidden = 0): boolean {
   const end = offset + length;
   let at = offset;
   while (at < end) {
     const size = sizeOfEntry(bytes, at, end, at === offset);
-    if (size === 0) return false;
+    if (size === 0 || (bytes[at + 3]! & forbidden) !== 0) return false;
     at += size;
   }
   return at === end;

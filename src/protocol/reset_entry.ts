@@ -21,13 +21,6 @@ export function isReset(bytes: Uint8Array, offset: number, length: number): bool
   return reader.next() && reader.flags === EntryFlag.reset;
 }
 
-/** Whether the flag is on any entry: not for clients to set. */
-export function holdsReset(bytes: Uint8Array, offset: number, length: number): boolean {
-  reader.open(bytes, offset, length);
-  while (reader.next()) if ((reader.flags & EntryFlag.reset) !== 0) return true;
-  return false;
-}
-
 function resetBatch(): Uint8Array {
   const entry = new EntryBuffer(ENTRY_HEADER_BYTES);
   entry.write(0, 0, entry.bytes, 0, 0, EntryFlag.reset);

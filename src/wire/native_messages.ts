@@ -4,7 +4,7 @@
  */
 import { type Area, Port } from "../net/link.ts";
 import { RecordFlag } from "../protocol/acceptor/journal.ts";
-import { isBatch } from "../protocol/batch.ts";
+import { EntryFlag, isBatch } from "../protocol/batch.ts";
 import type { Receiver } from "../protocol/receiver.ts";
 import { isStanding } from "../protocol/standing.ts";
 import {
@@ -92,8 +92,9 @@ export class NativeMessages {
         receiver.onTrim(from, first, flags === 1, this.#words[at + 2]!);
         return true;
       case NativeType.clientValue:
-        // Whatever gets into the log is delivered everywhere: only whole entries may.
-        if (flags > 1 || valueLength === 0 || !isBatch(bytes, (at + 1) << 2, valueLength)) return false;
+        // Whatever gets into the log is delivered everywhere: only whole entries may, and only a leader's resets.
+        if (flags > 1 || valueLength === 0) return false;
+        if (!isBatch(bytes, (at + 1) << 2, valueLength, EntryFlag.reset)) return false;
         receiver.onClientValue(from, bytes, (at + 1) << 2, valueLength, flags);
         return true;
       case NativeType.learnerHi:
