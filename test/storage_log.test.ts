@@ -160,7 +160,7 @@ describe("what was committed", () => {
   test("a log in which nothing was ever committed holds nothing", () => {
     const options = logOptionsIn(newDirectory());
     for (let i = 0; i < 300; i++) expect(replayed(options)).toBeUndefined();
-    expect(statSync(fileOf(options)).size).toBe(BLOCK + 4 * REGION);
+    expect(statSync(fileOf(options)).size).toBe(BLOCK + 2 * REGION);
   });
 
   test("the largest value, and many of them, also in one commit", () => {
@@ -256,7 +256,7 @@ describe("after a crash", () => {
     const before = replayed(options)!;
     writeFileSync(fileOf(options), new Uint8Array(5000), { flag: "a" });
     expect(replayed(options)).toBe(before);
-    expect(statSync(fileOf(options)).size).toBe(BLOCK + 5 * REGION);
+    expect(statSync(fileOf(options)).size).toBe(BLOCK + 3 * REGION);
   });
 });
 

@@ -33,7 +33,7 @@ import type { Identity } from "./sqlite_format.ts";
 
 const REGION_BYTES = 1_048_576;
 /** Of a new log. */
-const FIRST_REGIONS = 4;
+const FIRST_REGIONS = 2;
 /** Beyond twice what a full window needs. */
 const SPARE_REGIONS = 8;
 

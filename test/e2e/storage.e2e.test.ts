@@ -15,8 +15,9 @@ import {
   type TestCluster,
   withCluster,
 } from "../support/cluster.ts";
-import { endClient, goesOn, hasBegun, QUICK } from "../support/e2e.ts";
+import { endClient, goesOn, hasBegun, QUICK, WIRES } from "../support/e2e.ts";
 import { describeUnless } from "../support/skip.ts";
+import { BACKENDS, type Backend, FILES } from "../support/storage_model.ts";
 import { whyNoStrace } from "../support/strace.ts";
 import { calls, revealedTooEarly } from "../support/sync_trace.ts";
 import { until } from "../support/until.ts";
@@ -29,18 +30,21 @@ const KPAXOS = join(import.meta.dir, "../../dist/kpaxos");
 const SMALL = [seat("acceptor", 0, 0), seat("proposer", 0, 0), seat("learner", 0, 0), seat("learner", 1, 0)];
 
 let directories = 0;
-function sqlite(): { readonly path: string; readonly settings: Readonly<Record<string, string>> } {
+function stored(backend: Backend = "sqlite"): {
+  readonly path: string;
+  readonly settings: Readonly<Record<string, string>>;
+} {
   const path = join(ROOT, `${directories++}`);
-  return { path, settings: { ...QUICK, "storage-backend": "sqlite", "storage-path": path } };
+  return { path, settings: { ...QUICK, "storage-backend": backend, "storage-path": path } };
 }
 
 const acceptors = (cluster: TestCluster) =>
   cluster.seats.filter(({ role }) => role === "acceptor").map(({ id }) => id);
 
-/** Submits so many values, each unlike all others. */
-function submit(cluster: TestCluster, count: number): LabProcess {
+/** Submits so many values of so many digits, each unlike all others. */
+function submit(cluster: TestCluster, count: number, digits = 10): LabProcess {
   const words = ["submit", "-", "-f", cluster.configPath, "--timeout", "20"];
-  const shell = ["sh", "-c", `seq -f 'value %010.0f' ${count} | "$@"`, "sh", ...COMMAND, ...words];
+  const shell = ["sh", "-c", `seq -f 'value %0${digits}.0f' ${count} | "$@"`, "sh", ...COMMAND, ...words];
   const child = cluster.network.spawn(0, shell, { cwd: cluster.directory });
   const submitting = new LabProcess("submit", shell, child);
   cluster.processes.push(submitting);
@@ -58,8 +62,9 @@ async function killAndRestart(cluster: TestCluster): Promise<void> {
   }
 }
 
-async function survives(command: readonly string[]): Promise<void> {
-  const options = { seats: STANDARD, link: "loopback", settings: sqlite().settings, command, start: false };
+async function survives(command: readonly string[], backend: Backend): Promise<void> {
+  const { settings } = stored(backend);
+  const options = { seats: STANDARD, link: "loopback", settings, command, start: false };
   await withCluster({ ...options, link: "loopback" }, async (cluster) => {
     for (const id of acceptors(cluster)) cluster.start("acceptor", id);
     const early = cluster.startLearner(0, ["--catch-up", "--no-cantrim"]);
@@ -81,12 +86,12 @@ async function survives(command: readonly string[]): Promise<void> {
   });
 }
 
-describe("all acceptors killed at once", () => {
-  test("go on, and who learns later learns everything", () => survives(COMMAND), 60_000);
+describe.each(BACKENDS)("all acceptors killed at once, %s", (backend) => {
+  test("go on, and who learns later learns everything", () => survives(COMMAND, backend), 60_000);
 
   const missing = existsSync(KPAXOS) ? undefined : "dist/kpaxos is not there: npm run build";
   describeUnless(missing, "as the compiled executable", () => {
-    test("too", () => survives([KPAXOS]), 60_000);
+    test("too", () => survives([KPAXOS], backend), 60_000);
   });
 });
 
@@ -99,7 +104,7 @@ describe("at start", () => {
   }
 
   test("a database that is in use, another's, or larger than the window is refused", async () => {
-    const { path, settings } = sqlite();
+    const { path, settings } = stored();
     await withCluster(
       { seats: SMALL, link: "loopback", settings: { ...settings, batching: "no" } },
       async (cluster) => {
@@ -137,51 +142,70 @@ const noMounts =
     ? undefined
     : "private mounts need root (unshare -m)";
 
-describeUnless(noMounts, "a full disk", () => {
-  test("ends the acceptor with the cause; what it had promised is in the file", async () => {
-    const { path, settings } = sqlite();
-    await withCluster({ seats: SMALL, link: "loopback", settings, start: false }, async (cluster) => {
-      const mounted = join(ROOT, "mounted");
-      mkdirSync(mounted);
-      mkdirSync(path);
-      const script =
-        'mount -t tmpfs -o size=512k tmpfs "$1" && shift 2 && "$@"; code=$?; cp -r "$MOUNTED/." "$COPY"; exit $code';
-      const shell = ["env", `MOUNTED=${mounted}`, `COPY=${path}`, "unshare", "-m", "sh", "-c", script, "sh"];
-      const run = ["run", "acceptor", "-f", cluster.configPath, "--storage-path", mounted];
-      const argv = [...shell, mounted, "--", ...COMMAND, ...run];
-      const child = cluster.network.spawn(0, argv, { cwd: cluster.directory });
-      const full = new LabProcess("acceptor 0 on a small disk", argv, child);
-      cluster.processes.push(full);
-      await full.ready();
-      const during = cluster.startLearner(0, ["--catch-up", "--no-cantrim"]);
-      await Promise.all([cluster.start("proposer", 0).ready(), during.process.ready()]);
-      const submitting = submit(cluster, 5000);
-      const { exitCode } = await full.ending(20_000);
-      expect(exitCode).toBe(1);
-      const said = full.stderr.join("\n");
-      expect(said).toMatch(/error: cannot write .*acceptor-0\.db: database or disk is full \(SQLITE_FULL\)/);
-      expect(said).toMatch(/hint: free space .* everything it has promised so far is in the file/);
-      expect(during.list.length).toBeGreaterThan(10);
-      const before = during.list.slice();
-      await cluster.start("acceptor", 0).ready();
-      const late = cluster.startLearner(1, ["--catch-up", "--no-cantrim"]);
-      expect((await submitting.ending(30_000)).exitCode).toBe(0);
-      // Submit is told by the proposer, which may be ahead of both.
-      await Promise.all([during.reach(5000), late.reach(5000)]);
-      await expectSameOrder([during, late]);
-      expect(late.list.slice(0, before.length)).toEqual(before);
-      expect(new Set(late.values).size).toBe(5000);
-    });
-  }, 60_000);
-});
+/** Of the disk: a new log is there in full before its first entry. */
+const SMALL_DISK = { sqlite: "512k", log: "2400k" } as const;
+const FULL = {
+  sqlite:
+    /error: cannot write .*acceptor-0\.db: database or disk is full \(SQLITE_FULL\)\n.*hint: free space .* promised so far is in the file/,
+  log: /error: cannot write .*acceptor-0\.log: ENOSPC.*\n.*hint: free space .* promised so far is kept/,
+} as const;
+
+for (const backend of BACKENDS)
+  describeUnless(noMounts, `a full disk, ${backend}`, () => {
+    test("ends the acceptor with the cause; what it had promised is in the file", async () => {
+      const { path, settings } = stored(backend);
+      await withCluster({ seats: SMALL, link: "loopback", settings, start: false }, async (cluster) => {
+        const mounted = join(ROOT, `mounted-${backend}`);
+        mkdirSync(mounted);
+        mkdirSync(path);
+        const script =
+          'mount -t tmpfs -o size="$SIZE" tmpfs "$1" && shift 2 && "$@"; code=$?; cp -r "$MOUNTED/." "$COPY"; exit $code';
+        const shell = [
+          "env",
+          `MOUNTED=${mounted}`,
+          `COPY=${path}`,
+          `SIZE=${SMALL_DISK[backend]}`,
+          "unshare",
+          "-m",
+          "sh",
+          "-c",
+          script,
+          "sh",
+        ];
+        const run = ["run", "acceptor", "-f", cluster.configPath, "--storage-path", mounted];
+        const argv = [...shell, mounted, "--", ...COMMAND, ...run];
+        const child = cluster.network.spawn(0, argv, { cwd: cluster.directory });
+        const full = new LabProcess("acceptor 0 on a small disk", argv, child);
+        cluster.processes.push(full);
+        await full.ready();
+        const during = cluster.startLearner(0, ["--catch-up", "--no-cantrim"]);
+        await Promise.all([cluster.start("proposer", 0).ready(), during.process.ready()]);
+        const submitting = submit(cluster, 5000, 600);
+        const { exitCode } = await full.ending(20_000);
+        expect(exitCode).toBe(1);
+        const said = full.stderr.join("\n");
+        expect(said).toMatch(FULL[backend]);
+        expect(during.list.length).toBeGreaterThan(10);
+        const before = during.list.slice();
+        await cluster.start("acceptor", 0).ready();
+        const late = cluster.startLearner(1, ["--catch-up", "--no-cantrim"]);
+        expect((await submitting.ending(30_000)).exitCode).toBe(0);
+        // Submit is told by the proposer, which may be ahead of both.
+        await Promise.all([during.reach(5000), late.reach(5000)]);
+        await expectSameOrder([during, late]);
+        expect(late.list.slice(0, before.length)).toEqual(before);
+        expect(new Set(late.values).size).toBe(5000);
+      });
+    }, 60_000);
+  });
 
 describeUnless(whyNoStrace(), "the system calls of an acceptor", () => {
-  for (const wire of ["native", "kernel-paxos"]) {
-    test(`${wire}: each record is written and synced before a frame reveals it`, async () => {
-      const { path, settings } = sqlite();
+  for (const [wire, backend] of WIRES.flatMap((one) => BACKENDS.map((other) => [one, other] as const))) {
+    test(`${wire}, ${backend}: each record is written and synced before a frame reveals it`, async () => {
+      const { path, settings } = stored(backend);
       const options = { seats: SMALL, settings: { ...settings, wire }, start: false };
       await withCluster({ ...options, link: "loopback" }, async (cluster) => {
-        const prefix = join(ROOT, `trace-${wire}`);
+        const prefix = join(ROOT, `trace-${wire}-${backend}`);
         const traced = ["openat", "pwrite64", "fsync", "fdatasync", "sendto", "sendmsg", "sendmmsg"];
         const strace = [
           "strace",
@@ -207,7 +231,7 @@ describeUnless(whyNoStrace(), "the system calls of an acceptor", () => {
         expect((await submit(cluster, 300).ending(30_000)).exitCode).toBe(0);
         await learner.reach(300);
         expect((await acceptor.stop()).exitCode).toBe(0);
-        const trace = await until("the trace is complete", () => calls(prefix, path));
+        const trace = await until("the trace is complete", () => calls(prefix, join(path, FILES[backend])));
         const values = learner.values.slice(0, 300);
         expect(new Set(values).size).toBe(300);
         const { sends, syncs, revealed, early } = revealedTooEarly(trace, path, values);

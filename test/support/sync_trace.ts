@@ -5,10 +5,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-/** The lines of the thread that opened the storage; undefined while strace still writes. */
-export function calls(prefix: string, directory: string): readonly string[] | undefined {
+/** The lines of the thread that opened the storage's file; undefined while strace still writes. */
+export function calls(prefix: string, path: string): readonly string[] | undefined {
   const name = `${prefix.slice(dirname(prefix).length + 1)}.`;
-  const opened = escaped(Buffer.from(join(directory, "acceptor-0.db")).toString("hex"));
+  const opened = escaped(Buffer.from(path).toString("hex"));
   for (const file of readdirSync(dirname(prefix))) {
     if (!file.startsWith(name)) continue;
     const text = readFileSync(join(dirname(prefix), file), "latin1");
