@@ -3,7 +3,7 @@
  * that takes the file's name once it is synced: a crash leaves the old one or the new one, whole. At start the file is
  * checked; one that is damaged or another's is refused, never overlooked.
  */
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { open, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { CliError, ExitCode } from "../error.ts";
@@ -57,6 +57,11 @@ export class SnapshotFile implements SnapshotPlace {
       mkdirSync(directory, { recursive: true });
     } catch (error) {
       throw this.#trouble("make the directory of", error);
+    }
+    try {
+      accessSync(directory, constants.W_OK | constants.X_OK);
+    } catch (error) {
+      throw this.#trouble("write", error);
     }
   }
 

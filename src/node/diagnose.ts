@@ -97,7 +97,7 @@ function proposerReasons({ cores, config, busy, proposerId, peers, members, nowU
   if (proposer?.isUnheard === true) reasons.push("no quorum of acceptors echoes this leader's heartbeats");
   if (proposer?.isStalled === true || busy === Busy.windowFull) {
     reasons.push(
-      "the acceptors' window is full because no learner trims: run one with --cantrim (or raise acceptor-window-bytes)",
+      "the acceptors' window is full because no learner trims: run one with --cantrim, or read in the acceptors' logs who holds them back (or raise acceptor-window-bytes)",
     );
   }
   if (busy === Busy.noQuorum) reasons.push("the proposer has no quorum of acceptors");
