@@ -10,11 +10,15 @@ const FLUSH_BYTES = 1 << 16;
 
 export class PrintSink implements ValueSink, Extra {
   readonly #json: boolean;
+  /** Before each line: whose values they are, where that is a question. */
+  readonly #whose: string;
   readonly #out = new Outflow();
   #text = "";
 
-  constructor(json: boolean) {
+  /** `group`: of a learner of several groups. */
+  constructor(json: boolean, group?: number) {
     this.#json = json;
+    this.#whose = group === undefined ? "" : json ? `"group":${group},` : `${group} `;
   }
 
   take(
@@ -29,8 +33,8 @@ export class PrintSink implements ValueSink, Extra {
     if (this.#out.isFull) return false;
     const hex = Buffer.from(bytes.buffer, bytes.byteOffset + offset, length).toString("hex");
     this.#text += this.#json
-      ? `{"iid":${iid},"index":${index},"session":${session},"sequence":${sequence},"value":"${hex}"}\n`
-      : `${iid} ${index} ${session} ${sequence} ${hex}\n`;
+      ? `{${this.#whose}"iid":${iid},"index":${index},"session":${session},"sequence":${sequence},"value":"${hex}"}\n`
+      : `${this.#whose}${iid} ${index} ${session} ${sequence} ${hex}\n`;
     if (this.#text.length >= FLUSH_BYTES) this.flush();
     return true;
   }

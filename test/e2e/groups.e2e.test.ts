@@ -4,7 +4,7 @@
 import { expect, test } from "bun:test";
 import { groupOfKey } from "../../src/config/groups.ts";
 import type { Seat } from "../../src/ops/seats.ts";
-import { type Deliveries, seat, withCluster } from "../support/cluster.ts";
+import { type Deliveries, type Delivery, expectSameOrder, seat, withCluster } from "../support/cluster.ts";
 import { endClient, goesOn, hasBegun } from "../support/e2e.ts";
 import { GroupedCluster } from "../support/groups.ts";
 import { describeNetns } from "../support/netns.ts";
@@ -96,6 +96,48 @@ describeNetns("groups", () => {
       await goesOn(client);
       await endClient(client);
       expect(client.stderr.join("\n")).toMatch(/group 1: .*no quorum/);
+    });
+  }, 60_000);
+
+  test("learners that merge all groups deliver one order, also when groups are idle or lose their leader", async () => {
+    const settings = { ...SETTINGS, groups: "3", merge: "yes" };
+    await withCluster({ seats: SEATS, settings, start: false }, async (cluster) => {
+      const grouped = new GroupedCluster(cluster, 3);
+      const merged = [0, 7].map((id) => grouped.merged(id, 2));
+      await grouped.startAll(SEATS);
+      const client = (group: number, values: number) =>
+        cluster.runClient(["--group", `${group}`, "--values", `${values}`, "--outstanding", "8"]);
+      // Groups 1 and 2 have nothing to say.
+      await client(0, 300);
+      await Promise.all(merged.map((learner) => learner.reach(300)));
+      const leader = await grouped.leader(2, PROPOSERS);
+      const victim = grouped.member(2, "proposer", leader);
+      victim.kill("SIGKILL");
+      await victim.exited;
+      await Promise.all([client(0, 200), client(1, 300), client(2, 100)]);
+      await Promise.all(merged.map((learner) => learner.reach(900)));
+      await expectSameOrder(merged);
+      const { list } = merged[0]!;
+      expect(list.length).toBe(900);
+      expect(list.map(({ iid }) => iid)).toEqual(list.map(({ iid }) => iid).toSorted((a, b) => a - b));
+      // The position names the group.
+      const counts = [0, 0, 0];
+      for (const { iid } of list) counts[(iid - 1) % 3]!++;
+      expect(counts).toEqual([500, 300, 100]);
+    });
+  }, 120_000);
+
+  test("a learner of all groups that does not merge them says whose each value is", async () => {
+    await withCluster({ seats: SEATS, settings: SETTINGS, start: false }, async (cluster) => {
+      const grouped = new GroupedCluster(cluster, 2);
+      const learner = grouped.merged(0, 2);
+      await grouped.startAll(SEATS);
+      await cluster.runClient(["--nclients", "2", "--values", "100", "--outstanding", "4"]);
+      await learner.reach(100);
+      for (const group of [0, 1]) {
+        const own = (learner.list as (Delivery & { group: number })[]).filter((one) => one.group === group);
+        expect(own.map(({ sequence }) => sequence)).toEqual(Array.from({ length: 50 }, (_, i) => i + 1));
+      }
     });
   }, 60_000);
 });

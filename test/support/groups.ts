@@ -51,6 +51,25 @@ export class GroupedCluster {
     );
   }
 
+  /** A learner of all groups. */
+  merged(id: number, host: number): Deliveries {
+    const { cluster } = this;
+    const words = [
+      "run",
+      "learner",
+      "-f",
+      cluster.configPath,
+      "--id",
+      `${id}`,
+      "--catch-up",
+      "--print",
+      "--json",
+    ];
+    return new Deliveries((feed) =>
+      cluster.launch(`learner ${id} of all groups`, host, words, { onStdout: feed }),
+    );
+  }
+
   member(group: number, role: MemberRole, id: number): LabProcess {
     return this.#members.get(`${role} ${id} of group ${group}`)!;
   }

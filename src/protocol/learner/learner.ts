@@ -228,6 +228,14 @@ export class Learner {
   /** Delivers what is ready. To be called after the turn's messages; true while the application took everything. */
   deliver(): boolean {
     if (this.next === 0) return true;
+    if (!this.deliverReady()) return false;
+    this.repair.goOn();
+    return true;
+  }
+
+  /** The same, and nothing is said: it need not be this learner's own turn. */
+  deliverReady(): boolean {
+    if (this.next === 0) return true;
     const window = this.window;
     while (window.isReady(this.next)) {
       const iid = this.next;
@@ -244,7 +252,6 @@ export class Learner {
       this.next = iid + 1;
       this.counters.delivered++;
     }
-    this.repair.goOn();
     return true;
   }
 
