@@ -146,8 +146,8 @@ test("the order is that of its definition, whatever arrives when and however oft
 
 test("positions and instances say the same", () => {
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 64 }), fc.nat(), fc.integer({ min: 1 }), (groups, any, iid) => {
-      const group = any % groups;
+    fc.property(fc.integer({ min: 1, max: 64 }), fc.nat(), fc.integer({ min: 1 }), (groups, drawn, iid) => {
+      const group = drawn % groups;
       const position = positionOf(group, iid, groups);
       expect(instanceBy(group, position, groups)).toBe(iid);
       expect(instanceBy(group, position - 1, groups)).toBe(iid - 1);
@@ -159,13 +159,13 @@ test("positions and instances say the same", () => {
 
 test("what applications are done with is, for each group, what came up to there", () => {
   fc.assert(
-    fc.property(logsOf, fc.nat(), (logs, any) => {
+    fc.property(logsOf, fc.nat(), (logs, drawn) => {
       const { host, merge, learners } = make(logs);
       learners.forEach((learner, group) => {
         learner.highestIid = logs[group]!.length;
       });
       merge.deliver();
-      host.done = host.finishedAt.length === 0 ? 0 : any % (host.finishedAt.length + 1);
+      host.done = host.finishedAt.length === 0 ? 0 : drawn % (host.finishedAt.length + 1);
       const acknowledged = merge.lanes.map((lane) => lane.acknowledged());
       acknowledged.forEach((iid, group) => {
         expect(iid === 0 || positionOf(group, iid, logs.length) <= host.done).toBe(true);

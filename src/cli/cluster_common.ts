@@ -5,7 +5,13 @@ import { CliError, ExitCode } from "../error.ts";
 import { requireState } from "../ops/cluster.ts";
 import { withLock } from "../ops/cluster_lock.ts";
 import { shellLine } from "../ops/cluster_roles.ts";
-import { type ClusterState, clusterDirectory, nameOf, type SeatState } from "../ops/cluster_state.ts";
+import {
+  type ClusterState,
+  clusterDirectory,
+  groupsOf,
+  nameOf,
+  type SeatState,
+} from "../ops/cluster_state.ts";
 import { selfCommand } from "../ops/lab_capability.ts";
 import { nearest } from "../text/nearest.ts";
 import type { ArgsDef } from "./command.ts";
@@ -72,5 +78,8 @@ export function clusterLine(state: ClusterState, verb: string, words: readonly s
 /** Commands that send values to the cluster from its host for clients. */
 export function clientLine(state: ClusterState, words: readonly string[] = []): string {
   const trims = state.trimLearner === undefined ? [] : ["--no-cantrim"];
-  return clusterLine(state, "exec", [CLIENT, "--", "kpaxos", "run", "client", ...trims, ...words]);
+  // One for each group; who is served by a user-learner is of its group.
+  const groups =
+    groupsOf(state) === 1 || words.includes("--group") ? [] : ["--nclients", `${groupsOf(state)}`];
+  return clusterLine(state, "exec", [CLIENT, "--", "kpaxos", "run", "client", ...trims, ...groups, ...words]);
 }

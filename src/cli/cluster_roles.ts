@@ -5,7 +5,7 @@ import { readConfig } from "../config/read.ts";
 import { CliError, ExitCode } from "../error.ts";
 import { addLearner, addUserLearner, killSeat, restartSeats } from "../ops/cluster.ts";
 import { configPath } from "../ops/cluster_roles.ts";
-import { type ClusterState, nameOf, type SeatState } from "../ops/cluster_state.ts";
+import { type ClusterState, groupsOf, nameOf, type SeatState } from "../ops/cluster_state.ts";
 import { isAlive } from "../ops/process_id.ts";
 import { clientLine, clusterArgs, seatOf, withState } from "./cluster_common.ts";
 import { defineKpaxosCommand } from "./command.ts";
@@ -96,7 +96,14 @@ function sayWhoForgot(state: ClusterState, seats: readonly SeatState[]): void {
 function besideOf(state: ClusterState, word: string | undefined): SeatState {
   const delivers = ({ role }: SeatState): boolean => role === "learner" || role === "replica";
   const seat = word === undefined ? state.seats.find(delivers) : seatOf(state, word);
-  if (seat !== undefined && delivers(seat)) return seat;
+  if (seat !== undefined && delivers(seat) && (groupsOf(state) === 1 || seat.group !== undefined))
+    return seat;
+  if (seat !== undefined && delivers(seat)) {
+    throw new CliError(`${nameOf(seat)} is of all groups, and sessions are of one`, {
+      exitCode: ExitCode.usage,
+      hint: "a user-learner reads the device of one group's learner or replica: --beside learner/0@0",
+    });
+  }
   const message =
     seat === undefined ? `cluster ${state.name} has no learner` : `${nameOf(seat)} has no delivery device`;
   throw new CliError(message, {
@@ -144,7 +151,8 @@ export const addCommand = defineKpaxosCommand({
         const seat = await addUserLearner(state, besideOf(state, args.beside), { stop });
         print(`${nameOf(seat)}: ready, pid ${seat.process?.pid} ${seat.address}`);
         print("a client that it serves:");
-        print(`  ${clientLine(state, ["--learner", seat.address])}`);
+        const group = seat.group === undefined ? [] : ["--group", `${seat.group}`];
+        print(`  ${clientLine(state, [...group, "--learner", seat.address])}`);
       }),
     ),
 });

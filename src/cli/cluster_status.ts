@@ -15,6 +15,8 @@ export interface RoleStatus {
   readonly name: string;
   readonly role: string;
   readonly id: number;
+  /** null: there are no groups, or it is of all. */
+  readonly group: number | null;
   readonly alive: boolean;
   readonly state: "running" | "stopped" | "dead";
   readonly pid: number | null;
@@ -33,6 +35,7 @@ function roleStatus(state: ClusterState, seat: SeatState): RoleStatus {
     name: nameOf(seat),
     role: seat.role,
     id: seat.id,
+    group: seat.group ?? null,
     alive: alive !== "dead",
     state: alive,
     pid: alive === "dead" ? null : (seat.process?.pid ?? null),

@@ -108,6 +108,10 @@ export const upCommand = defineKpaxosCommand({
       { command: "kpaxos cluster up --learners 3 --trim-learner 0", what: "only learner 0 trims" },
       { command: "kpaxos cluster up --replace --wire kernel-paxos", what: "the other wire, anew" },
       { command: "kpaxos cluster up --link udp --proposer-timeout 200ms", what: "UDP, another setting" },
+      {
+        command: "kpaxos cluster up --replicas 3 --groups 2",
+        what: "two groups; roles are replica/0@0, replica/0@1, …",
+      },
     ],
     notes: [
       "A start that fails is undone completely, with the reason. A cluster of this name that runs is replaced only " +

@@ -3,6 +3,7 @@
  */
 
 import { join } from "node:path";
+import { oneGroup } from "../config/groups.ts";
 import { deviceDirectories, findDeviceDirectory } from "../delivery/device_directory.ts";
 import { deviceName } from "../delivery/device_layout.ts";
 import type { StartAt } from "../delivery/log_record.ts";
@@ -13,7 +14,7 @@ import { socketPath } from "../delivery/socket_server.ts";
 import { type ValueForm, valueLine } from "../delivery/value_text.ts";
 import { CliError, ExitCode } from "../error.ts";
 import { type ArgsDef, type ArgValues, defineKpaxosCommand } from "./command.ts";
-import { groupArg, start } from "./run_common.ts";
+import { groupArg, startAll } from "./run_common.ts";
 import { fileArg, settingArgs } from "./settings.ts";
 
 /** Output that waits for its reader; above it the learner keeps what follows, as long as its log reaches. */
@@ -70,7 +71,9 @@ export const tailCommand = defineKpaxosCommand({
 async function tail(args: ArgValues<typeof tailArgs>): Promise<ExitCode> {
   const from = startOf(args.from);
   const form = formOf(args);
-  const { config, log } = start(args, "tail");
+  const { config: all, log } = startAll(args, "tail");
+  // A learner that merges groups has one device for all.
+  const config = all.settings.merge && args.group === undefined ? all : oneGroup(all, args.group);
   const { deviceDirectory, cluster, wire } = config.settings;
   const candidates = deviceDirectories(deviceDirectory, config.origins.deviceDirectory.from !== "default");
   const directory = findDeviceDirectory(candidates, cluster, args.id);

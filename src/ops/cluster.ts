@@ -10,6 +10,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Diagnostic } from "../config/config.ts";
 import type { Flags } from "../config/parse.ts";
+import { SCHEMA } from "../config/schema.ts";
 import { CliError } from "../error.ts";
 import { withLock } from "./cluster_lock.ts";
 import {
@@ -45,7 +46,7 @@ import {
   type SeatState,
   writeState,
 } from "./cluster_state.ts";
-import { freePorts } from "./free_ports.ts";
+import { freePorts, freePortsOfGroups } from "./free_ports.ts";
 import { selfCommand } from "./lab_capability.ts";
 import { isAlive, signal } from "./process_id.ts";
 
@@ -117,7 +118,8 @@ async function initialState(
   const deviceDirectory = options.deviceDirectory ?? deviceDirectoryOf(name, directory);
   const loopback = choice.kind === "loopback";
   const count = Object.values(topology).reduce((sum: number, one: number) => sum + one, 0);
-  const ports = loopback && count > 0 ? await freePorts(count, LOOPBACK) : [];
+  const groups = Number(options.flags.groups ?? 1);
+  const ports = loopback && count > 0 ? await portsFor(count, groups) : [];
   const { config, text, seats, trimLearner } = planConfig({
     topology,
     flags: options.flags,
@@ -143,17 +145,24 @@ async function initialState(
     reason: choice.reason,
     prefix: options.prefix ?? prefixOf(name, directory),
     wire,
+    groups: config.settings.groups,
     saysReady: verbosity === "info" || verbosity === "debug",
     trimLearner,
     deviceDirectory,
     command: selfCommand(),
     phase: "starting",
     keeper: undefined,
-    hosts: seats.length + 1,
-    clientHost: seats.length,
+    hosts: count + 1,
+    clientHost: count,
     seats,
   };
   return { state, text };
+}
+
+/** A number of groups that makes no sense is told of when the file is read. */
+async function portsFor(count: number, groups: number): Promise<number[]> {
+  const areSeveral = groups > 1 && groups <= SCHEMA.groups.max;
+  return areSeveral ? await freePortsOfGroups(count, LOOPBACK, groups) : await freePorts(count, LOOPBACK);
 }
 
 /** Undoes what was made, and returns what is to be thrown. */
@@ -300,11 +309,13 @@ export async function addUserLearner(
   const id = Math.max(-1, ...ids) + 1;
   const loopback = state.kind === "loopback";
   const address = loopback ? `${LOOPBACK}:${(await freePorts(1, LOOPBACK))[0]}` : hostAddress(beside.host);
+  const { group } = beside;
   const args = ["--device", `${beside.id}`, ...(loopback ? ["--listen", address] : [])];
   try {
     return await seatNewcomer(
       state,
-      { role: "user-learner", id, host: beside.host, address, args, ...NEW_SEAT },
+      // It serves sessions, which are of one group.
+      { role: "user-learner", id, group, host: beside.host, address, args, ...NEW_SEAT },
       options,
     );
   } finally {

@@ -4,6 +4,7 @@
  */
 import { resolve } from "node:path";
 import type { Config } from "../config/config.ts";
+import { ALL_GROUPS, configsOfGroups } from "../config/groups.ts";
 import { type Flags, parseConfig } from "../config/parse.ts";
 import { configError } from "../config/read.ts";
 import { SCHEMA } from "../config/schema.ts";
@@ -105,17 +106,38 @@ export function planConfig(options: PlanOptions): PlannedConfig {
   const { role: delivers } = deliverers(topology);
   // In the Kernel_Paxos wire nobody trims unless told to, and a cluster in which nobody trims comes to a halt.
   const trimLearner = options.trimLearner ?? (wire === "native" ? undefined : 0);
-  const seats = planned.map(({ role, id, host }, index) => ({
+  const seatIn = (group: number | undefined, { role, id, host }: Seat, address: string): SeatState => ({
     role,
     id,
+    ...(group === undefined ? {} : { group }),
     host,
-    address: addresses[index]!,
+    address,
     args: role === delivers ? trimFlags(trimLearner, id) : [],
     process: undefined,
     startedAtMs: 0,
     logFrom: 0,
-  }));
+  });
+  if (config.group !== ALL_GROUPS) {
+    return {
+      config,
+      text,
+      seats: planned.map((seat, i) => seatIn(undefined, seat, addresses[i]!)),
+      trimLearner,
+    };
+  }
+  // Who merges the groups is one process; every other role is one for each group.
+  const isOne = ({ role }: Seat): boolean => role === "learner" && config.settings.merge;
+  const seats = configsOfGroups(config).flatMap((view) =>
+    planned.filter((seat) => !isOne(seat)).map((seat) => seatIn(view.group, seat, addressIn(view, seat))),
+  );
+  seats.push(...planned.filter(isOne).map((seat) => seatIn(undefined, seat, addressIn(config, seat))));
   return { config, text, seats, trimLearner };
+}
+
+/** The member's address in a group, as the file would have it. */
+function addressIn(config: Config, { role, id }: Seat): string {
+  const { address } = config[`${role}s`].find((member) => member.id === id)!;
+  return address.kind === "udp" ? `${address.host} ${address.port}` : address.mac;
 }
 
 /** Learners' and replicas' ids are one sequence: they number the delivery devices of one directory. */

@@ -33,7 +33,8 @@ export interface StartedSeat {
 }
 
 export function logPath(state: ClusterState, seat: SeatState): string {
-  return join(state.directory, "logs", `${seat.role}-${seat.id}.log`);
+  const group = seat.group === undefined ? "" : `-group-${seat.group}`;
+  return join(state.directory, "logs", `${seat.role}-${seat.id}${group}.log`);
 }
 
 export function configPath(state: ClusterState): string {
@@ -83,7 +84,8 @@ export function startSeat(state: ClusterState, seat: SeatState, options: StartOp
   try {
     seat.logFrom = statSync(path).size;
     const role = ["run", seat.role, "-f", configPath(state), "--id", `${seat.id}`];
-    const argv = [...state.command, ...role, ...seat.args, ...(options.args ?? [])];
+    const group = seat.group === undefined ? [] : ["--group", `${seat.group}`];
+    const argv = [...state.command, ...role, ...group, ...seat.args, ...(options.args ?? [])];
     const child = Bun.spawn(
       commandOn(state, seat.host, options.dies === true ? diesWithUs(argv) : argv, state.directory),
       {
@@ -131,7 +133,7 @@ function isReady(state: ClusterState, seat: SeatState, id: ProcessId): boolean {
 }
 
 export function speakable(seat: SeatState): string {
-  return `${seat.role} ${seat.id}`;
+  return `${seat.role} ${seat.id}${seat.group === undefined ? "" : ` of group ${seat.group}`}`;
 }
 
 export async function waitReady(

@@ -22,6 +22,8 @@ export type SeatRole = "acceptor" | "proposer" | "learner" | "replica" | "user-l
 export interface SeatState {
   readonly role: SeatRole;
   readonly id: number;
+  /** Its group; undefined: there are none, or it is of all. */
+  readonly group?: number | undefined;
   readonly host: number;
   /** As `paxos.conf` has it; for a user-learner what clients give as `--learner`; "" when it has none. */
   readonly address: string;
@@ -48,6 +50,8 @@ export interface ClusterState {
   readonly reason: string;
   readonly prefix: string;
   readonly wire: string;
+  /** 1 unless there. */
+  readonly groups?: number;
   /** Whether a role's log says that it is ready. */
   readonly saysReady: boolean;
   readonly trimLearner: number | undefined;
@@ -68,8 +72,9 @@ const STATE_NAME = "cluster.json";
 const CONTENT = [STATE_NAME, CONFIG_NAME, "logs", "bin", "devices", "state"];
 const NAME = /^[A-Za-z0-9][\w.-]{0,31}$/;
 
-export function nameOf(seat: Pick<SeatState, "role" | "id">): string {
-  return `${seat.role}/${seat.id}`;
+/** `acceptor/1`, and with groups `acceptor/1@0`. */
+export function nameOf({ role, id, group }: Pick<SeatState, "role" | "id" | "group">): string {
+  return `${role}/${id}${group === undefined ? "" : `@${group}`}`;
 }
 
 export function clustersDirectory(): string {
@@ -117,6 +122,10 @@ function parseState(text: string): ClusterState | undefined {
     // Its writer replaces it whole: what does not parse was written by somebody else.
     return undefined;
   }
+}
+
+export function groupsOf(state: ClusterState): number {
+  return state.groups ?? 1;
 }
 
 export function writeState(state: ClusterState): void {

@@ -1,6 +1,13 @@
 /**
  * Free UDP ports of this machine.
  */
+import { PORTS_APART } from "../config/groups.ts";
+import { CliError, ExitCode } from "../error.ts";
+
+/** Where blocks of ports are looked for: below those that the system hands out by itself. */
+const FIRST_PORT = 10_000;
+const PORTS = 20_000;
+const TRIES = 200;
 
 /** Ports nobody uses now. All are held until the last is known, so that they differ. */
 export async function freePorts(count: number, hostname: string): Promise<number[]> {
@@ -10,4 +17,27 @@ export async function freePorts(count: number, hostname: string): Promise<number
   const ports = sockets.map((socket) => socket.port);
   for (const socket of sockets) socket.close();
   return ports;
+}
+
+/** The same where each stands for one of every group: neither are the ports in use that go with it. */
+export async function freePortsOfGroups(count: number, hostname: string, groups: number): Promise<number[]> {
+  if (count > PORTS_APART) {
+    throw new CliError(`${count} roles with several groups have no ports on one host`, {
+      exitCode: ExitCode.usage,
+      hint: `ports of one host differ by less than ${PORTS_APART}: use fewer roles, or raw Ethernet`,
+    });
+  }
+  for (let attempt = 0; attempt < TRIES; attempt++) {
+    const base = FIRST_PORT + Math.floor(Math.random() * PORTS);
+    const ports = Array.from({ length: count }, (_, i) => base + i);
+    const all = Array.from({ length: groups }, (_, group) => ports.map((port) => port + PORTS_APART * group));
+    if (await areFree(all.flat(), hostname)) return ports;
+  }
+  throw new CliError(`no ${count} free UDP ports for each of ${groups} groups were found`);
+}
+
+async function areFree(ports: readonly number[], hostname: string): Promise<boolean> {
+  const opened = await Promise.allSettled(ports.map((port) => Bun.udpSocket({ hostname, port })));
+  for (const one of opened) if (one.status === "fulfilled") one.value.close();
+  return opened.every(({ status }) => status === "fulfilled");
 }
