@@ -47,7 +47,7 @@ struct kpx_rxring {
 /*
  * A socket that is received from. They are read in order, so frames of the first go before those of the next; what
  * one of them leaves of a step's slots is for the next. Each has its own filter, buffer and ring; all share the rx
- * slots, and the link sends through the first.
+ * slots, and the link sends through the first. A wait ends for any of them, but `kpx_link_fd` names the first only.
  */
 #define KPX_MAX_RECEIVERS 2u
 struct kpx_receiver {
@@ -87,6 +87,8 @@ struct kpx_link {
   int family; /* AF_PACKET, AF_INET, AF_INET6 */
   uint32_t address[KPX_ADDRESS_WORDS];
 
+  /* The last look found no frame, and nothing was done since that could bring one. */
+  bool looked;
   struct kpx_messages rx;
   struct kpx_messages tx;
   uint64_t counters[KPX_COUNTERS];
@@ -146,10 +148,11 @@ bool kpx_checksum_applies(const struct kpx_link *link, uint32_t ethertype);
 bool kpx_checksum_seal(const struct kpx_link *link, uint8_t *payload, uint32_t length);
 bool kpx_checksum_admits(struct kpx_link *link, const uint8_t *payload, uint32_t length);
 
-/* link_tx.c, link_rx.c, link_ring.c, link_wait.c. `receive` looks at all receivers, the ring's at one: it describes the
- * step's frames from `first` on, at most up to `max` of them, and returns how many it added. */
+/* link_tx.c, link_rx.c, link_ring.c, link_wait.c. `receive` looks at the receivers of a set, the ring's at one: it
+ * describes the step's frames from `first` on, at most up to `max` of them, and returns how many it added. */
+#define KPX_ALL_RECEIVERS UINT32_MAX
 int kpx_transmit(struct kpx_link *link, uint32_t ntx);
-int kpx_receive(struct kpx_link *link, uint32_t max);
+int kpx_receive(struct kpx_link *link, uint32_t max, uint32_t receivers);
 void kpx_release(struct kpx_link *link);
 int kpx_rxring_configure(struct kpx_link *link, struct kpx_receiver *receiver);
 int kpx_rxring_map(struct kpx_link *link, const struct kpx_receiver *receiver);

@@ -1,7 +1,7 @@
 /*
  * Receiving without waiting: recvmmsg into the rx slots, or the rings. A link may have several receivers (link.h): the
  * first is emptied before the next is looked at, so that its frames lead the batch, and a full batch leaves the others
- * for the next step.
+ * for the next step. After a sleep only those are read that ended it.
  */
 #include <errno.h>
 #include <sys/uio.h>
@@ -38,11 +38,12 @@ static uint32_t describe_messages(struct kpx_link *link, uint32_t first, uint32_
   return kept;
 }
 
-int kpx_receive(struct kpx_link *link, uint32_t max) {
+int kpx_receive(struct kpx_link *link, uint32_t max, uint32_t receivers) {
   uint32_t slot = 0;
   uint32_t kept = 0;
   for (uint32_t i = 0; i < link->receiver_count && slot < max; i++) {
     struct kpx_receiver *receiver = &link->receivers[i];
+    if ((receivers & 1u << i) == 0) continue;
     if (kpx_has_rings(link)) {
       kept += kpx_rxring_receive(link, &receiver->ring, kept, max);
       slot = kept;
@@ -53,6 +54,7 @@ int kpx_receive(struct kpx_link *link, uint32_t max) {
     kept = describe_messages(link, slot, (uint32_t)received, kept);
     slot += (uint32_t)received;
   }
+  link->looked = slot == 0;
   return (int)kept;
 }
 

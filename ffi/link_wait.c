@@ -41,8 +41,10 @@ static void clear_error(int fd) {
   (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
 }
 
-/* Sleeps for at most `us`. Returns 1 when something other than a frame ended it, 0 otherwise, or -errno. */
-static int sleep_on_all(struct kpx_link *link, uint64_t us) {
+/* Sleeps for at most `us`; `frames`: the receivers that have some. Returns 1 when something other than a frame ended it, 0
+ * otherwise, or -errno. */
+static int sleep_on_all(struct kpx_link *link, uint64_t us, uint32_t *frames) {
+  *frames = 0;
   struct pollfd polled[MAX_POLLED] = {{.fd = link->wake_fd, .events = POLLIN}};
   struct pollfd *receivers = polled + 1;
   struct pollfd *watched = receivers + link->receiver_count;
@@ -56,6 +58,7 @@ static int sleep_on_all(struct kpx_link *link, uint64_t us) {
   for (uint32_t i = 0; i < link->receiver_count; i++) {
     if (receivers[i].revents == 0) continue;
     ready--;
+    *frames |= 1u << i;
     if ((receivers[i].revents & POLLNVAL) != 0) return -EBADF;
     if ((receivers[i].revents & POLLERR) != 0) clear_error(receivers[i].fd);
   }
@@ -71,10 +74,11 @@ static int sleep_on_all(struct kpx_link *link, uint64_t us) {
 static int spin(struct kpx_link *link, uint32_t max, uint64_t from, uint64_t until) {
   uint64_t look = from + LOOK_ROUND_US;
   for (uint64_t now = from; now < until; now = now_us()) {
-    int received = max > 0 ? kpx_receive(link, max) : 0;
+    int received = max > 0 ? kpx_receive(link, max, KPX_ALL_RECEIVERS) : 0;
     if (received != 0) return received;
     if (now >= look) {
-      int ended = sleep_on_all(link, 0);
+      uint32_t frames;
+      int ended = sleep_on_all(link, 0, &frames);
       if (ended != 0) return ended < 0 ? ended : -EINTR;
       look = now + LOOK_ROUND_US;
     }
@@ -88,12 +92,13 @@ int kpx_wait(struct kpx_link *link, uint32_t max, uint32_t spin_us, uint32_t wai
   if (spin_us > 0) {
     uint64_t from = now_us();
     int result = spin(link, max, from, from + (spin_us < wait_us ? spin_us : wait_us));
-    if (result == -EINTR) return max > 0 ? kpx_receive(link, max) : 0;
+    if (result == -EINTR) return max > 0 ? kpx_receive(link, max, KPX_ALL_RECEIVERS) : 0;
     if (result != 0) return result;
     waited = now_us() - from;
     if (waited >= wait_us) return 0;
   }
-  int ended = sleep_on_all(link, wait_us - waited);
+  uint32_t frames;
+  int ended = sleep_on_all(link, wait_us - waited, &frames);
   if (ended < 0) return ended;
-  return max > 0 ? kpx_receive(link, max) : 0;
+  return max > 0 && frames != 0 ? kpx_receive(link, max, frames) : 0;
 }

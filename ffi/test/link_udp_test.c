@@ -250,6 +250,30 @@ static void a_wait_ends_in_time_or_when_woken(void) {
   kpx_link_close(a.handle);
 }
 
+static void what_came_between_two_looks_ends_a_wait(void) {
+  uint32_t options[KPX_OPTION_WORDS];
+  udp_options(options);
+  struct test_link a = open_link(options, KPX_OPTION_WORDS);
+  struct test_link b = open_link(options, KPX_OPTION_WORDS);
+  EQUAL(kpx_link_step(a.handle, 0, 16, 0, 0), 0);
+  put(&b, 0, a.address, KPX_PORT_WIRE, "one", 3);
+  put(&b, 1, a.address, KPX_PORT_WIRE, "two", 3);
+  EQUAL(kpx_link_step(b.handle, 2, 0, 0, 0), 0);
+  uint64_t from = now_us();
+  EQUAL(kpx_link_step(a.handle, 0, 1, 0, 5000000), 1);
+  EQUAL(kpx_link_step(a.handle, 0, 1, 0, 5000000), 1);
+  CHECK(memcmp(payload_of(&a, a.rx), "two", 3) == 0);
+  EQUAL(kpx_link_step(a.handle, 0, 16, 0, 0), 0);
+  EQUAL(kpx_link_step(b.handle, 1, 0, 0, 0), 0);
+  EQUAL(kpx_link_step(a.handle, 0, 16, 0, 1), 1);
+  EQUAL(kpx_link_step(a.handle, 0, 16, 0, 0), 0);
+  put(&a, 0, a.address, KPX_PORT_WIRE, "to myself", 9);
+  EQUAL(kpx_link_step(a.handle, 1, 16, 0, 5000000), 1);
+  CHECK(now_us() - from < 1000000);
+  kpx_link_close(a.handle);
+  kpx_link_close(b.handle);
+}
+
 static void only_live_handles_work(void) {
   uint32_t options[KPX_OPTION_WORDS];
   udp_options(options);
@@ -349,6 +373,7 @@ int main(void) {
   only_who_has_the_key_is_heard();
   any_bit_that_is_wrong_costs_the_frame();
   a_wait_ends_in_time_or_when_woken();
+  what_came_between_two_looks_ends_a_wait();
   only_live_handles_work();
   bad_options_are_refused();
   both_families_reach_a_dual_stack_socket();

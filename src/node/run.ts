@@ -98,7 +98,10 @@ export class Runner {
       const { node, link } = this.#lanes[lane]!;
       const sent = this.#ntx[lane]!;
       const received = mayWait && lane === 0 ? this.#wait(sent) : link.step(sent, 0);
-      if (!mayWait && received === 0 && sent === 0 && !node.hasMore) continue;
+      if (!mayWait && received === 0 && !node.hasMore) {
+        this.#ntx[lane] = 0;
+        continue;
+      }
       any = true;
       this.#ntx[lane] = node.turn(nowUs(), received);
     }
