@@ -2,9 +2,12 @@
  * An application that comes to a log which was trimmed before: it stands still and says what it can be told; told so, it begins
  * with an empty state, unless somebody has one.
  */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { MemoryCluster } from "./support/memory_cluster.ts";
 import { type StoreReplica, storedValue, storeReplica } from "./support/store_replica.ts";
+
+// Much is simulated; how long that takes depends on who else is at work.
+setDefaultTimeout(60_000);
 
 const SECOND_US = 1_000_000;
 const SETTINGS = [

@@ -2,7 +2,7 @@
  * Who holds a state: what is in memory of one process alone is not trimmed from under it; what two have, or a file, is. And what
  * is said of it.
  */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { SecondHolder } from "../src/delivery/second_holder.ts";
 import { type Encoded, encodeSnapshot } from "../src/delivery/snapshot.ts";
 import type { Loaded, SnapshotPlace } from "../src/delivery/snapshot_file.ts";
@@ -12,6 +12,9 @@ import { Busy } from "../src/protocol/types.ts";
 import { collectingLog, type Line } from "./support/collecting_log.ts";
 import { type Host, MemoryCluster } from "./support/memory_cluster.ts";
 import { type StoreReplica, storedValue, storeReplica } from "./support/store_replica.ts";
+
+// Much is simulated; how long that takes depends on who else is at work.
+setDefaultTimeout(60_000);
 
 const SECOND_US = 1_000_000;
 const KIND = 7;
