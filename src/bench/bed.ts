@@ -8,6 +8,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Flags } from "../config/parse.ts";
+import { CliError, ExitCode } from "../error.ts";
 import { diesWithUs } from "../ops/child.ts";
 import { remove, up } from "../ops/cluster.ts";
 import { type Choice, commandOn, describePlace } from "../ops/cluster_place.ts";
@@ -59,11 +60,7 @@ export class OwnBed implements Bed {
     const { shape, choice, stop } = options;
     sweepLeftovers();
     const own = makeOwnDirectory();
-    const databases =
-      options.storagePath === undefined
-        ? join(own, WHERE_DATABASES)
-        : mkdtempSync(join(options.storagePath, "kpaxos-bench-"));
-    mkdirSync(databases, { recursive: true });
+    const databases = databaseDirectory(options.storagePath, own);
     const directories = [databases, own];
     try {
       const state = await up({
@@ -149,6 +146,23 @@ export class OwnBed implements Bed {
     } finally {
       for (const directory of this.#directories) rmSync(directory, { recursive: true, force: true });
     }
+  }
+}
+
+function databaseDirectory(storagePath: string | undefined, own: string): string {
+  try {
+    if (storagePath !== undefined) return mkdtempSync(join(storagePath, "kpaxos-bench-"));
+    const path = join(own, WHERE_DATABASES);
+    mkdirSync(path);
+    return path;
+  } catch (cause) {
+    rmSync(own, { recursive: true, force: true });
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new CliError(`no place for databases: ${why}`, {
+      exitCode: ExitCode.usage,
+      hint: "name a directory that this user may write: --storage-path DIR",
+      cause,
+    });
   }
 }
 

@@ -27,7 +27,6 @@ const LOOPBACK = "127.0.0.1";
 const WRITES = 200;
 const WRITE_BYTES = 100;
 const IDLE_SETTLE_MS = 1000;
-const IDLE_MS = 5000;
 const STARTS = 11;
 const START_PATIENCE_MS = 10_000;
 const WATCH_MS = 200;
@@ -79,18 +78,21 @@ function wakeUpsOf(pid: number): number {
 }
 
 /** Of the busiest role of a cluster that nobody uses. */
-export async function idleUse(options: ProbeOptions): Promise<{ cores: number; wakeUps: number }> {
+export async function idleUse(
+  options: ProbeOptions,
+  seconds: number,
+): Promise<{ cores: number; wakeUps: number }> {
   const bed = await bedOf(options);
   try {
     await pause(IDLE_SETTLE_MS, options.stop);
     const { members } = bed;
     const [from, wokenFrom] = [sample(members, bed.link, false), members.map(({ pid }) => wakeUpsOf(pid))];
-    await pause(IDLE_MS, options.stop);
+    await pause(seconds * 1000, options.stop);
     const [to, wokenTo] = [sample(members, bed.link, false), members.map(({ pid }) => wakeUpsOf(pid))];
-    const seconds = (to.atMs - from.atMs) / 1000;
+    const watched = (to.atMs - from.atMs) / 1000;
     return {
       cores: Math.max(...usesBetween(members, from, to).map((one) => one.userCores + one.systemCores)),
-      wakeUps: Math.max(...wokenTo.map((count, i) => (count - wokenFrom[i]!) / seconds)),
+      wakeUps: Math.max(...wokenTo.map((count, i) => (count - wokenFrom[i]!) / watched)),
     };
   } finally {
     await bed.close();

@@ -38,6 +38,8 @@ const DISK_RATE = 200_000;
 const IDLE_CORES = 0.02;
 const START_UP_MS = 30;
 const RESIDENT_BYTES = 200e6;
+/** How long an idle cluster is watched, in times of a round. */
+const IDLE_ROUNDS = 3;
 /** A long run takes at most so many times the time of a round. */
 const LONG_ROUNDS = 40;
 const LONG_INSTANCES = 10_000_000;
@@ -209,8 +211,8 @@ export class Targets {
       const goal = "keeps the share of 3 acceptors' values/s that the floor keeps";
       const ours = summaryOf(one).valuesPerSecond / summaryOf(three!).valuesPerSecond;
       const floors = floorOf(one, "valuesPerSecond") / floorOf(three!, "valuesPerSecond");
-      if (Number.isNaN(floors)) {
-        this.#found(unmeasured(what, goal, this.#noFloor));
+      if (!Number.isFinite(floors) || !Number.isFinite(ours)) {
+        this.#found(unmeasured(what, goal, Number.isFinite(ours) ? this.#noFloor : "too little came back"));
         continue;
       }
       const measured = `${times(ours)}, floor ${times(floors)}`;
@@ -219,7 +221,7 @@ export class Targets {
   }
 
   async #quiet(): Promise<void> {
-    const { cores, wakeUps } = await idleUse(this.#options);
+    const { cores, wakeUps } = await idleUse(this.#options, this.#options.seconds * IDLE_ROUNDS);
     this.#found({
       what: "idle role",
       goal: `under ${100 * IDLE_CORES} % of a core`,

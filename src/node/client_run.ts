@@ -16,8 +16,9 @@ import type { Extra } from "./roles.ts";
 const SECOND_US = 1_000_000;
 /** How long a bounded run waits for the cluster before its own time begins. */
 const READY_PATIENCE_US = 10_000_000;
-/** Values under way at the end get this long to come back. */
-const LAST_PATIENCE_US = 2_000_000;
+const COLD_US = 10_000;
+/** Values under way at the end of what is measured get this long to come back. */
+const LAST_PATIENCE_US = 10_000_000;
 const STATS_CHUNK = 1 << 16;
 
 export interface ClientRunOptions {
@@ -105,7 +106,7 @@ export class ClientRun implements Extra {
       this.#wait();
       return;
     }
-    if (this.#phase === "warming" && nowUs >= this.#dueUs) this.#measure();
+    if (this.#phase === "warming" && nowUs >= this.#dueUs && this.#isWarm()) this.#measure();
     if (this.#phase === "measuring") {
       if (nowUs >= this.#printDueUs) this.#printSecond();
       if (nowUs >= this.#dueUs) this.#end();
@@ -123,7 +124,9 @@ export class ClientRun implements Extra {
       case "draining":
         return this.#dueUs;
       default: {
-        const due = this.#phase === "measuring" ? Math.min(this.#printDueUs, this.#dueUs) : this.#dueUs;
+        // Warm later than was asked for: whatever comes first says so.
+        const warm = Math.max(this.#dueUs, this.#nowUs + COLD_US);
+        const due = this.#phase === "measuring" ? Math.min(this.#printDueUs, this.#dueUs) : warm;
         if (this.#options.rate === undefined) return due;
         return Math.min(due, this.#figures!.dueUs(this.#client!.limit));
       }
@@ -147,6 +150,12 @@ export class ClientRun implements Extra {
       this.#dueUs = nowUs + warmUp * SECOND_US;
       if (warmUp === 0) this.#measure();
     } else if (seconds < Number.POSITIVE_INFINITY && nowUs - this.#beganUs > READY_PATIENCE_US) this.#stop();
+  }
+
+  /** Before a value came back there is nothing to measure, within reason. */
+  #isWarm(): boolean {
+    const isAlive = this.#client!.counters.delivered > 0;
+    return isAlive || this.#nowUs - this.#beganUs > READY_PATIENCE_US;
   }
 
   #measure(): void {
