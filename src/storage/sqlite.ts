@@ -1,14 +1,12 @@
 /**
  * Storage in an SQLite database (bun:sqlite, write-ahead log). What is journalled goes into one transaction, which
- * `commit` ends: one sync for all of a turn. Without anything journalled a commit does nothing. The sync of the log is not
- * SQLite's: that one is an fsync, which has the file system write the file's times as well, through its own journal.
+ * `commit` ends: one sync for all of a turn. Without anything journalled a commit does nothing.
  *
  * Invariants: `commit` returns only when SQLite has synced the log, or throws, and from then on always; nothing is
  * journalled before `replay` has checked every row; every row has its checksum, and the state row has the number and
  * sum of them all.
  */
 import type { Database, Statement } from "bun:sqlite";
-import { closeSync, fdatasyncSync, openSync } from "node:fs";
 import { CliError } from "../error.ts";
 import type { Journal } from "../protocol/acceptor/journal.ts";
 import { assert } from "../protocol/assert.ts";
@@ -37,8 +35,6 @@ export interface SqliteParts {
   /** The row of `state`, checked. */
   readonly state: Float64Array;
   readonly identity: Identity;
-  /** Sync each commit. */
-  readonly sync: boolean;
   /** Pages in the write-ahead log before what it holds is written to the database. */
   readonly checkpointPages: number;
   readonly warn: (text: string) => void;
@@ -75,10 +71,6 @@ export class SqliteStorage implements Storage {
   readonly #acceptors: number;
   /** Checksum of whose it is. */
   readonly #owner: number;
-  readonly #wal: string;
-  readonly #sync: boolean;
-  /** The write-ahead log, once each commit is to be synced; −1: none is. */
-  #walFd = -1;
   readonly #checkpointPages: number;
   readonly #warn: (text: string) => void;
   readonly #sum = new RowSum();
@@ -110,8 +102,6 @@ export class SqliteStorage implements Storage {
     this.#committed.set(parts.state);
     this.#acceptors = parts.identity.acceptors;
     this.#owner = identitySum(this.#sum, parts.identity);
-    this.#wal = paths.wal;
-    this.#sync = parts.sync;
     this.#checkpointPages = parts.checkpointPages;
     this.#warn = parts.warn;
     this.#promises = new Rows(database, "promise");
@@ -213,7 +203,6 @@ export class SqliteStorage implements Storage {
       state[StateField.recordSum] = this.#records.sum;
       this.#putState.run(...state, stateSum(this.#sum, state, this.#owner));
       this.#commit.run();
-      if (this.#walFd >= 0) fdatasyncSync(this.#walFd);
       this.#committed.set(state);
       this.#emptyLog();
     } catch (error) {
@@ -243,7 +232,6 @@ export class SqliteStorage implements Storage {
     try {
       // What a killed process had written but not synced was read as if it were durable: now it is.
       this.#setInUse(true);
-      if (this.#sync) this.#walFd = openSync(this.#wal, "r");
     } catch (error) {
       throw troubleWith(this.path, "write", error);
     }
@@ -265,7 +253,6 @@ export class SqliteStorage implements Storage {
       const what = this.#failure instanceof Error ? this.#failure.message : String(this.#failure);
       this.#warn(`${what}; what was promised is in its write-ahead log, and the next start finds it there`);
     } finally {
-      if (this.#walFd >= 0) closeSync(this.#walFd);
       this.#database.close(true);
       this.#lock.close();
     }

@@ -66,10 +66,9 @@ export function openSqlite(options: SqliteOptions): SqliteStorage {
     if (options.trash) trash(paths, options);
     if (!existsSync(paths.database)) create(paths, identity);
     const { database, state } = openChecked(paths, options);
-    // Checkpoints and the log's header are synced by SQLite, commits by the storage.
-    database.run("PRAGMA synchronous = NORMAL");
-    const { sync, warn, checkpointPages = CHECKPOINT_PAGES } = options;
-    return new SqliteStorage({ paths, lock, database, state, identity, sync, checkpointPages, warn });
+    database.run(`PRAGMA synchronous = ${options.sync ? "FULL" : "NORMAL"}`);
+    const checkpointPages = options.checkpointPages ?? CHECKPOINT_PAGES;
+    return new SqliteStorage({ paths, lock, database, state, identity, checkpointPages, warn: options.warn });
   } catch (error) {
     lock.close();
     throw troubleWith(paths.database, "open", error);

@@ -33,9 +33,8 @@ export function revealedTooEarly(
 ): Judgement {
   const wanted = new Map(values.map((value) => [value, escaped(value)]));
   const root = escaped(Buffer.from(`${directory}/`).toString("hex"));
-  /** The files of the storage by descriptor: one may have several. */
-  const storage = new Map<string, string>();
-  /** By file: what was written since the last sync. */
+  const storage = new Set<string>();
+  /** By descriptor: what was written since the last sync. */
   const written = new Map<string, string>();
   const early: string[] = [];
   let synced = "";
@@ -46,15 +45,14 @@ export function revealedTooEarly(
     if (call === null) continue;
     const [, name, args, result] = call as unknown as [string, string, string, string];
     const fd = /^\d+/.exec(args)?.[0] ?? "";
-    const file = storage.get(fd) ?? "";
     if (name === "openat") {
-      if (args.includes(root)) storage.set(result, /"([^"]*)"/.exec(args)?.[1] ?? "");
+      if (args.includes(root)) storage.add(result);
       else storage.delete(result);
     } else if (name === "pwrite64" && storage.has(fd)) {
-      written.set(file, `${written.get(file) ?? ""}${args}`);
-    } else if (name.endsWith("sync") && written.has(file)) {
-      synced += written.get(file)!;
-      written.delete(file);
+      written.set(fd, `${written.get(fd) ?? ""}${args}`);
+    } else if (name.endsWith("sync") && written.has(fd)) {
+      synced += written.get(fd)!;
+      written.delete(fd);
       syncs++;
     } else if (name.startsWith("send")) {
       sends++;
