@@ -20,7 +20,7 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 export interface SecondHolderOptions {
   readonly kind: number;
-  /** For people: what is held; and what a second process needs to be asked, if anything. */
+  /** For people: what is held; and what processes need to be asked, if anything. */
   readonly what: string;
   readonly needs: string;
   readonly outbox: Pick<Outbox, "snapshotAsk">;

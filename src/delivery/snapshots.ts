@@ -121,7 +121,7 @@ export class Snapshots implements Application, Extra {
     this.second = new SecondHolder(this.policy, {
       kind: this.kind,
       what: this.#what,
-      needs: options.isListed ? " (and a line in paxos.conf)" : "",
+      needs: options.isListed ? " (over UDP each needs its line in paxos.conf)" : "",
       outbox,
       log: options.log,
     });
