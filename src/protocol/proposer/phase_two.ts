@@ -158,6 +158,8 @@ export class PhaseTwo {
     // A new value does not go past an instance that is not prepared yet: nothing might ever come to fill that hole.
     let inOrder = true;
     for (let iid = this.#scanIid; iid < end; iid++) {
+      // Beyond it only new values are of use: without any, all that is prepared ahead is not looked at.
+      if (perInstance && iid > window.valuedIid && !(inOrder && this.#hasValues)) return false;
       if (this.#outbox.room() < ROOM_RESERVE) return true;
       if (window.status(iid) === Status.prepared && window.ballot(iid) === this.#ballot) {
         // A recovered instance without a value becomes a no-op (native wire); else it waits for a client's.

@@ -26,6 +26,8 @@ export class ProposerWindow {
   dropped = 0;
   /** Highest instance that was given up while it was in phase 2: what was chosen there is not known here. */
   overtakenIid = 0;
+  /** The highest instance that was ever given a value. */
+  valuedIid = 0;
   readonly #mask: number;
   readonly #iid: Float64Array;
   readonly #status: Uint8Array;
@@ -114,6 +116,7 @@ export class ProposerWindow {
     this.#adoptedBallot[slot] = ballot;
     this.#adoptedOffset[slot] = stored;
     this.#adoptedLength[slot] = length;
+    if (iid > this.valuedIid) this.valuedIid = iid;
     return true;
   }
 
@@ -122,6 +125,7 @@ export class ProposerWindow {
     const slot = this.#take(iid);
     this.#ownOffset[slot] = offset;
     this.#ownLength[slot] = length;
+    if (iid > this.valuedIid) this.valuedIid = iid;
   }
 
   hasOwn(iid: number): boolean {
