@@ -4,7 +4,7 @@
 import { CliError, ExitCode } from "../error.ts";
 import type { WriteCondition, WriteOutcome } from "../kv/client.ts";
 import { defineKpaxosCommand } from "./command.ts";
-import { base64, kvClient, placeArgs, readArg } from "./kv_common.ts";
+import { base64, kvClient, kvClients, placeArgs, readArg } from "./kv_common.ts";
 import { printJson } from "./output.ts";
 
 const keyArg = { type: "positional", valueHint: "KEY", description: "the key" } as const;
@@ -117,6 +117,9 @@ export const listCommand = defineKpaxosCommand({
       { command: "kpaxos kv list", what: "all keys" },
       { command: "kpaxos kv list users/ --values", what: "keys with this beginning, and their values" },
     ],
+    notes: [
+      "With groups each group's keys are as of another time: a list is not a snapshot of the whole store.",
+    ],
   },
   args: {
     prefix: {
@@ -130,12 +133,32 @@ export const listCommand = defineKpaxosCommand({
     ...placeArgs,
   },
   run: async ({ args }) => {
-    for await (const { key, version, value } of (await kvClient(args)).list(args.prefix ?? "", args.read)) {
+    const lists = (await kvClients(args)).map((client) => client.list(args.prefix ?? "", args.read));
+    for await (const { key, version, value } of inOrder(lists)) {
       if (args.json === true) printJson({ key, version, value: base64(value) });
       else process.stdout.write(args.values === true ? `${key}\t${Buffer.from(value)}\n` : `${key}\n`);
     }
   },
 });
+
+/** Lists in the order of keys as one; each is read as far as it is needed. */
+async function* inOrder<T extends { readonly key: string }>(
+  lists: readonly AsyncGenerator<T>[],
+): AsyncGenerator<T> {
+  const heads = await Promise.all(lists.map(async (list) => await list.next()));
+  for (;;) {
+    let first = -1;
+    for (let i = 0; i < heads.length; i++) {
+      const head = heads[i]!;
+      if (head.done === true) continue;
+      const best = first < 0 ? undefined : heads[first]!;
+      if (best === undefined || best.done === true || head.value.key < best.value.key) first = i;
+    }
+    if (first < 0) return;
+    yield heads[first]!.value as T;
+    heads[first] = await lists[first]!.next();
+  }
+}
 
 function report(
   args: { readonly key: string; readonly json: boolean | undefined },

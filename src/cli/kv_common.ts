@@ -2,13 +2,15 @@
  * What the client commands of `kpaxos kv` share: finding a server, the shape of keys and values, and what is printed.
  */
 import { READ_MODES } from "../api/state_machine.ts";
+import type { Config } from "../config/config.ts";
+import { configsOfGroups } from "../config/groups.ts";
 import { deviceDirectories } from "../delivery/device_directory.ts";
 import { deviceName } from "../delivery/device_layout.ts";
 import { CliError, ExitCode } from "../error.ts";
 import { KvClient } from "../kv/client.ts";
 import { findKvSockets, isAnswered, kvSocketPath } from "../kv/place.ts";
 import type { ArgsDef, ArgValues } from "./command.ts";
-import { groupArg, start } from "./run_common.ts";
+import { groupArg, start, startAll } from "./run_common.ts";
 import { fileArg, settingArgs } from "./settings.ts";
 
 export const placeArgs = {
@@ -38,16 +40,27 @@ export const readArg = {
 
 type PlaceArgs = ArgValues<typeof placeArgs>;
 
-/** The server that the arguments mean: an URL, a replica of this host, or any that runs here. */
+/** The server that the arguments mean: an URL, a replica of this host, or any that runs here; with groups, one of the key's group. */
 export async function kvClient(args: PlaceArgs): Promise<KvClient> {
   const timeoutMs = args.timeout * 1000;
   if (args.url !== undefined) return new KvClient({ url: args.url }, timeoutMs);
-  const { config } = start(args, "kv");
+  return await clientOf(start(args, "kv").config, args.id, timeoutMs);
+}
+
+/** A server for each group, for what is asked of all keys. */
+export async function kvClients(args: PlaceArgs): Promise<readonly KvClient[]> {
+  const timeoutMs = args.timeout * 1000;
+  if (args.url !== undefined) return [new KvClient({ url: args.url }, timeoutMs)];
+  const { config } = startAll(args, "kv");
+  return await Promise.all(configsOfGroups(config).map((group) => clientOf(group, args.id, timeoutMs)));
+}
+
+/** A server of this host. */
+async function clientOf(config: Config, id: number | undefined, timeoutMs: number): Promise<KvClient> {
   const { deviceDirectory, cluster } = config.settings;
   const directories = deviceDirectories(deviceDirectory, config.origins.deviceDirectory.from !== "default");
   const prefix = deviceName(cluster, 0).slice(0, -1);
   const sockets = findKvSockets(directories, prefix);
-  const { id } = args;
   const wanted = id === undefined ? undefined : `/${deviceName(cluster, id)}.kv`;
   const socket =
     wanted === undefined ? await firstAnswered(sockets) : sockets.find((path) => path.endsWith(wanted));

@@ -3,6 +3,8 @@
  */
 import { chmodSync, existsSync, unlinkSync } from "node:fs";
 import { Replica } from "../api/replica.ts";
+import type { Config } from "../config/config.ts";
+import { groupOfKey } from "../config/groups.ts";
 import { deviceDirectories, makeDeviceDirectory } from "../delivery/device_directory.ts";
 import { deviceName } from "../delivery/device_layout.ts";
 import { CliError, ExitCode } from "../error.ts";
@@ -80,6 +82,7 @@ export const serveCommand = defineKpaxosCommand({
       replica,
       read: args.read ?? "confirmed",
       maxCommandBytes: replica.maxCommandBytes,
+      refuses: (key) => whoseKey(key, config),
       status: () => ({ ...replica.status(), keys: store.size, bytes: store.bytes }),
     });
     await claimSocket(path);
@@ -95,6 +98,13 @@ export const serveCommand = defineKpaxosCommand({
     }
   },
 });
+
+/** Two groups with a value for one key each would make two stores of one. */
+function whoseKey(key: string, { group, settings }: Config): string | null {
+  const owner = groupOfKey(new TextEncoder().encode(key), settings.groups);
+  if (owner === group) return null;
+  return `${JSON.stringify(key)} is a key of group ${owner}, and this server is of group ${group}`;
+}
 
 function serveTcp(listen: string, kv: KvServer, maxRequestBodySize: number): Bun.Server<undefined> {
   const match = /^(.*):(\d{1,5})$/.exec(listen);

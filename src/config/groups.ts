@@ -36,10 +36,10 @@ export function configOfGroup(config: Config, group: number): Config {
   };
 }
 
-/** The view of the group that a user named; without groups none is to be named. */
+/** The view of the group that a user named; without groups, and of a group's view, none need be named. */
 export function oneGroup(config: Config, group: number | undefined): Config {
   const { groups } = config.settings;
-  if (groups === 1 && (group === undefined || group === 0)) return config;
+  if (config.group !== ALL_GROUPS && (group === undefined || group === config.group)) return config;
   if (groups > 1 && group !== undefined && group < groups) return configOfGroup(config, group);
   if (groups === 1) {
     throw new CliError(`${config.file} has no groups, so there is no group ${group}`, {

@@ -29,6 +29,8 @@ export interface KvServerOptions {
   readonly read: ReadMode;
   /** Bytes of the largest command that can be submitted. */
   readonly maxCommandBytes: number;
+  /** Why this server has nothing to do with a key: another one has it; null: it is this one's. */
+  readonly refuses?: (key: string) => string | null;
   /** What `/v1/status` tells. */
   readonly status: () => Readonly<Record<string, unknown>>;
 }
@@ -74,6 +76,8 @@ export class KvServer {
     if (pathname === KEYS_PATH && request.method === "GET") return await this.#list(url);
     if (!pathname.startsWith(`${KEYS_PATH}/`)) throw new BadRequest(`there is nothing at ${pathname}`, 404);
     const key = keyOf(pathname.slice(KEYS_PATH.length + 1));
+    const refusal = this.#options.refuses?.(key) ?? null;
+    if (refusal !== null) throw new BadRequest(refusal, 421);
     switch (request.method) {
       case "GET":
       case "HEAD":
