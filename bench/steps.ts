@@ -33,7 +33,7 @@ export function clientValue(): Uint8Array {
   return bytes;
 }
 
-function rolesOf(
+export function rolesOf(
   cluster: Cluster,
   party: Party,
   cores: { acceptor?: Acceptor; learner?: Learner; proposer?: Proposer },
@@ -57,7 +57,7 @@ function filterOf(cluster: Cluster): SessionFilter | undefined {
   return filter;
 }
 
-function learnerOf(
+export function learnerOf(
   cluster: Cluster,
   party: Party,
   ofProposer: boolean,
@@ -224,6 +224,7 @@ const CLIENT_PLAN = {
   proposers: 1,
   batching: true,
   timeoutMs: 1000,
+  queueDelayMs: 5,
   values: Number.POSITIVE_INFINITY,
   random: () => 0.5,
 };

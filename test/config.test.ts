@@ -206,6 +206,7 @@ describe("values", () => {
       maxValueBytes: 1048576,
       sessionLimit: 65536,
       clientTimeoutMs: 1000,
+      queueDelayMs: 5,
       receiveMode: "recvmmsg",
       busyPoll: false,
       promiscuous: false,

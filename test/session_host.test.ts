@@ -310,6 +310,7 @@ describe("a client of a host", () => {
       proposerId: 0,
       proposers: 1,
       timeoutMs: 1000,
+      queueDelayMs: 5,
       values: 0,
       batching: true,
       random: () => 0.5,

@@ -67,6 +67,8 @@ export interface Settings {
   sessionLimit: number;
   /** A client sends a value again after this time without delivery, in milliseconds. */
   clientTimeoutMs: number;
+  /** How long values may wait in queues under overload, in milliseconds; 0: until queues are full. */
+  queueDelayMs: number;
   receiveMode: "recvmmsg" | "ring";
   busyPoll: boolean;
   promiscuous: boolean;

@@ -309,6 +309,15 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     default: 1000,
     summary: "a client sends a value again after this time at the latest",
   },
+  queueDelayMs: {
+    key: "queue-delay",
+    kind: "duration",
+    min: 0,
+    max: HOUR_MS,
+    default: 5,
+    summary:
+      "how long values may wait in queues under overload: clients hold back what would wait longer, proposers refuse what waits ten times as long; 0: until queues are full (native wire)",
+  },
   receiveMode: {
     key: "receive-mode",
     kind: "choice",

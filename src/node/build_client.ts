@@ -57,8 +57,9 @@ export function buildSessionClient(
   sink: ClientSink,
 ): { client: SessionClient; sessions: SessionClient } {
   const { config, random } = context;
-  const { clientTimeoutMs: timeoutMs, batching } = config.settings;
-  const options = { ...plan, proposers: config.proposers.length, timeoutMs, batching, random };
+  const { clientTimeoutMs: timeoutMs, queueDelayMs, batching } = config.settings;
+  const { length: proposers } = config.proposers;
+  const options = { ...plan, proposers, timeoutMs, queueDelayMs, batching, random };
   const client = new SessionClient(options, source, outbox, sink);
   return { client, sessions: client };
 }

@@ -3,8 +3,9 @@
  * whole, in its session's order, and told once; what cannot be known is told uncertain.
  */
 import { describe, expect, test } from "bun:test";
+import type { SessionClientOptions } from "../../src/protocol/client/client.ts";
 import { OwnLog } from "../../src/protocol/client/own_log.ts";
-import { SessionClient, type SessionClientOptions } from "../../src/protocol/client/session_client.ts";
+import { SessionClient } from "../../src/protocol/client/session_client.ts";
 import { GivenValues, PatternValues, type ValueSource } from "../../src/protocol/client/value_source.ts";
 import { SessionFilter, type ValueConsumer } from "../../src/protocol/learner/session_filter.ts";
 import { SessionTable } from "../../src/protocol/learner/session_table.ts";
@@ -89,6 +90,7 @@ class World {
       proposers: 2,
       batching: true,
       timeoutMs: 500,
+      queueDelayMs: 5,
       values: 20,
       random: this.random,
       ...plan,
@@ -309,7 +311,8 @@ describe("busy", () => {
   ]) {
     test(`what may be under way is back some tens of round trips later: ${name}`, () => {
       const source = new PatternValues(size, size, () => 0);
-      const world = new World({ outstanding: 400, values: Number.POSITIVE_INFINITY, source });
+      const values = Number.POSITIVE_INFINITY;
+      const world = new World({ outstanding: 400, values, source, queueDelayMs: 0 });
       const { sessions } = world.client;
       world.run(() => sessions.done[0]! > 1_000);
       world.busy = Busy.queueFull;

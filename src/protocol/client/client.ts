@@ -59,3 +59,20 @@ export interface Client {
   /** Sends what can be sent; true when frames ran out before. `wallUs` is the time of day. */
   pump(wallUs: number): boolean;
 }
+
+/** Of the native wire's. */
+export interface SessionClientOptions {
+  readonly clients: number;
+  readonly outstanding: number;
+  readonly proposerId: number;
+  readonly proposers: number;
+  /** No value is sent again later than this after it was last sent. */
+  readonly timeoutMs: number;
+  /** What is under way may wait in queues for so long, before less of it is; 0: as long as it likes. */
+  readonly queueDelayMs: number;
+  /** Stop after so many values; `Infinity`: never. */
+  readonly values: number;
+  /** Values may share an instance. */
+  readonly batching: boolean;
+  readonly random: () => number;
+}

@@ -29,11 +29,12 @@ export class ClientSessions {
   readonly headAt: Int32Array;
   readonly sendingAt: Int32Array;
   readonly tailAt: Int32Array;
-  /** By place of a value: its last sequence, bytes, pieces, when it was made, and whether some of it was sent again. */
+  /** By place of a value: its last sequence, bytes, pieces, when it was made, when all of it was sent, and whether some of it was sent again. */
   readonly lastSequence: Float64Array;
   readonly size: Uint32Array;
   readonly pieces: Uint32Array;
   readonly madeUs: Float64Array;
+  readonly sentUs: Float64Array;
   readonly isResent: Uint8Array;
 
   constructor(count: number, outstanding: number) {
@@ -56,6 +57,7 @@ export class ClientSessions {
     this.size = new Uint32Array(values);
     this.pieces = new Uint32Array(values);
     this.madeUs = new Float64Array(values);
+    this.sentUs = new Float64Array(values);
     this.isResent = new Uint8Array(values);
   }
 
@@ -95,13 +97,14 @@ export class ClientSessions {
   }
 
   /** `sendNext` is sent. True: with it a whole value is sent again. */
-  sent(client: number): boolean {
+  sent(client: number, nowUs: number): boolean {
     const sequence = this.sendNext[client]!;
     const isFirst = sequence > this.sentTo[client]!;
     if (isFirst) this.sentTo[client] = sequence;
     this.sendNext[client] = sequence + 1;
     const place = this.sendingAt[client]!;
     if (sequence !== this.lastSequence[place]) return false;
+    this.sentUs[place] = nowUs;
     this.sending[client] = this.sending[client]! + 1;
     this.sendingAt[client] = this.#after(client, place);
     return !isFirst;

@@ -12,26 +12,12 @@ import type { Outbox } from "../outbox.ts";
 import { Retry } from "../retry.ts";
 import { AckKind, type Ballot, type Busy, MAX_IID } from "../types.ts";
 import { ActiveRing } from "./active_ring.ts";
-import type { Client, ClientSink } from "./client.ts";
+import type { Client, ClientSink, SessionClientOptions } from "./client.ts";
 import { ClientSessions, drawNonce } from "./client_sessions.ts";
 import { EntryPacker } from "./entry_packer.ts";
 import { ProposerChoice } from "./proposer_choice.ts";
 import { SendWindow } from "./send_window.ts";
 import type { ValueSource } from "./value_source.ts";
-
-export interface SessionClientOptions {
-  readonly clients: number;
-  readonly outstanding: number;
-  readonly proposerId: number;
-  readonly proposers: number;
-  /** No value is sent again later than this after it was last sent. */
-  readonly timeoutMs: number;
-  /** Stop after so many values; `Infinity`: never. */
-  readonly values: number;
-  /** Values may share an instance. */
-  readonly batching: boolean;
-  readonly random: () => number;
-}
 
 const CHECK_US = 10_000;
 /** Nothing is sent again sooner: a busy machine is late by this. */
@@ -92,7 +78,7 @@ export class SessionClient implements Client {
     this.#byNonce = new NumberIndex(this.sessions.nonce);
     this.#choice = new ProposerChoice(options.proposerId, options.proposers);
     this.#retry = new Retry(options.timeoutMs * 1000, LEAST_RETRY_US);
-    this.#window = new SendWindow(clients, options.random);
+    this.#window = new SendWindow(clients, options.random, options.queueDelayMs * 1000);
     this.#waitUs = new Float64Array(clients);
     this.#tries = new Uint8Array(clients);
     this.#isOpening = new Uint8Array(clients);
@@ -305,7 +291,7 @@ export class SessionClient implements Client {
     const at = this.#packer.write(session, sequence, length, sequence < last ? EntryFlag.more : 0);
     this.#source.copy(client, number, from, length, bytes, at);
     if (sessions.inFlight(client) === 0) this.#waitUs[client] = this.#nowUs;
-    if (sessions.sent(client)) this.counters.resent++;
+    if (sessions.sent(client, this.#nowUs)) this.counters.resent++;
     return true;
   }
 
@@ -334,15 +320,17 @@ export class SessionClient implements Client {
   #deliveredTo(client: number, sequence: number, iid: number): void {
     const { sessions } = this;
     const before = sessions.done[client]!;
+    const inFlight = sessions.inFlight(client);
     if (!sessions.deliveredTo(client, sequence)) return;
-    this.#window.delivered(sequence - before);
+    this.#window.delivered(sequence - before, inFlight);
     while (sessions.isHeadDone(client)) {
       const number = sessions.head[client]!;
       const place = sessions.headAt[client]!;
       const latencyUs = this.#nowUs - sessions.madeUs[place]!;
       if (sessions.isResent[place] === 0) {
-        this.#retry.sample(latencyUs);
-        this.#window.sample(latencyUs);
+        const underWayUs = this.#nowUs - sessions.sentUs[place]!;
+        this.#retry.sample(underWayUs);
+        this.#window.sample(underWayUs, this.#nowUs);
       }
       sessions.takeHead(client);
       this.#outstanding--;
@@ -360,7 +348,7 @@ export class SessionClient implements Client {
     const isNews =
       this.#gapAt[client] !== sequence || this.#nowUs - this.#gapUs[client]! >= this.#window.leastUs;
     if (!isNews || sequence >= this.sessions.sendNext[client]!) return;
-    if (this.#window.isNewLoss(this.#nowUs)) this.#window.lost(this.#nowUs, this.sessions.mostInFlight());
+    this.#lost();
     this.#gapAt[client] = sequence;
     this.#gapUs[client] = this.#nowUs;
     const before = this.#waitUs[client]!;
@@ -403,8 +391,13 @@ export class SessionClient implements Client {
   #timeout(client: number): boolean {
     this.#tries[client] = Math.min(30, this.#tries[client]! + 1);
     if (this.#switches()) return true;
+    this.#lost();
     this.#goBack(client, 0);
     return false;
+  }
+
+  #lost(): void {
+    if (this.#window.isNewLoss(this.#nowUs)) this.#window.lost(this.#nowUs, this.sessions.mostInFlight());
   }
 
   /** Whether it was time for another proposer. */
