@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: what the parts of the hot path cost, one by one, on this machine. Nothing here waits for another
- * process, so the figures are upper bounds of what a cluster can do, not what it does (that is `bench/cluster.ts`).
+ * process, so the figures are upper bounds of what a cluster can do, not what it does (that is `kpaxos bench`).
  *
  *     bun bench/micro.ts [--json] [--quick] [--only TEXT]
  *
@@ -10,6 +10,7 @@ import { parseArgs } from "node:util";
 import { Bench } from "tinybench";
 import { codecBench } from "./codec.ts";
 import { nativeBench } from "./native.ts";
+import { admissionStep, filterStep, PACKED, packedLearnerStep, packerStep } from "./packed.ts";
 import { Cluster } from "./parties.ts";
 import { ringBench } from "./ring.ts";
 import { acceptorStep, clientStep, learnerStep, proposerStep } from "./steps.ts";
@@ -45,6 +46,25 @@ function stepsBench(add: Add): void {
   }
 }
 
+/** Messages full of values: what each value costs of them. */
+function packedBench(add: Add): void {
+  const cluster = new Cluster("native");
+  const steps: [name: string, step: () => void][] = [
+    ["client: a value packed", packerStep(cluster)],
+    ["proposer: a packed value admitted and acknowledged", admissionStep(new Cluster("native"))],
+    ["filter: a packed value delivered to the log", filterStep()],
+    [
+      "learner: a packed value, accept and 2 accepted in, delivered to the log",
+      packedLearnerStep(new Cluster("native")),
+    ],
+  ];
+  for (const [name, step] of steps) {
+    add(`native: ${name}`, STEPS * PACKED, () => {
+      for (let i = 0; i < STEPS; i++) step();
+    });
+  }
+}
+
 function measure(quick: boolean, only: string): Row[] {
   const bench = new Bench({
     time: quick ? 2 : 500,
@@ -61,6 +81,7 @@ function measure(quick: boolean, only: string): Row[] {
   };
   codecBench(add);
   stepsBench(add);
+  packedBench(add);
   ringBench(add);
   const end = nativeBench(add);
   bench.runSync();
