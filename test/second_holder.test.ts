@@ -53,7 +53,7 @@ function bench(): Bench {
     tick: (fromUs, toUs, isPressed = false) => {
       for (let us = fromUs; us < toUs; us += 10_000) {
         policy.tick(us, Number.MAX_SAFE_INTEGER, isPressed);
-        second.tick(us, isPressed, 0);
+        second.tick(us, { isPressed, trimmedIid: 0 });
       }
     },
   };

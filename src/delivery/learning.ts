@@ -87,5 +87,5 @@ export function buildLearning(
  */
 function needsSecond({ acceptors, settings }: Config, plan: LearningPlan): boolean {
   const isAll = plan.votes === true && acceptors.length === 1 && settings.storageBackend === "memory";
-  return plan.ofProposer !== true && !isAll;
+  return plan.canTrim && plan.ofProposer !== true && !isAll;
 }

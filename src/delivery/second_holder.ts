@@ -27,6 +27,12 @@ export interface SecondHolderOptions {
   readonly log: Log;
 }
 
+/** What the learner knows of the acceptors: one is half full; everything up to `trimmedIid` is gone. */
+export interface LogSeen {
+  readonly isPressed: boolean;
+  readonly trimmedIid: number;
+}
+
 /** What is held here, and what of it may be reported. */
 export interface Holding {
   readonly ripe: number;
@@ -60,14 +66,14 @@ export class SecondHolder {
     return us < PRESSED_PATIENCE_US ? 0 : us;
   }
 
-  /** `trimmedIid`: of the log everything up to here is gone. */
-  tick(nowUs: number, isPressed: boolean, trimmedIid: number): void {
+  tick(nowUs: number, log: LogSeen): void {
     this.#nowUs = nowUs;
     const { ripe, reported } = this.#holding;
     if (ripe !== this.#ripe) {
       this.#ripe = ripe;
       this.#isContent = false;
     }
+    const { isPressed } = log;
     if (ripe <= reported || (this.#isContent && !isPressed)) {
       this.#vainUs = -1;
       return;
@@ -80,7 +86,7 @@ export class SecondHolder {
       // Above 0 asks who wants to begin, and is given a snapshot of now.
       this.#options.outbox.snapshotAsk(this.#options.kind, Math.max(1, reported));
     }
-    this.#say(nowUs, isPressed, trimmedIid);
+    this.#say(nowUs, log);
   }
 
   dueUs(): number {
@@ -114,11 +120,11 @@ export class SecondHolder {
     this.#sayPauseUs = AGAIN_US;
   }
 
-  #say(nowUs: number, isPressed: boolean, trimmedIid: number): void {
-    const patienceUs = isPressed ? PRESSED_PATIENCE_US : PATIENCE_US;
+  #say(nowUs: number, log: LogSeen): void {
+    const patienceUs = log.isPressed ? PRESSED_PATIENCE_US : PATIENCE_US;
     if (nowUs < Math.max(this.#vainUs + patienceUs, this.#sayDueUs)) return;
     this.#sayDueUs = nowUs + this.#sayPauseUs;
     this.#sayPauseUs = Math.min(MOST_US, 2 * this.#sayPauseUs);
-    this.#options.log.warn(this.text(trimmedIid));
+    this.#options.log.warn(this.text(log.trimmedIid));
   }
 }

@@ -174,9 +174,9 @@ export class Snapshots implements Application, Extra {
     if (this.#fileIid > 0) this.#checkFile();
     this.#need();
     this.fetch.tick(nowUs);
-    const { isPressed, trimmedIid } = this.#theLearner;
-    this.policy.tick(nowUs, this.#options.state.acknowledged(), isPressed);
-    this.second.tick(nowUs, isPressed, trimmedIid);
+    const learner = this.#theLearner;
+    this.policy.tick(nowUs, this.#options.state.acknowledged(), learner.isPressed);
+    this.second.tick(nowUs, learner);
   }
 
   nextTickUs(): number {
