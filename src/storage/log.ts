@@ -176,7 +176,7 @@ export class LogStorage implements Storage {
     }
     try {
       // What a killed process had written but not synced was read as if it were durable: now it is.
-      this.#writer.begin();
+      this.#writer.begin(end.unsynced);
       this.#makeRoom(0);
       this.#writer.begun(this.#trimIid);
     } catch (error) {

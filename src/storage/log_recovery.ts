@@ -38,6 +38,8 @@ export interface LogEnd {
   readonly regions: Region[];
   /** Regions that hold nothing any more. */
   readonly free: number[];
+  /** How many of them, at the end, have chunks of which nothing says that they were synced. */
+  readonly unsynced: number;
   /** In the last region. */
   readonly tail: number;
   /** Of the last chunk. */
@@ -105,6 +107,7 @@ export class LogRecovery {
     const regions: Region[] = [];
     let tail = 0;
     let run = 0;
+    let synced = 0;
     this.#walk(number, (index, at, length, header) => {
       let region = regions.at(-1);
       if (region === undefined || region.use !== header.region) {
@@ -112,6 +115,7 @@ export class LogRecovery {
         region = { index, use: header.region, end: 0, highestIid: 0, copiedWith: 0 };
         regions.push(region);
       }
+      if (header.number <= this.#synced) synced = regions.length - 1;
       tail = at + length;
       run = header.run;
       const known = region;
@@ -125,7 +129,8 @@ export class LogRecovery {
     for (let index = this.#file.regions - 1; index >= 0; index--) {
       if (!regions.some((one) => one.index === index)) free.push(index);
     }
-    return { regions, free, tail, number, run, highestUse: this.#highestUse, oldest: this.#oldest };
+    const unsynced = number > this.#synced ? regions.length - synced : 0;
+    return { regions, free, unsynced, tail, number, run, highestUse: this.#highestUse, oldest: this.#oldest };
   }
 
   /** Every whole chunk counts, wherever it stands. */

@@ -130,7 +130,14 @@ export class LogWriter {
   }
 
   /** To be called first: what the last process wrote, synced or not, is synced from now on. */
-  begin(): void {
+  begin(unsynced: number): void {
+    // Written once more: after a sync that failed the system takes what it could not write for written.
+    for (const region of this.regions.slice(this.regions.length - unsynced)) {
+      const length = aligned(region === this.#region ? this.#tail : region.end, BLOCK_BYTES);
+      const bytes = new Uint8Array(length);
+      this.#file.read(bytes, this.#file.at(region.index));
+      this.#file.write(bytes, length, this.#file.at(region.index));
+    }
     this.#file.sync();
     this.#run++;
   }
