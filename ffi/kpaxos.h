@@ -144,6 +144,12 @@ KPX_API int32_t kpx_interface_up(const char *name, uint32_t length);
  */
 KPX_API int32_t kpx_event_loop_fd(void);
 
+/*
+ * Ties the calling thread to the processors of these numbers, all of them. -ENODEV: one of them does not exist or is not
+ * for this process, and nothing has changed.
+ */
+KPX_API int32_t kpx_pin(const uint32_t *cpus, uint32_t count);
+
 /* CRC-32C (Castagnoli). */
 KPX_API uint32_t kpx_crc32c(const uint8_t *bytes, uint32_t length);
 

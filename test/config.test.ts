@@ -209,6 +209,7 @@ describe("values", () => {
       queueDelayMs: 5,
       receiveMode: "recvmmsg",
       busyPoll: false,
+      cpu: "",
       promiscuous: false,
       receiveBufferBytes: 4 << 20,
       deliveryLogBytes: 32 << 20,

@@ -71,6 +71,8 @@ export interface Settings {
   queueDelayMs: number;
   receiveMode: "recvmmsg" | "ring";
   busyPoll: boolean;
+  /** Processors that the turns of a process run on, as "0,2-3"; "": any. */
+  cpu: string;
   promiscuous: boolean;
   /** Kernel receive buffer asked for, in bytes. */
   receiveBufferBytes: number;

@@ -331,6 +331,14 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     default: false,
     summary: "spin for frames instead of sleeping: lower latency for a whole core per process",
   },
+  cpu: {
+    key: "cpu",
+    kind: "text",
+    pattern: /^\d{1,4}(?:-\d{1,4})?(?:,\d{1,4}(?:-\d{1,4})?){0,63}$/,
+    form: "processor numbers and ranges, as in 0,2-3",
+    default: "",
+    summary: "processors that a process runs on; give each process its own with --cpu",
+  },
   promiscuous: {
     key: "promiscuous",
     kind: "boolean",

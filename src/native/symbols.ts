@@ -26,6 +26,8 @@ export const linkSymbols = {
   kpx_interface_up: { args: [ptr, u32], returns: i32 },
   /** → fd */
   kpx_event_loop_fd: { args: [], returns: i32 },
+  /** (cpus, count) */
+  kpx_pin: { args: [ptr, u32], returns: i32 },
   /** (bytes, length) */
   kpx_crc32c: { args: [ptr, u32], returns: u32 },
   /** (key, length, words) */

@@ -10,6 +10,7 @@ import type { Life, Role } from "../protocol/types.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { KernelPaxosOutbox } from "../wire/kernel_paxos_outbox.ts";
 import type { NativeOutbox } from "../wire/native_outbox.ts";
+import { runOnCpus } from "./cpus.ts";
 import { newLife } from "./identity.ts";
 import { Lane } from "./lane.ts";
 import type { Opened } from "./open.ts";
@@ -90,6 +91,8 @@ export class Process {
     const lanes: Lane[] = [];
     this.log = options.log;
     this.#handlesSignals = options.handlesSignals ?? true;
+    // First of all: memory comes from where it is first touched.
+    runOnCpus(options.config.settings.cpu);
     try {
       for (const place of [options, ...(options.others ?? [])]) {
         lanes.push(new Lane({ ...options, ...place }, life, build, (error) => this.fail(error)));
