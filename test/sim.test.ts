@@ -12,7 +12,7 @@ const SECONDS = 3;
 /** What was looked at in a run with a store and strangers, too. */
 const CHECKS = [
   ...["promises", "votes", "resumes", "entries", "deliveries", "values", "bounds", "lost"],
-  ...["calls", "keys", "strangers", "held"],
+  ...["calls", "keys", "strangers", "held", "sessions"],
 ];
 
 function explain({ plan, failure }: Outcome): string {

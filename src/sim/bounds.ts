@@ -28,7 +28,7 @@ export function checkBounds(station: Station, settings: Settings): void {
     store("bytes held by its proposer", window.arena);
   }
   if (learner !== undefined) store("bytes held by its learner", learner.window.arena);
-  if (sessions !== undefined) within("sessions", sessions.count, settings.sessionLimit);
+  if (sessions !== undefined) within("sessions", sessions.table.count, settings.sessionLimit);
   if (client !== undefined && station.mostOutstanding !== undefined)
     within("values under way", client.outstanding, station.mostOutstanding);
   if (caller !== undefined) within("commands that wait", caller.host.pending, MOST_CALLS_UNDER_WAY);

@@ -16,7 +16,7 @@ import {
   VotesHearsay,
   votesAtOnce,
 } from "./amnesiac_roles.ts";
-import { deliversTwice, forgetsSessions } from "./forgetful_sessions.ts";
+import { believesAtOnce, deliversTwice, forgetsSessions, keepsSessions } from "./forgetful_sessions.ts";
 import { LateStorage } from "./late_storage.ts";
 import { reportsAlone } from "./lone_holder.ts";
 import {
@@ -130,6 +130,16 @@ export const BUGS = {
     name: "snapshot-without-sessions",
     summary: "a snapshot leaves out what was delivered of whom",
     sessions: forgetsSessions,
+  },
+  keepsSessions: {
+    name: "sessions-kept",
+    summary: "where all sessions begin anew, those who knew them go on with them",
+    sessions: keepsSessions,
+  },
+  believesAtOnce: {
+    name: "delivers-unknown",
+    summary: "who does not know the sessions delivers all the same, before they begin anew",
+    sessions: believesAtOnce,
   },
   trimsAll: {
     name: "trim-above-rule",

@@ -128,7 +128,7 @@ export class Casting {
     const { snapshots } = station;
     const { plant } = this.#options;
     const planted = (filter: SessionFilter): void => {
-      station.sessions = filter.table;
+      station.sessions = filter;
       plant?.sessions?.(filter);
     };
     const place = snapshots === undefined ? undefined : new SimSnapshotPlace(snapshots);

@@ -78,6 +78,7 @@ export class SimApplication implements Watcher {
   delivered = 0;
   skips = 0;
   restored = 0;
+  unknown = 0;
   readonly #plan: LearnerPlan;
 
   constructor(plan: LearnerPlan) {
@@ -119,12 +120,22 @@ export class SimApplication implements Watcher {
 
   /** It goes on behind `iid` with a snapshot: of what was delivered, so of what is chosen. */
   began(iid: number): void {
+    this.#goOn(iid);
+    this.restored++;
+  }
+
+  /** … without one, behind what is trimmed. */
+  beganUnknown(iid: number): void {
+    this.#goOn(iid);
+    this.unknown++;
+  }
+
+  #goOn(iid: number): void {
     for (let one = this.last + 1; one <= iid; one++) {
       if (this.#plan.observer.chosen(one) !== undefined) continue;
-      const what = `${this.#plan.name} goes on behind ${iid} with a snapshot, and nothing is chosen at ${one}`;
+      const what = `${this.#plan.name} goes on behind ${iid}, and nothing is chosen at ${one}`;
       throw new Violation("agreement", what);
     }
     this.last = iid;
-    this.restored++;
   }
 }

@@ -25,6 +25,8 @@ export const FAULTS = {
   snapshots: "a snapshot that was written",
   cutSnapshot: "a process that died while it wrote a snapshot",
   restored: "a learner that went on with a snapshot",
+  unknown: "a learner that went on without one, and did not know the sessions",
+  begunAnew: "an instance at which all sessions began anew",
 } as const;
 export type Fault = keyof typeof FAULTS;
 

@@ -63,6 +63,27 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
     return true;
   },
 
+  bereave: (simulation) => {
+    const knowing = running(simulation).filter(({ kind }) => kind === "proposer" || kind === "learner");
+    if (knowing.length === 0) return false;
+    const { random, stations } = simulation;
+    const spared = random.happens(0.5) ? random.pick(knowing) : undefined;
+    simulation.note("network", `all that know the sessions die but ${spared?.name ?? "none"}`);
+    for (const station of knowing) {
+      if (station === spared) continue;
+      simulation.crash(station);
+      simulation.startLater(station, random.between(1_000, 200_000));
+    }
+    if (spared === undefined) return true;
+    cutBothWays(
+      simulation,
+      [spared],
+      stations.filter((one) => one !== spared),
+    );
+    healLater(simulation);
+    return true;
+  },
+
   powerCut: (simulation) => {
     simulation.note("power", "is cut");
     for (const station of running(simulation)) {

@@ -71,6 +71,8 @@ export interface Consumer {
 /** An application that is told where a snapshot has it go on. */
 export interface Watcher extends Application {
   began(iid: number): void;
+  /** The same without a snapshot. */
+  beganUnknown(iid: number): void;
 }
 
 export function learnerParts(
@@ -146,7 +148,7 @@ export class WatchedState implements LogState {
 
   beginUnknown(iid: number): void {
     this.#filter.beginUnknown(iid);
-    this.#application.began(iid);
+    this.#application.beganUnknown(iid);
     this.#values?.began(iid);
   }
 

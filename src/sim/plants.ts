@@ -21,6 +21,8 @@ export const PLANTS: readonly Plant[] = [
   { ...BUGS.votesAtOnce, scenario: "memory", seeds: 20 },
   { ...BUGS.deliversTwice, scenario: "sessions", seeds: 20 },
   { ...BUGS.forgetsSessions, scenario: "trim", seeds: 20 },
+  { ...BUGS.keepsSessions, scenario: "bereft", seeds: 40 },
+  { ...BUGS.believesAtOnce, scenario: "bereft", seeds: 20 },
   { ...BUGS.trimsAll, scenario: "trim", seeds: 20 },
   { ...BUGS.reportsAlone, scenario: "holders", seeds: 10 },
   { ...BUGS.staleReads, scenario: "kv", seeds: 5 },

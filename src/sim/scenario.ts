@@ -18,6 +18,8 @@ export type Mishap =
   | "amnesia"
   /** A replica of a store dies, while another, or the log, has what it had. */
   | "crashHolder"
+  /** All but acceptors and clients die at once, or all of them but one that nobody reaches for a while. */
+  | "bereave"
   /** A process ends as asked, and comes back. */
   | "restart"
   /** A client ends for good, another comes. */
@@ -271,6 +273,19 @@ export const SCENARIOS: readonly Scenario[] = [
     network: { ...LAN, loss: 0.03, stale: 0.001, staleUs: 1_000_000 },
     mishaps: { crashHolder: 700, crashLeader: 3_000, pause: 4_000, spike: 4_000 },
     settings: ["trim-every 16"],
+  },
+  {
+    ...CALM,
+    name: "bereft",
+    summary:
+      "all that know the sessions have them in memory, and die at once, or all but one that is cut off",
+    proposers: [1, 2, 3],
+    learners: [1, 2],
+    snapshots: "memory",
+    network: { ...LAN, loss: 0.02, stale: 0.002, staleUs: 1_500_000 },
+    mishaps: { bereave: 1_500, crashLeader: 3_000, pause: 4_000 },
+    mostSize: 900,
+    settings: ["trim-every 8", "learner-timeout 500ms", "leader-timeout 50ms", "client-timeout 100ms"],
   },
   {
     ...CALM,

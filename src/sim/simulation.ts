@@ -17,7 +17,7 @@ import { Keyring } from "./keys.ts";
 import type { KvCaller } from "./kv.ts";
 import { KvHistory } from "./kv_history.ts";
 import { startMishaps } from "./mishaps.ts";
-import { Observer } from "./observer.ts";
+import { isSame, Observer } from "./observer.ts";
 import { simConfig } from "./parts.ts";
 import type { Plant } from "./plants.ts";
 import { Random } from "./random.ts";
@@ -113,6 +113,7 @@ export class Simulation implements Stage {
     const { sessionLimit: sessions, maxValueBytes } = this.cluster.config.settings;
     const chosen = (iid: number): Uint8Array | undefined => this.observer.chosen(iid);
     this.values = new ValueLog(new SessionOracle({ sessions, maxValueBytes }, chosen));
+    this.values.forgets = scenario.mishaps.bereave !== undefined;
     this.#casting = new Casting({
       plant,
       scenario,
@@ -158,6 +159,7 @@ export class Simulation implements Stage {
     }
     this.#checkNothingLost();
     this.values.checkWhole();
+    this.#checkSessions();
     this.#checkCalls();
     return this.figures(cluster.turns);
   }
@@ -182,6 +184,7 @@ export class Simulation implements Stage {
       cut: counters.cut,
       slowed: counters.worse,
       trimmed: observer.counters.trims,
+      begunAnew: submissions.resetCount,
     }))
       addTo(faults, kind, count);
     addTo(this.#checks, "held", this.holdings.checked);
@@ -306,6 +309,20 @@ export class Simulation implements Stage {
     this.agenda.at(this.nowUs + BOUNDS_US, () => this.#lookAtBounds());
   }
 
+  /** In the end: whoever is equally far knows the same sessions. */
+  #checkSessions(): void {
+    const first = new Map<number, readonly [name: string, table: Uint8Array]>();
+    for (const { name, sessions } of this.stations) {
+      const table = sessions?.table.serialize();
+      if (sessions === undefined || table === undefined) continue;
+      const [other, known] = first.get(sessions.iid) ?? [name, table];
+      first.set(sessions.iid, [other, known]);
+      addTo(this.#checks, "sessions", 1);
+      if (isSame(known, table)) continue;
+      throw new Violation("sessions", `${other} and ${name} know different ones after ${sessions.iid}`);
+    }
+  }
+
   /** In the end: what every replica of the store holds has to follow from the calls, too. */
   #checkCalls(): void {
     const callers = this.#callers();
@@ -343,9 +360,9 @@ export class Simulation implements Stage {
 
   #isDone(): boolean {
     const { stations, observer } = this;
-    for (const { host, application, isRetired, isStranger } of stations) {
+    for (const { host, application, sessions, isRetired, isStranger } of stations) {
       if (isRetired || isStranger) continue;
-      if (host === undefined) return false;
+      if (host === undefined || sessions?.isWhole === false) return false;
       if (host.cores.client?.isDone === false || host.cores.acceptor?.isVoting === false) return false;
       if (application !== undefined && application.last < observer.highestIid) return false;
     }
@@ -406,6 +423,7 @@ export class Simulation implements Stage {
     addTo(this.#checks, "strangers", Number(isStranger));
     addTo(this.#checks, "deliveries", application?.delivered ?? 0);
     addTo(this.faults, "restored", application?.restored ?? 0);
+    addTo(this.faults, "unknown", application?.unknown ?? 0);
   }
 
   #gone(station: Station): void {

@@ -4,7 +4,7 @@
  */
 import type { Snapshots } from "../delivery/snapshots.ts";
 import type { CoreContext } from "../node/process.ts";
-import type { SessionTable } from "../protocol/learner/session_table.ts";
+import type { SessionFilter } from "../protocol/learner/session_filter.ts";
 import { Role } from "../protocol/types.ts";
 import { HostClock } from "./clock.ts";
 import type { Host, Parts, Seat } from "./cluster.ts";
@@ -58,7 +58,7 @@ export class Station {
   /** Who calls the present process: a replica of the store. */
   caller: KvCaller | undefined;
   /** The sessions as the present process knows them, and what its client may have under way. */
-  sessions: SessionTable | undefined;
+  sessions: SessionFilter | undefined;
   mostOutstanding: number | undefined;
   /** Processes that ran here. */
   starts = 0;

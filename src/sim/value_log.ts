@@ -69,6 +69,8 @@ interface Told {
 export class ValueLog {
   /** While false nothing is kept, and nothing compared. */
   keeps = true;
+  /** All learners may forget what they delivered: what a snapshot has one leave out may have been delivered to nobody. */
+  forgets = false;
   /** Values that learners handed on, each compared with what is due. */
   compared = 0;
   readonly #oracle: SessionOracle | undefined;
@@ -80,6 +82,8 @@ export class ValueLog {
   /** Of each client: the number of its last value in the log. */
   readonly #last = new Map<string, number>();
   readonly #told: Told[] = [];
+  /** Instances that some learner left out because it did not know the sessions. */
+  readonly #passedOver = new Set<number>();
 
   /** `oracle`: a second opinion on what has to be delivered. */
   constructor(oracle?: SessionOracle) {
@@ -93,6 +97,11 @@ export class ValueLog {
   /** The values of instance `iid` by the rules of sessions; undefined: nobody was asked. */
   expected(iid: number): readonly Delivery[] | undefined {
     return this.#oracle?.expected(iid);
+  }
+
+  /** A learner says that it leaves out first…last. */
+  passedOver(first: number, last: number): void {
+    for (let iid = first; iid <= last; iid++) this.#passedOver.add(iid);
   }
 
   /** What a learner of this name hands its values to. */
@@ -133,11 +142,25 @@ export class ValueLog {
 
   /** When all is over: what clients were told is there, and each client's values are in its order. */
   checkWhole(): void {
+    this.#addPassedOver();
     const missing = this.missing();
     if (missing !== undefined) throw new Violation("integrity", `value ${missing} is told, and nowhere`);
     this.#last.clear();
     for (const iid of [...this.#instances.keys()].sort((a, b) => a - b)) {
       for (const [client, number] of this.instance(iid)!.identities) this.#inOrder(client, number, `${iid}`);
+    }
+  }
+
+  /** What nobody was left to deliver was delivered once, by whoever told its client: it counts as it is in the log. */
+  #addPassedOver(): void {
+    const oracle = this.#oracle;
+    for (const iid of this.#passedOver) {
+      const { values, isWhole } = this.begun(iid);
+      const due = isWhole ? [] : (oracle?.expected(iid) ?? []);
+      for (let i = values.length; i < due.length; i++) {
+        const { index, session, sequence, checksum: sum } = due[i]!;
+        this.add("the log", { iid, index, session, sequence, sum }, identityOf(oracle!.values(iid)[i]!, 0));
+      }
     }
   }
 
@@ -254,12 +277,15 @@ export class Checker implements ValueConsumer {
     throw new Violation("integrity", `${this.#name} delivers ${show(now)}, where ${wanted} is due`);
   }
 
-  skipped(_first: number, last: number): void {
-    this.began(last);
+  skipped(first: number, last: number): void {
+    this.#log.passedOver(first, last);
+    this.#last = last;
+    this.#taken = 0;
   }
 
   /** It goes on behind instance `iid`. */
   began(iid: number): void {
+    if (this.#log.forgets) this.#log.passedOver(this.#last + 1, iid);
     this.#last = iid;
     this.#taken = 0;
   }

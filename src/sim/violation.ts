@@ -15,6 +15,7 @@ export type Property =
   | "bounds"
   | "trim"
   | "held"
+  | "sessions"
   | "linearizability"
   | "authentication"
   | "invariant"

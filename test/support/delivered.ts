@@ -102,6 +102,8 @@ export class Recorder implements Watcher {
   /** What a snapshot leaves out is told as skipped, where anything was delivered before. */
   began(): void {}
 
+  beganUnknown(): void {}
+
   skipped(first: number, last: number): void {
     if (first !== this.last + 1 && this.last > 0) throw new Error(`skips ${first} after ${this.last}`);
     this.skips.push([first, last]);
