@@ -55,7 +55,7 @@ function expectMeasured(result: BenchResult, cells: number): void {
     for (const round of rounds) {
       // On a machine that stands still for a while none may come back just then.
       expect(round.valuesPerSecond).toBeGreaterThanOrEqual(0);
-      expect(round.processes.map(({ name }) => name)).toContain("client");
+      expect(round.processes.map(({ name }) => name.split(" ")[0])).toContain("client");
       for (const one of round.processes) expect(one.residentBytes).toBeGreaterThan(1e6);
     }
   }
@@ -136,7 +136,7 @@ describeNetns("raw Ethernet", () => {
   behaves("raw Ethernet", []);
 
   test(
-    "beside the floor, wires, storage, replicas, clients, an open loop",
+    "beside the floor, wires, storage, replicas, clients, groups, an open loop",
     () =>
       withUser(async (user) => {
         const floor = await bench(user, "--floor", "--windows", "1", "--layout", "roles,replicas");
@@ -146,6 +146,11 @@ describeNetns("raw Ethernet", () => {
         } else expect(floor.noFloor).toContain("compiler");
         const wide = ["--wires", "native,kernel-paxos", "--storage", "memory,sqlite", "--clients", "2"];
         expectMeasured(await bench(user, "--windows", "10", "--batching", "no", ...wide), 4);
+        const groups = await bench(user, "--groups", "2", "--acceptors", "1", "--windows", "10");
+        expectMeasured(groups, 1);
+        const names = groups.cells[0]!.rounds[0]!.processes.map(({ name }) => name);
+        expect(names).toContain("acceptor 0 of group 1");
+        expect(names.slice(-2)).toEqual(["client of group 0", "client of group 1"]);
         const open = await bench(user, "--rate", "100,300.5", "--acceptors", "1", "--sizes", "8");
         expectMeasured(open, 2);
         expect(open.cells.map(({ cell }) => cell.rate)).toEqual([100, 300.5]);
@@ -228,6 +233,7 @@ describe("what is wrong is said before anything runs", () => {
     [["--layout", "replica"], "did you mean replicas?"],
     [["--acceptors", "300"], "from 1 to 250"],
     [["--settings", "verbosiy=info"], "did you mean verbosity?"],
+    [["--settings", "wire=native"], "--settings: wire has a flag of its own"],
     [["--settings", "verbosity"], "expects KEY=VALUE"],
     [["--settings", "verbosity=loud"], "verbosity"],
     [["--half", "--rate", "10"], "--half follows a closed loop"],

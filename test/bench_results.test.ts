@@ -23,6 +23,7 @@ const SWEEP: Sweep = {
   layouts: ["roles"],
   acceptors: [3],
   batchings: [true],
+  groups: [1],
   windows: [1, 100],
   clients: [1],
   sizes: [64],

@@ -29,8 +29,8 @@ export interface Bed {
   readonly link: "ethernet" | "udp";
   /** The processes of the cluster; empty: they are somebody else's. */
   readonly members: readonly Watched[];
-  /** Starts a client that measures. */
-  client(args: readonly string[]): LabProcess;
+  /** Starts a client that measures; `group`: of this group alone. */
+  client(args: readonly string[], group?: number): LabProcess;
   /** What has ended, and the last words of all; "": nothing to tell. */
   trouble(): string;
   close(): Promise<void>;
@@ -97,13 +97,14 @@ export class OwnBed implements Bed {
 
   get members(): Watched[] {
     return this.state.seats.flatMap((seat) =>
-      seat.process === undefined ? [] : [{ name: `${seat.role} ${seat.id}`, pid: seat.process.pid }],
+      seat.process === undefined ? [] : [{ name: speakable(seat), pid: seat.process.pid }],
     );
   }
 
-  client(args: readonly string[]): LabProcess {
-    const words = ["run", "client", "-f", configPath(this.state), ...trimWords(this.#shape), ...args];
-    return this.spawn(this.state.clientHost, "client", [...this.state.command, ...words]);
+  client(args: readonly string[], group?: number): LabProcess {
+    const words = clientWords(configPath(this.state), group);
+    const argv = [...this.state.command, ...words, ...trimWords(this.#shape), ...args];
+    return this.spawn(this.state.clientHost, clientName(group), argv);
   }
 
   /** Starts any program on a host of the cluster. */
@@ -170,12 +171,21 @@ function topologyOf({ layout, acceptors }: ClusterShape): Topology {
   return layout === "replicas" ? { replicas: acceptors } : { acceptors, proposers: 1, learners: 0 };
 }
 
-function settingsOf({ wire, storage, batching }: ClusterShape, databases: string): Flags {
+function settingsOf({ wire, storage, batching, groups }: ClusterShape, databases: string): Flags {
   return {
     wire,
     ...(wire === "native" ? { batching } : {}),
+    ...(groups > 1 ? { groups: `${groups}` } : {}),
     ...(storage === "memory" ? {} : { "storage-backend": storage, "storage-path": databases }),
   };
+}
+
+function clientName(group: number | undefined): string {
+  return group === undefined ? "client" : `client of group ${group}`;
+}
+
+function clientWords(file: string, group: number | undefined): string[] {
+  return ["run", "client", "-f", file, ...(group === undefined ? [] : ["--group", `${group}`])];
 }
 
 /** In the Kernel_Paxos wire nobody trims unless told to, and a full acceptor accepts nothing. */
@@ -198,15 +208,15 @@ export class GivenBed implements Bed {
     this.description = `a running cluster, ${file}`;
   }
 
-  client(args: readonly string[]): LabProcess {
-    const argv = [...selfCommand(), "run", "client", "-f", this.#file, ...args];
+  client(args: readonly string[], group?: number): LabProcess {
+    const argv = [...selfCommand(), ...clientWords(this.#file, group), ...args];
     const child = Bun.spawn(diesWithUs(argv), {
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",
       detached: true,
     });
-    const started = new LabProcess("client", argv, child);
+    const started = new LabProcess(clientName(group), argv, child);
     this.#started.add(started);
     const forget = (): boolean => this.#started.delete(started);
     started.exited.then(forget, forget);

@@ -13,6 +13,8 @@ export interface ClusterShape {
   readonly acceptors: number;
   /** Values share instances under load. */
   readonly batching: boolean;
+  /** Logs side by side, each with its own client. */
+  readonly groups: number;
 }
 
 /** What a client does. */
@@ -36,6 +38,7 @@ export interface Sweep {
   readonly layouts: readonly Layout[];
   readonly acceptors: readonly number[];
   readonly batchings: readonly boolean[];
+  readonly groups: readonly number[];
   readonly windows: readonly number[];
   readonly clients: readonly number[];
   readonly sizes: readonly number[];
@@ -47,32 +50,33 @@ export interface Group {
   readonly cells: readonly Cell[];
 }
 
-/** The Kernel_Paxos wire has one value to an instance, whatever is asked for. */
-function packs(wire: string, batching: boolean): boolean {
-  return batching && wire === "native";
+/** The Kernel_Paxos wire has one group, and one value to an instance, whatever is asked for. */
+function shapeIn(wire: string, batching: boolean, groups: number): Pick<ClusterShape, "batching" | "groups"> {
+  return wire === "native" ? { batching, groups } : { batching: false, groups: 1 };
+}
+
+/** Every combination of one of each list, the last list's changing first. */
+function product<T extends object>(lists: { readonly [K in keyof T]: readonly T[K][] }): T[] {
+  let all: Partial<T>[] = [{}];
+  for (const key of Object.keys(lists) as (keyof T)[]) {
+    all = all.flatMap((one) => lists[key].map((value) => ({ ...one, [key]: value })));
+  }
+  return all as T[];
 }
 
 export function cellsOf(sweep: Sweep): Cell[] {
-  const cells = sweep.wires.flatMap((wire) =>
-    sweep.storages.flatMap((storage) =>
-      sweep.layouts.flatMap((layout) =>
-        sweep.acceptors.flatMap((acceptors) =>
-          sweep.batchings.flatMap((batching) =>
-            sweep.sizes.flatMap((size) =>
-              sweep.clients.flatMap((clients) =>
-                sweep.windows.flatMap((window) =>
-                  sweep.rates.map((rate) => ({
-                    ...{ wire, storage, layout, acceptors, batching: packs(wire, batching) },
-                    ...{ window, clients, size, rate },
-                  })),
-                ),
-              ),
-            ),
-          ),
-        ),
-      ),
-    ),
-  );
+  const cells = product<Omit<Cell, "halfOfWindow">>({
+    wire: sweep.wires,
+    storage: sweep.storages,
+    layout: sweep.layouts,
+    acceptors: sweep.acceptors,
+    groups: sweep.groups,
+    batching: sweep.batchings,
+    size: sweep.sizes,
+    clients: sweep.clients,
+    window: sweep.windows,
+    rate: sweep.rates,
+  }).map((cell) => ({ ...cell, ...shapeIn(cell.wire, cell.batching, cell.groups) }));
   return [...new Map(cells.map((cell) => [keyOf(cell), cell])).values()];
 }
 
@@ -86,9 +90,10 @@ export function keyOf(cell: Cell): string {
   return `${shapeName(cell)}, ${size} B, ${load}`;
 }
 
-export function shapeName({ wire, storage, layout, acceptors, batching }: ClusterShape): string {
+export function shapeName({ wire, storage, layout, acceptors, batching, groups }: ClusterShape): string {
   const who = layout === "replicas" ? `${acceptors} replicas` : `${acceptors} acceptors`;
-  return `${wire}, ${storage}, ${who}, ${batching ? "packed" : "unpacked"}`;
+  const many = groups > 1 ? `, ${groups} groups` : "";
+  return `${wire}, ${storage}, ${who}${many}, ${batching ? "packed" : "unpacked"}`;
 }
 
 export function loadName({ window, clients, size, rate, halfOfWindow }: Load): string {

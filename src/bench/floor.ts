@@ -62,9 +62,11 @@ export function compileFloor(link: "ethernet" | "udp"): Floor {
 }
 
 /** Why a cell has no floor; undefined: it has one. */
-export function lacksFloor({ rate, acceptors, window, clients, size, storage }: Cell): string | undefined {
+export function lacksFloor(cell: Cell): string | undefined {
+  const { rate, acceptors, window, clients, size, storage, groups } = cell;
   if (rate !== null) return "the floor has no open loop";
   if (storage !== "memory") return "the floor has no disk";
+  if (groups > 1) return "the floor has one group";
   if (acceptors > MOST_ACCEPTORS) return `the floor has at most ${MOST_ACCEPTORS} acceptors`;
   if (window * clients > MOST_WINDOW) return `the floor has at most ${MOST_WINDOW} values under way`;
   if (size < LEAST_SIZE || size > MOST_SIZE)

@@ -1,5 +1,5 @@
 /**
- * One round of one cell: a client loads the cluster, and what everybody used meanwhile is read from /proc.
+ * One round of one cell: clients load the cluster, and what everybody used meanwhile is read from /proc.
  */
 import { CliError } from "../error.ts";
 import { LatencyHistogram } from "../node/latency_histogram.ts";
@@ -59,9 +59,9 @@ export function usesBetween(watched: readonly Watched[], from: Sample, to: Sampl
 }
 
 /** By its own account: it may have ended before anybody looks. */
-function useOfClient({ seconds, cpuUs, residentBytes }: MeasuredFigures): ProcessUse {
+function useOfClient({ seconds, cpuUs, residentBytes }: MeasuredFigures, name: string): ProcessUse {
   const [userCores, systemCores] = [cpuUs.user, cpuUs.system].map((us) => us / 1e6 / seconds);
-  return { name: "client", userCores: userCores!, systemCores: systemCores!, residentBytes };
+  return { name, userCores: userCores!, systemCores: systemCores!, residentBytes };
 }
 
 function readHistogram(line: string | undefined): LatencyHistogram {
@@ -78,38 +78,71 @@ function readSeries(lines: readonly string[]): [number, number][] {
   });
 }
 
-async function watch(bed: Bed, client: LabProcess, timing: Timing): Promise<{ from: Sample; to: Sample }> {
+async function watch(
+  bed: Bed,
+  clients: readonly LabProcess[],
+  timing: Timing,
+): Promise<{ readonly from: Sample; readonly to: Sample }> {
   const { members } = bed;
-  const watched = [...members, { name: "client", pid: client.pid }];
-  const isAll = members.length > 0;
-  await client.waitForLine(/"phase":"measuring"/, timing.warmUp * 1000 + SETTLE_MS, "stdout");
-  const from = sample(watched, bed.link, isAll);
-  await client.waitForLine(/"phase":"measured"/, timing.seconds * 1000 + SETTLE_MS, "stdout");
-  return { from, to: sample(watched, bed.link, isAll) };
+  const watched = [...members, ...clients.map(({ name, pid }) => ({ name, pid }))];
+  const say = async (line: RegExp, seconds: number): Promise<Sample> => {
+    const patienceMs = seconds * 1000 + SETTLE_MS;
+    await Promise.all(clients.map((client) => client.waitForLine(line, patienceMs, "stdout")));
+    return sample(watched, bed.link, members.length > 0);
+  };
+  const from = await say(/"phase":"measuring"/, timing.warmUp);
+  return { from, to: await say(/"phase":"measured"/, timing.seconds) };
 }
 
+/** What a client printed, once it has ended well. */
+async function figuresOf(client: LabProcess): Promise<MeasuredFigures> {
+  const ending = await client.ending(SETTLE_MS);
+  if (ending.exitCode !== 0) throw new CliError(`the client ended${how(ending)}:\n${client.tail()}`);
+  return lastFigures(client.stdout) as MeasuredFigures;
+}
+
+/** Of several clients, each interval's sum. */
+function sumSeries(all: readonly (readonly [number, number][])[]): [number, number][] {
+  const [first, ...others] = all;
+  return (first ?? []).map(([second, rate], i) => [
+    second,
+    others.reduce((sum, series) => sum + (series[i]?.[1] ?? 0), rate),
+  ]);
+}
+
+/** A client for each group loads the cluster. */
 export async function measureRound(bed: Bed, cell: Cell, timing: Timing): Promise<Measured> {
-  const client = bed.client(clientWords(cell, timing));
+  const words = clientWords(cell, timing);
+  const clients = Array.from({ length: cell.groups }, (_, group) =>
+    bed.client(words, cell.groups > 1 ? group : undefined),
+  );
   try {
-    const { from, to } = await watch(bed, client, timing);
+    const { from, to } = await watch(bed, clients, timing);
     const members = usesBetween(bed.members, from, to);
-    const ending = await client.ending(SETTLE_MS);
-    if (ending.exitCode !== 0) throw new CliError(`the client ended${how(ending)}:\n${client.tail()}`);
-    const figures = lastFigures(client.stdout) as MeasuredFigures;
-    const { seconds, valuesPerSecond, mbps, latencyUs, resent, unanswered } = figures;
-    const processes = [...members, useOfClient(figures)];
+    const figures = await Promise.all(clients.map(figuresOf));
+    const histogram = new LatencyHistogram();
+    for (const { stdout } of clients) histogram.add(readHistogram(stdout.findLast((line) => line !== "")));
+    const sum = (pick: (one: MeasuredFigures) => number): number =>
+      figures.reduce((all, one) => all + pick(one), 0);
+    const valuesPerSecond = sum((one) => one.valuesPerSecond);
     const frames = from.frames === undefined || to.frames === undefined ? null : to.frames - from.frames;
     const values = (valuesPerSecond * (to.atMs - from.atMs)) / 1000;
     return {
       round: {
-        ...{ seconds, valuesPerSecond, mbps, latencyUs, resent, unanswered, processes },
+        seconds: figures[0]!.seconds,
+        valuesPerSecond,
+        mbps: sum(({ mbps }) => mbps),
+        latencyUs: histogram.figures(),
+        resent: sum(({ resent }) => resent),
+        unanswered: sum(({ unanswered }) => unanswered),
+        processes: [...members, ...figures.map((one, i) => useOfClient(one, clients[i]!.name))],
         framesPerValue: frames === null || values === 0 ? null : frames / values,
       },
-      histogram: readHistogram(client.stdout.findLast((line) => line !== "")),
-      series: readSeries(client.stdout),
+      histogram,
+      series: sumSeries(clients.map(({ stdout }) => readSeries(stdout))),
     };
   } catch (error) {
-    client.kill("SIGKILL");
+    for (const client of clients) client.kill("SIGKILL");
     const trouble = bed.trouble();
     if (!(error instanceof CliError) || trouble === "") throw error;
     throw new CliError(`${error.message}\n${trouble}`, { exitCode: error.exitCode, cause: error });

@@ -68,6 +68,7 @@ const FIELDS: readonly (readonly [title: string, text: (cell: Cell) => string])[
   ["storage", ({ storage }) => storage],
   ["cluster", ({ layout, acceptors }) => `${acceptors} ${layout === "replicas" ? "replicas" : "acceptors"}`],
   ["values", ({ batching }) => (batching ? "packed" : "unpacked")],
+  ["groups", ({ groups }) => `${groups}`],
   ["bytes", ({ size }) => `${size}`],
   ["clients", ({ clients }) => `${clients}`],
   [

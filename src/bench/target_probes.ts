@@ -64,7 +64,7 @@ export function syncedWrite(path: string | undefined): number {
 
 async function bedOf(options: ProbeOptions): Promise<OwnBed> {
   return await OwnBed.start({
-    shape: { wire: "native", storage: "memory", layout: "roles", acceptors: 3, batching: false },
+    shape: { wire: "native", storage: "memory", layout: "roles", acceptors: 3, batching: false, groups: 1 },
     choice: choosePlace(undefined),
     settings: {},
     storagePath: options.storagePath,

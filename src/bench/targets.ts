@@ -28,6 +28,7 @@ const BASE: Sweep = {
   layouts: ["roles"],
   acceptors: [3],
   batchings: [false],
+  groups: [1],
   windows: [100],
   clients: [1],
   sizes: [64],

@@ -26,6 +26,7 @@ const DEFAULTS = {
   acceptors: "3",
   layout: "roles",
   batching: "yes",
+  groups: "1",
 } as const;
 
 const LIST = "LIST";
@@ -79,6 +80,12 @@ const benchArgs = {
     alias: "l",
     valueHint: LIST,
     description: `roles: acceptors, a proposer; replicas: all three in each process (default ${DEFAULTS.layout})`,
+  },
+  groups: {
+    type: "string",
+    alias: "g",
+    valueHint: LIST,
+    description: `logs side by side, each with a client of its own (default ${DEFAULTS.groups})`,
   },
   batching: {
     type: "string",
@@ -142,6 +149,7 @@ const OF_OUR_OWN = [
   "acceptors",
   "layout",
   "batching",
+  "groups",
   "settings",
   "storage-path",
 ] as const;
@@ -212,6 +220,7 @@ export function sweepOf(args: BenchArgs): Sweep {
     batchings: oneOf("--batching", args.batching ?? DEFAULTS.batching, ["yes", "no"]).map(
       (word) => word === "yes",
     ),
+    groups: numbers("--groups", args.groups ?? DEFAULTS.groups, 1, SCHEMA.groups.max),
     windows: numbers("--windows", windows, 1, MAX_WINDOW),
     clients: numbers("--clients", args.clients ?? DEFAULTS.clients, 1, 65_535),
     sizes: numbers("--sizes", args.sizes ?? DEFAULTS.sizes, 0, MAX_VALUE_SIZE),
@@ -227,7 +236,7 @@ function sweepOfRunning(args: BenchArgs, file: string): Sweep {
     throw usageError(`--${flag} is of a cluster that bench starts itself`, "leave out -f, or the flag");
   }
   const config = readConfig(file, { flags: {} });
-  const { wire, storageBackend, batching } = config.settings;
+  const { wire, storageBackend, batching, groups } = config.settings;
   return {
     ...sweepOf(args),
     wires: [wire],
@@ -235,6 +244,7 @@ function sweepOfRunning(args: BenchArgs, file: string): Sweep {
     layouts: [config.replicas.length > 0 ? "replicas" : "roles"],
     acceptors: [config.acceptors.length],
     batchings: [batching],
+    groups: [groups],
   };
 }
 

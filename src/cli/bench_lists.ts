@@ -6,6 +6,15 @@ import { FIELDS, SCHEMA } from "../config/schema.ts";
 import { nearest } from "../text/nearest.ts";
 import { usageError } from "./args.ts";
 
+/** Settings that are lists here, or flags. */
+const OWN_FLAGS: Readonly<Record<string, string>> = {
+  wire: "--wires",
+  "storage-backend": "--storage",
+  "storage-path": "--storage-path",
+  batching: "--batching",
+  groups: "--groups",
+};
+
 /** What `kpaxos run client --outstanding` takes. */
 export const MAX_WINDOW = 65_536;
 
@@ -52,6 +61,8 @@ export function settingsOf(text: string | undefined): Flags {
           near === undefined ? undefined : `did you mean ${near}?`,
         );
       }
+      if (OWN_FLAGS[key] !== undefined)
+        throw usageError(`--settings: ${key} has a flag of its own`, `use ${OWN_FLAGS[key]}`);
       return [key, pair.slice(equals + 1)];
     }),
   );

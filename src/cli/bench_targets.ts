@@ -10,7 +10,19 @@ import { stoppable } from "./stoppable.ts";
 
 /** What the preset chooses itself. */
 const CHOSEN = [
-  ...["windows", "sizes", "clients", "rate", "half", "wires", "storage", "acceptors", "layout", "batching"],
+  ...[
+    "windows",
+    "sizes",
+    "clients",
+    "rate",
+    "half",
+    "wires",
+    "storage",
+    "acceptors",
+    "layout",
+    "batching",
+    "groups",
+  ],
   ...["settings", "file", "udp", "floor", "report"],
 ] as readonly (keyof BenchArgs)[];
 

@@ -17,6 +17,7 @@ export const CELL: Cell = {
   layout: "roles",
   acceptors: 3,
   batching: true,
+  groups: 1,
   window: 100,
   clients: 1,
   size: 64,
