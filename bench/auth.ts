@@ -1,7 +1,7 @@
 /**
  * What a key costs a frame: a UDP link that sends to itself over the kernel's loopback, without a checksum, with
  * CRC-32C and with HMAC-SHA-256, all in one run and in turns, as a Markdown table; and the two alone. Each frame is sealed
- * once and checked once. What a key costs a cluster is `bench/cluster.ts --key`.
+ * once and checked once. What a key costs a cluster is `kpaxos bench --settings cluster-key=FILE`.
  *
  *     bun bench/auth.ts [--quick] [--json]
  *
