@@ -1,16 +1,20 @@
 /**
- * What a durable record costs: commits of 1, 64 and 256 records, each against a plain append of the same bytes with one
- * fdatasync, in the same run and on the same disk. The ratio says something on any machine, the microseconds do not.
+ * What a durable record costs: commits of 1, 64 and 256 records in either backend, each against a plain append of the same
+ * bytes with one fdatasync, in the same run and on the same disk. The ratio says something on any machine, the microseconds
+ * do not. With `--cluster`: what whole clusters make of it (`storage_cluster.ts`).
  *
- *     bun bench/storage.ts [--json] [--quick] [--directory DIR]
+ *     bun bench/storage.ts [--json] [--quick] [--directory DIR] [--backends sqlite,log]
+ *     bun bench/storage.ts --cluster [--windows 1,10,100,1000] [--size 64] [--seconds 3] [--rounds 1] [--udp] …
  */
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Journal } from "../src/protocol/acceptor/journal.ts";
 import type { Ballot } from "../src/protocol/types.ts";
+import { openLog } from "../src/storage/log_open.ts";
 import { openSqlite } from "../src/storage/sqlite_open.ts";
 import type { Storage } from "../src/storage/storage.ts";
+import { clusterTable } from "./storage_cluster.ts";
 
 const GROUPS = [1, 64, 256];
 const SIZES = [64, 1400];
@@ -20,13 +24,14 @@ const RECORD_BYTES = 32;
 const TRIM_EVERY = 20_000;
 
 interface Row {
+  readonly backend: string;
   readonly valueBytes: number;
   readonly records: number;
   readonly commitP50Us: number;
   readonly commitP99Us: number;
   readonly commitMaxUs: number;
   readonly recordUs: number;
-  /** Of the time until SQLite is told to commit: what the loop does beside the disk. */
+  /** Of the time until the commit: what the loop does beside the disk. */
   readonly recordCpuUs: number;
   readonly appendP50Us: number;
   /** Mean time of a commit over that of a plain append and fdatasync. */
@@ -69,15 +74,28 @@ function timed(times: Float64Array, at: number, work: () => void): void {
   times[at] = (performance.now() - began) * 1000;
 }
 
-/** Commits and appends take turns, so that a busy moment of the disk meets both. */
-function measure(directory: string, valueBytes: number, records: number, commits: number): Row {
-  const storage = openSqlite({
-    directory: join(directory, `${valueBytes}-${records}`),
+function open(backend: string, directory: string): Storage {
+  const options = {
+    directory,
     identity: { cluster: "bench", clusterId: 0, wire: "native", acceptors: 3, acceptor: 0 },
     sync: true,
     trash: false,
     warn: () => undefined,
-  });
+  };
+  return backend === "sqlite"
+    ? openSqlite(options)
+    : openLog({ ...options, windowInstances: 2 ** 19, windowBytes: 64 << 20 });
+}
+
+/** Commits and appends take turns, so that a busy moment of the disk meets both. */
+function measure(
+  backend: string,
+  directory: string,
+  valueBytes: number,
+  records: number,
+  commits: number,
+): Row {
+  const storage = open(backend, join(directory, `${backend}-${valueBytes}-${records}`));
   storage.replay(NOBODY);
   const value = crypto.getRandomValues(new Uint8Array(valueBytes));
   const writer = new Writer(storage, value);
@@ -100,6 +118,7 @@ function measure(directory: string, valueBytes: number, records: number, commits
   const mean = (list: Float64Array): number => list.reduce((sum, us) => sum + us, 0) / list.length;
   const sorted = totalUs.toSorted();
   return {
+    backend,
     valueBytes,
     records,
     commitP50Us: sorted[commits >> 1]!,
@@ -113,8 +132,20 @@ function measure(directory: string, valueBytes: number, records: number, commits
 }
 
 function table(rows: readonly Row[]): string {
-  const heads = ["value", "records", "µs/record", "of it JS", "p50", "p99", "max", "append", "ratio"];
+  const heads = [
+    "backend",
+    "value",
+    "records",
+    "µs/record",
+    "of it JS",
+    "p50",
+    "p99",
+    "max",
+    "append",
+    "ratio",
+  ];
   const body = rows.map((row) => [
+    row.backend,
     `${row.valueBytes} B`,
     `${row.records}`,
     row.recordUs.toFixed(2),
@@ -128,20 +159,43 @@ function table(rows: readonly Row[]): string {
   return [heads, ...body].map((cells) => cells.map((cell) => cell.padStart(10)).join("")).join("\n");
 }
 
+function numbers(text: string): number[] {
+  return text.split(",").map(Number);
+}
+
 if (import.meta.main) {
   const { values } = parseArgs({
     options: {
       json: { type: "boolean", default: false },
       quick: { type: "boolean", default: false },
       directory: { type: "string", default: "/var/tmp" },
+      backends: { type: "string", default: "sqlite,log" },
+      cluster: { type: "boolean", default: false },
+      windows: { type: "string", default: "1,10,100,1000" },
+      size: { type: "string", default: "64" },
+      seconds: { type: "string", default: "3" },
+      rounds: { type: "string", default: "1" },
+      udp: { type: "boolean", default: false },
     },
   });
+  const backends = values.backends.split(",");
   const directory = mkdtempSync(join(values.directory, "kpaxos-bench-"));
   try {
-    const rows = SIZES.flatMap((size) =>
-      GROUPS.map((records) => measure(directory, size, records, values.quick ? 3 : 1500)),
-    );
-    process.stdout.write(`${values.json ? JSON.stringify(rows) : table(rows)}\n`);
+    if (values.cluster) {
+      const [size, seconds, rounds] = [values.size, values.seconds, values.rounds].map(Number);
+      const windows = numbers(values.windows);
+      const options = { directory, backends, windows, udp: values.udp };
+      const told = await clusterTable({ ...options, size: size!, seconds: seconds!, rounds: rounds! });
+      process.stdout.write(`${told}\n`);
+    } else {
+      const commits = values.quick ? 3 : 1500;
+      const rows = SIZES.flatMap((size) =>
+        GROUPS.flatMap((records) =>
+          backends.map((backend) => measure(backend, directory, size, records, commits)),
+        ),
+      );
+      process.stdout.write(`${values.json ? JSON.stringify(rows) : table(rows)}\n`);
+    }
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
