@@ -179,8 +179,13 @@ test("what applications are done with is, for each group, what came up to there"
 
 describe("an idle group", () => {
   test("is asked for the instances that others have, of all its proposers, less and less often", () => {
-    const { merge, learners, asked, waits } = make([[1, 1, 1], [1], []]);
+    const { merge, learners, asked, waits } = make([
+      [1, 1, 1],
+      [1, 1],
+      [1, 1],
+    ]);
     const [busy, second, idle] = learners as [FakeLearner, FakeLearner, FakeLearner];
+    for (const learner of learners) learner.highestIid = 1;
     const turn = (nowUs: number): string[] => {
       asked.length = 0;
       for (const lane of merge.lanes) {
@@ -194,19 +199,45 @@ describe("an idle group", () => {
       merge.lanes.map(() => Number.POSITIVE_INFINITY),
     );
     busy.highestIid = 3;
-    second.highestIid = 1;
     // Instance 3 of group 0 comes before those of the others.
-    expect(turn(10)).toEqual(["1: p0 2", "1: p1 2", "2: p0 2", "2: p1 2"]);
-    expect(turn(500)).toEqual([]);
-    expect(turn(1010)).toHaveLength(4);
+    expect(turn(2000)).toEqual(["1: p0 2", "1: p1 2", "2: p0 2", "2: p1 2"]);
+    expect(turn(2500)).toEqual([]);
+    expect(turn(4000)).toHaveLength(4);
     idle.highestIid = 2;
-    expect(turn(3010)).toEqual(["1: p0 2", "1: p1 2"]);
+    expect(turn(6000)).toEqual(["1: p0 2", "1: p1 2"]);
     const times: number[] = [];
-    for (let nowUs = 4000; nowUs < 400_000; nowUs += 1000) if (turn(nowUs).length > 0) times.push(nowUs);
+    for (let nowUs = 7000; nowUs < 400_000; nowUs += 1000) if (turn(nowUs).length > 0) times.push(nowUs);
     expect(times.length).toBeLessThan(14);
     expect(new Set(waits)).toEqual(new Set(["1: 2"]));
     second.highestIid = 2;
     expect(turn(500_000)).toEqual([]);
+  });
+
+  test("is asked at once; one that gets on by itself, when it has been behind for a while", () => {
+    const { merge, learners, asked } = make([
+      [1, 1, 1],
+      [1, 1, 1],
+    ]);
+    const [busy, other] = learners as [FakeLearner, FakeLearner];
+    const turn = (nowUs: number): number => {
+      asked.length = 0;
+      for (const lane of merge.lanes) {
+        lane.tick(nowUs);
+        lane.pump();
+      }
+      return asked.length;
+    };
+    other.highestIid = 1;
+    busy.highestIid = 3;
+    expect(turn(10_000)).toBe(0);
+    expect(merge.lanes[1]!.nextTickUs()).toBe(11_000);
+    expect(turn(11_000)).toBe(2);
+    other.highestIid = 2;
+    expect(turn(50_000)).toBe(0);
+    busy.highestIid = 9;
+    // It is to be noted that it is behind now.
+    expect(merge.lanes[1]!.nextTickUs()).toBeLessThanOrEqual(50_000);
+    expect(turn(60_000)).toBe(2);
   });
 
   test("nobody is asked before it is known where all begin", () => {

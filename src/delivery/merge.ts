@@ -18,7 +18,9 @@ import type { Outbox } from "../protocol/outbox.ts";
 import { MAX_IID } from "../protocol/types.ts";
 import type { LogState } from "./snapshots.ts";
 
-/** A group is asked to go on so often, and less and less while it does not. */
+/** A group that gets on by itself is not asked before it has been behind the others for so long. */
+const PATIENCE_US = 1_000;
+/** It is asked to go on so often, and less and less while it does not. */
 const ASK_FIRST_US = 1_000;
 const ASK_MOST_US = 64_000;
 
@@ -125,6 +127,10 @@ export class MergeLane implements LogState, Extra {
   #askDueUs = 0;
   #askPauseUs = ASK_FIRST_US;
   #askedAtIid = -1;
+  /** When the group got on last, and since when the others wait for it; −1: they do not. */
+  #highestIid = 0;
+  #movedUs = Number.NEGATIVE_INFINITY;
+  #behindUs = -1;
 
   constructor(merge: Merge, group: number) {
     this.#merge = merge;
@@ -223,10 +229,16 @@ export class MergeLane implements LogState, Extra {
 
   tick(nowUs: number): void {
     this.#nowUs = nowUs;
+    const { highestIid } = this.learner;
+    if (highestIid === this.#highestIid) return;
+    this.#highestIid = highestIid;
+    this.#movedUs = nowUs;
   }
 
   nextTickUs(): number {
-    return this.#isWanted ? this.#askDueUs : Number.POSITIVE_INFINITY;
+    if (this.#merge.wantedOf(this.group) <= this.learner.highestIid) return Number.POSITIVE_INFINITY;
+    // What others have got since is noted first.
+    return this.#behindUs < 0 ? this.#nowUs : this.#dueUs;
   }
 
   pump(): boolean {
@@ -235,15 +247,19 @@ export class MergeLane implements LogState, Extra {
     return !took;
   }
 
-  /** Others have instances, and wait for ours. */
-  get #isWanted(): boolean {
-    return this.#merge.wantedOf(this.group) > this.learner.highestIid;
+  get #dueUs(): number {
+    return Math.max(this.#askDueUs, Math.min(this.#behindUs, this.#movedUs) + PATIENCE_US);
   }
 
   #ask(): void {
     const wanted = this.#merge.wantedOf(this.group);
     const { highestIid } = this.learner;
-    if (wanted <= highestIid || this.#nowUs < this.#askDueUs || this.#reach === undefined) return;
+    if (wanted <= highestIid) {
+      this.#behindUs = -1;
+      return;
+    }
+    if (this.#behindUs < 0) this.#behindUs = this.#nowUs;
+    if (this.#nowUs < this.#dueUs || this.#reach === undefined) return;
     const { outbox, proposers, onWait } = this.#reach;
     if (outbox.room() < proposers) return;
     if (highestIid !== this.#askedAtIid) this.#askPauseUs = ASK_FIRST_US;

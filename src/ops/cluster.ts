@@ -65,6 +65,8 @@ export interface UpOptions {
   /** Of namespaces; without it, made from name and directory. */
   readonly prefix?: string;
   readonly deviceDirectory?: string;
+  /** Starts kpaxos; this program unless given. */
+  readonly command?: readonly string[];
   /** For each seat: how its process is started. */
   readonly start?: (seat: SeatState) => StartOptions;
   /** Its processes end when this one does. */
@@ -149,7 +151,7 @@ async function initialState(
     saysReady: verbosity === "info" || verbosity === "debug",
     trimLearner,
     deviceDirectory,
-    command: selfCommand(),
+    command: options.command ?? selfCommand(),
     phase: "starting",
     keeper: undefined,
     hosts: count + 1,

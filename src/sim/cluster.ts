@@ -34,7 +34,7 @@ const STUCK_EVENTS = 5_000;
 
 /** What a process is made of, besides its link and wire. */
 export interface Parts {
-  readonly cores: Partial<Pick<Cores, "acceptor" | "proposer" | "learner" | "client">>;
+  readonly cores: Partial<Pick<Cores, "acceptor" | "proposer" | "learner" | "client" | "isMerged">>;
   readonly extras?: readonly Extra[];
 }
 
