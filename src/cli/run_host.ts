@@ -152,7 +152,7 @@ export function buildHost(context: Context, args: HostArgs): Host {
     extras.push(print);
   }
   const consumer = new HostConsumer(local, sinks, (first, last, applications) => {
-    const text = `instances ${first} to ${last} were trimmed before learner ${id} got them`;
+    const text = `instances ${first} to ${last} were trimmed before learner ${id} got them, or came before it knew the sessions`;
     // Without anybody to lose them, this is how a late learner begins.
     const isLoss = !native || applications > 0;
     const what = isLoss

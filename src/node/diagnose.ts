@@ -87,7 +87,9 @@ function proposerReasons({ cores, config, busy, proposerId, peers, members, nowU
     reasons.push(
       `instances 1 to ${trimmedIid} are trimmed, and no snapshot has come that leads past them: start a process that has one`,
     );
-  } else if (proposer?.stage === "preparing")
+  } else if (proposer?.isShut === true)
+    reasons.push("no snapshot of the sessions has come: a leader has all of them begin anew if none does");
+  else if (proposer?.stage === "preparing")
     reasons.push("no quorum of acceptors has promised this proposer's ballot");
   if (proposer !== undefined && proposer.votes >= 0) {
     reasons.push(

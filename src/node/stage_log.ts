@@ -49,19 +49,21 @@ export class StageLog implements Extra {
   }
 
   #tellRefused(): void {
-    const { counters, stage, leader } = this.#proposer;
+    const { counters } = this.#proposer;
     const refused = counters.refused - this.#refused;
     if (refused === 0) return;
-    const why =
-      stage !== "passive"
-        ? "the queue is full (proposer-queue-bytes)"
-        : leader < 0
-          ? "nobody is known to lead"
-          : "the leader takes no more";
+    const why = this.#whyRefused();
     const text = () =>
       `clients' values were refused ${refused} times in the last second, and are sent again later: ${why}`;
     this.#context.log.once("refused", "info", text, AGAIN_MS);
     this.#refused = counters.refused;
+  }
+
+  #whyRefused(): string {
+    const { stage, leader, isShut } = this.#proposer;
+    if (isShut) return "no snapshot of the sessions has come yet";
+    if (stage !== "passive") return "the queue is full (proposer-queue-bytes)";
+    return leader < 0 ? "nobody is known to lead" : "the leader takes no more";
   }
 
   #tellRecovered(): void {

@@ -115,6 +115,13 @@ export class Proposer implements ChosenObserver {
     return this.stage === "leading" && this.#ranges?.isHeard === false;
   }
 
+  /** It does not know the sessions (native wire), and takes no values: what it could forward it does. */
+  get isShut(): boolean {
+    const { stage } = this;
+    if (this.#admission === null || stage === "passive") return false;
+    return !this.#admission.knowsSessions || (stage === "leading" && this.#learner.waitsForSnapshot);
+  }
+
   /** How many acceptors grant their votes, while it looks for them; −1: it does not. */
   get votes(): number {
     const election = this.stage === "waiting" ? this.#ranges?.election : undefined;
@@ -137,7 +144,7 @@ export class Proposer implements ChosenObserver {
       if (this.#takeValue(from, bytes, offset, length, hops)) this.#tellWait(from);
       return;
     }
-    if (this.#isShut(admission)) return this.#refuse(from, Busy.noSnapshot);
+    if (this.isShut) return this.#refuse(from, Busy.noSnapshot);
     admission.open(from, bytes, offset, length, hops > 0, this.#judging());
     while (admission.next()) {
       if (this.#takeValue(from, admission.bytes, admission.offset, admission.length, hops)) continue;
@@ -145,13 +152,6 @@ export class Proposer implements ChosenObserver {
       return;
     }
     this.#tellWait(from);
-  }
-
-  /** Who does not know the sessions forwards what comes, and queues nothing. */
-  #isShut(admission: Admission): boolean {
-    const { stage } = this;
-    if (stage === "passive") return false;
-    return !admission.knowsSessions || (stage === "leading" && this.#learner.waitsForSnapshot);
   }
 
   /** What the leader says about a session whose values we sent on to it. */
