@@ -13,6 +13,7 @@ import { Lab } from "../support/lab.ts";
 import { LabCluster } from "../support/lab_cluster.ts";
 import { ethernetNetwork, loopbackNetwork, type Network } from "../support/lab_network.ts";
 import { seededRandom } from "../support/random.ts";
+import type { Backend } from "../support/storage_model.ts";
 import { KvPlay } from "./kv_play.ts";
 import { LogPlay } from "./log_play.ts";
 import { Mishaps, type Mode } from "./mishaps.ts";
@@ -24,6 +25,8 @@ export interface ChaosOptions {
   readonly config: ConfigName;
   readonly mode: Mode;
   readonly udp: boolean;
+  /** Of acceptors that keep something. */
+  readonly storage: Backend;
   /** Of each of the three clients. */
   readonly valuesPerSecond: number;
   readonly settings?: Readonly<Record<string, string>>;
@@ -64,10 +67,10 @@ async function makeNetwork(udp: boolean, members: number): Promise<Network> {
   return ethernetNetwork(Lab.create({ hosts: members + CLIENTS }));
 }
 
-function storageOf(mode: Mode, directory: string): Record<string, string> {
+function storageOf(mode: Mode, backend: Backend, directory: string): Record<string, string> {
   return mode === "amnesia"
     ? { "storage-backend": "memory" }
-    : { "storage-backend": "sqlite", "storage-path": join(directory, "storage") };
+    : { "storage-backend": backend, "storage-path": join(directory, "storage") };
 }
 
 class Run {
@@ -84,7 +87,7 @@ class Run {
     const settings = (directory: string): Record<string, string> => ({
       "trim-every": `${TRIM_EVERY}`,
       "snapshot-path": join(directory, "snapshots"),
-      ...storageOf(mode, directory),
+      ...storageOf(mode, options.storage, directory),
       ...options.settings,
     });
     const cluster = new LabCluster({ network, seats, settings, command: COMMAND });
@@ -191,8 +194,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 }
 
 /** The command that does the same again. */
-export function chaosCommand({ seconds, seed, config, mode, udp, valuesPerSecond }: ChaosOptions): string {
+export function chaosCommand(options: ChaosOptions): string {
+  const { seconds, seed, config, mode, udp, storage, valuesPerSecond } = options;
   const what = [`--config ${config}`, `--mode ${mode}`];
   const words = [`--seconds ${seconds}`, `--seed ${seed}`, ...what, `--rate ${valuesPerSecond}`];
-  return `npm run chaos -- ${words.join(" ")}${udp ? " --udp" : ""}`;
+  return `npm run chaos -- ${words.join(" ")}${udp ? " --udp" : ""}${storage === "log" ? " --storage log" : ""}`;
 }

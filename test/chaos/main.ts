@@ -1,9 +1,10 @@
 /**
  * `npm run chaos -- [--seconds 120] [--seed N] [--config roles|replicas|kv|all] [--mode minority|power-cut|amnesia|all]
- * [--rate 100] [--udp]`: a cluster of real processes that are killed, stopped and cut off from power under load; exit code 0
+ * [--rate 100] [--udp] [--storage sqlite|log]`: a cluster of real processes that are killed, stopped and cut off from power under load; exit code 0
  * says that nothing was lost, doubled or out of order.
  */
 import { parseArgs } from "node:util";
+import { BACKENDS } from "../support/storage_model.ts";
 import { type ChaosOptions, chaosCommand, runChaos } from "./chaos.ts";
 import { exitOnSignals } from "./interrupt.ts";
 import { MODES, type Mode } from "./mishaps.ts";
@@ -32,6 +33,7 @@ function readWords(): Wanted {
       mode: { type: "string", default: "minority" },
       rate: { type: "string", default: "100" },
       udp: { type: "boolean", default: false },
+      storage: { type: "string", default: "sqlite" },
     },
   });
   const modes = some("mode", values.mode, MODES);
@@ -40,6 +42,7 @@ function readWords(): Wanted {
     seconds: positive("seconds", values.seconds),
     seed: positive("seed", values.seed),
     udp: values.udp,
+    storage: some("storage", values.storage, BACKENDS)[0]!,
     valuesPerSecond: positive("rate", values.rate),
     say: (line: string) => console.log(line),
   };

@@ -1,5 +1,5 @@
 /**
- * `npm run soak -- [--minutes 60] [--config replicas|acceptors] [--clients 3] [--outstanding 4] [--storage memory|sqlite]
+ * `npm run soak -- [--minutes 60] [--config replicas|acceptors] [--clients 3] [--outstanding 4] [--storage memory|sqlite|log]
  * [--growth 16] [--udp] [--write]`: the two configurations in which Kernel_Paxos's manual reports a crash after two hours,
  * under a moderate load in a closed loop. Every ten seconds it notes memory, descriptors and CPU of each process; at the
  * end it says whether anything grew. `--write` puts the page and its curve into docs/soak.
@@ -84,7 +84,7 @@ function readWords(): Options {
     config: oneOf("config", Object.keys(CONFIGS)),
     clients: positive("clients"),
     outstanding: positive("outstanding"),
-    storage: oneOf("storage", ["memory", "sqlite"]),
+    storage: oneOf("storage", ["memory", "sqlite", "log"]),
     growth: positive("growth"),
     udp: values.udp,
     write: values.write,
@@ -161,8 +161,8 @@ class Soak {
   constructor(options: Options, network: Network, seats: readonly Seat[]) {
     this.#options = options;
     const settings = (directory: string): Record<string, string> =>
-      options.storage === "sqlite"
-        ? { "storage-backend": "sqlite", "storage-path": join(directory, "storage") }
+      options.storage !== "memory"
+        ? { "storage-backend": options.storage, "storage-path": join(directory, "storage") }
         : {};
     this.#cluster = new LabCluster({ network, seats, settings, command: COMMAND });
     writeFileSync(this.#csv, "second,process,rss_kib,fds,cpu_seconds,values,position,trimmed\n");

@@ -12,6 +12,7 @@ const SHORT: Omit<ChaosOptions, "config" | "mode"> = {
   seconds: 2.5,
   seed: 7,
   udp: false,
+  storage: "sqlite",
   valuesPerSecond: 100,
   say: () => undefined,
 };
@@ -38,6 +39,10 @@ describeNetns("chaos on raw Ethernet", () => {
       await passes({ ...SHORT, config, mode });
     }, 90_000);
   }
+
+  test("roles, power-cut, each with a log: what was acknowledged is there once, in one order", async () => {
+    await passes({ ...SHORT, config: "roles", mode: "power-cut", storage: "log" });
+  }, 90_000);
 });
 
 test("chaos over UDP, on a store: what was answered is linearizable", async () => {
