@@ -2,7 +2,7 @@
  * Where no snapshot leads on: what every process says of it, how often it asks, and that it goes on once somebody has one; how all
  * sessions begin anew where nobody has is `test/session_reset.test.ts`. And a snapshot that is of a former log.
  */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Config } from "../src/config/config.ts";
 import { buildLearning } from "../src/delivery/learning.ts";
 import { encodeSnapshot, SESSIONS_ONLY } from "../src/delivery/snapshot.ts";
@@ -16,6 +16,9 @@ import { SessionTable } from "../src/protocol/learner/session_table.ts";
 import { Busy, Role } from "../src/protocol/types.ts";
 import { collectingLog, type Line } from "./support/collecting_log.ts";
 import { type Host, MemoryCluster } from "./support/memory_cluster.ts";
+
+// Much is simulated; how long that takes depends on who else is at work.
+setDefaultTimeout(60_000);
 
 const SETTINGS = ["learner-window-instances 1024", "acceptor-window-instances 4096", "trim-every 300"];
 const SECOND_US = 1_000_000;
