@@ -177,6 +177,20 @@ test("what applications are done with is, for each group, what came up to there"
   );
 });
 
+test("a run of values is handed on at its position, or left out with what is left out", () => {
+  const { host, merge } = make([[], []]);
+  const runs: number[] = [];
+  const take = (iid: number): boolean | undefined =>
+    merge.lanes[1]!.consumer.takeRun?.(iid, 0, 3, true, 1, 1, NOTHING, 0, 0);
+  // A host that takes no runs is offered values one by one.
+  expect(take(4)).toBe(false);
+  (host as ValueConsumer).takeRun = (iid) => runs.push(iid) > 0;
+  expect(take(4)).toBe(true);
+  merge.from = 9;
+  expect(take(4)).toBe(true);
+  expect(runs).toEqual([8]);
+});
+
 describe("an idle group", () => {
   test("is asked for the instances that others have, of all its proposers, less and less often", () => {
     const { merge, learners, asked, waits } = make([
@@ -238,6 +252,21 @@ describe("an idle group", () => {
     // It is to be noted that it is behind now.
     expect(merge.lanes[1]!.nextTickUs()).toBeLessThanOrEqual(50_000);
     expect(turn(60_000)).toBe(2);
+  });
+
+  test("is the one that holds the order up, and nobody else does", () => {
+    const { merge, learners } = make([[1, 1], [1]], [1, 0]);
+    const held = (): boolean[] => merge.lanes.map(({ group }) => merge.holdsUp(group));
+    expect(held()).toEqual([false, false]);
+    learners[0]!.highestIid = 2;
+    // It is not known where group 1 begins.
+    expect(held()).toEqual([false, true]);
+    learners[1]!.next = 1;
+    merge.deliver();
+    expect(held()).toEqual([false, true]);
+    learners[1]!.highestIid = 1;
+    merge.deliver();
+    expect(held()).toEqual([false, false]);
   });
 
   test("nobody is asked before it is known where all begin", () => {

@@ -129,7 +129,7 @@ export function mergedLearner(config: Config, log: Log, args: HostArgs): (contex
       cores: { learner, isMerged: true },
       // Any group's turn may have had values delivered.
       extras: [snapshots, lane, ...host.extras],
-      progress: () => (learner.isBehind ? learner.counters.delivered : null),
+      progress: () => (merge?.holdsUp(group) === true ? learner.counters.delivered : null),
       farewell: () => learner.close(),
       ...(group === 0 ? { close: host.close } : {}),
     };

@@ -17,7 +17,9 @@ export function summarize(config: Config): string {
     count(config.proposers, "proposer"),
     count(config.learners, "learner"),
   ];
-  return `${counts.join(", ")} over ${LINK_NAMES[config.link]}, wire ${config.settings.wire}`;
+  const { groups, wire } = config.settings;
+  const each = groups === 1 ? "" : `, ${groups} groups`;
+  return `${counts.join(", ")} over ${LINK_NAMES[config.link]}, wire ${wire}${each}`;
 }
 
 function count(members: readonly Member[], role: string): string {

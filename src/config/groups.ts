@@ -50,7 +50,7 @@ export function oneGroup(config: Config, group: number | undefined): Config {
   const why = group === undefined ? "and this is for one of them" : `there is no group ${group}`;
   throw new CliError(`${config.file} has ${groups} groups, ${why}`, {
     exitCode: ExitCode.usage,
-    hint: `name it: --group, 0 to ${groups - 1}`,
+    hint: `name it with --group, 0 to ${groups - 1}; values may have a --key instead`,
   });
 }
 

@@ -89,6 +89,13 @@ export class Merge {
     }
   }
 
+  /** Something could be delivered if this group had its next instance, or told where it begins. */
+  holdsUp(group: number): boolean {
+    const lane = this.lanes[group]!;
+    if (lane.learner.next > 0 && this.turn !== lane) return false;
+    return this.lanes.some(({ learner: { next, highestIid } }) => next > 0 && highestIid >= next);
+  }
+
   /** The instance that this group has to reach so that what others have can be delivered. */
   wantedOf(group: number): number {
     let wanted = 0;
@@ -205,6 +212,14 @@ export class MergeLane implements LogState, Extra {
       const position = this.#position(iid);
       if (position < this.#merge.from) return true;
       return this.#merge.host.take(position, index, isLast, session, sequence, bytes, offset, length);
+    },
+    takeRun: (iid, index, count, isLast, session, sequence, bytes, offset, length) => {
+      const position = this.#position(iid);
+      const { from, host } = this.#merge;
+      if (position < from) return true;
+      return (
+        host.takeRun?.(position, index, count, isLast, session, sequence, bytes, offset, length) === true
+      );
     },
     finished: (iid) => {
       const position = this.#position(iid);

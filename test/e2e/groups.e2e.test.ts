@@ -140,4 +140,24 @@ describeNetns("groups", () => {
       }
     });
   }, 60_000);
+
+  test("a group without a quorum holds up the order of all, which is said, and only for so long", async () => {
+    const settings = { ...SETTINGS, merge: "yes" };
+    await withCluster({ seats: SEATS, settings, start: false }, async (cluster) => {
+      const grouped = new GroupedCluster(cluster, 2);
+      const merged = grouped.merged(0, 2);
+      await grouped.startAll(SEATS);
+      const client = (): Promise<unknown> => cluster.runClient(["--group", "0", "--values", "50"]);
+      await client();
+      await merged.reach(50);
+      const sleepers = [0, 1].map((id) => grouped.member(1, "acceptor", id));
+      for (const sleeper of sleepers) sleeper.kill("SIGSTOP");
+      await client();
+      await merged.process.waitForLine(/group 1: the order of all groups waits for instance \d+/, 20_000);
+      await merged.process.waitForLine(/group 1: nothing moves: .*do not answer/, 20_000);
+      expect(merged.list.length).toBeLessThan(100);
+      for (const sleeper of sleepers) sleeper.kill("SIGCONT");
+      await merged.reach(100);
+    });
+  }, 90_000);
 });
