@@ -86,7 +86,7 @@ function finish({ cluster, client, filters }: Play): void {
 }
 
 describe("nobody knows the sessions any more", () => {
-  test.each([1, 2, 3, 4, 5, 6])(
+  test.each([1, 2, 3, 4])(
     "values flow again within seconds (seed %d)",
     (seed) => {
       const play = played(seed, { proposers: 1 + (seed % 2) });
