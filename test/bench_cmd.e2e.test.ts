@@ -198,6 +198,22 @@ describeUnless(whyNoOrdinaryUser(), "an ordinary user", () =>
   behaves("a user namespace", [], { ordinary: true }),
 );
 
+test(
+  "a load that cannot be measured fails alone",
+  () =>
+    withUser(async (user) => {
+      const words = ["--udp", "--acceptors", "1", "--windows", "1", "--sizes", "64,7000000"];
+      const { code, out } = await user.run("bench", ...SHORT, "--json", ...words);
+      expect(code).toBe(1);
+      const result = JSON.parse(out) as BenchResult;
+      expectMeasured(result, 1);
+      expect(result.failures).toHaveLength(1);
+      expect(result.failures[0]!.cell).toContain("7000000 B");
+      expect(result.failures[0]!.why).toContain("--value-size 7000000 is more than max-value-size");
+    }),
+  TIMEOUT_MS,
+);
+
 describe("a cluster that runs", () => {
   test(
     "is measured by its configuration, and left as it is",

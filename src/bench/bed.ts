@@ -31,7 +31,9 @@ export interface Bed {
   readonly members: readonly Watched[];
   /** Starts a client that measures; `group`: of this group alone. */
   client(args: readonly string[], group?: number): LabProcess;
-  /** What has ended, and the last words of all; "": nothing to tell. */
+  /** Nothing of it has ended, as far as is known here. */
+  readonly stands: boolean;
+  /** What has ended, and the last words of all. */
   trouble(): string;
   close(): Promise<void>;
 }
@@ -55,6 +57,7 @@ export class OwnBed implements Bed {
   readonly #shape: ClusterShape;
   readonly #directories: readonly string[];
   readonly #started = new Set<LabProcess>();
+  #isClosed = false;
 
   static async start(options: BedOptions): Promise<OwnBed> {
     const { shape, choice, stop } = options;
@@ -110,6 +113,7 @@ export class OwnBed implements Bed {
   /** Starts any program on a host of the cluster. */
   spawn(host: number, name: string, argv: readonly string[]): LabProcess {
     const { state } = this;
+    if (this.#isClosed) throw new CliError(`the cluster of the ${name} is gone`);
     const child = Bun.spawn(commandOn(state, host, diesWithUs(argv), state.directory), {
       stdin: "ignore",
       stdout: "pipe",
@@ -126,6 +130,10 @@ export class OwnBed implements Bed {
     return started;
   }
 
+  get stands(): boolean {
+    return aliveSeats(this.state).length === this.state.seats.length;
+  }
+
   trouble(): string {
     const { state } = this;
     const alive = aliveSeats(state);
@@ -140,6 +148,7 @@ export class OwnBed implements Bed {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     for (const one of this.#started) one.kill("SIGKILL");
     for (const { process: id } of this.state.seats) if (id !== undefined) signal(id, "SIGKILL");
     try {
@@ -199,6 +208,7 @@ export class GivenBed implements Bed {
   readonly description: string;
   readonly link: "ethernet" | "udp";
   readonly members: readonly Watched[] = [];
+  readonly stands = true;
   readonly #file: string;
   readonly #started = new Set<LabProcess>();
 

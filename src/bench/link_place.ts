@@ -58,6 +58,8 @@ export async function runBothEnds(
   const state = stateOf(choice, directory);
   const started: LabProcess[] = [];
   const spawn = (host: number, name: string, more: readonly string[]): LabProcess => {
+    // Who comes after the stop is not ended by it.
+    stop.throwIfAborted();
     const argv = [...state.command, "bench", "link", ...more];
     const child = Bun.spawn(commandOn(state, host, diesWithUs(argv), directory), {
       stdin: "ignore",

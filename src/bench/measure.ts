@@ -143,8 +143,7 @@ export async function measureRound(bed: Bed, cell: Cell, timing: Timing): Promis
     };
   } catch (error) {
     for (const client of clients) client.kill("SIGKILL");
-    const trouble = bed.trouble();
-    if (!(error instanceof CliError) || trouble === "") throw error;
-    throw new CliError(`${error.message}\n${trouble}`, { exitCode: error.exitCode, cause: error });
+    if (!(error instanceof CliError) || bed.stands) throw error;
+    throw new CliError(`${error.message}\n${bed.trouble()}`, { exitCode: error.exitCode, cause: error });
   }
 }

@@ -176,6 +176,7 @@ ${table(rowsOf(result))}
 the values that were not sent while others were waited for; the figures without that are in ${DATA_NAME}.${
     result.noFloor === null ? "" : ` No floor: ${escapeXml(result.noFloor)}.`
   }</p>
+${result.failures.map(({ cell, why }) => `<p class="note">Failed: ${escapeXml(`${cell}: ${why}`)}</p>`).join("\n")}
 <h2>Cores kept busy</h2>
 <p>By the busiest process of each kind.</p>
 ${coresTable(result)}

@@ -74,6 +74,8 @@ export interface BenchResult {
   readonly machine: Machine;
   /** Why there is no floor, where one was asked for. */
   readonly noFloor: string | null;
+  /** Loads that could not be measured to the end, and why. */
+  readonly failures: readonly { readonly cell: string; readonly why: string }[];
   readonly cells: readonly CellResult[];
 }
 

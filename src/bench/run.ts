@@ -4,6 +4,7 @@
  */
 import type { Flags } from "../config/parse.ts";
 import { readConfig } from "../config/read.ts";
+import { CliError } from "../error.ts";
 import { LatencyHistogram } from "../node/latency_histogram.ts";
 import { choosePlace, describePlace } from "../ops/cluster_place.ts";
 import { type Bed, GivenBed, OwnBed } from "./bed.ts";
@@ -42,6 +43,7 @@ export interface BenchListener {
 class CellRun {
   readonly cell: Cell;
   readonly rounds: { readonly measured: Measured; readonly floor: FloorFigures | undefined }[] = [];
+  hasFailed = false;
 
   constructor(cell: Cell) {
     this.cell = cell;
@@ -90,6 +92,7 @@ class Bench {
   #done = 0;
   readonly #all: number;
   noFloor: string | null = null;
+  readonly failures: { readonly cell: string; readonly why: string }[] = [];
   place = "";
 
   constructor(options: BenchOptions, listener: BenchListener, cells: number) {
@@ -126,7 +129,7 @@ class Bench {
     const closed = cells.map((cell) => new CellRun(cell));
     await this.#rounds(bed, closed, floor);
     const halves = closed.map(({ cell, throughput }) => {
-      const half = this.#options.half ? halfOf(cell, throughput) : undefined;
+      const half = this.#options.half && throughput > 0 ? halfOf(cell, throughput) : undefined;
       return half === undefined ? undefined : new CellRun(half);
     });
     await this.#rounds(
@@ -134,23 +137,38 @@ class Bench {
       halves.filter((run) => run !== undefined),
       undefined,
     );
-    return closed.flatMap((run, i) => [
-      run.result(),
-      ...(halves[i] === undefined ? [] : [halves[i].result()]),
-    ]);
+    return closed
+      .flatMap((run, i) => [run, halves[i]])
+      .filter((run) => run !== undefined && run.rounds.length > 0)
+      .map((run) => run!.result());
   }
 
   async #rounds(bed: Bed, runs: readonly CellRun[], floor: Floor | undefined): Promise<void> {
     for (let round = 0; round < this.#options.rounds; round++) {
       for (const run of runs) {
-        const what = `${keyOf(run.cell)}, round ${round + 1}`;
-        this.#listener.begins(what, this.#done, this.#all);
-        const beside = await this.#floorOf(bed, run.cell, floor);
-        const measured = await measureRound(bed, run.cell, this.#options);
+        if (!run.hasFailed) await this.#round(bed, run, floor);
         this.#done++;
-        run.rounds.push({ measured, floor: beside });
-        this.#listener.measured(what, measured.round.valuesPerSecond, measured.round.latencyUs.p50);
       }
+    }
+  }
+
+  /** One that fails ends its load, and no other one as long as the cluster stands. */
+  async #round(bed: Bed, run: CellRun, floor: Floor | undefined): Promise<void> {
+    const { stop } = this.#options;
+    stop.throwIfAborted();
+    const cell = keyOf(run.cell);
+    const what = `${cell}, round ${run.rounds.length + 1}`;
+    this.#listener.begins(what, this.#done, this.#all);
+    try {
+      const beside = await this.#floorOf(bed, run.cell, floor);
+      const measured = await measureRound(bed, run.cell, this.#options);
+      run.rounds.push({ measured, floor: beside });
+      this.#listener.measured(what, measured.round.valuesPerSecond, measured.round.latencyUs.p50);
+    } catch (error) {
+      if (stop.aborted || !(error instanceof CliError) || !bed.stands) throw error;
+      run.hasFailed = true;
+      this.failures.push({ cell, why: error.message });
+      this.#listener.note(`${what} failed: ${error.message}`);
     }
   }
 
@@ -187,6 +205,7 @@ export async function runBench(options: BenchOptions, listener: BenchListener): 
   } finally {
     if (floor?.ok === true) floor.remove();
   }
+  if (results.length === 0) throw new CliError(bench.failures[0]?.why ?? "nothing was measured");
   return {
     format: FORMAT,
     version: FORMAT_VERSION,
@@ -195,6 +214,7 @@ export async function runBench(options: BenchOptions, listener: BenchListener): 
     place: bench.place,
     machine: { ...facts, loadAfter: load() },
     noFloor: bench.noFloor,
+    failures: bench.failures,
     cells: results,
   };
 }

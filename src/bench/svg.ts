@@ -152,7 +152,8 @@ function drawn(
 ): string[] {
   const colour = `var(--c${index % COLOURS})`;
   const path = points.map(([x, y]) => `${fixed(atX(x))},${fixed(atY(y))}`).join(" ");
-  const lines = points.length > 1 ? [`<polyline fill="none" stroke="${colour}" points="${path}"/>`] : [];
+  const line = `<polyline fill="none" stroke="${colour}"${dashes(index)} points="${path}"/>`;
+  const lines = points.length > 1 ? [line] : [];
   if (marks === undefined && points.length > 1) return lines;
   points.forEach(([x, y], i) => {
     const [cx, cy] = [fixed(atX(x)), fixed(atY(y))];
@@ -166,10 +167,15 @@ function drawn(
   return lines;
 }
 
+/** Lines that share a colour differ in this. */
+function dashes(index: number): string {
+  return index < COLOURS ? "" : ` stroke-dasharray="${6 * Math.floor(index / COLOURS)} 4"`;
+}
+
 function legend({ name }: Series, index: number): string {
   const y = HEIGHT + LEGEND_LINE * index;
   return (
-    `<line stroke="var(--c${index % COLOURS})" x1="${LEFT}" y1="${y}" x2="${LEFT + 24}" y2="${y}"/>` +
+    `<line stroke="var(--c${index % COLOURS})"${dashes(index)} x1="${LEFT}" y1="${y}" x2="${LEFT + 24}" y2="${y}"/>` +
     `<text class="tick" x="${LEFT + 32}" y="${y + 4}">${escapeXml(name)}</text>`
   );
 }

@@ -150,6 +150,7 @@ export function tableOf(result: BenchResult): string[] {
     "",
     ...aligned(rowsOf(result)),
     "",
+    ...result.failures.flatMap(({ cell, why }) => [`failed: ${cell}: ${why}`, ""]),
     "cores kept busy (the busiest of each kind):",
     ...result.cells.map((one, i) => `  ${String(i + 1).padStart(2)}. ${coresLine(one)}`),
   ];

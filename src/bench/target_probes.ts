@@ -27,6 +27,7 @@ const LOOPBACK = "127.0.0.1";
 const WRITES = 200;
 const WRITE_BYTES = 100;
 const IDLE_SETTLE_MS = 1000;
+const NAP_MS = 50;
 const STARTS = 11;
 const START_PATIENCE_MS = 10_000;
 const WATCH_MS = 200;
@@ -37,9 +38,13 @@ export interface ProbeOptions {
   readonly stop: AbortSignal;
 }
 
+/** Sleeps, and hears a stop soon. */
 async function pause(ms: number, stop: AbortSignal): Promise<void> {
-  await Bun.sleep(ms);
-  stop.throwIfAborted();
+  const untilMs = performance.now() + ms;
+  for (let left = ms; left > 0; left = untilMs - performance.now()) {
+    await Bun.sleep(Math.min(left, NAP_MS));
+    stop.throwIfAborted();
+  }
 }
 
 /** Microseconds of a small append and fdatasync, the median of many, where databases are kept. */

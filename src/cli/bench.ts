@@ -180,6 +180,7 @@ export const benchCommand = defineKpaxosCommand({
       "Latency counts from when a value was to be sent. In a closed loop it is corrected for the values that were not sent " +
         "while others were waited for (as if each place of the window sent at its mean pace); in an open loop a value that waits " +
         "for its place counts with its wait. `sentLatencyUs` in the JSON is without that.",
+      "Exit code 1: some load could not be measured to the end; the others were.",
       "--compare: exit code 0: nothing differs beyond noise; 1: something does. Rounds are the samples of a rank test at 1 %: " +
         "with fewer than five on both sides it cannot tell, and says so.",
       "--preset targets: exit code 0 whatever is measured; it takes --rounds, --seconds and --json.",
@@ -204,8 +205,7 @@ export const benchCommand = defineKpaxosCommand({
       const { runTargets } = await import("./bench_targets.ts");
       return await runTargets(args);
     }
-    await measure(args, rawArgs);
-    return ExitCode.ok;
+    return await measure(args, rawArgs);
   },
 });
 
@@ -261,7 +261,7 @@ export function listenerOf(): BenchListener {
   };
 }
 
-async function measure(args: BenchArgs, rawArgs: readonly string[]): Promise<void> {
+async function measure(args: BenchArgs, rawArgs: readonly string[]): Promise<ExitCode> {
   const { file } = args;
   const sweep = file === undefined ? sweepOf(args) : sweepOfRunning(args, file);
   if (args.half === true && args.rate !== undefined)
@@ -286,6 +286,7 @@ async function measure(args: BenchArgs, rawArgs: readonly string[]): Promise<voi
   const result = await stoppable((stop) => runBench({ ...options, stop }, listener));
   if (args.report !== undefined) listener.note(`written: ${writeReport(args.report, result)}`);
   await printResult(result, args.json === true);
+  return result.failures.length === 0 ? ExitCode.ok : ExitCode.failure;
 }
 
 async function printResult(result: BenchResult, json: boolean): Promise<void> {

@@ -75,6 +75,7 @@ export function benchResult(cells: readonly CellResult[], more: Partial<BenchRes
       loadAfter: [1, 0.5, 0.4],
     },
     noFloor: null,
+    failures: [],
     cells,
     ...more,
   };
