@@ -1,83 +1,16 @@
 /**
- * What a proposer takes from clients, and what it tells them: by example, and against any mixture of messages (of what is
- * admitted strictly, nothing is discarded at delivery).
+ * What a proposer takes from clients, and what it tells them, by example.
  */
 import { describe, expect, test } from "bun:test";
-import fc from "fast-check";
-import { BatchReader, EntryFlag, isBatch } from "../../src/protocol/batch.ts";
-import { SessionFilter } from "../../src/protocol/learner/session_filter.ts";
-import { SessionTable } from "../../src/protocol/learner/session_table.ts";
-import { Admission, Judging } from "../../src/protocol/proposer/admission.ts";
+import { EntryFlag } from "../../src/protocol/batch.ts";
+import { Judging } from "../../src/protocol/proposer/admission.ts";
 import { AckKind } from "../../src/protocol/types.ts";
-import { batchOf, type Entry, open } from "../support/entries.ts";
-import { peerOf, Recorder } from "../support/recorder.ts";
-
-const C0 = peerOf("c0");
-const C1 = peerOf("c1");
-const P1 = peerOf("p1");
-
-class Bench {
-  readonly outbox = new Recorder();
-  readonly filter: SessionFilter;
-  readonly admission: Admission;
-  iid = 0;
-
-  constructor(sessions = 8) {
-    this.filter = new SessionFilter(new SessionTable({ sessions, maxValueBytes: 1024 }), null);
-    this.admission = new Admission(this.filter, this.outbox);
-  }
-
-  /** An instance with these entries is delivered here. */
-  deliver(...entries: Entry[]): void {
-    const bytes = batchOf(entries);
-    this.iid++;
-    expect(this.filter.deliver(this.iid, bytes, 0, bytes.length)).toBe(true);
-  }
-
-  /** A message for which there is no room. */
-  refuse(entries: Entry[], judging: Judging = Judging.strict, from = C0, isForwarded = false): void {
-    const bytes = batchOf(entries);
-    this.admission.open(from, bytes, 0, bytes.length, isForwarded, judging);
-    expect(this.admission.next()).toBe(true);
-    this.admission.refused();
-  }
-
-  /** What is taken of a message, run by run, each entry as session/sequence. */
-  admit(
-    entries: Entry[],
-    judging: Judging = Judging.strict,
-    from = C0,
-    isForwarded = false,
-    shortens = true,
-  ): string[] {
-    const bytes = batchOf(entries, shortens);
-    const { admission } = this;
-    const runs: string[] = [];
-    admission.open(from, bytes, 0, bytes.length, isForwarded, judging);
-    while (admission.next()) {
-      expect(isBatch(admission.bytes, admission.offset, admission.length)).toBe(true);
-      const reader = new BatchReader();
-      reader.open(admission.bytes, admission.offset, admission.length);
-      const run: string[] = [];
-      while (reader.next()) run.push(`${reader.session}/${reader.sequence}`);
-      runs.push(run.join(" "));
-    }
-    return runs;
-  }
-
-  said(): string[] {
-    this.admission.flush();
-    return this.outbox.take();
-  }
-}
-
-function values(session: number, first: number, last = first): Entry[] {
-  return Array.from({ length: last - first + 1 }, (_, i) => ({ session, sequence: first + i, value: "v" }));
-}
+import { AdmissionBench, C0, C1, P1, values } from "../support/admission_bench.ts";
+import { batchOf, open } from "../support/entries.ts";
 
 /** A bench at which c0 has opened session 1. */
-function opened(): Bench {
-  const bench = new Bench();
+function opened(): AdmissionBench {
+  const bench = new AdmissionBench();
   expect(bench.admit([open(70)])).toEqual(["70/0"]);
   bench.deliver(open(70));
   expect(bench.said()).toEqual(["acknowledge to=c0 opened session=1 sequence=70 iid=1"]);
@@ -86,7 +19,7 @@ function opened(): Bench {
 
 describe("openings", () => {
   test("each begins a run, and is taken once while it is under way", () => {
-    const bench = new Bench();
+    const bench = new AdmissionBench();
     expect(bench.admit([open(70), open(71)])).toEqual(["70/0", "71/0"]);
     expect(bench.admit([open(70)])).toEqual([]);
     bench.admission.begin();
@@ -101,7 +34,7 @@ describe("openings", () => {
   });
 
   test("delivered twice: the second tells the first's session", () => {
-    const bench = new Bench();
+    const bench = new AdmissionBench();
     bench.admit([open(70)], Judging.pass);
     bench.deliver(open(70));
     bench.admit([open(70)], Judging.pass, C1);
@@ -114,7 +47,7 @@ describe("openings", () => {
   });
 
   test("of a forwarded one nobody is told here", () => {
-    const bench = new Bench();
+    const bench = new AdmissionBench();
     bench.admit([open(70)], Judging.strict, P1, true);
     bench.deliver(open(70));
     expect(bench.said()).toEqual([]);
@@ -331,7 +264,7 @@ describe("sessions that are gone", () => {
   });
 
   test("evicted while their values are under way: told when they are sent again", () => {
-    const bench = new Bench(1);
+    const bench = new AdmissionBench(1);
     bench.admit([open(70)]);
     bench.deliver(open(70));
     bench.admit(values(1, 1, 2));
@@ -350,7 +283,7 @@ describe("sessions that are gone", () => {
   });
 
   test("not known because the log was not read from its beginning: not judged", () => {
-    const bench = new Bench();
+    const bench = new AdmissionBench();
     bench.iid = 100;
     bench.deliver();
     expect(bench.admit(values(2, 1))).toEqual(["2/1"]);
@@ -358,7 +291,7 @@ describe("sessions that are gone", () => {
   });
 
   test("a place that another session has taken over is that one's", () => {
-    const bench = new Bench(1);
+    const bench = new AdmissionBench(1);
     bench.admit([open(70)]);
     bench.deliver(open(70));
     bench.admit(values(1, 1));
@@ -378,81 +311,4 @@ test("what frames have no room for is said in the next turn", () => {
   expect(bench.admission.flush()).toBe(true);
   bench.outbox.frames = 100;
   expect(bench.said()).toEqual(["acknowledge to=c0 delivered session=1 sequence=1 iid=2"]);
-});
-
-test("of what is admitted strictly, and proposed in that order, nothing is discarded", () => {
-  const message = fc.record({
-    who: fc.nat(2),
-    first: fc.integer({ min: -2, max: 3 }),
-    count: fc.integer({ min: 1, max: 4 }),
-    delivers: fc.nat(3),
-    begins: fc.nat(15).map((n) => n === 0),
-  });
-  fc.assert(
-    fc.property(fc.array(message, { maxLength: 80, size: "max" }), (messages) => {
-      const bench = new Bench();
-      for (let nonce = 70; nonce < 73; nonce++) bench.deliver(open(nonce));
-      const next = [1, 1, 1];
-      const queue: Entry[] = [];
-      for (const { who, first, count, delivers, begins } of messages) {
-        const from = Math.max(1, next[who]! + first);
-        const entries = values(who + 1, from, from + count - 1);
-        if (from <= next[who]!) next[who] = Math.max(next[who]!, from + count);
-        if (begins) {
-          bench.admission.begin();
-          queue.length = 0;
-          for (let i = 0; i < 3; i++) next[i] = bench.filter.table.nextAt(bench.filter.table.find(i + 1));
-          continue;
-        }
-        for (const run of bench.admit(entries)) {
-          for (const one of run.split(" ")) {
-            const [session, sequence] = one.split("/").map(Number);
-            queue.push(...values(session!, sequence!));
-          }
-        }
-        bench.deliver(...queue.splice(0, delivers));
-      }
-      expect(bench.filter.counters.duplicates).toBe(0);
-      expect(bench.filter.counters.gaps).toBe(0);
-    }),
-    { numRuns: 200 },
-  );
-});
-
-test("how entries are written makes no difference", () => {
-  const message = fc.record({
-    entries: fc.array(
-      fc.record({ session: fc.integer({ min: 1, max: 4 }), first: fc.nat(6), count: fc.nat(4) }),
-      {
-        maxLength: 3,
-      },
-    ),
-    judging: fc.constantFrom(Judging.pass, Judging.lenient, Judging.strict),
-    isForwarded: fc.boolean(),
-    delivers: fc.array(
-      fc.record({ session: fc.integer({ min: 1, max: 2 }), first: fc.nat(6), count: fc.nat(4) }),
-    ),
-    begins: fc.nat(9).map((n) => n === 0),
-  });
-  const entriesOf = (plan: readonly { session: number; first: number; count: number }[]): Entry[] =>
-    // Session 900 is not known here yet; 4 is nobody's.
-    plan.flatMap(({ session, first, count }) =>
-      values(session === 3 ? 900 : session, first + 1, first + count),
-    );
-  fc.assert(
-    fc.property(fc.array(message, { maxLength: 40, size: "max" }), (messages) => {
-      const [short, full] = [new Bench(), new Bench()];
-      for (const bench of [short, full]) for (const nonce of [70, 71]) bench.deliver(open(nonce));
-      for (const { entries, judging, isForwarded, delivers, begins } of messages) {
-        const admitted = [short, full].map((bench) => {
-          if (begins) bench.admission.begin();
-          const runs = bench.admit(entriesOf(entries), judging, C0, isForwarded, bench === short);
-          bench.deliver(...entriesOf(delivers));
-          return [runs, bench.said(), bench.admission.counters];
-        });
-        expect(admitted[0]).toEqual(admitted[1]);
-      }
-    }),
-    { numRuns: 200 },
-  );
 });
