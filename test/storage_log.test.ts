@@ -106,7 +106,7 @@ describe("what was committed", () => {
       }
       storage.close();
     }
-  });
+  }, 60_000);
 
   test("comes in the order that the interface names", () => {
     const options = logOptionsIn(newDirectory());
@@ -161,7 +161,7 @@ describe("what was committed", () => {
     const options = logOptionsIn(newDirectory());
     for (let i = 0; i < 300; i++) expect(replayed(options)).toBeUndefined();
     expect(statSync(fileOf(options)).size).toBe(BLOCK + 2 * REGION);
-  });
+  }, 60_000);
 
   test("the largest value, and many of them, also in one commit", () => {
     for (const each of [1, 20]) {
@@ -176,7 +176,7 @@ describe("what was committed", () => {
       storage.close();
       expect(replayed(options)).toBe(model.describe());
     }
-  });
+  }, 60_000);
 });
 
 describe("the file does not grow", () => {
@@ -199,7 +199,7 @@ describe("the file does not grow", () => {
     again.close();
     expect(model.records.size).toBe(100);
     expect(model.trimIid).toBe(49_900);
-  });
+  }, 60_000);
 
   test("while nobody trims, and the same instances are promised and accepted again and again", () => {
     const options = logOptionsIn(newDirectory(), { mostRegions: 8 });
@@ -217,7 +217,7 @@ describe("the file does not grow", () => {
     storage.close();
     expect(statSync(fileOf(options)).size).toBeLessThan(BLOCK + 20 * REGION);
     expect(replayed(options)).toBe(model.describe());
-  });
+  }, 60_000);
 });
 
 describe("after a crash", () => {
@@ -284,7 +284,7 @@ describe("damage", () => {
       }
     }
     expect(found).toBeGreaterThan(700);
-  });
+  }, 60_000);
 
   test("of a log that was not closed is found up to the last commit but one", () => {
     const options = filled(60);
@@ -306,7 +306,7 @@ describe("damage", () => {
       );
       expect(readFileSync(fileOf(hurt)).equals(bytes)).toBe(true);
     }
-  });
+  }, 60_000);
 
   test("a region taken out, a file cut off, nothing but zeros", () => {
     const options = filled(600);

@@ -81,12 +81,25 @@ export class LogRecovery {
 
   find(): LogEnd {
     for (let region = 0; region < this.#file.regions; region++) this.#look(region);
-    let number = 0;
+    const regions: Region[] = [];
     let last = 0;
-    this.#walk(Number.POSITIVE_INFINITY, (_region, _at, _length, header) => {
+    /** Behind the last chunk, and the last region of which a chunk is known to be synced. */
+    let behind = 0;
+    let synced = 0;
+    const end = { number: 0, regions: 0, tail: 0, run: 0 };
+    this.#walk(Number.POSITIVE_INFINITY, (index, at, length, header) => {
+      if (regions.at(-1)?.use !== header.region) {
+        if (regions.length > 0) regions[regions.length - 1]!.end = behind;
+        regions.push({ index, use: header.region, end: 0, highestIid: 0, copiedWith: 0 });
+      }
       last = header.number;
-      if ((header.flags & ChunkFlag.end) !== 0) number = last;
+      behind = at + length;
+      if (last <= this.#synced) synced = regions.length - 1;
+      this.#noteInstances(index, at, length, regions[regions.length - 1]!);
+      if ((header.flags & ChunkFlag.end) === 0) return;
+      Object.assign(end, { number: last, regions: regions.length, tail: behind, run: header.run });
     });
+    const { number, tail, run } = end;
     if (last < this.#synced || number === 0) {
       throw damaged(
         this.#file.path,
@@ -95,7 +108,11 @@ export class LogRecovery {
           : `chunk ${last + 1} of its log is missing or bad, and had been synced`,
       );
     }
-    return this.#end(number);
+    // What an unfinished commit has begun is free again.
+    regions.length = end.regions;
+    const unsynced = number > this.#synced ? regions.length - synced : 0;
+    const free = this.#others(regions);
+    return { regions, free, unsynced, tail, number, run, highestUse: this.#highestUse, oldest: this.#oldest };
   }
 
   /** Tells all entries up to the chunk `number`, in the order in which they were written. */
@@ -103,34 +120,18 @@ export class LogRecovery {
     this.#walk(number, (region, at, length) => this.#visit(region, at, length, visit));
   }
 
-  #end(number: number): LogEnd {
-    const regions: Region[] = [];
-    let tail = 0;
-    let run = 0;
-    let synced = 0;
-    this.#walk(number, (index, at, length, header) => {
-      let region = regions.at(-1);
-      if (region === undefined || region.use !== header.region) {
-        if (region !== undefined) region.end = tail;
-        region = { index, use: header.region, end: 0, highestIid: 0, copiedWith: 0 };
-        regions.push(region);
-      }
-      if (header.number <= this.#synced) synced = regions.length - 1;
-      tail = at + length;
-      run = header.run;
-      const known = region;
-      this.#visit(index, at, length, (_bytes, words, entry) => {
-        const kind = words[entry >>> 2]! & 0xff;
-        if (kind !== EntryKind.accepted && kind !== EntryKind.promisedAt) return;
-        known.highestIid = Math.max(known.highestIid, pairAt(words, (entry >>> 2) + ENTRY_WORDS));
-      });
+  #others(regions: readonly Region[]): number[] {
+    const inUse = new Set(regions.map(({ index }) => index));
+    const all = Array.from({ length: this.#file.regions }, (_, i) => this.#file.regions - 1 - i);
+    return all.filter((index) => !inUse.has(index));
+  }
+
+  #noteInstances(index: number, at: number, length: number, region: Region): void {
+    this.#visit(index, at, length, (_bytes, words, entry) => {
+      const kind = words[entry >>> 2]! & 0xff;
+      if (kind !== EntryKind.accepted && kind !== EntryKind.promisedAt) return;
+      region.highestIid = Math.max(region.highestIid, pairAt(words, (entry >>> 2) + ENTRY_WORDS));
     });
-    const free: number[] = [];
-    for (let index = this.#file.regions - 1; index >= 0; index--) {
-      if (!regions.some((one) => one.index === index)) free.push(index);
-    }
-    const unsynced = number > this.#synced ? regions.length - synced : 0;
-    return { regions, free, unsynced, tail, number, run, highestUse: this.#highestUse, oldest: this.#oldest };
   }
 
   /** Every whole chunk counts, wherever it stands. */
