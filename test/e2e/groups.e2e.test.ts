@@ -2,6 +2,9 @@
  * Groups as processes: two logs with the same members, and neither notices what happens to the other.
  */
 import { expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { groupOfKey } from "../../src/config/groups.ts";
 import type { Seat } from "../../src/ops/seats.ts";
 import { type Deliveries, type Delivery, expectSameOrder, seat, withCluster } from "../support/cluster.ts";
@@ -160,4 +163,50 @@ describeNetns("groups", () => {
       await merged.reach(100);
     });
   }, 90_000);
+
+  test("on disk: what is merged is trimmed, and a merging learner that comes back goes on where it was", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "kpaxos-groups-"));
+    const settings = {
+      ...SETTINGS,
+      merge: "yes",
+      "storage-backend": "sqlite",
+      "storage-path": directory,
+      "snapshot-every": "20",
+      "trim-every": "20",
+    };
+    try {
+      await withCluster({ seats: SEATS, settings, start: false }, async (cluster) => {
+        const grouped = new GroupedCluster(cluster, 2);
+        const before = grouped.merged(0, 2);
+        await grouped.startAll(SEATS);
+        const load = (...words: string[]) => cluster.runClient(["--outstanding", "2", ...words]);
+        await load("--nclients", "2", "--values", "400");
+        await load("--group", "1", "--values", "100");
+        await before.reach(500);
+        // Snapshots of both groups are there, and trimming has begun.
+        await until("snapshots are on disk", () =>
+          [0, 1].every((group) => existsSync(join(directory, `group-${group}`, "learner-0.snapshot"))),
+        );
+        expect(readdirSync(join(directory, "group-1"))).toContain("acceptor-2.db");
+        const ended = await before.process.stop(5000);
+        expect(ended.exitCode).toBe(0);
+        const after = grouped.merged(0, 2);
+        await load("--nclients", "2", "--values", "100");
+        const last = before.list.at(-1)!;
+        const fresh = () => after.list.filter(({ iid }) => iid > last.iid);
+        await until("what is new is delivered", () => fresh().length === 100, 20_000);
+        // What comes again is what was there: the same values at the same positions.
+        const known = new Map(before.list.map((one) => [`${one.iid}.${one.index}`, one]));
+        for (const one of after.list.filter(({ iid }) => iid <= last.iid)) {
+          expect(known.get(`${one.iid}.${one.index}`)).toEqual(one);
+        }
+        const again = after.list.length - 100;
+        expect(again).toBeLessThan(500);
+        const first = after.list[0]!.iid;
+        expect(before.list.filter(({ iid }) => iid >= first)).toHaveLength(again);
+      });
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  }, 120_000);
 });
