@@ -139,11 +139,13 @@ async function drive(args: LinkArgs, peer: string, sizes: readonly number[]): Pr
 async function onThisMachine(args: LinkArgs, sizes: readonly number[]): Promise<ExitCode> {
   const { choosePlace, describePlace } = await import("../ops/cluster_place.ts");
   const { runBothEnds } = await import("../bench/link_place.ts");
-  const choice = choosePlace(args.udp === true ? "udp" : undefined);
   const words = ["--sizes", sizes.join(","), "--seconds", `${args.seconds}`];
   if (args["busy-poll"] === true) words.push("--busy-poll");
   const patienceMs = 2 * sizes.length * args.seconds * 1000 + SETTLE_MS;
-  const text = await stoppable((stop) => runBothEnds(choice, words, patienceMs, stop));
+  const { choice, text } = await stoppable(async (stop) => {
+    const choice = choosePlace(args.udp === true ? "udp" : undefined);
+    return { choice, text: await runBothEnds(choice, words, patienceMs, stop) };
+  });
   const { figures } = JSON.parse(text) as { figures: LinkFigures[] };
   printFigures(describePlace(choice.kind, 2), figures, args.json === true);
   return ExitCode.ok;
