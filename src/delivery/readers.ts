@@ -12,8 +12,9 @@ import type { LogCursor } from "./log_cursor.ts";
 export const RECORDS_PER_TURN = 1024;
 /** How soon a reader that takes nothing now is tried again; it grows while it takes nothing. */
 const RETRY_FIRST_US = 300;
-/** Also how soon a new reader is noticed. */
-const HOUSEKEEPING_US = 20_000;
+const RETRY_MOST_US = 20_000;
+/** How soon a new reader is noticed: most of what an idle learner wakes for. */
+const NOTICE_US = 50_000;
 
 /** Readers of one kind. */
 export interface Readers {
@@ -93,7 +94,7 @@ export class LocalDelivery implements Extra {
   tick(nowUs: number): void {
     if (nowUs < this.#pollDueUs) return;
     for (const kind of this.#kinds) kind.poll(nowUs);
-    this.#pollDueUs = nowUs + HOUSEKEEPING_US;
+    this.#pollDueUs = nowUs + NOTICE_US;
   }
 
   nextTickUs(): number {
@@ -111,7 +112,7 @@ export class LocalDelivery implements Extra {
     }
     if (!stuck) this.#retryDueUs = Number.POSITIVE_INFINITY;
     else if (given > 0 || nowUs >= this.#retryDueUs || this.#retryDueUs === Number.POSITIVE_INFINITY) {
-      this.#retryUs = given > 0 ? RETRY_FIRST_US : Math.min(this.#retryUs * 2, HOUSEKEEPING_US);
+      this.#retryUs = given > 0 ? RETRY_FIRST_US : Math.min(this.#retryUs * 2, RETRY_MOST_US);
       this.#retryDueUs = nowUs + this.#retryUs;
     }
     return more;

@@ -35,6 +35,11 @@ export interface TurnClusterOptions {
   readonly packs?: boolean;
   readonly outstanding?: number;
   readonly valueBytes?: number;
+  /** The client has no more than so many; default: it never ends. */
+  readonly values?: number;
+  readonly proposers?: number;
+  /** A turn of a process is over. */
+  readonly turned?: (host: Host) => void;
   /** What is between a process's wire and its cores. */
   readonly receiver?: (name: string, roles: Receiver) => Receiver;
 }
@@ -94,7 +99,8 @@ export class TurnCluster {
   constructor(options: TurnClusterOptions) {
     const random = seededRandom(7);
     const network = new MemoryNetwork(random, { ...NO_FAULTS, leastDelayUs: 20, mostDelayUs: 20 });
-    const layout = { acceptors: 3, proposers: 1, learners: 1, ...(options.replicas ? { replicas: 3 } : {}) };
+    const { proposers = 1 } = options;
+    const layout = { acceptors: 3, proposers, learners: 1, ...(options.replicas ? { replicas: 3 } : {}) };
     const native = options.wire === "native";
     const settings = [
       `wire ${options.wire}`,
@@ -112,7 +118,10 @@ export class TurnCluster {
         storage: () => new MemoryStorage(),
         receiver: (seat, roles) => options.receiver?.(seat.name, roles) ?? roles,
         outbox: (_seat, _role, outbox) => outbox,
-        turned: () => 0,
+        turned: (host) => {
+          options.turned?.(host);
+          return 0;
+        },
         threw: (_host, error) => {
           throw error;
         },
@@ -121,10 +130,10 @@ export class TurnCluster {
         },
       },
     });
-    this.#startMembers(options.replicas === true);
-    const { outstanding = 1, valueBytes = 64 } = options;
+    this.#startMembers(options.replicas === true, proposers);
+    const { outstanding = 1, valueBytes = 64, values = Number.POSITIVE_INFINITY } = options;
     const { cores } = this.#start("client", 1024, 5, Role.client | Role.learner, 0, (context) =>
-      this.#client(context, outstanding, valueBytes),
+      this.#client(context, outstanding, valueBytes, values),
     );
     this.client = cores.client!;
   }
@@ -144,7 +153,7 @@ export class TurnCluster {
     return this.sim.hosts.reduce((sum, { node }) => sum + node.wire.counters.messagesIn, 0);
   }
 
-  #startMembers(replicas: boolean): void {
+  #startMembers(replicas: boolean, proposers: number): void {
     const everything = Role.acceptor | Role.proposer | Role.learner;
     if (replicas) {
       for (let id = 0; id < 3; id++)
@@ -156,7 +165,8 @@ export class TurnCluster {
         const { acceptor, watch } = buildAcceptor(context);
         return { cores: { acceptor }, extras: [watch] };
       });
-    this.#start("proposer 0", 0, 2, Role.proposer | Role.learner, Role.proposer, proposerParts);
+    for (let id = 0; id < proposers; id++)
+      this.#start(`proposer ${id}`, id, 2, Role.proposer | Role.learner, Role.proposer, proposerParts);
     this.#start("learner 0", 0, 3, Role.learner, Role.learner, (context) => this.#learner(context).parts);
   }
 
@@ -206,10 +216,10 @@ export class TurnCluster {
     return { cores: { ...parts.cores, acceptor, proposer }, extras: [watch, ...(parts.extras as Extra[])] };
   }
 
-  #client(context: CoreContext, outstanding: number, valueBytes: number): Parts {
+  #client(context: CoreContext, outstanding: number, valueBytes: number, values: number): Parts {
     const outbox = context.outbox(Role.client);
     const sizes = { leastSize: valueBytes, mostSize: valueBytes };
-    const plan = { clients: 1, outstanding, ...sizes, proposerId: 0, values: Number.POSITIVE_INFINITY };
+    const plan = { clients: 1, outstanding, ...sizes, proposerId: 0, values };
     const built = buildClient(context, plan, outbox, { delivered: () => undefined });
     const application: Application = ownApplication(context, built, () => undefined);
     const learnerPlan = { role: Role.client, catchUp: false, canTrim: !context.native };
