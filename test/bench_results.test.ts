@@ -57,14 +57,17 @@ describe("loads", () => {
   });
 
   test("half of a load has the same name whatever was reached, and room for what waits", () => {
-    const [first, second] = [halfOf(CELL, 100_000), halfOf(CELL, 123_456)];
+    const [first, second] = [halfOf(CELL, 100_000, 1), halfOf(CELL, 123_456, 1)];
     expect(first).toMatchObject({ rate: 50_000, window: 4096, halfOfWindow: 100 });
     expect(second).toMatchObject({ rate: 61_700 });
     expect(keyOf(first!)).toBe(keyOf(second!));
     expect(keyOf(first!)).not.toBe(keyOf(CELL));
-    expect(halfOf(CELL, 0)).toBeUndefined();
-    expect(halfOf({ ...CELL, rate: 5 }, 100)).toBeUndefined();
-    expect(halfOf({ ...CELL, clients: 65_535, window: 1 }, 100)?.window).toBe(4);
+    expect(halfOf(CELL, 0, 1)).toBeUndefined();
+    // Two values are no load.
+    expect(halfOf(CELL, 20, 0.2)).toBeUndefined();
+    expect(halfOf(CELL, Number.NaN, 1)).toBeUndefined();
+    expect(halfOf({ ...CELL, rate: 5 }, 100, 1)).toBeUndefined();
+    expect(halfOf({ ...CELL, clients: 65_535, window: 1 }, 100, 1)?.window).toBe(4);
   });
 });
 

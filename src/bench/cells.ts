@@ -107,10 +107,13 @@ export function loadName({ window, clients, size, rate, halfOfWindow }: Load): s
 export const OPEN_WINDOW = 4096;
 const MOST_UNDER_WAY = 1 << 18;
 
-/** The same values in an open loop, at half of what it reached. */
-export function halfOf(cell: Cell, valuesPerSecond: number): Cell | undefined {
+/** Fewer values than that tell nothing about latency. */
+const LEAST_VALUES = 10;
+
+/** The same values in an open loop, at half of what it reached; undefined: that is too little for so many seconds. */
+export function halfOf(cell: Cell, valuesPerSecond: number, seconds: number): Cell | undefined {
   const rate = Number((valuesPerSecond / 2).toPrecision(3));
-  if (cell.rate !== null || !(rate > 0)) return undefined;
+  if (cell.rate !== null || !(rate * seconds >= LEAST_VALUES)) return undefined;
   const window = Math.max(cell.window, Math.min(OPEN_WINDOW, Math.floor(MOST_UNDER_WAY / cell.clients)));
   return { ...cell, window, rate, halfOfWindow: cell.window };
 }

@@ -172,8 +172,8 @@ ${facts(result)}
 <h2>Results</h2>
 <p>${escapeXml(commonLine(result))}. Medians of ${result.cells[0]?.rounds.length ?? 0} rounds; latency over all rounds.</p>
 ${table(rowsOf(result))}
-<p class="note">Latency counts from when a value was to be sent, not from when it was. In a closed loop it is corrected for
-the values that were not sent while others were waited for; the figures without that are in ${DATA_NAME}.${
+<p class="note">In an open loop latency counts from when a value was to be sent. In a closed loop it counts from its sending, and is corrected
+for the values that were not sent while others were waited for; the figures without that are in ${DATA_NAME}.${
     result.noFloor === null ? "" : ` No floor: ${escapeXml(result.noFloor)}.`
   }</p>
 ${result.failures.map(({ cell, why }) => `<p class="note">Failed: ${escapeXml(`${cell}: ${why}`)}</p>`).join("\n")}

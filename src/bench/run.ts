@@ -128,8 +128,9 @@ class Bench {
   async #measureAll(bed: Bed, cells: readonly Cell[], floor: Floor | undefined): Promise<CellResult[]> {
     const closed = cells.map((cell) => new CellRun(cell));
     await this.#rounds(bed, closed, floor);
+    const { half: isWanted, seconds } = this.#options;
     const halves = closed.map(({ cell, throughput }) => {
-      const half = this.#options.half && throughput > 0 ? halfOf(cell, throughput) : undefined;
+      const half = isWanted ? halfOf(cell, throughput, seconds) : undefined;
       return half === undefined ? undefined : new CellRun(half);
     });
     await this.#rounds(

@@ -177,9 +177,9 @@ export const benchCommand = defineKpaxosCommand({
     notes: [
       "LIST is values with commas between them; every combination is measured, in rounds one after the other. As root, or where " +
         "the kernel lets ordinary users have namespaces, each role has a network namespace on a bridge; elsewhere UDP on 127.0.0.1.",
-      "Latency counts from when a value was to be sent. In a closed loop it is corrected for the values that were not sent " +
-        "while others were waited for (as if each place of the window sent at its mean pace); in an open loop a value that waits " +
-        "for its place counts with its wait. `sentLatencyUs` in the JSON is without that.",
+      "Latency is without coordinated omission. In an open loop it counts from when a value was to be sent. In a closed loop it " +
+        "counts from its sending, and is corrected for the values that were not sent while others were waited for (as if each " +
+        "place of the window sent at its mean pace); `sentLatencyUs` in the JSON is without that correction.",
       "Exit code 1: some load could not be measured to the end; the others were.",
       "--compare: exit code 0: nothing differs beyond noise; 1: something does. Rounds are the samples of a rank test at 1 %: " +
         "with fewer than five on both sides it cannot tell, and says so.",

@@ -1,7 +1,7 @@
 /**
- * What a client measures: how long each value took, values and bytes. A value's time begins when it was to be sent, not when it
- * was: in a closed loop when its place in the window became free, in an open loop when its turn came. So what waits because
- * the cluster is slow, or the client itself, counts with its wait.
+ * What a client measures: how long each value took, values and bytes. In a closed loop a value's time begins when it is sent: what
+ * the client holds back is not under way yet. In an open loop it begins when the value was to be sent, so what waits because the
+ * cluster is slow, or the client itself, counts with its wait.
  */
 import type { ClientSink } from "../protocol/client/client.ts";
 import { type HistogramData, type LatencyFigures, LatencyHistogram } from "./latency_histogram.ts";
@@ -24,7 +24,7 @@ export class ClientFigures implements ClientSink {
   readonly #outstanding: number;
   readonly #intervalUs: number;
   readonly #onValue: ((latencyUs: number) => void) | undefined;
-  /** By place in the window: when its value was to be sent; 0: it had none yet. */
+  /** Of an open loop, by place in the window: when its value was to be sent. */
   readonly #intendedUs: Float64Array;
   #startUs = 0;
   #made = 0;
@@ -33,7 +33,8 @@ export class ClientFigures implements ClientSink {
     this.#outstanding = options.outstanding;
     this.#intervalUs = options.intervalUs ?? 0;
     this.#onValue = options.onValue;
-    this.#intendedUs = new Float64Array(options.clients * options.outstanding);
+    const places = this.#intervalUs > 0 ? options.clients * options.outstanding : 0;
+    this.#intendedUs = new Float64Array(places);
   }
 
   /** The first value of an open loop is to be sent now. */
@@ -51,24 +52,20 @@ export class ClientFigures implements ClientSink {
   }
 
   made(client: number, number: number): void {
-    const place = client * this.#outstanding + (number % this.#outstanding);
-    if (this.#intervalUs > 0) this.#intendedUs[place] = this.dueUs(this.#made++);
-    else if (this.#intendedUs[place] === 0) this.#intendedUs[place] = this.nowUs;
+    if (this.#intervalUs > 0) this.#intendedUs[this.#placeOf(client, number)] = this.dueUs(this.#made++);
   }
 
-  delivered(_latencyUs: number, bytes: number, client: number, number: number): void {
-    const place = client * this.#outstanding + (number % this.#outstanding);
-    const latencyUs = this.nowUs - this.#intendedUs[place]!;
-    this.#intendedUs[place] = this.nowUs;
+  delivered(sinceSentUs: number, bytes: number, client: number, number: number): void {
+    const latencyUs =
+      this.#intervalUs > 0 ? this.nowUs - this.#intendedUs[this.#placeOf(client, number)]! : sinceSentUs;
     this.values++;
     this.bytes += bytes;
     this.#histogram.record(latencyUs);
     this.#onValue?.(latencyUs);
   }
 
-  /** Nobody will know of it: its place is free. */
-  uncertain(client: number, number: number): void {
-    this.#intendedUs[client * this.#outstanding + (number % this.#outstanding)] = this.nowUs;
+  #placeOf(client: number, number: number): number {
+    return client * this.#outstanding + (number % this.#outstanding);
   }
 
   /** What was measured up to now was to warm up. */

@@ -262,7 +262,7 @@ export class ClientRun implements Extra {
 
   #verdict(process: Process): ExitCode | undefined {
     const { log, values, seconds } = this.#options;
-    const delivered = this.#figures!.values;
+    const { delivered } = this.#client!.counters;
     const enough =
       values === Number.POSITIVE_INFINITY
         ? delivered > 0
