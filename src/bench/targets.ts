@@ -2,7 +2,9 @@
  * What kpaxos aims at, each goal beside what is measured here: ratios to the floor of the same run, and what an idle or a long
  * run costs. A goal that cannot be measured on this machine says why.
  */
+
 import { SCHEMA } from "../config/schema.ts";
+import { CliError } from "../error.ts";
 import type { Sweep } from "./cells.ts";
 import type { CellResult } from "./result.ts";
 import { type BenchListener, type BenchOptions, runBench } from "./run.ts";
@@ -113,6 +115,8 @@ export class Targets {
       },
       this.#listener,
     );
+    const [failure] = result.failures;
+    if (failure !== undefined) throw new CliError(`${failure.cell}: ${failure.why}`);
     if (result.noFloor !== null) this.#noFloor = result.noFloor;
     return result.cells;
   };
@@ -144,11 +148,15 @@ export class Targets {
       ratio: rate / QUIET_MACHINE_RATE,
       met: rate >= QUIET_MACHINE_RATE,
     });
-    if (half === undefined) return;
+    const [what, goal] = [`${who}half of that, open loop`, "p99 at most 5 × p50"];
+    if (half === undefined) {
+      this.#found(unmeasured(what, goal, "too little came back"));
+      return;
+    }
     const [p50, p99] = [half.latencyUs.p50, half.latencyUs.p99];
     this.#found({
-      what: `${who}half of that, open loop`,
-      goal: "p99 at most 5 × p50",
+      what,
+      goal,
       measured: `${whole(half.cell.rate ?? 0)} values/s: p50 ${whole(p50)} µs, p99 ${whole(p99)} µs`,
       ratio: p99 / p50,
       met: p99 <= 5 * p50,
