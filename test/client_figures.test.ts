@@ -49,7 +49,7 @@ describe("an open loop", () => {
     const figures = make();
     figures.nowUs = 13_000;
     // Of the ten that were due by 10 900 the last two: due at 10 800 and 10 900.
-    figures.giveUp(2, 10_900);
+    figures.giveUp(2, figures.dueBy(10_900));
     expect(figures.latency()).toMatchObject({ p50: 2103, max: 2200 });
     expect(figures.values).toBe(0);
   });

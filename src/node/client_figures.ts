@@ -75,9 +75,8 @@ export class ClientFigures implements ClientSink {
     this.#histogram.clear();
   }
 
-  /** Counts the newest values of an open loop that were to be sent by `untilUs` and have not come back: they took this long at least. */
-  giveUp(values: number, untilUs: number): void {
-    const due = this.dueBy(untilUs);
+  /** Of the first `due` values of an open loop the newest `values` have not come back: they took this long at least. */
+  giveUp(values: number, due: number): void {
     for (let value = due - values; value < due; value++) {
       this.#histogram.record(this.nowUs - this.dueUs(value));
     }

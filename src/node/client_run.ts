@@ -217,7 +217,7 @@ export class ClientRun implements Extra {
     }
     const { delivered, uncertain } = client.counters;
     this.#unanswered = client.limit - delivered - uncertain;
-    this.#figures!.giveUp(this.#unanswered, this.#endUs);
+    this.#figures!.giveUp(this.#unanswered, client.limit);
   }
 
   #stop(): void {
