@@ -57,7 +57,7 @@ async function lifeOfGroups(user: ClusterUser, which: readonly string[], ...plac
 describe("UDP", () => {
   test("the life of two groups", async () => {
     await withUser((user, which) => lifeOfGroups(user, which, "--link", "udp"));
-  }, 60_000);
+  }, 150_000);
 
   test("a learner that merges them is one process, and cannot serve sessions", async () => {
     await withUser(async (user, which) => {
@@ -79,11 +79,11 @@ describe("UDP", () => {
       expect(beside).toMatchObject({ code: 2, err: expect.stringContaining("is of all groups") });
       await user.ok("cluster", "down", ...which);
     });
-  }, 60_000);
+  }, 150_000);
 });
 
 describeNetns("raw Ethernet", () => {
   test("the life of two groups", async () => {
     await withUser((user, which) => lifeOfGroups(user, which));
-  }, 60_000);
+  }, 150_000);
 });

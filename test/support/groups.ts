@@ -18,12 +18,15 @@ export class GroupedCluster {
     this.groups = groups;
   }
 
-  /** Starts the processes of all seats in all groups, but the learners, and waits until they are ready. */
-  async startAll(seats: readonly Seat[]): Promise<void> {
+  /** Starts the processes of all seats in all groups, but the learners, and waits until they are ready. `args`: more flags. */
+  async startAll(
+    seats: readonly Seat[],
+    args: (group: number) => readonly string[] = () => [],
+  ): Promise<void> {
     const started: LabProcess[] = [];
     for (let group = 0; group < this.groups; group++) {
       for (const { role, id } of seats) {
-        if (role !== "learner") started.push(this.start(group, role, id));
+        if (role !== "learner") started.push(this.start(group, role, id, args(group)));
       }
     }
     await Promise.all(started.map((one) => one.ready(20_000)));

@@ -1,0 +1,259 @@
+/**
+ * Values on their way from the shell to the log: given one by one, to one group or to several, waited for, confirmed in the order
+ * in which they were given.
+ */
+import { LearnerGate } from "../delivery/client_gates.ts";
+import { CliError, ExitCode } from "../error.ts";
+import { buildLearner } from "../node/build.ts";
+import {
+  type BuiltClient,
+  buildRecordClient,
+  buildSessionClient,
+  ownApplication,
+} from "../node/build_client.ts";
+import { BusyNote } from "../node/busy_note.ts";
+import type { Built, Context, Process } from "../node/process.ts";
+import type { Extra } from "../node/roles.ts";
+import type { Client, ClientSink } from "../protocol/client/client.ts";
+import { GivenRecords } from "../protocol/client/given_values.ts";
+import { GivenValues } from "../protocol/client/value_source.ts";
+import type { Outbox } from "../protocol/outbox.ts";
+import { Role } from "../protocol/types.ts";
+import { CLIENT_RECORD_BYTES } from "../wire/client_record.ts";
+import { KernelPaxosValues } from "../wire/kernel_paxos_values.ts";
+
+/** Lines read ahead of what is chosen, and how many bytes of them at most. */
+const READ_AHEAD = 256;
+const READ_AHEAD_BYTES = 16 << 20;
+/** A byte of a value is written in no more bytes of a line. */
+const MOST_TEXT = 4;
+/** Values under way (native wire: they are delivered in order all the same). */
+const OUTSTANDING = 64;
+const LOOK_US = 100_000;
+const NEWLINE = 0x0a;
+
+/** Values of one group: mostly there is one. */
+interface Part {
+  readonly values: GivenValues;
+  readonly client: Client;
+  /** Of its values, so many are known to be chosen and counted with all that were given before them. */
+  confirmed: number;
+  /** Chosen before the first of which that is not certain: the first so many are. */
+  certain: number;
+}
+
+export class Submission implements Extra {
+  readonly #patienceUs: number;
+  readonly #confirms: boolean;
+  readonly #parts: Part[] = [];
+  /** Of the values that are not confirmed yet, in the order in which they were given: whose they are. */
+  readonly #order: Part[] = [];
+  #confirmed = 0;
+  #told = 0;
+  #process!: Process;
+  #maxSize = 0;
+  #complete = false;
+  #given = 0;
+  #last = -1;
+  #movedUs = -1;
+  #dueUs = 0;
+  #error: unknown;
+
+  constructor(patienceUs: number, confirms: boolean) {
+    this.#patienceUs = patienceUs;
+    this.#confirms = confirms;
+  }
+
+  get chosen(): number {
+    return this.#sum(({ client }) => client.counters.delivered);
+  }
+
+  /** Called for each group, in order. */
+  build(context: Context, proposer: number | undefined): Built {
+    const { config, native, opened, log } = context;
+    const { maxValueBytes } = config.settings;
+    const proposerId = proposer ?? config.group % config.proposers.length;
+    this.#maxSize = native ? maxValueBytes : opened.wire.maxValue - CLIENT_RECORD_BYTES;
+    const outbox = context.outbox(Role.client);
+    const busy = new BusyNote();
+    const values = new GivenValues();
+    const sink: ClientSink = {
+      delivered: () => undefined,
+      uncertain: () => {
+        part.certain = Math.min(part.certain, part.client.counters.delivered);
+      },
+    };
+    const built = this.#buildClient(context, proposerId, values, outbox, sink);
+    const { client, sessions } = built;
+    const part: Part = { values, client, confirmed: 0, certain: Number.POSITIVE_INFINITY };
+    this.#parts.push(part);
+    const application = ownApplication(context, built, (first, last) =>
+      log.debug(`instances ${first} to ${last} were trimmed before this client's learner got them`),
+    );
+    const plan = { role: Role.client, catchUp: false, canTrim: false };
+    const learner = buildLearner(context, plan, outbox, application);
+    return {
+      cores: { client, learner },
+      extras: [new LearnerGate(client, learner, config.acceptors.length, native), busy, this],
+      client: { proposerId: () => client.proposerId, busy: () => busy.reason },
+      progress: () => (client.ready && !client.isWaiting ? null : client.counters.delivered),
+      farewell: () => {
+        sessions?.close();
+        learner.close();
+      },
+    };
+  }
+
+  #buildClient(
+    context: Context,
+    proposerId: number,
+    values: GivenValues,
+    outbox: Outbox,
+    sink: ClientSink,
+  ): BuiltClient {
+    const shape = { clients: 1, leastSize: 0, mostSize: 0, values: 0, proposerId };
+    if (context.native)
+      return buildSessionClient(context, { ...shape, outstanding: OUTSTANDING }, values, outbox, sink);
+    const records = new KernelPaxosValues(context.id + 0x10000, 1, this.#maxSize);
+    const format = new GivenRecords(records, values);
+    return buildRecordClient(context, { ...shape, outstanding: 1 }, format, outbox, sink);
+  }
+
+  attach(process: Process): void {
+    this.#process = process;
+  }
+
+  async give(value: Uint8Array): Promise<void> {
+    this.add(value);
+    this.#complete = true;
+  }
+
+  /** All that comes is one value. */
+  async giveAll(stream: ReadableStream<Uint8Array>): Promise<void> {
+    const parts: Uint8Array[] = [];
+    let length = 0;
+    for await (const chunk of stream) {
+      parts.push(chunk);
+      length += chunk.length;
+      this.#checkSize(length);
+    }
+    await this.give(Buffer.concat(parts));
+  }
+
+  /** Reads one value a line, no further ahead than it must. */
+  async feed(stream: ReadableStream<Uint8Array>, take: (line: string) => void): Promise<void> {
+    const decoder = new TextDecoder();
+    let rest = new Uint8Array(0);
+    for await (const chunk of stream) {
+      const bytes = Buffer.concat([rest, chunk]);
+      let from = 0;
+      for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, from)) {
+        take(decoder.decode(bytes.subarray(from, end)));
+        from = end + 1;
+        while (this.#isAhead() && this.#error === undefined) await Bun.sleep(1);
+        if (this.#error !== undefined) return;
+      }
+      rest = bytes.subarray(from);
+      // However it is written, this is too long.
+      if (rest.length > MOST_TEXT * this.#maxSize) this.#checkSize(rest.length);
+    }
+    if (rest.length > 0) take(decoder.decode(rest));
+    this.#complete = true;
+  }
+
+  #isAhead(): boolean {
+    const waiting = this.#sum(({ values }) => values.waiting);
+    return waiting >= READ_AHEAD || this.#sum(({ values }) => values.bytes) >= READ_AHEAD_BYTES;
+  }
+
+  /** Ends the process; `check` says why. */
+  abort(error: unknown): void {
+    this.#error ??= error;
+    this.#process.stop(ExitCode.failure);
+  }
+
+  check(): void {
+    if (this.#error !== undefined) throw this.#error;
+    const uncertain = this.#sum(({ client }) => client.counters.uncertain);
+    if (uncertain > 0) {
+      throw new CliError(
+        `${uncertain} of ${this.#given} values may or may not be chosen: the cluster has forgotten this client's session`,
+        { hint: "the session was silent for too long, or session-limit is too low for so many clients" },
+      );
+    }
+    if (!this.#complete || this.chosen < this.#given) {
+      throw new CliError(`ended with ${this.chosen} of ${this.#given} values chosen`);
+    }
+  }
+
+  tick(nowUs: number): void {
+    if (nowUs < this.#dueUs) return;
+    this.#dueUs = nowUs + LOOK_US;
+    const { chosen } = this;
+    if (chosen !== this.#last || this.#given === chosen) {
+      this.#last = chosen;
+      this.#movedUs = nowUs;
+      return;
+    }
+    if (nowUs - this.#movedUs < this.#patienceUs) return;
+    const submitted = this.#sum(({ client }) => client.counters.submitted);
+    const known = chosen + this.#sum(({ client }) => client.counters.uncertain);
+    const fate = submitted > known ? "it was sent and may still be chosen" : "it was not sent";
+    const reasons = this.#process.reasons().join("; ");
+    this.abort(
+      new CliError(`value ${known + 1} is not confirmed: ${fate}`, {
+        ...(reasons === "" ? {} : { hint: reasons }),
+      }),
+    );
+  }
+
+  nextTickUs(): number {
+    return this.#dueUs;
+  }
+
+  pump(): boolean {
+    this.#confirm();
+    if (this.#confirms && this.#confirmed > this.#told) {
+      this.#told = this.#confirmed;
+      process.stdout.write(`${this.#told}\n`);
+    }
+    if (this.#complete && this.#parts.every(({ client }) => client.isDone)) this.#process.stop();
+    return false;
+  }
+
+  /** The first values of all that were given are confirmed, one after the other. */
+  #confirm(): void {
+    let count = 0;
+    for (const part of this.#order) {
+      if (part.confirmed >= Math.min(part.client.counters.delivered, part.certain)) break;
+      part.confirmed++;
+      count++;
+    }
+    this.#order.splice(0, count);
+    this.#confirmed += count;
+  }
+
+  #sum(of: (part: Part) => number): number {
+    let sum = 0;
+    for (const part of this.#parts) sum += of(part);
+    return sum;
+  }
+
+  #checkSize(length: number): void {
+    if (length <= this.#maxSize) return;
+    throw new CliError(`value ${this.#given + 1} has ${length} bytes or more: at most ${this.#maxSize}`, {
+      exitCode: ExitCode.usage,
+      hint: "raise max-value-size on every host (the Kernel_Paxos wire carries what fits a frame)",
+    });
+  }
+
+  /** `group`: which of those that were built. */
+  add(value: Uint8Array, group = 0): void {
+    this.#checkSize(value.length);
+    this.#given++;
+    const part = this.#parts[group]!;
+    part.values.give(value);
+    part.client.limit++;
+    this.#order.push(part);
+  }
+}
