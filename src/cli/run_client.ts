@@ -231,13 +231,13 @@ function build(context: Context, args: ClientArgs, { run, joint, figures, part, 
 }
 
 /** What a part tells of its clients is told of the run's. */
-function sinkOf(figures: ClientFigures, part: number, parts: number): ClientSink {
+function sinkOf(figures: ClientSink, part: number, parts: number): ClientSink {
   if (parts === 1) return figures;
   const of = (client: number): number => client * parts + part;
   return {
-    made: (client, number) => figures.made(of(client), number),
+    made: (client, number) => figures.made?.(of(client), number),
     delivered: (latencyUs, bytes, client, number) => figures.delivered(latencyUs, bytes, of(client), number),
-    uncertain: (client, number) => figures.uncertain(of(client), number),
+    uncertain: (client, number) => figures.uncertain?.(of(client), number),
   };
 }
 
