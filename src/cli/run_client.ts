@@ -236,7 +236,8 @@ function sinkOf(figures: ClientSink, part: number, parts: number): ClientSink {
   const of = (client: number): number => client * parts + part;
   return {
     made: (client, number) => figures.made?.(of(client), number),
-    delivered: (latencyUs, bytes, client, number) => figures.delivered(latencyUs, bytes, of(client), number),
+    delivered: (latencyUs, bytes, client, number, iid) =>
+      figures.delivered(latencyUs, bytes, of(client), number, iid),
     uncertain: (client, number) => figures.uncertain?.(of(client), number),
   };
 }
