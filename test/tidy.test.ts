@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { functionBodies, scan } from "./support/scan.ts";
 import { CODE_RULES, REPOSITORY_RULES, type Rule, type SourceFile } from "./support/tidy.ts";
+import { HOT_FILES } from "./support/tidy_hot.ts";
 
 const ROOT = join(import.meta.dir, "..");
 
@@ -28,6 +29,7 @@ describe("the repository", () => {
   test("has files to hold the rules against", () => {
     expect(code.length).toBeGreaterThan(30);
     expect(files.map((f) => f.path)).toContain("package-lock.json");
+    for (const path of HOT_FILES) expect(files.map((f) => f.path)).toContain(path);
   });
   for (const [name, rule] of Object.entries(CODE_RULES)) {
     test(name, () => expect(code.flatMap(rule)).toEqual([]));
@@ -49,6 +51,27 @@ const SAMPLES: readonly [name: string, rule: Rule, path: string, bad: string, go
     'import type { E } from "../error.ts";',
     'import { a } from "./b.ts";',
   ],
+  ...(
+    [
+      ["no closure", "this.n = list.length > 0 ? () => 1 : f;", "this.n = list.length;"],
+      ["no iterator", "for (const one of list) add(one);", "for (let i = 0; i < n; i++) add(list[i]);"],
+      ["no rest or spread", "return Math.max(...list);", "return Math.max(a, b);"],
+      ["no object", "return { a, b };", "const { a, b } = this;"],
+      ["no new object", "return new Uint8Array(4);", "return this.bytes;"],
+      ["no array", "const [a, b] = list;", "const a = list[0]!;"],
+      ["no view", "return bytes.subarray(4);", "return copy(bytes, 4);"],
+      ["no big integer", "return n * 2n;", "return n * 2;"],
+    ] as const
+  ).map(
+    ([what, bad, good]) =>
+      [
+        `the hot path makes ${what}`,
+        CODE_RULES.hotPath,
+        "src/node/turn.ts",
+        `class A {\n  constructor() {\n    this.x = { a: [1] };\n  }\n  turn(): void {\n    ${bad}\n  }\n}`,
+        `class A {\n  constructor() {\n    this.x = { a: [1] };\n  }\n  turn(): void {\n    ${good}\n  }\n}`,
+      ] as [string, Rule, string, string, string],
+  ),
   [
     "only native imports bun:ffi",
     CODE_RULES.imports,

@@ -81,7 +81,7 @@ export class DeliveryLog {
   openInstance(iid: number): void {
     if (this.floorIid >= 0) return;
     this.floorIid = iid - 1;
-    for (const cursor of this.#cursors) cursor.checkStart();
+    for (let i = 0; i < this.#cursors.length; i++) this.#cursors[i]!.checkStart();
   }
 
   /** All values of this instance are here. */
@@ -239,7 +239,10 @@ export class DeliveryLog {
       else this.oldestAt = 0;
       this.nextAt = 0;
       // Who waits for the record about to be written finds it at the beginning.
-      for (const cursor of this.#cursors) if (cursor.serial === this.nextSerial) cursor.at = 0;
+      for (let i = 0; i < this.#cursors.length; i++) {
+        const cursor = this.#cursors[i]!;
+        if (cursor.serial === this.nextSerial) cursor.at = 0;
+      }
     }
     const at = this.nextAt;
     while (this.oldestSerial < this.nextSerial && this.oldestAt >= at && this.oldestAt < at + size)
@@ -274,7 +277,8 @@ export class DeliveryLog {
   /** The record at `at`, the first value of which is `serial`, goes. */
   #tellLosers(serial: number, at: number): void {
     this.#lowest = NEVER;
-    for (const cursor of this.#cursors) {
+    for (let i = 0; i < this.#cursors.length; i++) {
+      const cursor = this.#cursors[i]!;
       const stands = !cursor.lost && cursor.serial >= serial && cursor.serial < this.oldestSerial;
       if (stands) cursor.lose(at, cursor.serial - serial);
       if (!cursor.lost && cursor.serial < this.#lowest) this.#lowest = cursor.serial;

@@ -199,11 +199,7 @@ export class LogCursor {
     const { at } = this;
     const entryAt = at + LOG_RECORD_BYTES + (this.#passed === 0 ? 0 : this.#entryAt);
     const length = valueLengthAt(log.bytes, entryAt);
-    if (this.#apart.length < LOG_RECORD_BYTES + length) {
-      const buffer = new ArrayBuffer(LOG_RECORD_BYTES + ((length + 7) & ~7));
-      this.#apart = new Uint8Array(buffer);
-      this.#apartWords = new Int32Array(buffer);
-    }
+    if (this.#apart.length < LOG_RECORD_BYTES + length) this.#growApart(length);
     this.length = length;
     this.sequence = log.number(at, Word.sequence) + this.#passed;
     this.isLast = log.isLastAt(at) && this.#passed + 1 === log.countAt(at);
@@ -218,6 +214,12 @@ export class LogCursor {
     const valueAt = entryAt + (this.#passed === 0 ? ENTRY_HEADER_BYTES : SHORT_HEADER_BYTES);
     copyBytes(log.bytes, valueAt, this.#apart, LOG_RECORD_BYTES, length);
     return this.#find(Found.value);
+  }
+
+  #growApart(length: number): void {
+    const buffer = new ArrayBuffer(LOG_RECORD_BYTES + ((length + 7) & ~7));
+    this.#apart = new Uint8Array(buffer);
+    this.#apartWords = new Int32Array(buffer);
   }
 
   #find(found: Found): Found {

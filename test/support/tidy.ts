@@ -4,6 +4,7 @@
  */
 import { dirname, join } from "node:path";
 import { functionBodies, lineOf, scan } from "./scan.ts";
+import { hotPath } from "./tidy_hot.ts";
 
 export interface SourceFile {
   /** Relative to the repository: "src/wire/native.ts". */
@@ -152,7 +153,9 @@ export const imports: Rule = (file) => {
     if (!own && !granted && !resolved.startsWith("ffi/build/"))
       return `${folder ?? name} may not import ${resolved}`;
     if (resolved.startsWith("ffi/build/") && folder !== "native") return `only native may import ${resolved}`;
-    return target.startsWith(".") && !/\.(ts|json|so|c|h)$/.test(target) ? `${target} lacks its extension` : "";
+    return target.startsWith(".") && !/\.(ts|json|so|c|h)$/.test(target)
+      ? `${target} lacks its extension`
+      : "";
   });
 };
 
@@ -284,6 +287,7 @@ export const CODE_RULES = {
   unfinished,
   skippedTests,
   determinism,
+  hotPath,
   channels,
   words,
 };

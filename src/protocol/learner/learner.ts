@@ -148,7 +148,9 @@ export class Learner {
 
   /** The highest instance that acceptors themselves tell of. */
   get toldIid(): number {
-    return Math.max(0, ...this.#states);
+    let told = 0;
+    for (let aid = 0; aid < this.#states.length; aid++) told = Math.max(told, this.#states[aid]!);
+    return told;
   }
 
   /** The highest instance that any acceptor has trimmed. */
@@ -217,7 +219,7 @@ export class Learner {
     const { statesTellHighest, waitsForStart } = this.#options;
     // The present: just above what a quorum of acceptors has accepted when we came.
     if (this.next === 0 && statesTellHighest && !waitsForStart && this.statesKnown)
-      this.next = Math.max(...this.#states) + 1;
+      this.next = this.toldIid + 1;
   }
 
   onAcceptorOk(aid: number): void {
