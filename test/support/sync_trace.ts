@@ -17,6 +17,9 @@ export function calls(prefix: string, path: string): readonly string[] | undefin
   return undefined;
 }
 
+/** Of what is not filled; no value has so many, and all that was synced is searched for each. */
+const ZEROS = /(?:\\x00){32,}/g;
+
 export interface Judgement {
   readonly sends: number;
   readonly syncs: number;
@@ -49,7 +52,7 @@ export function revealedTooEarly(
       if (args.includes(root)) storage.add(result);
       else storage.delete(result);
     } else if (name === "pwrite64" && storage.has(fd)) {
-      written.set(fd, `${written.get(fd) ?? ""}${args}`);
+      written.set(fd, `${written.get(fd) ?? ""}${args.replace(ZEROS, " ")}`);
     } else if (name.endsWith("sync") && written.has(fd)) {
       synced += written.get(fd)!;
       written.delete(fd);
