@@ -182,7 +182,7 @@ export const clientCommand = defineKpaxosCommand({
       log.warn(`${args.nclients} clients are for groups 0 to ${groups.length - 1} only: use --nclients`);
     }
     const [first, ...others] = groups.map((group) => placeIn(group, "client", undefined));
-    const options = { ...first!, others, id, listens, owns: 0 };
+    const options = { ...first!, others, wholeLog: log, id, listens, owns: 0 };
     let part = 0;
     const process = new Process(options, (context) =>
       build(context, args, { run, joint, figures, part: part++, parts: groups.length }),

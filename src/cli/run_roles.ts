@@ -118,7 +118,8 @@ export const learnerCommand = defineKpaxosCommand({
     const member = (group: Config) => group.learners.find((one) => one.id === args.id);
     const [first, ...others] = groups.map((group) => placeIn(group, `learner ${args.id}`, member(group)));
     const role = Role.learner;
-    return await runProcess({ ...first!, others, id: args.id, listens: role, owns: role }, build);
+    const options = { ...first!, others, wholeLog: log, id: args.id, listens: role, owns: role };
+    return await runProcess(options, build);
   },
 });
 

@@ -72,7 +72,7 @@ export const submitCommand = defineKpaxosCommand({
     const submission = new Submission(args.timeout * 1_000_000, args.confirm === true);
     const [first, ...others] = configsOfGroups(config).map((group) => placeIn(group, "submit", undefined));
     const id = 1024 + Math.floor(Math.random() * 64000);
-    const options = { ...first!, log, others, id, listens: Role.client | Role.learner, owns: 0 };
+    const options = { ...first!, others, wholeLog: log, id, listens: Role.client | Role.learner, owns: 0 };
     const process = new Process(options, (context) => submission.build(context, proposer));
     submission.attach(process);
     const input = Bun.stdin.stream();

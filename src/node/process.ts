@@ -32,6 +32,8 @@ export interface Place {
 export interface ProcessOptions extends Place {
   /** It belongs to these groups too: a client of several, or who merges them. */
   readonly others?: readonly Place[];
+  /** For what concerns all of them; the first one's unless given. */
+  readonly wholeLog?: Log;
   readonly id: number;
   /** Bits of the roles it listens for, and of those it is as a member of the configuration. */
   readonly listens: number;
@@ -89,7 +91,7 @@ export class Process {
   constructor(options: ProcessOptions, build: (context: Context) => Built) {
     const life = newLife();
     const lanes: Lane[] = [];
-    this.log = options.log;
+    this.log = options.wholeLog ?? options.log;
     this.#handlesSignals = options.handlesSignals ?? true;
     // First of all: memory comes from where it is first touched.
     runOnCpus(options.config.settings.cpu);
