@@ -1,12 +1,13 @@
 /**
- * Checkpoints: a log that cannot be written to its database ends the acceptor, before the log has grown, and with
- * everything that was committed still there.
+ * Files that cannot grow end the acceptor, with everything that was committed still there: a database in a checkpoint, and
+ * before its write-ahead log has grown; a log that needs another region.
  */
 import { expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { newDirectory, removeDirectories, replayed, walOf } from "./support/storage_files.ts";
-import { optionsIn } from "./support/storage_model.ts";
+import { openLog } from "../src/storage/log_open.ts";
+import { BALLOT, newDirectory, removeDirectories, replayed, VALUE, walOf } from "./support/storage_files.ts";
+import { type Backend, logOptionsIn, optionsIn, StorageModel } from "./support/storage_model.ts";
 
 removeDirectories();
 
@@ -21,9 +22,9 @@ interface Said {
 }
 
 /** Fills a storage in a process whose files may have so many blocks of 512 bytes. */
-function fill(directory: string, commits: number, blocks: string): Said[] {
+function fill(directory: string, commits: number, blocks: string, backend: Backend = "sqlite"): Said[] {
   const script = `trap '' XFSZ; ulimit -f ${blocks}; exec "$@"`;
-  const argv = ["sh", "-c", script, "sh", process.execPath, FILLER, directory, `${commits}`];
+  const argv = ["sh", "-c", script, "sh", process.execPath, FILLER, backend, directory, `${commits}`];
   const { stdout, stderr } = Bun.spawnSync(argv, { timeout: 30_000 });
   expect(stderr.toString()).toBe("");
   return stdout
@@ -33,14 +34,14 @@ function fill(directory: string, commits: number, blocks: string): Said[] {
     .map((line) => JSON.parse(line) as Said);
 }
 
-test("keep the log small, however much is written", () => {
+test("checkpoints keep the log small, however much is written", () => {
   const options = optionsIn(newDirectory());
   expect(fill(options.directory, 600, "unlimited")).toEqual([{ commits: 600 }]);
   expect(statSync(walOf(options)).size).toBe(0);
   expect(replayed(options)).toContain("record 600");
 }, 60_000);
 
-test("that fail end the storage at once, and nothing committed is lost", () => {
+test("checkpoints that fail end the storage at once, and nothing committed is lost", () => {
   const options = optionsIn(newDirectory());
   // The log stays far below the limit; the database comes to it.
   const said = fill(options.directory, 2000, "600");
@@ -51,4 +52,21 @@ test("that fail end the storage at once, and nothing committed is lost", () => {
   expect(said).toHaveLength(1);
   expect(statSync(walOf(options)).size).toBeLessThan(MOST_LOG_BYTES);
   expect(replayed(options)).toContain(`record ${commits}`);
+}, 60_000);
+
+test("a log that cannot grow ends the storage at once, and nothing committed is lost", () => {
+  const options = logOptionsIn(newDirectory(), { mostRegions: 1000 });
+  const [said, ...more] = fill(options.directory, 2000, "220", "log");
+  expect(said?.error).toMatch(/^cannot write .*acceptor-0\.log: EFBIG/);
+  // Six regions of 16 KiB in 110 KiB, and a part of one.
+  expect(said?.commits).toBeWithin(85, 91);
+  expect(more).toEqual([]);
+  for (let i = 0; i < 2; i++) {
+    const model = new StorageModel();
+    const storage = openLog(options);
+    storage.replay(model);
+    expect(model.records.size).toBe(said!.commits!);
+    storage.accepted(1 + model.records.size, BALLOT, 9, 0, VALUE, 0, VALUE.length);
+    storage.close();
+  }
 }, 60_000);

@@ -1,15 +1,20 @@
 /**
- * Fills the storage in the directory of its argument, commit by commit, until one fails or it has made so many; says how
+ * Fills the storage (BACKEND DIRECTORY COMMITS), commit by commit, until one fails or it has made so many; says how
  * many have returned, and with which error it ended.
  */
 import { writeSync } from "node:fs";
 import type { Ballot } from "../../src/protocol/types.ts";
+import { openLog } from "../../src/storage/log_open.ts";
 import { openSqlite } from "../../src/storage/sqlite_open.ts";
-import { optionsIn, StorageModel } from "./storage_model.ts";
+import { logOptionsIn, optionsIn, StorageModel } from "./storage_model.ts";
 
-const [directory, most] = process.argv.slice(2);
+const [backend, directory, most] = process.argv.slice(2);
 const say = (what: object): number => writeSync(1, `${JSON.stringify(what)}\n`);
-const storage = openSqlite(optionsIn(directory!, { checkpointPages: 16, warn: (warned) => say({ warned }) }));
+const warn = (warned: string): number => say({ warned });
+const storage =
+  backend === "log"
+    ? openLog(logOptionsIn(directory!, { mostRegions: 1000, warn }))
+    : openSqlite(optionsIn(directory!, { checkpointPages: 16, warn }));
 storage.replay(new StorageModel());
 const value = new Uint8Array(1000);
 let commits = 0;
