@@ -97,8 +97,9 @@ export class SessionTable {
 
   /** Where the session is, or −1. */
   find(session: number): number {
-    // Mostly it is the one that was asked for before.
-    if (this.#id[this.#found] !== session || session === 0) this.#found = this.#byId.find(session);
+    // Mostly it is the one that was asked for before. A look at place −1 would cost more than the search.
+    if (this.#found < 0 || this.#id[this.#found] !== session || session === 0)
+      this.#found = this.#byId.find(session);
     return this.#found;
   }
 
