@@ -99,7 +99,7 @@ describe("sessions", () => {
   );
 
   seeds("a proposer that refuses for lack of room loses nothing", 2, (seed) => {
-    const settings = [...ROOMY, "proposer-queue-bytes 64KiB", "proposer-preexec-window 2"];
+    const settings = [...ROOMY, "proposer-queue-bytes 64KiB", "proposer-preexec-window 2", "queue-delay 0"];
     const cluster = clusterOf({ seed, settings, faults: QUIET });
     cluster.startAll();
     cluster.client({ values: 2000, outstanding: 1000, leastSize: 400, mostSize: 500 });

@@ -152,6 +152,7 @@ export function buildProposer(
       leaseMs: settings.leaseMs,
       mayJump: shared === undefined,
       batching: native && settings.batching,
+      queueDelayMs: native ? settings.queueDelayMs : 0,
       isMerged: settings.merge,
       usedBallot: round?.read() ?? 0,
       keepBallot: (ballot) => round?.write(ballot),

@@ -4,8 +4,11 @@
  * process that had to wait for its processor, leaves some that were fast). Pure: time is what the samples say.
  */
 
-/** An interval has at least two round trips: what was under way when less was let in is not held against it. */
-const LEAST_INTERVAL_US = 10_000;
+/**
+ * Long enough that processes which share processors have all had their turn at a good moment. An interval has at least two round
+ * trips: what was under way when less was let in is not held against it.
+ */
+const LEAST_INTERVAL_US = 100_000;
 const ROUND_TRIPS = 2;
 /** The way may have become longer: what was measured longer ago than twice this says nothing. */
 const EPOCH_US = 10_000_000;

@@ -93,7 +93,7 @@ export class LoadModel {
     this.cluster = new SimCluster({
       config: this.config,
       network,
-      link: { rxSlots: 128, txSlots: 512, maxPayload: FRAME_BYTES, queueFrames },
+      link: { rxSlots: 32, txSlots: 512, maxPayload: FRAME_BYTES, queueFrames },
       log: createLog("quiet", ""),
       random,
       around: {

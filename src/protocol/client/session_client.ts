@@ -254,7 +254,7 @@ export class SessionClient implements Client {
     const { sessions } = this;
     if (sessions.id[client] === 0) return this.#sendOpening(client);
     if (!this.#ready) return true;
-    const limit = Math.min(this.#window.sequences, Math.max(sessions.outstanding, PIECES_IN_FLIGHT));
+    const limit = Math.min(this.#window.size, Math.max(sessions.outstanding, PIECES_IN_FLIGHT));
     while (sessions.inFlight(client) + 1 <= limit) {
       if (!sessions.hasToSend(client) && !this.#add(client)) return true;
       if (!this.#sendNext(client)) return false;

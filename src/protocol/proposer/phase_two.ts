@@ -6,6 +6,7 @@
  * the instance's value at that ballot; instances of former ballots are never sent again.
  */
 
+import { FlowWindow } from "../flow_window.ts";
 import type { Learner } from "../learner/learner.ts";
 import type { Outbox } from "../outbox.ts";
 import { Retry } from "../retry.ts";
@@ -17,6 +18,13 @@ import type { ValueQueue } from "./value_queue.ts";
 /** Frames kept free for answers when values are proposed or forwarded in bulk. */
 export const ROOM_RESERVE = 16;
 
+/** Instances under way at first. */
+const FIRST_UNDER_WAY = 32;
+/** … and at least, however long they wait. */
+const LEAST_UNDER_WAY = 64;
+/** What is under way may wait so long in queues of the others, of the time that values may; the rest is for queues before it. */
+const DELAY_SHARE = 0.5;
+
 export interface PhaseTwoOptions {
   readonly perInstance: boolean;
   readonly preexecWindow: number;
@@ -24,6 +32,8 @@ export interface PhaseTwoOptions {
   /** Learners merge this log with others: a leader without values may be asked for no-ops. */
   readonly isMerged?: boolean;
   readonly timeoutMs: number;
+  /** How long values may wait in queues, in milliseconds; 0: until those are full (native wire). */
+  readonly queueDelayMs?: number;
 }
 
 export class PhaseTwo {
@@ -37,6 +47,8 @@ export class PhaseTwo {
   readonly #learner: Learner;
   readonly #instances: InstancePhase;
   readonly #retry: Retry;
+  /** Instances that may be under way (native wire); null: as many as are promised. */
+  readonly #flow: FlowWindow | null;
   #ballot: Ballot = NO_BALLOT;
   #nowUs = 0;
   /** First instance that was never opened at this ballot (native wire). */
@@ -61,6 +73,8 @@ export class PhaseTwo {
     this.#learner = learner;
     this.#instances = instances;
     this.#retry = new Retry(options.timeoutMs * 1000);
+    const queueUs = DELAY_SHARE * 1000 * (options.perInstance ? 0 : (options.queueDelayMs ?? 0));
+    this.#flow = queueUs > 0 ? new FlowWindow(FIRST_UNDER_WAY, LEAST_UNDER_WAY, 1, queueUs) : null;
   }
 
   /** Instances first…next − 1 are prepared (what else is in them stays); `next` is the first free one. */
@@ -90,7 +104,15 @@ export class PhaseTwo {
 
   /** An accept was answered by its instance being chosen. */
   sample(iid: number, nowUs: number): void {
-    if (this.#window.attempts(iid) === 1) this.#retry.sample(nowUs - this.#window.sentUs(iid));
+    if (this.#window.attempts(iid) !== 1) return;
+    const us = nowUs - this.#window.sentUs(iid);
+    this.#retry.sample(us);
+    this.#flow?.sample(us, nowUs);
+    this.#flow?.returned(1, this.#underWay);
+  }
+
+  get #underWay(): number {
+    return this.#nextIid - this.#window.low;
   }
 
   /** True: frames ran out, there is more to do. `stalled`: the acceptors have no room for new instances. */
@@ -141,6 +163,7 @@ export class PhaseTwo {
         return;
       }
       this.counters.retries++;
+      if (this.#flow?.isNewLoss(nowUs)) this.#flow.lost(nowUs, this.#underWay);
       if (status === Status.accepting) this.#send(iid, 0);
       else this.#instances.retry(iid, nowUs);
       this.#retryIn(this.#retry.pauseUs(window.attempts(iid)));
@@ -175,7 +198,7 @@ export class PhaseTwo {
   #runNew(): boolean {
     const window = this.#window;
     const limit = Math.min(
-      window.low + this.#options.preexecWindow,
+      window.low + Math.min(this.#options.preexecWindow, this.#flow?.size ?? Number.POSITIVE_INFINITY),
       this.#learner.next + this.#learner.window.instances,
     );
     while (this.#nextIid < limit && (this.#hasValues || this.#nextIid <= this.#wantedIid)) {

@@ -18,12 +18,15 @@ import { InstancePhase } from "./instance_phase.ts";
 import type { Leadership, LeadershipOptions, Stage } from "./leadership.ts";
 import { PhaseTwo, type PhaseTwoOptions, ROOM_RESERVE } from "./phase_two.ts";
 import { ProposerWindow, Status } from "./proposer_window.ts";
+import { QueueAge } from "./queue_age.ts";
 import { RangeLeadership } from "./range_leadership.ts";
 import { SessionReset } from "./session_reset.ts";
 import { ValueQueue } from "./value_queue.ts";
 
 /** A client whose value waits behind a missing quorum is told so after this time. */
 const NO_QUORUM_US = 200_000;
+/** Values that have waited so many times the time they may are too many. */
+const LATE = 10;
 /** How long the leader's refusal holds for those who send on to it. */
 const LEADER_BUSY_US = 10_000;
 
@@ -50,6 +53,9 @@ export class Proposer implements ChosenObserver {
   readonly #ranges: RangeLeadership | null;
   readonly #instances: InstanceLeadership | null;
   readonly #phaseTwo: PhaseTwo;
+  readonly #queueAge = new QueueAge();
+  /** No more values are taken while the oldest that waits is older. */
+  readonly #mostAgeUs: number;
   readonly #fullAcceptors: Uint8Array;
   /** Null in the Kernel_Paxos wire, which has no sessions. */
   readonly #admission: Admission | null;
@@ -80,6 +86,8 @@ export class Proposer implements ChosenObserver {
       options.acceptors,
     );
     this.queue = new ValueQueue(options.queueBytes);
+    const { queueDelayMs = 0 } = options;
+    this.#mostAgeUs = queueDelayMs > 0 ? LATE * 1000 * queueDelayMs : Number.POSITIVE_INFINITY;
     const phaseOne = new InstancePhase(this.window, outbox, options.acceptors);
     this.#phaseTwo = new PhaseTwo(options, this.window, this.queue, outbox, learner, phaseOne);
     const { window, counters } = this;
@@ -203,11 +211,20 @@ export class Proposer implements ChosenObserver {
       this.#forward(bytes, offset, length);
       return true;
     }
-    if (!this.queue.push(bytes, offset, length)) {
+    if (this.#isLate(stage) || !this.queue.push(bytes, offset, length)) {
       this.#refuse(from, Busy.queueFull);
       return false;
     }
+    this.#queueAge.pushed(this.#nowUs);
     return true;
+  }
+
+  /** A leader's queue is longer than it can be served. What waits for somebody to lead waits for something else. */
+  #isLate(stage: Stage): boolean {
+    const ageUs = this.#queueAge.ageUs(this.queue.count, this.#nowUs);
+    return (
+      stage === "leading" && ageUs > this.#mostAgeUs && this.#nowUs - this.leadership.stageSinceUs > ageUs
+    );
   }
 
   /** What is taken has to wait, if it has. */
