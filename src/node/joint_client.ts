@@ -31,7 +31,9 @@ export class JointClient implements RunClient {
   }
 
   get limit(): number {
-    return this.#sum((part) => part.limit);
+    let sum = 0;
+    for (let i = 0; i < this.#parts.length; i++) sum += this.#parts[i]!.limit;
+    return sum;
   }
   set limit(limit: number) {
     this.#parts.forEach((part, i) => {
@@ -41,11 +43,15 @@ export class JointClient implements RunClient {
   }
 
   get outstanding(): number {
-    return this.#sum((part) => part.outstanding);
+    let sum = 0;
+    for (let i = 0; i < this.#parts.length; i++) sum += this.#parts[i]!.outstanding;
+    return sum;
   }
 
+  /** Asked in each turn. */
   get isDone(): boolean {
-    return this.#parts.every((part) => part.isDone);
+    for (let i = 0; i < this.#parts.length; i++) if (!this.#parts[i]!.isDone) return false;
+    return true;
   }
 
   get counters(): Readonly<ClientCounters> {
@@ -58,12 +64,6 @@ export class JointClient implements RunClient {
       sum.duplicates += counters.duplicates;
       sum.uncertain += counters.uncertain;
     }
-    return sum;
-  }
-
-  #sum(of: (part: RunClient) => number): number {
-    let sum = 0;
-    for (const part of this.#parts) sum += of(part);
     return sum;
   }
 }
