@@ -48,6 +48,7 @@ export const acceptorCommand = defineKpaxosCommand({
       return {
         cores: { acceptor },
         extras: [watch],
+        dozes: true,
         progress: () => null,
         farewell: () =>
           log.info(`last instance ${acceptor.log.highestIid}, trimmed to ${acceptor.log.trimIid}`),
@@ -83,6 +84,7 @@ export const proposerCommand = defineKpaxosCommand({
       return {
         cores: { proposer, learner },
         extras: [...(own === undefined ? [] : [own.snapshots]), new StageLog(context, proposer)],
+        dozes: true,
         progress: () => proposer.progress(),
         farewell: () => learner.close(),
       };

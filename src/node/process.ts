@@ -69,6 +69,8 @@ export interface Built {
   readonly sleeper?: Sleeper;
   /** The proposer a client sends to now, and the last `busy` it was answered. */
   readonly client?: { readonly proposerId: () => number; readonly busy: () => number };
+  /** Nothing in this process waits for the event loop after a turn: bursts may sleep (`run.ts`). */
+  readonly dozes?: boolean;
   /** A number that grows while the process does its work; null: there is nothing to do now. */
   progress(): number | null;
   /** Last words, said in a last turn. */
@@ -104,7 +106,9 @@ export class Process {
       throw error;
     }
     this.lanes = lanes;
-    this.#runner = new Runner(lanes, lanes.find(({ built }) => built.sleeper !== undefined)?.built.sleeper);
+    const sleeper = lanes.find(({ built }) => built.sleeper !== undefined)?.built.sleeper;
+    const dozes = lanes.every(({ built }) => built.dozes === true);
+    this.#runner = new Runner(lanes, sleeper, dozes);
   }
 
   /** Of a process of one group: its node. */

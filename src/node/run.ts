@@ -9,6 +9,8 @@ import type { Node } from "./turn.ts";
 const BURST = 8;
 /** No sleep is longer, so that timers of the runtime, which do not wake the step, are late by this at most. */
 const MAX_WAIT_US = 100_000;
+/** Sleeps that frames ended so soon are followed by more of them. */
+const SHORT_SLEEP_US = 500;
 /** How soon an application that took nothing is asked again. */
 const STALLED_WAIT_US = 300;
 
@@ -34,17 +36,26 @@ export class Runner {
   readonly #lanes: readonly LinkedNode[];
   readonly #first: LinkedNode;
   readonly #sleeper: Sleeper | undefined;
+  readonly #dozes: boolean;
   /** Frames of each lane that wait to be sent with its next step. */
   readonly #ntx: Int32Array;
+  /** The last sleep was short, and frames ended it. */
+  #isBusy = false;
+  #sleepsFromUs = 0;
   #stopping = false;
   #finish: (() => void) | undefined;
   #fail: ((error: unknown) => void) | undefined;
 
-  /** The first lane's link is the one that sleeps, for all. */
-  constructor(lanes: readonly LinkedNode[], sleeper?: Sleeper) {
+  /**
+   * The first lane's link is the one that sleeps, for all. `dozes`: while it is busy a burst may sleep between its turns, too,
+   * which saves a pass of the event loop for each. What the runtime has to do without a descriptor that says so, a promise's
+   * continuation for one, then waits for the end of such a sleep, of the last one at most.
+   */
+  constructor(lanes: readonly LinkedNode[], sleeper?: Sleeper, dozes = false) {
     this.#lanes = lanes;
     this.#first = lanes[0]!;
     this.#sleeper = sleeper;
+    this.#dozes = dozes;
     this.#ntx = new Int32Array(lanes.length);
     this.#first.link.watchEventLoop();
     for (const { link } of lanes.slice(1)) this.#first.link.watchLink(link);
@@ -82,7 +93,9 @@ export class Runner {
   readonly #loop = (): void => {
     if (this.#stopping) return;
     try {
-      for (let turn = 0; turn < BURST; turn++) if (!this.#turn(turn === 0)) break;
+      for (let turn = 0; turn < BURST && !this.#stopping; turn++) {
+        if (!this.#turn(turn === 0)) break;
+      }
     } catch (error) {
       this.#stopping = true;
       this.#fail?.(error);
@@ -92,18 +105,22 @@ export class Runner {
   };
 
   /** The others go first, so that nothing of theirs waits while the first one sleeps. False: nobody had anything to do. */
-  #turn(mayWait: boolean): boolean {
-    let any = mayWait;
+  #turn(isFirst: boolean): boolean {
+    const mayWait = isFirst || (this.#dozes && this.#isBusy);
+    let any = isFirst;
     for (let lane = this.#lanes.length - 1; lane >= 0; lane--) {
       const { node, link } = this.#lanes[lane]!;
       const sent = this.#ntx[lane]!;
-      const received = mayWait && lane === 0 ? this.#wait(sent) : link.step(sent, 0);
-      if (!mayWait && received === 0 && !node.hasMore) {
+      const waits = mayWait && lane === 0;
+      const received = waits ? this.#wait(sent) : link.step(sent, 0);
+      const now = nowUs();
+      if (waits) this.#isBusy = received > 0 && now - this.#sleepsFromUs < SHORT_SLEEP_US;
+      if (!isFirst && received === 0 && !node.hasMore) {
         this.#ntx[lane] = 0;
         continue;
       }
       any = true;
-      this.#ntx[lane] = node.turn(nowUs(), received);
+      this.#ntx[lane] = node.turn(now, received);
     }
     return any;
   }
@@ -121,6 +138,7 @@ export class Runner {
   #waitUs(): number {
     let waitUs = MAX_WAIT_US;
     const now = nowUs();
+    this.#sleepsFromUs = now;
     for (let lane = 0; lane < this.#lanes.length; lane++) {
       const { node } = this.#lanes[lane]!;
       // What the first one has to send is sent before it sleeps.

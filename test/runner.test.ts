@@ -1,0 +1,121 @@
+/**
+ * The loop around turns: when it may sleep, and when the runtime's event loop gets its chance.
+ */
+import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test";
+import type { SystemLink } from "../src/net/system_link.ts";
+import { Runner } from "../src/node/run.ts";
+import type { Node } from "../src/node/turn.ts";
+
+const BURST = 8;
+
+/** Time passes only while a step sleeps. */
+let clockUs = 0;
+const clock = spyOn(performance, "now");
+beforeAll(() => {
+  clock.mockImplementation(() => clockUs / 1000);
+});
+afterAll(() => clock.mockRestore());
+
+/** A step as it was asked for: frames to send, whether it may sleep, passes of the event loop so far. */
+type Step = readonly [ntx: number, sleeps: boolean, passes: number];
+
+interface Plan {
+  readonly dozes: boolean;
+  readonly steps: number;
+  /** How many frames the step finds, the first being step 0. */
+  readonly frames: (step: number) => number;
+  /** How long it sleeps. */
+  readonly sleepUs?: (step: number) => number;
+}
+
+/** Each turn that had frames has two to send. */
+async function run({ dozes, steps, frames, sleepUs }: Plan): Promise<Step[]> {
+  const asked: Step[] = [];
+  let passes = 0;
+  let isOver = false;
+  const link = {
+    watchEventLoop: () => true,
+    step: (ntx: number, waitUs: number): number => {
+      if (isOver) return 0;
+      const step = asked.length;
+      asked.push([ntx, waitUs > 0, passes]);
+      if (waitUs > 0) clockUs += sleepUs?.(step) ?? 10;
+      if (asked.length === steps) {
+        isOver = true;
+        runner.stop(() => undefined);
+      }
+      return frames(step);
+    },
+  };
+  const node = {
+    hasMore: false,
+    roles: { nextTickUs: () => Number.POSITIVE_INFINITY },
+    wire: { clear: () => undefined, seal: () => 0 },
+    turn: (_now: number, received: number) => (received > 0 ? 2 : 0),
+  };
+  const lane = { node: node as unknown as Node, link: link as unknown as SystemLink };
+  const runner = new Runner([lane], undefined, dozes);
+  const count = (): void => {
+    passes++;
+    if (!isOver) setImmediate(count);
+  };
+  setImmediate(count);
+  await runner.run();
+  const [, , before] = asked[0]!;
+  return asked.map(([ntx, sleeps, at]) => [ntx, sleeps, at - before]);
+}
+
+describe("a loop that serves others", () => {
+  test("sleeps once in a burst, and ends it when nothing came", async () => {
+    const steps = await run({ dozes: false, steps: 5, frames: (step) => (step % 3 < 2 ? 1 : 0) });
+    expect(steps).toEqual([
+      [0, true, 0],
+      [2, false, 0],
+      [2, false, 0],
+      [0, true, 1],
+      [2, false, 1],
+    ]);
+  });
+
+  test("gives the event loop its chance under load", async () => {
+    const steps = await run({ dozes: false, steps: 2 * BURST + 1, frames: () => 1 });
+    expect(steps.map(([, , pass]) => pass)).toEqual([
+      ...Array<number>(BURST).fill(0),
+      ...Array<number>(BURST).fill(1),
+      2,
+    ]);
+  });
+});
+
+describe("a loop that may doze", () => {
+  test("sends and sleeps at once while frames come soon, for a burst", async () => {
+    const steps = await run({ dozes: true, steps: BURST + 2, frames: () => 1 });
+    expect(steps).toEqual([
+      [0, true, 0],
+      ...Array.from({ length: BURST - 1 }, () => [2, true, 0] as const),
+      [2, true, 1],
+      [2, true, 1],
+    ]);
+  });
+
+  test("wakes for something else: the event loop sees to it at once", async () => {
+    const steps = await run({ dozes: true, steps: 4, frames: (step) => (step === 1 ? 0 : 1) });
+    expect(steps).toEqual([
+      [0, true, 0],
+      [2, true, 0],
+      [0, true, 1],
+      [2, true, 1],
+    ]);
+  });
+
+  test("after a long sleep the event loop comes first", async () => {
+    const plan = { dozes: true, steps: 4, frames: (step: number) => (step === 1 ? 0 : 1) };
+    const steps = await run({ ...plan, sleepUs: (step) => (step === 0 ? 2000 : 10) });
+    expect(steps).toEqual([
+      [0, true, 0],
+      [2, false, 0],
+      [0, true, 1],
+      [2, true, 1],
+    ]);
+  });
+});
