@@ -57,7 +57,7 @@ test("checkpoints that fail end the storage at once, and nothing committed is lo
 test("a log that cannot grow ends the storage at once, and nothing committed is lost", () => {
   const options = logOptionsIn(newDirectory(), { mostRegions: 1000 });
   const [said, ...more] = fill(options.directory, 2000, "220", "log");
-  expect(said?.error).toMatch(/^cannot write .*acceptor-0\.log: EFBIG/);
+  expect(said?.error).toMatch(/^cannot write .*acceptor-0\.kplog: EFBIG/);
   // Six regions of 16 KiB in 110 KiB, and a part of one.
   expect(said?.commits).toBeWithin(85, 91);
   expect(more).toEqual([]);

@@ -28,7 +28,7 @@ removeDirectories();
 
 const REGION = 16_384;
 const BLOCK = 4096;
-const fileOf = ({ directory }: { readonly directory: string }): string => join(directory, "acceptor-0.log");
+const fileOf = ({ directory }: { readonly directory: string }): string => join(directory, "acceptor-0.kplog");
 
 function replayed(options: LogOptions): string | undefined {
   const storage = openLog(options);
@@ -279,7 +279,7 @@ describe("damage", () => {
         expect(replayed(hurt)).toBe(right);
       } catch (error) {
         if (!(error instanceof CliError)) throw error;
-        expect(error.message).toContain("acceptor-0.log is damaged: ");
+        expect(error.message).toContain("acceptor-0.kplog is damaged: ");
         found++;
       }
     }
@@ -364,7 +364,7 @@ describe("refused", () => {
       expect(refusal({ ...other, trash: true }).message).toBe(error.message);
     }
     expect(readFileSync(fileOf(options)).equals(before)).toBe(true);
-    copyFileSync(fileOf(options), join(options.directory, "acceptor-1.log"));
+    copyFileSync(fileOf(options), join(options.directory, "acceptor-1.kplog"));
     const error = refusal({ ...options, identity: { ...options.identity, acceptor: 1 } });
     expect(error.message).toContain("it belongs to acceptor 0, not acceptor 1");
   });
@@ -388,7 +388,7 @@ describe("refused", () => {
     ]) {
       writeFileSync(fileOf(options), content!);
       const error = refusal(options);
-      expect(error.message).toContain(`acceptor-0.log is damaged: ${what}`);
+      expect(error.message).toContain(`acceptor-0.kplog is damaged: ${what}`);
       expect(error.hint).toContain("acceptor-trash-files yes");
     }
   });
@@ -407,7 +407,7 @@ describe("refused", () => {
   test("to begin anew beside what the other backend has kept", () => {
     const log = filled();
     expect(() => openSqlite(optionsIn(log.directory))).toThrow(
-      /acceptor-0\.log holds what this acceptor has promised, and storage-backend is sqlite/,
+      /acceptor-0\.kplog holds what this acceptor has promised, and storage-backend is sqlite/,
     );
     const directory = newDirectory();
     openSqlite(optionsIn(directory)).close();
@@ -420,7 +420,7 @@ describe("refused", () => {
   test("a second process", () => {
     const options = filled();
     const storage = opened(options);
-    expect(refusal(options).message).toContain("acceptor-0.log is in use by");
+    expect(refusal(options).message).toContain("acceptor-0.kplog is in use by");
     storage.close();
     expect(replayed(options)).toContain("record 5");
   });
@@ -432,8 +432,8 @@ describe("acceptor-trash-files", () => {
     const said: string[] = [];
     const trash = { ...options, trash: true, warn: (text: string) => said.push(text) };
     expect(replayed(trash)).toBeUndefined();
-    expect(said.join()).toMatch(/^acceptor-trash-files yes: removed .*acceptor-0\.log; .* starts empty$/);
-    expect(readdirSync(dirname(fileOf(options))).sort()).toEqual(["acceptor-0.lock", "acceptor-0.log"]);
+    expect(said.join()).toMatch(/^acceptor-trash-files yes: removed .*acceptor-0\.kplog; .* starts empty$/);
+    expect(readdirSync(dirname(fileOf(options))).sort()).toEqual(["acceptor-0.kplog", "acceptor-0.lock"]);
     writeFileSync(fileOf(options), "x".repeat(9000));
     expect(replayed(trash)).toBeUndefined();
     rmSync(fileOf(options));

@@ -202,7 +202,7 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     form: "an absolute path",
     default: "",
     summary:
-      "directory of the acceptors' databases, acceptor-ID.db, or logs, acceptor-ID.log, and of snapshots unless snapshot-path says otherwise (storage-backend sqlite or log)",
+      "directory of the acceptors' databases, acceptor-ID.db, or logs, acceptor-ID.kplog, and of snapshots unless snapshot-path says otherwise (storage-backend sqlite or log)",
   },
   storageSync: {
     key: "storage-sync",

@@ -41,7 +41,8 @@ export function pathsOf(directory: string, acceptor: number): StoragePaths {
     lock: join(directory, `acceptor-${acceptor}.lock`),
     draft: `${database}.new`,
     trashed: `${database}.trashed`,
-    log: join(directory, `acceptor-${acceptor}.log`),
+    // Not .log: that is what people call the output of a process.
+    log: join(directory, `acceptor-${acceptor}.kplog`),
   };
 }
 

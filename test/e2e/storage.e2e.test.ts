@@ -147,7 +147,7 @@ const SMALL_DISK = { sqlite: "512k", log: "2400k" } as const;
 const FULL = {
   sqlite:
     /error: cannot write .*acceptor-0\.db: database or disk is full \(SQLITE_FULL\)\n.*hint: free space .* promised so far is in the file/,
-  log: /error: cannot write .*acceptor-0\.log: ENOSPC.*\n.*hint: free space .* promised so far is kept/,
+  log: /error: cannot write .*acceptor-0\.kplog: ENOSPC.*\n.*hint: free space .* promised so far is kept/,
 } as const;
 
 for (const backend of BACKENDS)

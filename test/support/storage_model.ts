@@ -33,7 +33,7 @@ export const BACKENDS = ["sqlite", "log"] as const;
 export type Backend = (typeof BACKENDS)[number];
 
 /** The file of acceptor 0, which everything it promised is in sooner or later. */
-export const FILES = { sqlite: "acceptor-0.db", log: "acceptor-0.log" } as const;
+export const FILES = { sqlite: "acceptor-0.db", log: "acceptor-0.kplog" } as const;
 
 /** A storage that makes room as often as it can. */
 export function openSmall(backend: Backend, directory: string, sync = true): Storage {
