@@ -13,6 +13,7 @@
  * frames are of all processes, too. `--idle` prints what the roles use when nobody asks anything of them.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { canMakeNamespaces } from "../src/ops/lab_capability.ts";
@@ -37,7 +38,14 @@ const SEATS: readonly Seat[] = [
 ];
 const REPLICAS: readonly Seat[] = [0, 1, 2].map((id) => ({ role: "replica", id, host: id }));
 
-const BUILT_IN = ["recvmmsg", "ring receive-mode=ring", "busy-poll busy-poll=yes"];
+/** Seats and client are five: with fewer processors two ways to share two of them, and all on one. */
+const CPUS = availableParallelism() > CLIENT_HOST ? ["0,1,2,3,4"] : ["1,1,1,0,0", "1,1,1,1,0", "0,0,0,0,0"];
+const BUILT_IN = [
+  "recvmmsg",
+  "ring receive-mode=ring",
+  "busy-poll busy-poll=yes",
+  ...CPUS.map((cpus) => `cpu:${cpus} cpus=${cpus}`),
+];
 
 interface Mode {
   readonly name: string;
