@@ -67,8 +67,11 @@ export class SessionTable {
   /** Sessions with pieces. */
   readonly #partialUse: Recency;
   readonly #partials: PartialValues;
+  /** Places that were given back. */
   readonly #free: Int32Array;
   #freeCount = 0;
+  /** Places from here on were never used: writing down each free one at the start would take milliseconds. */
+  #fresh = 0;
   /** The place that was found last. */
   #found = -1;
   /** Two, so that a whole value stays while the next one is put together. */
@@ -87,7 +90,6 @@ export class SessionTable {
     this.#partialUse = new Recency(sessions);
     this.#partials = new PartialValues(sessions, partialBlocks(maxValueBytes));
     this.#free = new Int32Array(sessions);
-    this.#resetFree();
   }
 
   /** Sessions that are known. */
@@ -210,7 +212,7 @@ export class SessionTable {
     this.clear();
     const image = new ImageReader(bytes);
     while (image.next()) {
-      const slot = this.#free[--this.#freeCount]!;
+      const slot = this.#takePlace();
       this.#id[slot] = image.id;
       this.#nonce[slot] = image.nonce;
       this.#next[slot] = image.sequence;
@@ -232,11 +234,11 @@ export class SessionTable {
       this.#touch(known);
       return Outcome.reopened;
     }
-    if (this.#freeCount === 0) {
+    if (this.#freeCount === 0 && this.#fresh === this.#free.length) {
       this.counters.evicted++;
       this.#end(this.#use.oldest);
     }
-    const slot = this.#free[--this.#freeCount]!;
+    const slot = this.#takePlace();
     this.slot = slot;
     this.#id[slot] = iid;
     this.#nonce[slot] = nonce;
@@ -296,10 +298,13 @@ export class SessionTable {
     this.#free[this.#freeCount++] = slot;
   }
 
+  #takePlace(): number {
+    return this.#freeCount > 0 ? this.#free[--this.#freeCount]! : this.#fresh++;
+  }
+
   #resetFree(): void {
-    const slots = this.#free.length;
-    for (let i = 0; i < slots; i++) this.#free[i] = slots - 1 - i;
-    this.#freeCount = slots;
+    this.#freeCount = 0;
+    this.#fresh = 0;
   }
 }
 
