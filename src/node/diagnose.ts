@@ -104,7 +104,9 @@ function proposerReasons({ cores, config, busy, proposerId, peers, members, nowU
   }
   if (busy === Busy.noQuorum) reasons.push("the proposer has no quorum of acceptors");
   if (busy === Busy.queueFull)
-    reasons.push("the proposer's queue is full: it is slower than its clients (see proposer-queue-bytes)");
+    reasons.push(
+      "the proposer's queue is full: it is slower than its clients (see proposer-queue-bytes and queue-delay)",
+    );
   if (busy === Busy.noSnapshot) {
     reasons.push(
       "the log is trimmed, and the proposer finds no snapshot of what was delivered before: start a learner, replica or proposer that has one; the proposer's log says what if none is left",

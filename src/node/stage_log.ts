@@ -62,7 +62,8 @@ export class StageLog implements Extra {
   #whyRefused(): string {
     const { stage, leader, isShut } = this.#proposer;
     if (isShut) return "no snapshot of the sessions has come yet";
-    if (stage !== "passive") return "the queue is full (proposer-queue-bytes)";
+    if (stage !== "passive")
+      return "the queue is full, or waits for too long (proposer-queue-bytes, queue-delay)";
     return leader < 0 ? "nobody is known to lead" : "the leader takes no more";
   }
 
