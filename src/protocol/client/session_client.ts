@@ -131,7 +131,8 @@ export class SessionClient implements Client {
   /** Which virtual client this session is, −1: none. */
   find(session: number): number {
     // Mostly it is the one that was asked for before.
-    if (this.sessions.id[this.#found] !== session || session === 0) this.#found = this.#byId.find(session);
+    if (this.#found < 0 || this.sessions.id[this.#found] !== session || session === 0)
+      this.#found = this.#byId.find(session);
     return this.#found;
   }
   findNonce(nonce: number): number {
