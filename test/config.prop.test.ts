@@ -87,7 +87,9 @@ function textOf(spec: Spec): fc.Arbitrary<string> {
     case "choice":
       return fc.constantFrom(...spec.choices);
     case "text":
-      return fc.constantFrom(...["eth0", "/var/lib/k", "/a b"].filter((text) => spec.pattern.test(text)));
+      return fc.constantFrom(
+        ...["eth0", "/var/lib/k", "/a b", "0,2-3"].filter((text) => spec.pattern.test(text)),
+      );
     default:
       return fc.integer({ min: spec.min, max: spec.max }).map((value) => formatValue(spec, value));
   }

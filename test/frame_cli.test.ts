@@ -251,7 +251,7 @@ describe("frame encode", () => {
       value: "00ff",
     };
     const lines = [
-      { message: "trim", hasApplications: 1, iid: 7 },
+      { message: "trim", hasApplications: 1, iid: 7, kind: 3 },
       { message: "standingAsk", standing: 2, nonce: 2 ** 32 + 1, generation: 0 },
       chunk,
     ];
@@ -261,7 +261,7 @@ describe("frame encode", () => {
     const messages = shown.lines.map((line) => JSON.parse(line) as { message: string });
     expect(messages.filter(({ message }) => message !== "frame")).toEqual(lines);
     const refused = [
-      { message: "trim", hasApplications: 256, iid: 7 },
+      { message: "trim", hasApplications: 256, iid: 7, kind: 0 },
       { message: "standingAsk", standing: "fresh", nonce: 1, generation: 0 },
       { ...chunk, kind: 2 ** 32 },
       { ...chunk, iid: 2 ** 53 },

@@ -3,13 +3,16 @@
  * same kind while the process has more than it may report; what an offer covers at the moment it comes may be reported. Says
  * when nobody offers anything, and what to do.
  *
- * Never remembers an offer: who made it may be gone by the time there is more to report. Asks once a second, and a few times a
- * second when acceptors run full; when all goes well it asks once for a snapshot.
+ * Never remembers an offer: who made it may be gone by the time there is more to report. When all goes well it asks once for a
+ * snapshot, as soon as there is one to report: a log that grows by a window in a second is trimmed several times in it. In vain it
+ * asks once a second, and a few times a second when acceptors run full.
  */
 import type { Log } from "../log.ts";
 import type { Outbox } from "../protocol/outbox.ts";
 
 const ASK_US = 1_000_000;
+/** Never sooner again. */
+const LEAST_ASK_US = 20_000;
 const PRESSED_ASK_US = 250_000;
 /** Nobody has answered for so long: somebody should know. */
 const PATIENCE_US = 10_000_000;
@@ -49,6 +52,7 @@ export class SecondHolder {
   /** An offer came for it that covers a part: the rest can wait for the next one. */
   #isContent = false;
   #askDueUs = 0;
+  #askedUs = 0;
   /** Since when it asks in vain; −1: it does not. */
   #vainUs = -1;
   #nowUs = 0;
@@ -72,6 +76,7 @@ export class SecondHolder {
     if (ripe !== this.#ripe) {
       this.#ripe = ripe;
       this.#isContent = false;
+      this.#askDueUs = Math.min(this.#askDueUs, this.#askedUs + LEAST_ASK_US);
     }
     const { isPressed } = log;
     if (ripe <= reported || (this.#isContent && !isPressed)) {
@@ -82,6 +87,7 @@ export class SecondHolder {
     if (isPressed) this.#askDueUs = Math.min(this.#askDueUs, nowUs + PRESSED_ASK_US);
     if (nowUs >= this.#askDueUs) {
       this.#askDueUs = nowUs + (isPressed ? PRESSED_ASK_US : ASK_US);
+      this.#askedUs = nowUs;
       this.counters.asked++;
       // Above 0 asks who wants to begin, and is given a snapshot of now.
       this.#options.outbox.snapshotAsk(this.#options.kind, Math.max(1, reported));
