@@ -350,7 +350,7 @@ test("frame decode shows what was sent", () => {
   });
   const header = {
     message: "frame",
-    version: 2,
+    version: 3,
     group: 3,
     cluster: 0xc0ffee11,
     from: "proposer 0",
