@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 /**
- * `npm test`: everything, from a clone with only Node, npm and a C compiler. Sections run one after the other and
- * all of them run, whatever fails before; the very last line is `N passed, N failed, N skipped`, with lint, types and
- * build counted as one each. `npm test -- PATH…` runs only those Bun test files.
+ * `npm test`: everything, from a clone with only Node, npm and a C compiler. All sections run, whatever fails before: one after
+ * the other, but tests of one process go beside those of whole clusters, which mostly wait. The very last line is `N passed, N
+ * failed, N skipped`, with lint, types and build counted as one each. `npm test -- PATH…` runs only those Bun test files.
  *
  * KPAXOS_REQUIRE_NETNS=1 makes tests that need network namespaces fail where they cannot have them.
  */
 import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -86,21 +87,24 @@ function settle(totals, end, what) {
   return { passed, failed: totals !== undefined && failed > 0 ? failed : failed + 1, skipped };
 }
 
-async function bunTests(files) {
+/** The test file whose lines were shown last: two runs may show theirs in turns. */
+let shownFile = "";
+
+/** `niceness`: how far it stands back behind what runs beside it. */
+async function bunTests(files, niceness = 0) {
   const seen = { pass: undefined, fail: 0, skip: 0, todo: 0 };
   let file = "";
-  let quiet = true;
   const show = (line) => {
-    if (quiet) say(`   ${file}`);
-    quiet = false;
+    if (file !== shownFile) say(`   ${file}`);
+    shownFile = file;
     say(`     ${line}`);
   };
-  const end = await run("bun", ["test", `--timeout=${TEST_TIMEOUT_MS}`, ...files], (line) => {
+  const args = ["-n", `${niceness}`, "bun", "test", `--timeout=${TEST_TIMEOUT_MS}`, ...files];
+  const end = await run("nice", args, (line) => {
     const header = /^(\S+\.(?:test|spec)\.ts):$/.exec(line);
     const count = /^ *(\d+) (pass|fail|skip|todo)$/.exec(line);
     if (header !== null) {
       file = header[1];
-      quiet = true;
       if (process.stdout.isTTY) say(`   ${file}`);
     } else if (count !== null) {
       seen[count[2]] = Number(count[1]);
@@ -142,7 +146,23 @@ async function main() {
     await section("C tests", cTests);
   }
   await section("build", () => check("npm", ["run", "-s", "build"]));
-  await section("bun tests", () => bunTests(paths));
+  if (paths.length > 0) await section("bun tests", () => bunTests(paths));
+  else {
+    const files = readdirSync(join(ROOT, "test"), { recursive: true })
+      .filter((name) => name.endsWith(".test.ts"))
+      .map((name) => `./test/${name}`)
+      .sort();
+    const isCluster = (name) => name.endsWith(".e2e.test.ts");
+    await Promise.all([
+      section("clusters", () => bunTests(files.filter(isCluster))),
+      section("one process", () =>
+        bunTests(
+          files.filter((name) => !isCluster(name)),
+          10,
+        ),
+      ),
+    ]);
+  }
 }
 
 await main();
