@@ -324,20 +324,26 @@ export class SessionClient implements Client {
     const inFlight = sessions.inFlight(client);
     if (!sessions.deliveredTo(client, sequence)) return;
     this.#window.delivered(sequence - before, inFlight);
+    // Of what came at once: how long the first was under way, which is waited for, and the last, which tells of queues.
+    let firstUs = -1;
+    let lastUs = -1;
     while (sessions.isHeadDone(client)) {
       const number = sessions.head[client]!;
       const place = sessions.headAt[client]!;
       const latencyUs = this.#nowUs - sessions.madeUs[place]!;
       if (sessions.isResent[place] === 0) {
-        const underWayUs = this.#nowUs - sessions.sentUs[place]!;
-        this.#retry.sample(underWayUs);
-        this.#window.sample(underWayUs, this.#nowUs);
+        lastUs = this.#nowUs - sessions.sentUs[place]!;
+        if (firstUs < 0) firstUs = lastUs;
       }
       sessions.takeHead(client);
       this.#outstanding--;
       this.counters.delivered++;
       this.#sink.delivered(latencyUs, sessions.size[place]!, client, number, iid);
       this.#source.release(client, number);
+    }
+    if (firstUs >= 0) {
+      this.#retry.sample(firstUs);
+      this.#window.sample(lastUs, this.#nowUs);
     }
     this.#progress(client);
     this.#active.add(client);
