@@ -32,7 +32,7 @@ import {
   VALUE,
   walOf,
 } from "./support/storage_files.ts";
-import { optionsIn, StorageModel, Turns } from "./support/storage_model.ts";
+import { optionsIn, replayOrder, StorageModel, Turns } from "./support/storage_model.ts";
 
 removeDirectories();
 
@@ -83,15 +83,8 @@ describe("what was committed", () => {
     storage.trimmed(2);
     storage.commit();
     storage.close();
-    const order: string[] = [];
     const again = openSqlite(options);
-    again.replay({
-      promised: (ballot) => order.push(`promised ${ballot}`),
-      promisedAt: (iid) => order.push(`promisedAt ${iid}`),
-      accepted: (iid) => order.push(`accepted ${iid}`),
-      trimmed: (iid) => order.push(`trimmed ${iid}`),
-      standing: () => order.push("standing"),
-    });
+    const order = replayOrder(again);
     again.close();
     const rows = ["promisedAt 4", "promisedAt 8", "accepted 3", "accepted 5", "accepted 7"];
     expect(order).toEqual(["trimmed 2", "standing", "promised 65536", ...rows]);

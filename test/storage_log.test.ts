@@ -22,7 +22,7 @@ import { type LogOptions, openLog } from "../src/storage/log_open.ts";
 import { openSqlite } from "../src/storage/sqlite_open.ts";
 import { seededRandom } from "./support/random.ts";
 import { BALLOT, newDirectory, removeDirectories, VALUE } from "./support/storage_files.ts";
-import { logOptionsIn, optionsIn, StorageModel, Turns } from "./support/storage_model.ts";
+import { logOptionsIn, optionsIn, replayOrder, StorageModel, Turns } from "./support/storage_model.ts";
 
 removeDirectories();
 
@@ -118,15 +118,8 @@ describe("what was committed", () => {
     storage.trimmed(2);
     storage.commit();
     storage.close();
-    const order: string[] = [];
     const again = openLog(options);
-    again.replay({
-      promised: (ballot) => order.push(`promised ${ballot}`),
-      promisedAt: (iid) => order.push(`promisedAt ${iid}`),
-      accepted: (iid) => order.push(`accepted ${iid}`),
-      trimmed: (iid) => order.push(`trimmed ${iid}`),
-      standing: () => order.push("standing"),
-    });
+    const order = replayOrder(again);
     again.close();
     const rows = ["promisedAt 4", "promisedAt 8", "accepted 3", "accepted 5", "accepted 7"];
     expect(order).toEqual(["trimmed 2", "standing", "promised 65536", ...rows]);

@@ -166,3 +166,16 @@ export class Turns {
     }
   }
 }
+
+/** In which order a storage gives back what it keeps. */
+export function replayOrder(storage: Storage): string[] {
+  const order: string[] = [];
+  storage.replay({
+    promised: (ballot) => order.push(`promised ${ballot}`),
+    promisedAt: (iid) => order.push(`promisedAt ${iid}`),
+    accepted: (iid) => order.push(`accepted ${iid}`),
+    trimmed: (iid) => order.push(`trimmed ${iid}`),
+    standing: () => order.push("standing"),
+  });
+  return order;
+}
