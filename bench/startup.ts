@@ -1,9 +1,10 @@
 /**
  * From starting a process to its first frame, for each role: milliseconds on the wall, the median and the fastest of some
  * starts, and processor time of all its threads until then. UDP on 127.0.0.1; the peers it speaks to are this process, which
- * answers nothing. The program measured is dist/kpaxos where it is built, else src/main.ts.
+ * answers nothing. The program measured is dist/kpaxos where it is built, else src/main.ts. Several programs take turns, so that
+ * a busy moment meets all of them.
  *
- *     bun bench/startup.ts [--starts 21] [--main PATH] [--wire W]
+ *     bun bench/startup.ts [--starts 21] [--main PATH]... [--role R]... [--wire W]
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,7 +18,7 @@ const HOST = "127.0.0.1";
 const PATIENCE_MS = 10_000;
 const GOAL_MS = 30;
 const ROLES: Readonly<Record<string, readonly string[]>> = {
-  "--version": ["--version"],
+  version: ["--version"],
   acceptor: ["run", "acceptor", "--id", "0", "-f"],
   proposer: ["run", "proposer", "--id", "0", "-f"],
   learner: ["run", "learner", "--id", "0", "--no-device", "-f"],
@@ -90,7 +91,7 @@ async function configure(stage: Stage, role: string, wire: string): Promise<stri
 }
 
 async function once(stage: Stage, role: string, argv: readonly string[]): Promise<Start> {
-  const first = role === "--version" ? undefined : stage.firstFrame();
+  const first = role === "version" ? undefined : stage.firstFrame();
   const began = performance.now();
   const child = Bun.spawn([...argv], { stdin: "ignore", stdout: "ignore", stderr: "ignore" });
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -114,33 +115,40 @@ function median(numbers: readonly number[]): number {
   return numbers.toSorted((a, b) => a - b)[numbers.length >> 1]!;
 }
 
+function row(role: string, program: string, starts: readonly Start[]): string {
+  const walls = starts.map(({ wallMs }) => wallMs);
+  const [mid, fast] = [median(walls), Math.min(...walls)];
+  const cpu = median(starts.map(({ cpuMs }) => cpuMs));
+  const mark = fast < GOAL_MS ? "" : " (too slow)";
+  return `| ${role} | ${program} | ${mid.toFixed(1)} | ${fast.toFixed(1)}${mark} | ${cpu.toFixed(1)} |\n`;
+}
+
 async function main(): Promise<void> {
   const { values: chosen } = parseArgs({
     options: {
       starts: { type: "string", default: "21" },
-      main: { type: "string", default: existsSync(EXECUTABLE) ? EXECUTABLE : MAIN },
+      main: { type: "string", multiple: true, default: [existsSync(EXECUTABLE) ? EXECUTABLE : MAIN] },
+      role: { type: "string", multiple: true, default: Object.keys(ROLES) },
       wire: { type: "string", default: "native" },
     },
   });
-  const command = chosen.main.endsWith(".ts") ? [process.execPath, chosen.main] : [chosen.main];
+  const programs = chosen.main.map((path) => (path.endsWith(".ts") ? [process.execPath, path] : [path]));
   process.stdout.write(
-    "| start of | median ms | fastest ms | processor ms |\n| --- | ---: | ---: | ---: |\n",
+    "| start of | program | median ms | fastest ms | processor ms |\n| --- | --- | ---: | ---: | ---: |\n",
   );
-  for (const [role, words] of Object.entries(ROLES)) {
+  for (const role of chosen.role) {
     if (chosen.wire !== "native" && role === "acceptor") continue;
+    const words = ROLES[role];
+    if (words === undefined) throw new Error(`no role ${role}: ${Object.keys(ROLES).join(", ")}`);
     const stage = new Stage();
     try {
-      const file = role === "--version" ? [] : [await configure(stage, role, chosen.wire)];
-      const starts: Start[] = [];
-      while (starts.length < Number(chosen.starts))
-        starts.push(await once(stage, role, [...command, ...words, ...file]));
-      const walls = starts.map(({ wallMs }) => wallMs);
-      const [mid, fast] = [median(walls), Math.min(...walls)];
-      const cpu = median(starts.map(({ cpuMs }) => cpuMs));
-      const mark = fast < GOAL_MS ? "" : " (too slow)";
-      process.stdout.write(
-        `| ${role} | ${mid.toFixed(1)} | ${fast.toFixed(1)}${mark} | ${cpu.toFixed(1)} |\n`,
-      );
+      const file = role === "version" ? [] : [await configure(stage, role, chosen.wire)];
+      const starts = programs.map((): Start[] => []);
+      for (let i = 0; i < Number(chosen.starts); i++) {
+        for (const [at, program] of programs.entries())
+          starts[at]!.push(await once(stage, role, [...program, ...words, ...file]));
+      }
+      for (const [at, path] of chosen.main.entries()) process.stdout.write(row(role, path, starts[at]!));
     } finally {
       stage.close();
     }

@@ -50,7 +50,15 @@ describe("the C library", () => {
   test("lies inside a compiled executable, which needs no temporary directory", () => {
     const executable = join(directory, "compiled");
     run([
-      ...[process.execPath, "build", "--compile", "--minify-syntax", "--bytecode", "--format=esm"],
+      ...[
+        process.execPath,
+        "build",
+        "--compile",
+        "--splitting",
+        "--minify-syntax",
+        "--bytecode",
+        "--format=esm",
+      ],
       ...[script, "--outfile", executable],
     ]);
     const nowhere = { TMPDIR: "/none", TMP: "/none", TEMP: "/none", BUN_TMPDIR: "/none" };
