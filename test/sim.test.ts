@@ -9,10 +9,10 @@ import { findScenario, SCENARIOS, type Scenario } from "../src/sim/scenario.ts";
 
 const SEEDS = 18 * Number(process.env.KPAXOS_SEEDS ?? 1);
 const SECONDS = 3;
-/** What was looked at in a run with a store and strangers, too. */
+/** What was looked at in runs with a store, strangers and groups, too. */
 const CHECKS = [
   ...["promises", "votes", "resumes", "entries", "deliveries", "values", "bounds", "lost"],
-  ...["calls", "keys", "strangers", "held", "sessions"],
+  ...["calls", "keys", "strangers", "held", "sessions", "merged"],
 ];
 
 function explain({ plan, failure }: Outcome): string {

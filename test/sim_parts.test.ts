@@ -5,10 +5,12 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Journal } from "../src/protocol/acceptor/journal.ts";
 import { RecordFlag } from "../src/protocol/acceptor/journal.ts";
+import { crc32c } from "../src/protocol/crc32c.ts";
 import type { Ballot } from "../src/protocol/types.ts";
 import { Agenda } from "../src/sim/agenda.ts";
 import { HostClock } from "../src/sim/clock.ts";
 import { DiskFailure, GOOD_DISK, SimDisk, SimStorage } from "../src/sim/disk.ts";
+import { MergedOrder } from "../src/sim/merged_order.ts";
 import { Observer } from "../src/sim/observer.ts";
 import { Random } from "../src/sim/random.ts";
 import { type Checker, ValueLog } from "../src/sim/value_log.ts";
@@ -275,5 +277,53 @@ describe("the log of values", () => {
     deliver(first, 1, 1, 2);
     deliver(first, 2, 3);
     expect(() => spoil(log, log.consumer("other"))).toThrow(/^(order|integrity): /);
+  });
+});
+
+describe("the order of a learner of all groups", () => {
+  /** Two logs: each instance has one value of session 1, but for the first of group 1, which is empty. */
+  const sum = crc32c(bytes(7), 0, 1);
+  const log = (values: readonly number[]): ValueLog =>
+    Object.assign(new ValueLog(), {
+      expected: (iid: number) =>
+        Array.from({ length: values[iid - 1] ?? 0 }, (_, index) => ({
+          index,
+          session: 1,
+          sequence: iid,
+          length: 1,
+          checksum: sum,
+        })),
+    });
+  const order = (): MergedOrder => new MergedOrder("merger 0", [log([1, 1, 1]), log([0, 1, 1])]);
+  const take = (to: MergedOrder, position: number, sequence: number, byte = 7): boolean =>
+    to.take(position, 0, true, 1, sequence, bytes(byte), 0, 1);
+
+  test("is that of the logs, and goes on where snapshots have it go on", () => {
+    const right = order();
+    take(right, 1, 1);
+    right.finished(1);
+    right.finished(2);
+    right.goesOn(1, 2);
+    right.skipped(3, 4);
+    take(right, 5, 3);
+    right.finished(5);
+    expect([right.acknowledged(), right.compared]).toEqual([5, 3]);
+    const late = order();
+    late.goesOn(0, 2);
+    late.goesOn(1, 1);
+    take(late, 4, 2);
+    late.finished(4);
+    expect(late.acknowledged()).toBe(4);
+  });
+
+  test.each([
+    ["another group first", "order", (one: MergedOrder) => take(one, 2, 1)],
+    ["other bytes", "order", (one: MergedOrder) => take(one, 1, 1, 8)],
+    ["a value that is not due", "order", (one: MergedOrder) => take(one, 1, 2)],
+    ["a value left out", "integrity", (one: MergedOrder) => one.finished(1)],
+    ["a value twice", "order", (one: MergedOrder) => [take(one, 1, 1), take(one, 1, 1)]],
+    ["what no snapshot covers", "no gap", (one: MergedOrder) => one.skipped(1, 2)],
+  ] as const)("%s: %s", (_what, property, wrong) => {
+    expect(() => wrong(order())).toThrow(property);
   });
 });

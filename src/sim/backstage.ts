@@ -13,12 +13,9 @@ import { Role } from "../protocol/types.ts";
 import { MemoryStorage } from "../storage/memory.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Host, Seat, Surroundings } from "./cluster.ts";
-import type { Submissions } from "./deliveries.ts";
 import { DiskFailure, SimStorage } from "./disk.ts";
 import { addTo, type Counts } from "./faults.ts";
-import type { Holdings } from "./holdings.ts";
 import type { Keyring } from "./keys.ts";
-import type { Observer } from "./observer.ts";
 import type { Plant } from "./plants.ts";
 import type { Random } from "./random.ts";
 import type { Station } from "./station.ts";
@@ -29,10 +26,7 @@ import { WatchedStorage } from "./watched_storage.ts";
 /** What of a simulation its hosts touch. */
 export interface Stage {
   readonly stations: readonly Station[];
-  readonly observer: Observer;
-  readonly submissions: Submissions;
   readonly keyring: Keyring;
-  readonly holdings: Holdings;
   readonly faults: Counts;
   readonly random: Random;
   note(who: string, text: string): void;
@@ -78,7 +72,7 @@ export class Backstage implements Surroundings {
     station.storage = station.disk === undefined ? undefined : new SimStorage(station.disk);
     const plain = station.storage ?? new MemoryStorage();
     if (!station.hasAcceptor) return plain;
-    const { observer } = this.#stage;
+    const { observer } = station.group;
     const aid = seat.id;
     const storage = this.#plant?.storage?.(plain) ?? plain;
     return new WatchedStorage(storage, observer.journal(aid), () => observer.commits(aid));
@@ -98,8 +92,9 @@ export class Backstage implements Surroundings {
   /** What clients submit is written down. */
   outbox<T extends Outbox>(seat: Seat, role: number, outbox: T): T {
     // Whatever else it would have somebody do: that nothing of it is chosen is seen by what is not written down.
-    if (role !== Role.client || this.#stationOf(seat).isStranger) return outbox;
-    const { submissions } = this.#stage;
+    const { group, isStranger } = this.#stationOf(seat);
+    if (role !== Role.client || isStranger) return outbox;
+    const { submissions } = group;
     return new Proxy(outbox, {
       get(target, key) {
         const member: unknown = Reflect.get(target, key, target);
@@ -115,8 +110,8 @@ export class Backstage implements Surroundings {
 
   turned(host: Host): number {
     const station = this.#stationOf(host.seat);
-    const { random, holdings } = this.#stage;
-    holdings.turned(station);
+    const { random } = this.#stage;
+    station.group.holdings.turned(station);
     const { storage } = station;
     const heldUs = storage?.busyUs ?? 0;
     if (storage !== undefined) storage.busyUs = 0;

@@ -2,9 +2,10 @@
  * Every bug that is planted, once: what it is called and what it changes. Where each has to be found is said by those who look
  * for it: simulated clusters (`plants.ts`) and random walks over the cores alone, which meet other things.
  */
+import type { Merge } from "../delivery/merge.ts";
 import type { Snapshots } from "../delivery/snapshots.ts";
 import type { Roles } from "../node/roles.ts";
-import type { SessionFilter } from "../protocol/learner/session_filter.ts";
+import type { SessionFilter, ValueConsumer } from "../protocol/learner/session_filter.ts";
 import { NO_BALLOT } from "../protocol/types.ts";
 import type { Storage } from "../storage/storage.ts";
 import {
@@ -17,6 +18,7 @@ import {
   votesAtOnce,
 } from "./amnesiac_roles.ts";
 import { believesAtOnce, deliversTwice, forgetsSessions, keepsSessions } from "./forgetful_sessions.ts";
+import { HastyMerge } from "./hasty_merge.ts";
 import { LateStorage } from "./late_storage.ts";
 import { reportsAlone } from "./lone_holder.ts";
 import {
@@ -40,6 +42,8 @@ export interface Bug {
   readonly sessions?: (filter: SessionFilter) => void;
   /** At the snapshots of a learner, before they begin. */
   readonly snapshots?: (snapshots: Snapshots) => void;
+  /** Instead of the merge of a learner of all groups. */
+  readonly merge?: (groups: number, host: ValueConsumer) => Merge;
   /** How a store is read, whatever is asked for. */
   readonly reads?: "local";
   /** A proposer has one life for ever, and keeps no ballot. */
@@ -150,6 +154,11 @@ export const BUGS = {
     name: "lone-holder",
     summary: "who alone has a state, in memory, has the log trimmed",
     snapshots: reportsAlone,
+  },
+  mergesAsItComes: {
+    name: "hasty-merge",
+    summary: "a learner of all groups goes past one that is silent",
+    merge: (groups, host) => new HastyMerge(groups, host),
   },
   staleReads: {
     name: "stale-reads",

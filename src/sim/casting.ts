@@ -2,6 +2,8 @@
  * Who takes part in a simulation, drawn from its scenario: how many of each, their clocks and disks, and what their processes
  * are made of.
  */
+
+import type { Config } from "../config/config.ts";
 import { Snapshots } from "../delivery/snapshots.ts";
 import type { CoreContext } from "../node/process.ts";
 import type { Application } from "../protocol/learner/learner.ts";
@@ -9,9 +11,8 @@ import type { SessionFilter } from "../protocol/learner/session_filter.ts";
 import type { Parts } from "./cluster.ts";
 import { SimApplication } from "./deliveries.ts";
 import { type DiskFaults, SimDisk } from "./disk.ts";
+import type { Group } from "./group.ts";
 import { KvCaller } from "./kv.ts";
-import type { KvHistory } from "./kv_history.ts";
-import type { Observer } from "./observer.ts";
 import {
   acceptorParts,
   type Consumer,
@@ -19,6 +20,7 @@ import {
   learnerParts,
   proposerParts,
   replicaParts,
+  simConfig,
   strangerParts,
 } from "./parts.ts";
 import type { Plant } from "./plants.ts";
@@ -26,7 +28,6 @@ import type { Random } from "./random.ts";
 import type { Scenario } from "./scenario.ts";
 import { SimSnapshotPlace, SnapshotDisk } from "./snapshot_disk.ts";
 import { drawClock, type Kind, Station } from "./station.ts";
-import type { ValueLog } from "./value_log.ts";
 
 export interface Company {
   readonly acceptors: number;
@@ -38,6 +39,11 @@ export interface Company {
   readonly kvs: number;
   readonly voters: number;
   readonly strangers: number;
+  /** All of it, but for the learners of all groups, is in each of so many. */
+  readonly groups: number;
+  readonly mergers: number;
+  /** The group without clients; −1: there is none. */
+  readonly idle: number;
 }
 
 export function drawCompany(scenario: Scenario, random: Random): Company {
@@ -48,7 +54,18 @@ export function drawCompany(scenario: Scenario, random: Random): Company {
   const clients = random.pick(scenario.clients);
   const kvs = scenario.kvs === undefined ? 0 : random.pick(scenario.kvs);
   const strangers = scenario.strangers ?? 0;
-  return { acceptors, proposers, learners, replicas, clients, kvs, voters, strangers };
+  const groups = scenario.groups === undefined ? 1 : random.pick(scenario.groups);
+  const idle = groups > 1 ? random.between(-1, groups - 1) : -1;
+  const mergers = scenario.mergers ?? 0;
+  return { acceptors, proposers, learners, replicas, clients, kvs, voters, strangers, groups, mergers, idle };
+}
+
+/** Of all groups, where there are several. */
+export function configOf(scenario: Scenario, company: Company): Config {
+  const { learners, replicas, voters, groups, mergers } = company;
+  const shape = { ...company, learners: learners + mergers, replicas: replicas + voters };
+  const lines = groups > 1 ? [`groups ${groups}`, "merge yes"] : [];
+  return simConfig(shape, [...scenario.settings, ...lines]);
 }
 
 /** The members of the configuration, by kind and id. */
@@ -77,9 +94,6 @@ function proposersOf({ replicas, voters, proposers }: Company): number {
 export interface CastingOptions {
   readonly scenario: Scenario;
   readonly company: Company;
-  readonly observer: Observer;
-  readonly values: ValueLog;
-  readonly history: KvHistory;
   readonly plant: Plant | undefined;
   /** Of what there is, and of what happens to it. */
   readonly draws: Random;
@@ -102,14 +116,14 @@ export class Casting {
   }
 
   /** `place`: its number in the network. */
-  station(kind: Kind, number: number, place: number): Station {
+  station(kind: Kind, number: number, group: Group, place: number): Station {
     const { scenario, draws, lives, later } = this.#options;
     const isAcceptor = kind === "acceptor" || kind === "replica" || kind === "voter";
     const hasDisk = scenario.durable && isAcceptor;
     const disk = hasDisk ? new SimDisk(lives) : undefined;
     if (disk !== undefined) disk.faults = this.goodDisk();
     const clock = drawClock(draws, scenario.driftPpm);
-    const station = new Station(kind, number, place, clock, disk, (one, context) => {
+    const station = new Station(kind, number, group, place, clock, disk, (one, context) => {
       const parts = this.#build(one, context);
       this.#holds(one, parts);
       return parts;
@@ -133,7 +147,7 @@ export class Casting {
     };
     const place = snapshots === undefined ? undefined : new SimSnapshotPlace(snapshots);
     const consumer = (): Consumer => {
-      const values = this.#options.values.consumer(station.name);
+      const values = station.group.values.consumer(station.name);
       return { application: this.#application(station, true), values, place, planted };
     };
     switch (station.kind) {
@@ -143,6 +157,8 @@ export class Casting {
         return proposerParts(context, { application: this.#application(station, false), place, planted });
       case "learner":
         return learnerParts(context, consumer(), true, true);
+      case "merger":
+        return station.merging!.parts(context, station.group.number, consumer());
       case "replica":
         return replicaParts(context, consumer());
       case "client":
@@ -156,7 +172,8 @@ export class Casting {
   }
 
   #application(station: Station, fromStart: boolean, behind?: Application): SimApplication {
-    const { observer, nowUs } = this.#options;
+    const { nowUs } = this.#options;
+    const { observer } = station.group;
     station.application = new SimApplication({
       name: station.name,
       observer,
@@ -169,8 +186,9 @@ export class Casting {
   }
 
   #kvParts(station: Station, context: CoreContext, consumer: Consumer): Parts {
-    const { lives, nowUs, history, plant } = this.#options;
-    const { name } = station;
+    const { lives, nowUs, plant } = this.#options;
+    const { name, group } = station;
+    const { history } = group;
     const reads = plant?.reads;
     const votes = station.kind === "voter";
     const process = ++this.#processes;
@@ -179,7 +197,7 @@ export class Casting {
   }
 
   #clientParts(station: Station, context: CoreContext): Parts {
-    const { draws, scenario, company, values } = this.#options;
+    const { draws, scenario, company } = this.#options;
     const process = ++this.#processes;
     const plan = {
       process,
@@ -192,7 +210,7 @@ export class Casting {
       canTrim: true,
     };
     station.mostOutstanding = plan.clients * plan.outstanding;
-    return clientParts(context, plan, values.sink(process), (behind) =>
+    return clientParts(context, plan, station.group.values.sink(process), (behind) =>
       this.#application(station, false, behind),
     );
   }

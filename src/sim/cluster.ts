@@ -6,6 +6,7 @@
  * slow disk, a pause) sends nothing and hears nothing until its time; what it has decided meanwhile leaves then.
  */
 import type { Config } from "../config/config.ts";
+import { configsOfGroups } from "../config/groups.ts";
 import type { Log } from "../log.ts";
 import type { MemoryLink, MemoryLinkOptions, MemoryNetwork } from "../net/memory.ts";
 import { Peers } from "../net/peers.ts";
@@ -48,6 +49,8 @@ export interface Seat {
   readonly clock: HostClock;
   /** Where it is in the network; see `MemoryLinkOptions.place`. */
   readonly place?: number;
+  /** Whose member it is, where there are groups. */
+  readonly group?: number;
 }
 
 /** What goes on around the hosts; each has its default. */
@@ -90,6 +93,8 @@ export class Host {
   readonly life: number;
   /** Frames of the last turn that have not been sent yet. */
   ntx = 0;
+  /** Hosts of the same process, in other groups: what one does can give another something to do. */
+  mates: readonly Host[] = [];
   /** When it wants to wake, by the cluster's clock. */
   wakeUs: number;
   /** Until then it does nothing. */
@@ -133,17 +138,21 @@ export class SimCluster {
   turns = 0;
   readonly native: boolean;
   readonly #options: ClusterOptions;
+  /** Of each group; without groups the one there is. */
+  readonly #configs: readonly Config[];
 
   constructor(options: ClusterOptions) {
     this.#options = options;
     this.config = options.config;
+    this.#configs = configsOfGroups(options.config);
     this.network = options.network;
     this.native = options.config.settings.wire === "native";
     this.network.deliver(START_US);
   }
 
   start(seat: Seat, build: (context: CoreContext) => Parts): Host {
-    const { config, native, nowUs } = this;
+    const { native, nowUs } = this;
+    const config = this.#configs[seat.group ?? 0]!;
     const { link: linkOptions, around, log, random } = this.#options;
     const { id, listens, owns, name } = seat;
     const link = this.network.open({
@@ -163,7 +172,7 @@ export class SimCluster {
       id,
       life,
       clusterId: clusterIdOf(config),
-      group: 0,
+      group: config.group,
     };
     const wire = native ? new NativeWire(options) : new KernelPaxosWire(options);
     const storage = around.storage(seat);
@@ -288,8 +297,13 @@ export class SimCluster {
         break;
       }
     }
-    const tickUs = host.seat.clock.when(node.roles.nextTickUs());
+    const tickUs = this.#tickUs(host);
     if (host.ntx > 0) host.wakeUs = this.nowUs;
     else host.wakeUs = node.hasMore ? Math.min(tickUs, this.nowUs + STALLED_WAIT_US) : tickUs;
+    for (const mate of host.mates) if (mate !== host) mate.wakeUs = Math.min(mate.wakeUs, this.#tickUs(mate));
+  }
+
+  #tickUs({ seat, node }: Host): number {
+    return seat.clock.when(node.roles.nextTickUs());
   }
 }

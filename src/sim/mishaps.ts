@@ -30,7 +30,7 @@ export function startMishaps(simulation: Simulation): void {
 
 const ACTS: Readonly<Record<Mishap, Act>> = {
   crash: (simulation) => {
-    const station = pick(simulation, (one) => one.kind !== "client" && mayDie(simulation, one));
+    const station = pick(simulation, (one) => one.kind !== "client" && mayDie(one));
     if (station === undefined) return false;
     simulation.crash(station);
     simulation.startLater(station, downUs(simulation));
@@ -38,7 +38,7 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
   },
 
   crashInTurn: (simulation) => {
-    const station = pick(simulation, (one) => one.hasAcceptor && mayDie(simulation, one));
+    const station = pick(simulation, (one) => one.hasAcceptor && mayDie(one));
     if (station === undefined) return false;
     if (station.disk !== undefined && simulation.random.happens(0.6))
       station.disk.fuse = simulation.random.between(1, 20);
@@ -48,7 +48,7 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
 
   crashLeader: (simulation) => {
     const leads = ({ host }: Station): boolean => host?.cores.proposer?.stage === "leading";
-    const station = pick(simulation, (one) => leads(one) && mayDie(simulation, one));
+    const station = pick(simulation, (one) => leads(one) && mayDie(one));
     if (station === undefined) return false;
     simulation.crash(station);
     simulation.startLater(station, downUs(simulation));
@@ -95,7 +95,7 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
   },
 
   amnesia: (simulation) => {
-    const station = pick(simulation, (one) => one.hasAcceptor && mayForget(simulation, one));
+    const station = pick(simulation, (one) => one.hasAcceptor && mayForget(one));
     if (station === undefined) return false;
     simulation.crash(station);
     simulation.note(station.name, "forgets everything");
@@ -106,7 +106,7 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
   },
 
   restart: (simulation) => {
-    const station = pick(simulation, (one) => one.kind !== "client" && mayDie(simulation, one));
+    const station = pick(simulation, (one) => one.kind !== "client" && mayDie(one));
     if (station === undefined) return false;
     simulation.stop(station);
     simulation.startLater(station, simulation.random.between(1_000, 500_000));
@@ -119,7 +119,7 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
     if (simulation.random.happens(0.5)) simulation.stop(station);
     else simulation.crash(station);
     station.isRetired = true;
-    simulation.addClient();
+    simulation.addClient(station.group);
     return true;
   },
 
@@ -196,7 +196,8 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
     if (station?.host === undefined) return false;
     const us = simulation.random.around(300_000);
     simulation.note(station.name, `stands still for ${us} µs`);
-    station.host.heldUntilUs = Math.max(station.host.heldUntilUs, simulation.nowUs + us);
+    for (const { host } of station.mates)
+      if (host !== undefined) host.heldUntilUs = Math.max(host.heldUntilUs, simulation.nowUs + us);
     return true;
   },
 
@@ -249,9 +250,9 @@ function downUs({ random }: Simulation): number {
   return random.happens(0.7) ? random.between(1_000, 200_000) : random.between(200_000, 3_000_000);
 }
 
-/** Only a minority of acceptors may have forgotten at once, until they vote again. */
-function mayForget(simulation: Simulation, station: Station): boolean {
-  const acceptors = simulation.stations.filter(({ hasAcceptor }) => hasAcceptor);
+/** Only a minority of a group's acceptors may have forgotten at once, until they vote again. */
+function mayForget(station: Station): boolean {
+  const acceptors = station.group.stations.filter(({ hasAcceptor }) => hasAcceptor);
   let forgetting = 0;
   for (const one of acceptors) {
     if (one.host?.cores.acceptor?.isVoting === true) one.hasForgotten = false;
@@ -261,13 +262,14 @@ function mayForget(simulation: Simulation, station: Station): boolean {
   return forgetting < quorumOf(acceptors.length);
 }
 
-function mayDie(simulation: Simulation, station: Station): boolean {
-  return !station.isForgetful || mayForget(simulation, station);
+function mayDie(station: Station): boolean {
+  return !station.isForgetful || mayForget(station);
 }
 
 /** Acceptors know of it, and what is trimmed of the log is in the state of another replica that runs. */
-function mayLose({ stations, nowUs }: Simulation, station: Station): boolean {
+function mayLose({ nowUs }: Simulation, station: Station): boolean {
   if (nowUs < KNOWN_US) return false;
+  const { stations } = station.group;
   const trims = stations.map(({ host, hasAcceptor }) =>
     hasAcceptor ? (host?.cores.acceptor?.log.trimIid ?? 0) : 0,
   );

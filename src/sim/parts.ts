@@ -156,7 +156,7 @@ export class WatchedState implements LogState {
     return this.#filter.snapshot();
   }
 
-  restore(bytes: Uint8Array, iid: number): string | null {
+  restore(bytes: Uint8Array, iid: number): ReturnType<SessionFilter["restore"]> {
     const refusal = this.#filter.restore(bytes, iid);
     if (refusal !== null) return refusal;
     this.#application.began(iid);

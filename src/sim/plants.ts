@@ -25,6 +25,7 @@ export const PLANTS: readonly Plant[] = [
   { ...BUGS.believesAtOnce, scenario: "bereft", seeds: 20 },
   { ...BUGS.trimsAll, scenario: "trim", seeds: 20 },
   { ...BUGS.reportsAlone, scenario: "holders", seeds: 10 },
+  { ...BUGS.mergesAsItComes, scenario: "groups", seeds: 5 },
   { ...BUGS.staleReads, scenario: "kv", seeds: 5 },
 ];
 

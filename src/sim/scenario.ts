@@ -61,6 +61,10 @@ export interface Scenario {
   readonly voters?: readonly number[];
   /** Hosts that are none of the cluster, and have another key or none; the cluster's own frames are signed then. */
   readonly strangers?: number;
+  /** So many logs side by side, with all of these in each, … */
+  readonly groups?: readonly number[];
+  /** … and so many learners of all of them, which merge them. */
+  readonly mergers?: number;
   /** Whether acceptors keep anything over a restart. */
   readonly durable: boolean;
   /** Where learners, proposers and replicas of a store keep theirs; unless set on disks of their own. */
@@ -296,6 +300,29 @@ export const SCENARIOS: readonly Scenario[] = [
     network: { ...LAN, loss: 0.02, corruption: 0.005, duplication: 0.02 },
     mishaps: { crash: 2_500, crashLeader: 3_000, restart: 4_000 },
     valuesPerSecond: 60,
+  },
+  {
+    ...CALM,
+    name: "groups",
+    summary: "two or three logs side by side, one of them often idle, and learners that merge them",
+    proposers: [2, 3],
+    learners: [1],
+    groups: [2, 2, 3],
+    mergers: 2,
+    network: { ...LAN, loss: 0.03, duplication: 0.02, reordering: 0.05, lateUs: 4_000 },
+    mishaps: {
+      crash: 600,
+      crashInTurn: 2_000,
+      crashLeader: 1_500,
+      restart: 3_000,
+      powerCut: 8_000,
+      isolate: 2_000,
+      split: 5_000,
+      oneWay: 4_000,
+      pause: 3_000,
+      stall: 3_000,
+    },
+    settings: ["trim-every 16"],
   },
   {
     ...CALM,

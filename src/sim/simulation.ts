@@ -2,30 +2,26 @@
  * One run: a cluster drawn from a scenario and a seed, its load, what goes wrong in it, and after all is healed the end, at
  * which everything that was submitted has to be delivered everywhere. The same scenario, seed and options are the same run.
  */
+import { configsOfGroups } from "../config/groups.ts";
+import { positionOf } from "../delivery/merge.ts";
 import { createLog } from "../log.ts";
 import { MemoryNetwork, NO_FAULTS } from "../net/memory.ts";
 import type { Client } from "../protocol/client/client.ts";
 import { Agenda } from "./agenda.ts";
 import { asViolation, Backstage, type Stage } from "./backstage.ts";
-import { checkBounds, checkTrim } from "./bounds.ts";
-import { Casting, drawCompany, membersOf } from "./casting.ts";
+import { Casting, type Company, configOf, drawCompany, membersOf } from "./casting.ts";
 import { SimCluster } from "./cluster.ts";
-import { Submissions } from "./deliveries.ts";
 import { addTo, type Counts } from "./faults.ts";
-import { Holdings } from "./holdings.ts";
+import { Group } from "./group.ts";
 import { Keyring } from "./keys.ts";
 import type { KvCaller } from "./kv.ts";
-import { KvHistory } from "./kv_history.ts";
+import { MergingProcess } from "./merging.ts";
 import { startMishaps } from "./mishaps.ts";
-import { isSame, Observer } from "./observer.ts";
-import { simConfig } from "./parts.ts";
 import type { Plant } from "./plants.ts";
 import { Random } from "./random.ts";
 import type { Scenario } from "./scenario.ts";
-import { SessionOracle } from "./session_oracle.ts";
 import type { Kind, Station } from "./station.ts";
 import type { Trace } from "./trace.ts";
-import { ValueLog } from "./value_log.ts";
 import { Violation } from "./violation.ts";
 
 /** How long a healed cluster may take to be done. */
@@ -66,24 +62,19 @@ export class Simulation implements Stage {
   /** What takes its time whatever happens. */
   readonly #chores = new Agenda();
   readonly stations: Station[] = [];
-  readonly observer: Observer;
-  readonly submissions = new Submissions();
-  readonly values: ValueLog;
-  readonly history = new KvHistory();
+  /** The logs; mostly it is one. */
+  readonly groups: readonly Group[];
   readonly mishaps: Counts = {};
   readonly faults: Counts = {};
   readonly keyring: Keyring;
-  readonly holdings = new Holdings(this.stations);
   /** For what goes wrong. */
   readonly random: Random;
   readonly #options: SimulationOptions;
   readonly #load: Random;
   readonly #casting: Casting;
   readonly #checks: Counts = {};
-  #clientsMade = 0;
+  readonly #merging: MergingProcess[] = [];
   #delivered = 0;
-  /** The highest instance that anybody has delivered. */
-  #deliveredIid = 0;
   #frames = 0;
 
   constructor(options: SimulationOptions) {
@@ -97,41 +88,32 @@ export class Simulation implements Stage {
     const company = drawCompany(scenario, draws);
     this.keyring = new Keyring(stream("keys"), (scenario.strangers ?? 0) > 0);
     this.network = new MemoryNetwork(stream("network").next, scenario.network);
-    this.observer = new Observer({
-      acceptors: company.acceptors,
-      onChosen: (iid, value) => this.submissions.chosen(iid, value),
-    });
     const { trace, plant } = options;
     this.cluster = new SimCluster({
-      config: simConfig({ ...company, replicas: company.replicas + company.voters }, scenario.settings),
+      config: configOf(scenario, company),
       network: this.network,
       link: { rxSlots: 32, txSlots: 128, maxPayload: 600, queueFrames: 512 },
       log: createLog("quiet", ""),
       random: stream("cores").next,
       around: new Backstage(this, lives, plant, trace !== undefined),
     });
-    const { sessionLimit: sessions, maxValueBytes } = this.cluster.config.settings;
-    const chosen = (iid: number): Uint8Array | undefined => this.observer.chosen(iid);
-    this.values = new ValueLog(new SessionOracle({ sessions, maxValueBytes }, chosen));
-    this.values.forgets = scenario.mishaps.bereave !== undefined;
+    this.groups = configsOfGroups(this.cluster.config).map((config, number) => {
+      const group = new Group({ number, config, checks: this.#checks });
+      group.values.forgets = scenario.mishaps.bereave !== undefined;
+      return group;
+    });
     this.#casting = new Casting({
       plant,
       scenario,
       company,
-      observer: this.observer,
       draws,
       lives,
       nowUs: () => this.nowUs,
-      values: this.values,
-      history: this.history,
       later: (us, run) => this.#chores.at(this.nowUs + us, run),
     });
-    for (const [kind, number] of draws.shuffled(membersOf(company)))
-      this.startLater(this.#add(kind, number), draws.between(0, 100_000));
-    for (let i = 0; i < company.clients; i++) this.addClient();
-    for (let i = 0; i < company.kvs; i++) this.startLater(this.#add("kv", i), draws.between(0, 100_000));
-    for (let i = 0; i < company.strangers; i++)
-      this.startLater(this.#add("stranger", i), draws.between(0, 1_000_000));
+    for (const group of this.groups) this.#people(group, company, draws);
+    for (let i = 0; i < company.mergers; i++)
+      this.startLater(this.#addMerger(company.learners + i), draws.between(0, 100_000));
   }
 
   get nowUs(): number {
@@ -152,29 +134,35 @@ export class Simulation implements Stage {
     const limitUs = this.nowUs + HEALING_US;
     while (!this.#isDone()) {
       if (this.nowUs >= limitUs) {
-        this.#checkNothingLost();
+        for (const group of this.groups) group.checkNothingLost();
         throw new Violation("liveness", this.#status());
       }
       this.#step(limitUs);
     }
-    this.#checkNothingLost();
-    this.values.checkWhole();
-    this.#checkSessions();
-    this.#checkCalls();
+    for (const group of this.groups) group.checkEnd((who, text) => this.note(who, text));
     return this.figures(cluster.turns);
   }
 
   figures(turns = this.cluster.turns): Figures {
     for (const station of this.stations) this.#count(station);
     const { digest, counters } = this.network;
-    const { faults, observer, submissions } = this;
-    for (const [what, count] of Object.entries({
-      promises: observer.counters.promises,
-      votes: observer.counters.votes,
-      entries: submissions.chosenCount,
-      values: this.values.compared,
-    }))
-      addTo(this.#checks, what, count);
+    let [values, chosen] = [0, 0];
+    const { faults } = this;
+    for (const { observer, submissions, values: log, holdings } of this.groups) {
+      values += submissions.count;
+      chosen += observer.counters.chosen;
+      for (const [what, count] of Object.entries({
+        promises: observer.counters.promises,
+        votes: observer.counters.votes,
+        entries: submissions.chosenCount,
+        values: log.compared,
+        held: holdings.checked,
+      }))
+        addTo(this.#checks, what, count);
+      addTo(faults, "trimmed", observer.counters.trims);
+      addTo(faults, "begunAnew", submissions.resetCount);
+    }
+    for (const { compared, order } of this.#merging) addTo(this.#checks, "merged", compared + order.compared);
     for (const [kind, count] of Object.entries({
       lost: counters.lost,
       doubled: counters.duplicated,
@@ -183,11 +171,8 @@ export class Simulation implements Stage {
       corrupted: counters.corrupted,
       cut: counters.cut,
       slowed: counters.worse,
-      trimmed: observer.counters.trims,
-      begunAnew: submissions.resetCount,
     }))
       addTo(faults, kind, count);
-    addTo(this.#checks, "held", this.holdings.checked);
     for (const { disk, snapshots } of this.stations) {
       addTo(faults, "midCommit", disk?.counters.cutShort ?? 0);
       addTo(faults, "torn", disk?.counters.torn ?? 0);
@@ -200,8 +185,8 @@ export class Simulation implements Stage {
       simulatedUs: this.nowUs,
       turns,
       frames: this.#frames,
-      values: this.submissions.count,
-      chosen: this.observer.counters.chosen,
+      values,
+      chosen,
       delivered: this.#delivered,
       mishaps: this.mishaps,
       faults,
@@ -219,6 +204,13 @@ export class Simulation implements Stage {
 
   start(station: Station): void {
     if (station.host !== undefined || station.isRetired) return;
+    station.merging?.begin();
+    for (const one of station.mates) this.#startOne(one);
+    const hosts = station.mates.flatMap(({ host }) => host ?? []);
+    if (hosts.length > 1) for (const host of hosts) host.mates = hosts;
+  }
+
+  #startOne(station: Station): void {
     this.note(station.name, "starts");
     station.givesWay = false;
     station.starts++;
@@ -231,49 +223,76 @@ export class Simulation implements Stage {
     }
     const { acceptor } = station.host.cores;
     if (acceptor === undefined || !station.hasAcceptor) return;
+    const { observer } = station.group;
     if (!station.isForgetful) {
       addTo(this.#checks, "resumes", 1);
-      this.observer.resumes(acceptor.aid, acceptor);
+      observer.resumes(acceptor.aid, acceptor);
       return;
     }
     if (station.starts > 1) addTo(this.faults, "forgot", 1);
-    this.observer.forgets(acceptor.aid);
+    observer.forgets(acceptor.aid);
   }
 
   /** Ends a process at once. */
   crash(station: Station, frames = 0): void {
-    const { host } = station;
-    if (host === undefined) return;
-    this.note(station.name, "dies");
-    this.cluster.crash(host, frames);
-    this.#gone(station);
+    for (const one of station.mates) {
+      if (one.host === undefined) continue;
+      this.note(one.name, "dies");
+      this.cluster.crash(one.host, frames);
+      this.#gone(one);
+    }
   }
 
   /** Ends a process as a signal does. */
   stop(station: Station): void {
-    const { host } = station;
-    if (host === undefined) return;
-    this.note(station.name, "ends");
-    this.cluster.stop(host);
-    // Unless its last turn was one too many.
-    if (station.host === host) this.#gone(station);
+    for (const one of station.mates) {
+      const { host } = one;
+      if (host === undefined) continue;
+      this.note(one.name, "ends");
+      this.cluster.stop(host);
+      // Unless its last turn was one too many.
+      if (one.host === host) this.#gone(one);
+    }
   }
 
   startLater(station: Station, us: number): void {
     this.agenda.at(this.nowUs + us, () => this.start(station));
   }
 
-  addClient(): void {
-    this.start(this.#add("client", this.#clientsMade++));
+  addClient(group: Group): void {
+    this.start(this.#add(group, "client", group.clients++));
   }
 
   repair({ disk }: Station): void {
     if (disk !== undefined) disk.faults = this.#casting.goodDisk();
   }
 
-  #add(kind: Kind, number: number): Station {
-    const station = this.#casting.station(kind, number, this.stations.length);
+  /** All of a group but those who merge. */
+  #people(group: Group, company: Company, draws: Random): void {
+    for (const [kind, number] of draws.shuffled(membersOf(company)))
+      this.startLater(this.#add(group, kind, number), draws.between(0, 100_000));
+    const clients = group.number === company.idle ? 0 : company.clients;
+    for (let i = 0; i < clients; i++) this.addClient(group);
+    for (let i = 0; i < company.kvs; i++)
+      this.startLater(this.#add(group, "kv", i), draws.between(0, 100_000));
+    for (let i = 0; i < company.strangers; i++)
+      this.startLater(this.#add(group, "stranger", i), draws.between(0, 1_000_000));
+  }
+
+  /** A learner of all groups; returns one of its stations. */
+  #addMerger(number: number): Station {
+    const logs = this.groups.map(({ values }) => values);
+    const merging = new MergingProcess(`merger ${number}`, logs, this.#options.plant);
+    this.#merging.push(merging);
+    for (const group of this.groups) merging.stations.push(this.#add(group, "merger", number));
+    for (const station of merging.stations) station.merging = merging;
+    return merging.stations[0]!;
+  }
+
+  #add(group: Group, kind: Kind, number: number): Station {
+    const station = this.#casting.station(kind, number, group, this.stations.length);
     this.stations.push(station);
+    group.stations.push(station);
     return station;
   }
 
@@ -299,49 +318,8 @@ export class Simulation implements Stage {
   }
 
   #lookAtBounds(): void {
-    for (const { application } of this.stations)
-      this.#deliveredIid = Math.max(this.#deliveredIid, application?.last ?? 0);
-    for (const station of this.stations) {
-      checkBounds(station, this.cluster.config.settings);
-      if (station.hasAcceptor) checkTrim(station, this.#deliveredIid);
-    }
-    addTo(this.#checks, "bounds", this.stations.length);
+    for (const group of this.groups) group.checkBounds();
     this.agenda.at(this.nowUs + BOUNDS_US, () => this.#lookAtBounds());
-  }
-
-  /** In the end: whoever is equally far knows the same sessions. */
-  #checkSessions(): void {
-    const first = new Map<number, readonly [name: string, table: Uint8Array]>();
-    for (const { name, sessions } of this.stations) {
-      const table = sessions?.table.serialize();
-      if (sessions === undefined || table === undefined) continue;
-      const [other, known] = first.get(sessions.iid) ?? [name, table];
-      first.set(sessions.iid, [other, known]);
-      addTo(this.#checks, "sessions", 1);
-      if (isSame(known, table)) continue;
-      throw new Violation("sessions", `${other} and ${name} know different ones after ${sessions.iid}`);
-    }
-  }
-
-  /** In the end: what every replica of the store holds has to follow from the calls, too. */
-  #checkCalls(): void {
-    const callers = this.#callers();
-    for (const caller of callers) caller.gone();
-    for (const caller of callers) caller.tellAll();
-    const undecided = this.history.check();
-    for (const key of undecided) this.note("history", `key ${key} is not decided`);
-    addTo(this.#checks, "calls", this.history.answered + this.history.lost);
-    addTo(this.#checks, "keys", this.history.keys().length);
-    addTo(this.#checks, "undecided", undecided.length);
-  }
-
-  /** Where all acceptors vote. */
-  #checkNothingLost(): void {
-    const places = this.stations.filter(({ hasAcceptor }) => hasAcceptor);
-    const acceptors = places.flatMap(({ host }) => host?.cores.acceptor ?? []);
-    if (acceptors.length < places.length || !acceptors.every((one) => one.isVoting)) return;
-    addTo(this.#checks, "lost", this.observer.highestIid);
-    this.observer.checkNothingLost(acceptors);
   }
 
   #heal(): void {
@@ -359,41 +337,22 @@ export class Simulation implements Stage {
   }
 
   #isDone(): boolean {
-    const { stations, observer } = this;
-    for (const { host, application, sessions, isRetired, isStranger } of stations) {
-      if (isRetired || isStranger) continue;
-      if (host === undefined || sessions?.isWhole === false) return false;
-      if (host.cores.client?.isDone === false || host.cores.acceptor?.isVoting === false) return false;
-      if (application !== undefined && application.last < observer.highestIid) return false;
-    }
-    return true;
+    return this.groups.every((group) => group.isDone()) && this.#isMerged();
+  }
+
+  /** Everything that is chosen in any group has come through every merge. */
+  #isMerged(): boolean {
+    const { groups } = this;
+    const last = Math.max(
+      ...groups.map(({ observer }, at) => positionOf(at, observer.highestIid, groups.length)),
+    );
+    return this.#merging.every(({ order }) => order.done >= last);
   }
 
   #status(): string {
-    const words = this.stations
-      .filter(({ isRetired }) => !isRetired)
-      .map(({ name, host, application }) => {
-        if (host === undefined) return `${name} is down`;
-        const { acceptor, proposer, learner, client } = host.cores;
-        const parts = [name];
-        if (acceptor !== undefined) {
-          const { log, promised, isVoting } = acceptor;
-          const has = `${log.trimIid + 1}…${log.highestIid}`;
-          parts.push(`${isVoting ? "votes" : "does not vote"}, promised ${promised}, has ${has}`);
-        }
-        if (proposer !== undefined) {
-          const { stage, ballot, leader, window, queue } = proposer;
-          parts.push(`${stage} ${ballot} leader ${leader} low ${window.low} queued ${queue.count}`);
-        }
-        if (learner !== undefined) parts.push(`next ${learner.next}, knows of ${learner.highestIid}`);
-        if (application !== undefined) parts.push(`delivered up to ${application.last}`);
-        if (client !== undefined)
-          parts.push(`${client.counters.delivered} of ${client.counters.submitted} values came back`);
-        return parts.join(", ");
-      });
     return [
-      `not done ${HEALING_US / 1e6} s after all is healed; chosen up to ${this.observer.highestIid}`,
-      ...words,
+      `not done ${HEALING_US / 1e6} s after all is healed`,
+      ...this.groups.flatMap((group) => group.status()),
     ].join("\n  ");
   }
 
@@ -404,7 +363,7 @@ export class Simulation implements Stage {
   }
 
   #callers(): KvCaller[] {
-    return this.stations.flatMap(({ caller }) => caller ?? []);
+    return this.groups.flatMap((group) => group.callers());
   }
 
   /** What the present process comes to, when it is gone, or the run is over. */
@@ -427,12 +386,12 @@ export class Simulation implements Stage {
   }
 
   #gone(station: Station): void {
-    if (station.hasAcceptor) this.observer.ends(station.seat.id);
+    if (station.hasAcceptor) station.group.observer.ends(station.seat.id);
     if (station.isForgetful) station.hasForgotten = true;
     if (station.disk !== undefined) station.disk.fuse = 0;
     station.snapshots?.cut();
     this.#count(station);
-    this.#deliveredIid = Math.max(this.#deliveredIid, station.application?.last ?? 0);
+    station.group.gone(station);
     station.application = undefined;
     station.holder = undefined;
     station.caller?.gone();

@@ -10,12 +10,23 @@ import { HostClock } from "./clock.ts";
 import type { Host, Parts, Seat } from "./cluster.ts";
 import type { SimApplication } from "./deliveries.ts";
 import type { SimDisk, SimStorage } from "./disk.ts";
+import type { Group } from "./group.ts";
 import type { KvCaller } from "./kv.ts";
+import type { MergingProcess } from "./merging.ts";
 import { macOf } from "./parts.ts";
 import type { Random } from "./random.ts";
 import type { SnapshotDisk } from "./snapshot_disk.ts";
 
-export type Kind = "acceptor" | "proposer" | "learner" | "replica" | "client" | "kv" | "voter" | "stranger";
+export type Kind =
+  | "acceptor"
+  | "proposer"
+  | "learner"
+  | "merger"
+  | "replica"
+  | "client"
+  | "kv"
+  | "voter"
+  | "stranger";
 
 /** Clients and replicas of a store have no place in the configuration; their ids count from here. */
 const CLIENT_IDS = 1024;
@@ -24,13 +35,14 @@ const KV_IDS = 2048;
 const VOTING = Role.acceptor | Role.proposer | Role.learner;
 
 /**
- * MAC kind, roles listened for, roles owned. A `kv` is a replica of the store, a `voter` one that votes; a stranger says that it is
+ * MAC kind, roles listened for, roles owned. A `merger` is one of the learners, in one of its groups; a `kv` is a replica of the store, a `voter` one that votes; a stranger says that it is
  * the first of every role.
  */
 const KINDS: Readonly<Record<Kind, readonly [number, number, number]>> = {
   acceptor: [1, Role.acceptor, Role.acceptor],
   proposer: [2, Role.proposer | Role.learner, Role.proposer],
   learner: [3, Role.learner, Role.learner],
+  merger: [3, Role.learner, Role.learner],
   replica: [4, VOTING, VOTING],
   client: [9, Role.client | Role.learner, 0],
   kv: [8, Role.client | Role.learner, Role.learner],
@@ -42,6 +54,7 @@ export class Station {
   readonly kind: Kind;
   /** Among those of its kind. */
   readonly number: number;
+  readonly group: Group;
   readonly seat: Seat;
   /** Of one with an acceptor that keeps something. */
   readonly disk: SimDisk | undefined;
@@ -53,6 +66,8 @@ export class Station {
   storage: SimStorage | undefined;
   /** The process, while one runs. */
   host: Host | undefined;
+  /** Of a merger: the process, of which this is what belongs to one group. */
+  merging: MergingProcess | undefined;
   /** What its learner delivers to. */
   application: SimApplication | undefined;
   /** Who calls the present process: a replica of the store. */
@@ -79,6 +94,7 @@ export class Station {
   constructor(
     kind: Kind,
     number: number,
+    group: Group,
     place: number,
     clock: HostClock,
     disk: SimDisk | undefined,
@@ -87,17 +103,24 @@ export class Station {
     const [mac, listens, owns] = KINDS[kind];
     this.kind = kind;
     this.number = number;
+    this.group = group;
     this.disk = disk;
     this.build = build;
     this.seat = {
-      name: `${kind} ${number}`,
+      name: `${kind} ${number}${group.suffix}`,
       id: idOf(kind, number),
       listens,
       owns,
       address: macOf(mac, number),
       clock,
       place,
+      group: group.number,
     };
+  }
+
+  /** The stations of its process: mostly it is one. */
+  get mates(): readonly Station[] {
+    return this.merging?.stations ?? [this];
   }
 
   get name(): string {
