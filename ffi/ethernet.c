@@ -2,8 +2,8 @@
  * Raw Ethernet: AF_PACKET sockets bound to no interface, whose filter admits the link's interface and lo. So
  * peers on the same host, whose frames a NIC never gives back, are heard by the same socket.
  *
- * There is one receiver. A further one is another `open_receiver` with a filter of its own, bound like the first in
- * `kpx_ethernet_bind`; memberships belong to the interface, and the first receiver holds them for all.
+ * With a second filter there is a second receiver. Memberships belong to the interface: the first receiver holds them
+ * for both.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -69,7 +69,11 @@ static int open_receiver(struct kpx_link *link, const uint32_t *options, const u
 }
 
 int kpx_ethernet_sockets(struct kpx_link *link, const uint32_t *options) {
-  int result = open_receiver(link, options, options + KPX_OPTION_WORDS, options[KPX_OPTION_FILTER_COUNT]);
+  const uint32_t *filter = options + KPX_OPTION_WORDS;
+  uint32_t count = options[KPX_OPTION_FILTER_COUNT];
+  uint32_t second = options[KPX_OPTION_SECOND_FILTER_COUNT];
+  int result = open_receiver(link, options, filter, count);
+  if (result == 0 && second > 0) result = open_receiver(link, options, filter + 2 * count, second);
   return result == 0 ? read_hardware(link, kpx_sender(link)) : result;
 }
 

@@ -18,8 +18,8 @@
 #define KPX_API __attribute__((visibility("default")))
 #endif
 
-/* Words of the options of kpx_link_open. Words from KPX_OPTION_WORDS on are the filter: two per instruction, laid
- * out as struct sock_filter is on a little-endian machine. */
+/* Words of the options of kpx_link_open. Words from KPX_OPTION_WORDS on are the filter, then the second one: two per
+ * instruction, laid out as struct sock_filter is on a little-endian machine. */
 enum {
   KPX_OPTION_KIND,
   KPX_OPTION_RX_SLOTS,
@@ -39,6 +39,9 @@ enum {
   KPX_OPTION_KEYS = KPX_OPTION_ADDRESS + 6, /* 0: a CRC-32C; 1 or 2: HMAC-SHA-256, the first key signs, both are taken */
   KPX_OPTION_KEY, /* KPX_MAX_KEYS keys of KPX_KEY_BYTES */
   KPX_OPTION_FILTER_COUNT = KPX_OPTION_KEY + 16,
+  /* Not 0: frames of the second filter wait in a receive queue of their own, and those of the first are read first. Raw
+   * Ethernet; no frame may pass both. */
+  KPX_OPTION_SECOND_FILTER_COUNT,
   KPX_OPTION_WORDS,
 };
 
@@ -59,7 +62,7 @@ enum {
 #define KPX_MAX_PAYLOAD 131072u
 #define KPX_MAX_AREA (1u << 30)
 #define KPX_MAX_FILTER 4096u
-#define KPX_MAX_WATCHED 72u /* every other link, and some */
+#define KPX_MAX_WATCHED 144u /* both queues of every other link, and some */
 #define KPX_MAX_KEYS 2u
 #define KPX_KEY_BYTES 32u
 
@@ -77,7 +80,7 @@ enum {
   KPX_INFO_RX_SLOTS,
   KPX_INFO_TX_SLOTS,
   KPX_INFO_MAX_PAYLOAD,
-  KPX_INFO_RECEIVE_BUFFER, /* bytes granted; of the ring, in ring mode */
+  KPX_INFO_RECEIVE_BUFFER, /* bytes granted, of all queues; of their rings, in ring mode */
   KPX_INFO_IFINDEX,
   KPX_INFO_ADDRESS, /* six words */
   KPX_INFO_COUNT = KPX_INFO_ADDRESS + 6,
@@ -95,6 +98,7 @@ enum {
   KPX_RX_BAD_CHECKSUM,
   KPX_STEPS,
   KPX_RX_BAD_MAC,
+  KPX_RX_DROPPED_SECOND, /* of those dropped: by the second receive queue */
   KPX_COUNTERS,
 };
 
@@ -124,8 +128,8 @@ KPX_API int32_t kpx_link_wake(int32_t handle);
 /* Sleeping steps return when `fd` is readable too; it is forgotten when it is found closed. */
 KPX_API int32_t kpx_link_watch(int32_t handle, int32_t fd);
 
-/* The link's socket, to be watched by another link. */
-KPX_API int32_t kpx_link_fd(int32_t handle);
+/* The socket of a link's receive queue (0, 1), to be watched by another link. -ENOENT: it has no such queue. */
+KPX_API int32_t kpx_link_fd(int32_t handle, uint32_t queue);
 
 /*
  * Describes the network interfaces, KPX_INTERFACE_WORDS words each, as many as fit into `words`; returns how many

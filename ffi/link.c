@@ -47,7 +47,7 @@ void kpx_link_destroy(struct kpx_link *link) {
 }
 
 int32_t kpx_link_open(const uint32_t *options, uint32_t count) {
-  if (options == NULL || count < KPX_OPTION_WORDS || count > KPX_OPTION_WORDS + 2 * KPX_MAX_FILTER) return -EINVAL;
+  if (options == NULL || count < KPX_OPTION_WORDS || count > KPX_OPTION_WORDS + 4 * KPX_MAX_FILTER) return -EINVAL;
   /* A private copy: what was checked is what is used. */
   uint32_t *own = malloc(count * sizeof *own);
   struct kpx_link *link = calloc(1, sizeof *link);
@@ -119,8 +119,9 @@ static void count_kernel_drops(struct kpx_link *link) {
     /* Reading resets them. */
     struct tpacket_stats stats;
     socklen_t length = sizeof stats;
-    if (getsockopt(link->receivers[i].fd, SOL_PACKET, PACKET_STATISTICS, &stats, &length) == 0)
-      link->counters[KPX_RX_DROPPED] += stats.tp_drops;
+    if (getsockopt(link->receivers[i].fd, SOL_PACKET, PACKET_STATISTICS, &stats, &length) < 0) continue;
+    link->counters[KPX_RX_DROPPED] += stats.tp_drops;
+    if (i > 0) link->counters[KPX_RX_DROPPED_SECOND] += stats.tp_drops;
   }
   if (link->kind == KPX_ETHERNET) return;
   uint32_t memory[SK_MEMINFO_VARS] = {0};
@@ -153,11 +154,11 @@ int32_t kpx_link_watch(int32_t handle, int32_t fd) {
   return result;
 }
 
-int32_t kpx_link_fd(int32_t handle) {
+int32_t kpx_link_fd(int32_t handle, uint32_t queue) {
   struct kpx_link *link;
   int result = kpx_table_enter(handle, &link);
   if (result < 0) return result;
-  int fd = kpx_sender(link);
+  int fd = queue < link->receiver_count ? link->receivers[queue].fd : -ENOENT;
   kpx_table_leave(handle);
   return fd;
 }

@@ -46,8 +46,9 @@ struct kpx_rxring {
 
 /*
  * A socket that is received from. They are read in order, so frames of the first go before those of the next; what
- * one of them leaves of a step's slots is for the next. Each has its own filter, buffer and ring; all share the rx
- * slots, and the link sends through the first. A wait ends for any of them, but `kpx_link_fd` names the first only.
+ * one of them leaves of a step's slots is for the next. Where the next is read too, one leaves it an eighth of the slots
+ * (link_rx.c), so that neither starves. Each has its own filter, buffer and ring; all share the rx slots, and the link
+ * sends through the first. A wait ends for any of them.
  */
 #define KPX_MAX_RECEIVERS 2u
 struct kpx_receiver {

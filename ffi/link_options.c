@@ -36,6 +36,7 @@ static int configure_udp(struct kpx_link *link, const uint32_t *options) {
   uint32_t family = options[KPX_OPTION_FAMILY];
   if (family != 4 && family != 6) return -EAFNOSUPPORT;
   if ((link->flags & (KPX_FLAG_RING | KPX_FLAG_PROMISCUOUS | KPX_FLAG_MULTICAST)) != 0) return -EINVAL;
+  if (options[KPX_OPTION_SECOND_FILTER_COUNT] > 0) return -EINVAL;
   link->family = family == 4 ? AF_INET : AF_INET6;
   link->main_ethertype = 0;
   return 0;
@@ -44,7 +45,11 @@ static int configure_udp(struct kpx_link *link, const uint32_t *options) {
 int kpx_link_configure(struct kpx_link *link, const uint32_t *options, uint32_t count) {
   if (options == NULL || count < KPX_OPTION_WORDS) return -EINVAL;
   uint32_t filter = options[KPX_OPTION_FILTER_COUNT];
-  if (filter > KPX_MAX_FILTER || count - KPX_OPTION_WORDS < filter * 2) return -EINVAL;
+  uint32_t second = options[KPX_OPTION_SECOND_FILTER_COUNT];
+  if (filter > KPX_MAX_FILTER || second > KPX_MAX_FILTER) return -EINVAL;
+  if (count - KPX_OPTION_WORDS < (filter + second) * 2) return -EINVAL;
+  /* Without a filter the first queue would have the second one's frames, too. */
+  if (second > 0 && filter == 0) return -EINVAL;
   link->kind = options[KPX_OPTION_KIND];
   link->flags = options[KPX_OPTION_FLAGS];
   link->rx_slots = options[KPX_OPTION_RX_SLOTS];

@@ -1,7 +1,7 @@
 /*
  * Receiving without waiting: recvmmsg into the rx slots, or the rings. A link may have several receivers (link.h): the
- * first is emptied before the next is looked at, so that its frames lead the batch, and a full batch leaves the others
- * for the next step. After a sleep only those are read that ended it.
+ * first is read before the next, so that its frames lead the batch, and the next has what is left of the slots, an
+ * eighth of them at least. After a sleep only those are read that ended it.
  */
 #include <errno.h>
 #include <sys/uio.h>
@@ -38,18 +38,25 @@ static uint32_t describe_messages(struct kpx_link *link, uint32_t first, uint32_
   return kept;
 }
 
+/* Up to where receiver `at` may fill `max` slots: an eighth, one at least, is the next one's if that is read too. */
+static uint32_t limit_of(const struct kpx_link *link, uint32_t at, uint32_t max, uint32_t receivers) {
+  bool is_last = at + 1 == link->receiver_count || (receivers & 1u << (at + 1)) == 0;
+  return is_last || max < 2 ? max : max - (max < 8 ? 1 : max / 8);
+}
+
 int kpx_receive(struct kpx_link *link, uint32_t max, uint32_t receivers) {
   uint32_t slot = 0;
   uint32_t kept = 0;
   for (uint32_t i = 0; i < link->receiver_count && slot < max; i++) {
     struct kpx_receiver *receiver = &link->receivers[i];
+    uint32_t limit = limit_of(link, i, max, receivers);
     if ((receivers & 1u << i) == 0) continue;
     if (kpx_has_rings(link)) {
-      kept += kpx_rxring_receive(link, &receiver->ring, kept, max);
+      kept += kpx_rxring_receive(link, &receiver->ring, kept, limit);
       slot = kept;
       continue;
     }
-    int received = receive_messages(link, receiver->fd, slot, max);
+    int received = receive_messages(link, receiver->fd, slot, limit);
     if (received < 0) return received;
     kept = describe_messages(link, slot, (uint32_t)received, kept);
     slot += (uint32_t)received;

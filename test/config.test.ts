@@ -208,6 +208,7 @@ describe("values", () => {
       clientTimeoutMs: 1000,
       queueDelayMs: 5,
       receiveMode: "recvmmsg",
+      receiveQueues: 1,
       busyPoll: false,
       cpu: "",
       promiscuous: false,

@@ -2,12 +2,18 @@ import { describe, expect, test } from "bun:test";
 import { parseMac } from "../src/net/address.ts";
 import { NATIVE_ETHERTYPE } from "../src/net/ethertypes.ts";
 import {
+  FIRST_TYPE_AT,
   KERNEL_PAXOS_ALL,
+  KERNEL_PAXOS_CLIENT_VALUE,
   kernelPaxosFilter,
+  NATIVE_CLIENT_VALUE,
   nativeFilter,
   type Program,
   packProgram,
+  type Share,
 } from "../src/net/filter.ts";
+import { MessageType } from "../src/wire/kernel_paxos_message.ts";
+import { HEADER_BYTES, NativeType } from "../src/wire/native_layout.ts";
 import { type Arrival, runFilter } from "./support/bpf.ts";
 
 const IF = 7;
@@ -28,6 +34,8 @@ interface FrameOptions {
   group?: number;
   life?: number;
   payload?: number;
+  /** Of the first message. */
+  first?: number;
 }
 
 function frame(options: FrameOptions = {}): Uint8Array {
@@ -41,6 +49,7 @@ function frame(options: FrameOptions = {}): Uint8Array {
   bytes[14 + 9] = roles;
   view.setUint32(14 + 16, life >>> 0, true);
   view.setUint32(14 + 20, Math.floor(life / 2 ** 32), true);
+  if (payload > HEADER_BYTES) bytes[14 + HEADER_BYTES] = options.first ?? NativeType.accepted;
   return bytes;
 }
 
@@ -49,13 +58,16 @@ function passes(program: Program, bytes: Uint8Array, at: Omit<Arrival, "bytes"> 
 }
 
 const base = { ifindex: IF, loIndex: LO, mac: words(OWN) };
-const native = nativeFilter({
-  ...base,
-  multicastMac: words(GROUP),
-  rolesMask: ROLES,
-  group: 9,
-  life: LIFE,
-});
+const nativeShare = (share?: Share): Program =>
+  nativeFilter({
+    ...base,
+    multicastMac: words(GROUP),
+    rolesMask: ROLES,
+    group: 9,
+    life: LIFE,
+    ...(share === undefined ? {} : { share }),
+  });
+const native = nativeShare();
 
 describe("native filter", () => {
   const cases: [string, boolean, FrameOptions][] = [
@@ -86,6 +98,24 @@ describe("native filter", () => {
   ];
   test.each(cases)("%s: %p", (_, expected, options) => {
     expect(passes(native, frame(options))).toBe(expected);
+    // What one queue takes is taken by exactly one of two; the other wire's frames lie with the client values.
+    for (const first of [NativeType.accepted, NativeType.clientValue]) {
+      const isOther = (options.type ?? NATIVE_ETHERTYPE) !== NATIVE_ETHERTYPE;
+      const isValue = isOther || first === NativeType.clientValue;
+      const bytes = frame({ ...options, first });
+      expect(passes(nativeShare("protocol"), bytes)).toBe(expected && !isValue);
+      expect(passes(nativeShare("values"), bytes)).toBe(expected && isValue);
+    }
+  });
+
+  test("a client value is told by the type of the first message", () => {
+    expect([FIRST_TYPE_AT, NATIVE_CLIENT_VALUE]).toEqual([HEADER_BYTES, NativeType.clientValue]);
+    for (let first = 0; first < 256; first++) {
+      const isValue = first === NativeType.clientValue;
+      expect(passes(nativeShare("values"), frame({ first }))).toBe(isValue);
+      expect(passes(nativeShare("protocol"), frame({ first }))).toBe(!isValue);
+      expect(passes(nativeShare("all"), frame({ first }))).toBe(true);
+    }
   });
 
   test("frames through lo count like those of the interface, other interfaces and VLANs do not", () => {
@@ -146,6 +176,19 @@ describe("Kernel_Paxos filter", () => {
       expect(passes(program, frame({ type: 0xffff }))).toBe(false);
     },
   );
+
+  test("client values are told by their EtherType; native frames lie with them", () => {
+    expect(KERNEL_PAXOS_CLIENT_VALUE).toBe(1 << MessageType.clientValue);
+    for (const etherTypes of [KERNEL_PAXOS_ALL, KERNEL_PAXOS_ALL & ~KERNEL_PAXOS_CLIENT_VALUE, 1, 0]) {
+      const program = (share: Share): Program => kernelPaxosFilter({ ...base, etherTypes, share });
+      for (const type of [NATIVE_ETHERTYPE, 0x0800, ...Array.from({ length: 16 }, (_, i) => 0xcaf8 + i)]) {
+        const isTaken = passes(program("all"), frame({ type }));
+        const isValue = type === NATIVE_ETHERTYPE || type === 0xcafa + MessageType.clientValue;
+        expect(passes(program("values"), frame({ type }))).toBe(isTaken && isValue);
+        expect(passes(program("protocol"), frame({ type }))).toBe(isTaken && !isValue);
+      }
+    }
+  });
 
   test("only one's own address counts, on lo too; native frames to it are told of", () => {
     const program = kernelPaxosFilter({ ...base, etherTypes: KERNEL_PAXOS_ALL });

@@ -15,6 +15,7 @@ import {
 } from "../src/net/interfaces.ts";
 import { Port } from "../src/net/link.ts";
 import type { SystemLink } from "../src/net/system_link.ts";
+import { NativeType } from "../src/wire/native_layout.ts";
 import { put, receive, send } from "./support/link_frames.ts";
 import { describeNetns } from "./support/netns.ts";
 import { inNamespace } from "./support/setns.ts";
@@ -170,6 +171,43 @@ describeNetns("raw Ethernet link", () => {
       expect(frames).toBeLessThan(sent);
       expect(frames + rxDropped).toBe(sent);
       expect(to.counters().rxDropped).toBe(rxDropped);
+    });
+
+    test(`${mode}: a flood of client values leaves all else its receive queue, and is read last`, () => {
+      const from = open(a, { mode });
+      const all = {
+        ...{ ifindex: b.target.index, loIndex: b.target.index, mac: b.target.words, multicastMac: MULTICAST },
+        ...{ rolesMask: ROLE, group: GROUP, life: b.life },
+      };
+      const options = { mode, rxSlots: 16, receiveBufferBytes: 16_384 };
+      const to = open(b, {
+        ...options,
+        filter: nativeFilter({ ...all, share: "protocol" }),
+        secondFilter: nativeFilter({ ...all, share: "values" }),
+      });
+      const one = open(b, options);
+      const value = native(1, 1400);
+      value[28] = NativeType.clientValue;
+      const accepted = native(1, 60);
+      accepted[28] = NativeType.accepted;
+      for (let slot = 0; slot < 64; slot++)
+        put(from, slot, b.target.words, Port.wire, value, NATIVE_ETHERTYPE);
+      for (let turn = 0; turn < 20; turn++) from.step(64, 0);
+      for (let slot = 0; slot < 4; slot++)
+        put(from, slot, b.target.words, Port.wire, accepted, NATIVE_ETHERTYPE);
+      from.step(4, 0);
+      const first = receive(to, 0).map(({ payload }) => payload[28]!);
+      expect(first.slice(0, 4)).toEqual(Array(4).fill(NativeType.accepted));
+      const rest = [...first.slice(4), ...receive(to).map(({ payload }) => payload[28]!)];
+      expect(new Set(rest)).toEqual(new Set([NativeType.clientValue]));
+      const { rxDropped, rxDroppedValues } = to.counters();
+      expect(rxDropped).toBe(64 * 20 - rest.length);
+      expect(rxDroppedValues).toBe(rxDropped);
+      // With one queue for all they came too late.
+      expect(new Set(receive(one).map(({ payload }) => payload[28]!))).toEqual(
+        new Set([NativeType.clientValue]),
+      );
+      expect(one.counters().rxDroppedValues).toBe(0);
     });
 
     test(`${mode}: the checksum guards the main EtherType only`, () => {

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { CRC_BYTES, MAC_BYTES } from "../src/net/link.ts";
 import type { MemoryNetwork } from "../src/net/memory.ts";
 import { type Ballot, Busy, MAX_IID, Role } from "../src/protocol/types.ts";
+import { HEADER_BYTES, NativeType } from "../src/wire/native_layout.ts";
 import { decodeNativeText } from "../src/wire/native_text.ts";
 import { addressOf, Endpoint, memoryNetwork } from "./support/native_fixture.ts";
 import { entry, HELLO } from "./support/native_sayings.ts";
@@ -27,6 +28,14 @@ beforeEach(() => {
   client = new Endpoint(network, { role: "client", id: 40000 });
   host = new Endpoint(network, { role: "host", id: 7 });
 });
+
+/** Of a frame's messages. */
+function typesOf(payload: Uint8Array): number[] {
+  const types: number[] = [];
+  for (let at = HEADER_BYTES; at < payload.length; at += payload[at + 2]! | (payload[at + 3]! << 8))
+    types.push(payload[at]!);
+  return types;
+}
 
 /** Everyone who hears it, and what. */
 function say(from: Endpoint, words: () => void): Record<string, unknown[][]> {
@@ -106,6 +115,27 @@ describe("frames", () => {
   const accept = (...iids: number[]) => {
     for (const iid of iids) acceptor.outbox.accepted(iid, 0, b(9), 5, HELLO, 0, 5);
   };
+
+  test("client values have frames of their own, in their order, so that the first message tells them", () => {
+    const value = (sequence: number) => {
+      const bytes = entry(sequence);
+      client.outbox.clientValue(0, bytes, 0, bytes.length, 0);
+    };
+    client.outbox.readAsk(0, 1);
+    value(40);
+    client.outbox.readAsk(0, 2);
+    value(41);
+    client.outbox.clientValue(1, entry(42), 0, entry(42).length, 0);
+    const { readAsk, clientValue } = NativeType;
+    expect(client.sealed().map(typesOf)).toEqual([
+      [readAsk, readAsk],
+      [clientValue, clientValue],
+      [clientValue],
+    ]);
+    client.send();
+    const heard = proposer.hear();
+    expect(heard.map(([name]) => name)).toEqual(["onReadAsk", "onReadAsk", "onClientValue", "onClientValue"]);
+  });
 
   test("accepted instances in a row are one range", () => {
     accept(5, 6, 7, 8);

@@ -237,14 +237,15 @@ static void a_wait_ends_in_time_or_when_woken(void) {
   CHECK(now_us() - from >= 19000);
   udp_options(options);
   struct test_link b = open_link(options, KPX_OPTION_WORDS);
-  EQUAL(kpx_link_watch(a.handle, kpx_link_fd(b.handle)), 0);
+  EQUAL(kpx_link_watch(a.handle, kpx_link_fd(b.handle, 0)), 0);
+  EQUAL(kpx_link_fd(b.handle, 1), -ENOENT);
   put(&a, 0, b.address, KPX_PORT_WIRE, "other link", 10);
   from = now_us();
   EQUAL(kpx_link_step(a.handle, 1, 16, 0, 5000000), 0);
   CHECK(now_us() - from < 1000000);
   EQUAL(kpx_link_step(b.handle, 0, 16, 0, 0), 1);
   kpx_link_close(b.handle);
-  EQUAL(kpx_link_fd(b.handle), -EBADF);
+  EQUAL(kpx_link_fd(b.handle, 0), -EBADF);
   for (uint32_t i = 0; i < KPX_MAX_WATCHED - 1; i++) EQUAL(kpx_link_watch(a.handle, 1), 0);
   EQUAL(kpx_link_watch(a.handle, 1), -ENOSPC);
   kpx_link_close(a.handle);

@@ -69,7 +69,7 @@ function idleRules(given: Given) {
       why: "in the native wire a restarted proposer needs nothing from before",
     },
     {
-      fields: ["interface", "promiscuous", "receiveMode"],
+      fields: ["interface", "promiscuous", "receiveMode", "receiveQueues"],
       isIdle: link === "udp",
       why: "the members have IP addresses, so frames travel over UDP",
     },

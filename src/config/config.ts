@@ -70,6 +70,8 @@ export interface Settings {
   /** How long values may wait in queues under overload, in milliseconds; 0: until queues are full. */
   queueDelayMs: number;
   receiveMode: "recvmmsg" | "ring";
+  /** Of proposers and replicas; 2: one for client values, one for all else. */
+  receiveQueues: number;
   busyPoll: boolean;
   /** Processors that the turns of a process run on, as "0,2-3"; "": any. */
   cpu: string;

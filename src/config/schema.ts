@@ -325,6 +325,15 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     default: "recvmmsg",
     summary: "how frames are read: recvmmsg, or a ring shared with the kernel (raw Ethernet)",
   },
+  receiveQueues: {
+    key: "receive-queues",
+    kind: "integer",
+    min: 1,
+    max: 2,
+    default: 1,
+    summary:
+      "kernel receive queues of a proposer or replica; 2: client values have one to themselves and are read last (raw Ethernet)",
+  },
   busyPoll: {
     key: "busy-poll",
     kind: "boolean",

@@ -18,8 +18,8 @@ export const linkSymbols = {
   kpx_link_wake: { args: [i32], returns: i32 },
   /** (handle, fd) */
   kpx_link_watch: { args: [i32, i32], returns: i32 },
-  /** → fd */
-  kpx_link_fd: { args: [i32], returns: i32 },
+  /** (handle, queue) → fd */
+  kpx_link_fd: { args: [i32, u32], returns: i32 },
   /** (words, count) → how many interfaces there are */
   kpx_interfaces: { args: [ptr, u32], returns: i32 },
   /** (name, bytes) */

@@ -1,5 +1,5 @@
 /**
- * Raw Ethernet through one packet socket that hears an interface and `lo`.
+ * Raw Ethernet through a packet socket that hears an interface and `lo`, or through two with a receive queue each.
  */
 import { CliError, ExitCode } from "../error.ts";
 import { Errno, errnoError } from "../native/unwrap.ts";
@@ -20,6 +20,8 @@ export interface EthernetOptions extends SystemLinkOptions {
   /** The one EtherType to hear; null for all that the filter admits. */
   readonly etherType: number | null;
   readonly filter: Program;
+  /** What it admits has a receive queue of its own, which is read after the other one. Nothing passes both filters. */
+  readonly secondFilter?: Program | undefined;
   /** The group address to join, as address words. */
   readonly multicastMac?: Uint32Array | undefined;
   readonly mode?: "recvmmsg" | "ring";
@@ -38,7 +40,8 @@ export function openEthernet(options: EthernetOptions): SystemLink {
   if (!target.ethernet) throw notEthernet(target.name);
   const maxPayload = options.maxPayload ?? Math.min(target.mtu, MAX_DEFAULT_PAYLOAD);
   const filter = packProgram(options.filter);
-  const words = new Uint32Array(Option.words + filter.length);
+  const second = packProgram(options.secondFilter ?? []);
+  const words = new Uint32Array(Option.words + filter.length + second.length);
   const common = commonOptions(Kind.ethernet, options, maxPayload);
   words.set(common);
   common.fill(0);
@@ -48,7 +51,9 @@ export function openEthernet(options: EthernetOptions): SystemLink {
   words[Option.bindEtherType] = options.etherType ?? 0;
   if (options.multicastMac !== undefined) words.set(options.multicastMac.subarray(0, 2), Option.multicast);
   words[Option.filterCount] = options.filter.length;
+  words[Option.secondFilterCount] = options.secondFilter?.length ?? 0;
   words.set(filter, Option.words);
+  words.set(second, Option.words + filter.length);
   const handle = openHandle(words);
   if (handle < 0) throw openError(-handle, target);
   return new SystemLink("ethernet", handle, options);

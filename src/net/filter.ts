@@ -19,6 +19,9 @@ export interface Instruction {
 }
 export type Program = readonly Instruction[];
 
+/** Of the frames for a node: all; all but client values; or these and the other wire's. */
+export type Share = "all" | "protocol" | "values";
+
 export const KERNEL_PAXOS_ALL = (1 << (KERNEL_PAXOS_LAST - KERNEL_PAXOS_FIRST + 1)) - 1;
 
 export interface FilterOptions {
@@ -37,20 +40,31 @@ export interface NativeFilterOptions extends FilterOptions {
   readonly group: number;
   readonly life: Life;
   readonly etherType?: number;
+  /** Told by a frame's first message: nothing else stands in a frame of client values (`wire/native_frames.ts`). */
+  readonly share?: Share;
 }
+
+/** Where in a native frame its first message's type stands, and that of a client value (`wire/native_layout.ts`). */
+export const FIRST_TYPE_AT = 28;
+export const NATIVE_CLIENT_VALUE = 11;
+/** Its bit among the EtherTypes of Kernel_Paxos. */
+export const KERNEL_PAXOS_CLIENT_VALUE = 1 << 8;
 
 export interface KernelPaxosFilterOptions extends FilterOptions {
   /** Bit i: EtherType 0xCAFA + i. */
   readonly etherTypes: number;
+  readonly share?: Share;
 }
 
 /** Frames of this group for one of the roles from another life; and Kernel_Paxos frames, to tell the user of them. */
 export function nativeFilter(options: NativeFilterOptions): Program {
+  const { share = "all" } = options;
+  const forUs: Label = share === "all" ? "accept" : "share";
   const program = begin(options);
   program.load(HALF, ETHERTYPE_AT);
   program.jump(EQUAL, options.etherType ?? NATIVE_ETHERTYPE, "native", "next");
   program.jump(AT_LEAST, KERNEL_PAXOS_FIRST, "next", "drop");
-  program.jump(ABOVE, KERNEL_PAXOS_LAST, "drop", "own");
+  program.jump(ABOVE, KERNEL_PAXOS_LAST, "drop", share === "protocol" ? "drop" : "own");
   program.label("native");
   if (options.ifindex !== options.loIndex) {
     const { multicastMac } = options;
@@ -63,21 +77,33 @@ export function nativeFilter(options: NativeFilterOptions): Program {
   program.load(BYTE, PAYLOAD_AT + 3);
   program.jump(EQUAL, options.group, "next", "drop");
   program.load(WORD, PAYLOAD_AT + 16);
-  program.jump(EQUAL, swap32(options.life), "next", "accept");
+  program.jump(EQUAL, swap32(options.life), "next", forUs);
   program.load(WORD, PAYLOAD_AT + 20);
-  program.jump(EQUAL, swap32(Math.floor(options.life / 2 ** 32)), "drop", "accept");
+  program.jump(EQUAL, swap32(Math.floor(options.life / 2 ** 32)), "drop", forUs);
+  if (share !== "all") {
+    program.label("share");
+    program.load(BYTE, PAYLOAD_AT + FIRST_TYPE_AT);
+    const [value, other]: [Label, Label] = share === "values" ? ["accept", "drop"] : ["drop", "accept"];
+    program.jump(EQUAL, NATIVE_CLIENT_VALUE, value, other);
+  }
   return end(program, options);
 }
 
 /** Kernel_Paxos frames of the given types to this node; and native ones, to tell the user of them. */
 export function kernelPaxosFilter(options: KernelPaxosFilterOptions): Program {
+  const { etherTypes, share = "all" } = options;
+  const ofShare = {
+    all: KERNEL_PAXOS_ALL,
+    protocol: ~KERNEL_PAXOS_CLIENT_VALUE,
+    values: KERNEL_PAXOS_CLIENT_VALUE,
+  };
   const program = begin(options);
   program.load(HALF, ETHERTYPE_AT);
-  program.jump(EQUAL, NATIVE_ETHERTYPE, "own", "next");
+  program.jump(EQUAL, NATIVE_ETHERTYPE, share === "protocol" ? "drop" : "own", "next");
   program.put(SUBTRACT, KERNEL_PAXOS_FIRST);
   program.jump(AT_LEAST, KERNEL_PAXOS_LAST - KERNEL_PAXOS_FIRST + 1, "drop", "next");
   program.put(TO_INDEX, 0);
-  program.put(IMMEDIATE, options.etherTypes);
+  program.put(IMMEDIATE, etherTypes & ofShare[share]);
   program.put(SHIFT_RIGHT_BY_INDEX, 0);
   program.jump(ANY_BIT, 1, "own", "drop");
   return end(program, options);
@@ -115,7 +141,7 @@ const ETHERTYPE_AT = 12;
 const PAYLOAD_AT = 14;
 
 /** "next" is the following instruction; labels lie ahead, as the kernel knows no backward jumps. */
-type Label = "next" | "tag" | "other" | "native" | "mine" | "own" | "accept" | "drop";
+type Label = "next" | "tag" | "other" | "native" | "mine" | "share" | "own" | "accept" | "drop";
 
 class Assembler {
   readonly #code: { code: number; k: number; whenTrue: Label; whenFalse: Label }[] = [];

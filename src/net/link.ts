@@ -55,6 +55,8 @@ export interface LinkCounters {
   txDropped: number;
   /** Frames the kernel dropped because the receive queue was full. */
   rxDropped: number;
+  /** Of those: client values, on a link with a receive queue of their own for them. */
+  rxDroppedValues: number;
   /** Frames longer than a slot. */
   rxTruncated: number;
   /** Frames whose checksum was wrong (native wire); they never reach the decoder. */

@@ -276,6 +276,7 @@ export class MemoryLink implements Link {
     txBytes: 0,
     txDropped: 0,
     rxDropped: 0,
+    rxDroppedValues: 0,
     rxTruncated: 0,
     rxBadChecksum: 0,
     rxBadMac: 0,

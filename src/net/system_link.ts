@@ -30,7 +30,8 @@ export const Option = {
   keys: 21,
   key: 22,
   filterCount: 38,
-  words: 39,
+  secondFilterCount: 39,
+  words: 40,
 } as const;
 export const Kind = { ethernet: 1, udp: 2 } as const;
 export const Flag = { ring: 1, promiscuous: 2, alsoLo: 4, multicast: 8, dualStack: 16 } as const;
@@ -46,7 +47,9 @@ const Info = {
 } as const;
 const INFO_ADDRESS = 8;
 const INFO_COUNT = INFO_ADDRESS + ADDRESS_WORDS;
-const COUNTERS = 10;
+const COUNTERS = 11;
+/** Receive queues of a link, at most. */
+const MAX_QUEUES = 2;
 
 const MAX_WAIT_US = 0x7fffffff;
 
@@ -105,7 +108,7 @@ export class SystemLink implements Link {
   readonly maxPayload: number;
   readonly trailerBytes: number;
   readonly address: Uint32Array;
-  /** Bytes the kernel granted for frames that wait to be received. */
+  /** Bytes the kernel granted for frames that wait to be received, in all receive queues. */
   readonly receiveBufferBytes: number;
   readonly #handle: number;
   readonly #spinUs: number;
@@ -152,7 +155,11 @@ export class SystemLink implements Link {
 
   /** Steps that sleep return when the other link has frames, too. */
   watchLink(other: SystemLink): void {
-    this.watch(unwrap(this.#native.kpx_link_fd(other.#handle), "watch a link"));
+    for (let queue = 0; queue < MAX_QUEUES; queue++) {
+      const fd = this.#native.kpx_link_fd(other.#handle, queue);
+      if (fd === -Errno.ENOENT) return;
+      this.watch(unwrap(fd, "watch a link"));
+    }
   }
 
   /** Steps that sleep return when the runtime's event loop has something to do. False: it cannot be found. */
@@ -179,6 +186,7 @@ export class SystemLink implements Link {
       rxBadChecksum: numbers[7]!,
       steps: numbers[8]!,
       rxBadMac: numbers[9]!,
+      rxDroppedValues: numbers[10]!,
     };
   }
 

@@ -147,7 +147,7 @@ function linkReasons({ link, wire, where, config }: Patient): string[] {
   if (link.txDropped > 0) reasons.push(`${link.txDropped} frames could not be sent on ${where}: is it up?`);
   if (link.rxDropped > 0)
     reasons.push(
-      `the kernel dropped ${link.rxDropped} frames: raise receive-buffer (needs CAP_NET_ADMIN or net.core.rmem_max)`,
+      `the kernel dropped ${link.rxDropped} frames${ofValues(link)}: raise receive-buffer (needs CAP_NET_ADMIN or net.core.rmem_max)`,
     );
   if (link.rxBadChecksum > 0) reasons.push(`${link.rxBadChecksum} frames had a wrong checksum`);
   if (link.rxTruncated > 0)
@@ -156,6 +156,11 @@ function linkReasons({ link, wire, where, config }: Patient): string[] {
     );
   if (wire.malformed > 0) reasons.push(`${wire.malformed} frames made no sense`);
   return reasons;
+}
+
+/** How many of the frames that were dropped were client values, where these have a receive queue of their own. */
+export function ofValues({ rxDroppedValues }: LinkCounters): string {
+  return rxDroppedValues === 0 ? "" : ` (${rxDroppedValues} of them client values)`;
 }
 
 /** A frame that came broken looks the same as one that nobody of this cluster sent. */

@@ -7,13 +7,13 @@ import { CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
 import { openEthernet } from "../net/ethernet.ts";
 import { NATIVE_ETHERTYPE } from "../net/ethertypes.ts";
-import { kernelPaxosFilter, nativeFilter } from "../net/filter.ts";
+import { kernelPaxosFilter, nativeFilter, type Program, type Share } from "../net/filter.ts";
 import { findInterface, type InterfaceInfo, listInterfaces } from "../net/interfaces.ts";
 import type { ChecksumOptions } from "../net/link.ts";
 import { Peers } from "../net/peers.ts";
 import type { SystemLink } from "../net/system_link.ts";
 import { openUdp } from "../net/udp.ts";
-import type { Life } from "../protocol/types.ts";
+import { type Life, Role } from "../protocol/types.ts";
 import { KernelPaxosWire, kernelPaxosTypes } from "../wire/kernel_paxos.ts";
 
 import { Members } from "../wire/members.ts";
@@ -149,15 +149,20 @@ function openEthernetLink(
   };
   const places = { ifindex: target.index, loIndex: lo?.index ?? target.index, mac: target.words };
   const where = `${target.name} ${target.mac}`;
+  // Who never leads is sent no client values.
+  const splits = settings.receiveQueues === 2 && (listens & Role.proposer) !== 0;
+  const filters = (of: (share: Share) => Program) =>
+    splits ? { filter: of("protocol"), secondFilter: of("values") } : { filter: of("all") };
   if (settings.wire === "kernel-paxos") {
-    const filter = kernelPaxosFilter({ ...places, etherTypes: kernelPaxosTypes(listens) });
-    return { link: openEthernet({ ...common, filter }), where };
+    const etherTypes = kernelPaxosTypes(listens);
+    const own = filters((share) => kernelPaxosFilter({ ...places, etherTypes, share }));
+    return { link: openEthernet({ ...common, ...own }), where };
   }
   const multicastMac = multicastAddress(clusterIdOf(config), config.group);
-  const filter = nativeFilter({ ...places, multicastMac, rolesMask: listens, group: config.group, life });
+  const rest = { multicastMac, rolesMask: listens, group: config.group, life };
   const link = openEthernet({
     ...common,
-    filter,
+    ...filters((share) => nativeFilter({ ...places, ...rest, share })),
     multicastMac,
     mainEtherType: NATIVE_ETHERTYPE,
     checksum,

@@ -3,7 +3,7 @@
  * it stands still, and once when it goes on.
  */
 import type { Log } from "../log.ts";
-import { diagnose, type Patient, wrongKey } from "./diagnose.ts";
+import { diagnose, ofValues, type Patient, wrongKey } from "./diagnose.ts";
 import type { Extra } from "./roles.ts";
 
 const LOOK_US = 1_000_000;
@@ -80,7 +80,7 @@ export class Watch implements Extra {
         "drops",
         "info",
         () =>
-          `frames lost on this host: ${link.rxDropped} not received in time, ${link.txDropped} not sent, ${wire.overflow} without a slot`,
+          `frames lost on this host: ${link.rxDropped} not received in time${ofValues(link)}, ${link.txDropped} not sent, ${wire.overflow} without a slot`,
         AGAIN_MS,
       );
       this.#overrun = drops;

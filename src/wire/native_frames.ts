@@ -1,6 +1,7 @@
 /**
  * The frames a process is filling in this turn: one open frame a destination, messages added until it is full. Messages to
- * one destination stay in order. Sealing writes lengths; the link adds the checksum.
+ * one destination stay in order, but for client values: these have frames of their own, so that whoever receives them can
+ * tell such a frame by its first message. Sealing writes lengths; the link adds the checksum.
  */
 
 import { NATIVE_ETHERTYPE } from "../net/ethertypes.ts";
@@ -10,7 +11,7 @@ import { assert } from "../protocol/assert.ts";
 import { copyBytes } from "../protocol/bytes.ts";
 import type { Life, Peer } from "../protocol/types.ts";
 
-import { ALL_IDS, HEADER_BYTES, NATIVE_MAGIC, NATIVE_VERSION } from "./native_layout.ts";
+import { ALL_IDS, HEADER_BYTES, NATIVE_MAGIC, NATIVE_VERSION, NativeType } from "./native_layout.ts";
 import type { TxFrames } from "./tx_frames.ts";
 
 const HIGH = 2 ** 32;
@@ -50,6 +51,8 @@ export class NativeFrames {
   readonly #source = new Int32Array(OPEN_LIMIT);
   readonly #target = new Int32Array(OPEN_LIMIT);
   readonly #peer = new Int32Array(OPEN_LIMIT).fill(NOBODY);
+  /** 1: for client values, which stand in no other frame. */
+  readonly #values = new Uint8Array(OPEN_LIMIT);
   #open = 0;
   /** Word index where the message being written goes on, and the frame it is in. */
   #at = 0;
@@ -84,12 +87,13 @@ export class NativeFrames {
     assert(length <= this.maxMessage, "a message fits a frame");
     const source = (id << 8) | role;
     const target = (toId << 8) | roles;
-    let frame = this.#find(source, target, peer);
+    const values = type === NativeType.clientValue ? 1 : 0;
+    let frame = this.#find(source, target, peer, values);
     if (frame >= 0 && this.#used[frame]! + length > this.#limit) {
       this.#close(frame);
       frame = -1;
     }
-    if (frame < 0) frame = this.#openFrame(source, target, peer);
+    if (frame < 0) frame = this.#openFrame(source, target, peer, values);
     this.#frame = frame;
     if (frame < 0) return false;
     const descriptor = this.#descriptor[frame]!;
@@ -152,9 +156,9 @@ export class NativeFrames {
     return this.#words[position + 1]! * HIGH + this.#words[position]!;
   }
 
-  /** Closes the frame that is open for a destination, if any: the next message begins one of its own. */
+  /** Closes the frame that is open for a destination, if any: the next message, but for client values, begins another. */
   closeTo(role: number, id: number, roles: number, toId: number, peer: number): void {
-    const frame = this.#find((id << 8) | role, (toId << 8) | roles, peer);
+    const frame = this.#find((id << 8) | role, (toId << 8) | roles, peer, 0);
     if (frame >= 0) this.#close(frame);
   }
 
@@ -169,11 +173,14 @@ export class NativeFrames {
     for (let frame = this.#open - 1; frame >= 0; frame--) this.#close(frame);
   }
 
-  #find(source: number, target: number, peer: number): number {
+  #find(source: number, target: number, peer: number, values: number): number {
     let frame = this.#open - 1;
     while (
       frame >= 0 &&
-      (this.#peer[frame] !== peer || this.#source[frame] !== source || this.#target[frame] !== target)
+      (this.#peer[frame] !== peer ||
+        this.#source[frame] !== source ||
+        this.#target[frame] !== target ||
+        this.#values[frame] !== values)
     )
       frame--;
     return frame;
@@ -192,9 +199,10 @@ export class NativeFrames {
     this.#source[frame] = this.#source[last]!;
     this.#target[frame] = this.#target[last]!;
     this.#peer[frame] = this.#peer[last]!;
+    this.#values[frame] = this.#values[last]!;
   }
 
-  #openFrame(source: number, target: number, peer: number): number {
+  #openFrame(source: number, target: number, peer: number, values: number): number {
     const { tx, life, clusterId, group } = this.#options;
     if (this.#open === OPEN_LIMIT) this.#close(0);
     const descriptor = tx.open();
@@ -216,6 +224,7 @@ export class NativeFrames {
     this.#source[frame] = source;
     this.#target[frame] = target;
     this.#peer[frame] = peer;
+    this.#values[frame] = values;
     return frame;
   }
 

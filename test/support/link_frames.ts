@@ -56,7 +56,8 @@ export function receive(link: Link, quietUs = 20_000): Received[] {
   return all;
 }
 
-function frames(link: Link, count: number): Received[] {
+/** Of the step that returned `count`. */
+export function frames(link: Link, count: number): Received[] {
   const { bytes, words } = link.area;
   return Array.from({ length: count }, (_, i) => {
     const at = link.rxBase + i * DESCRIPTOR_WORDS;
