@@ -8,6 +8,7 @@
  */
 import { writeSync } from "node:fs";
 import type { Verbosity } from "./config/config.ts";
+import { standardError, streamsAreEnding } from "./streams.ts";
 
 export type LogLevel = "error" | "warn" | "info" | "debug";
 /** A function is called only when the line is really written. */
@@ -40,6 +41,7 @@ export type Sink = (record: LogRecord) => void;
 const RANK: Readonly<Record<LogLevel | "quiet", number>> = { quiet: 0, error: 1, warn: 1, info: 2, debug: 3 };
 /** Above what a start-up says before the sink is there; what does not fit is counted and said. */
 const WAITING_LINES = 1000;
+const STANDARD_ERROR = 2;
 const ONCE_KEYS = 1024;
 const ONCE_EVERY_MS = 60_000;
 
@@ -91,8 +93,8 @@ class ConsolaSink {
 
   #ready(): void {
     this.#state = "ready";
-    // A short command has closed the stream before consola was there.
-    if (process.stderr.writableEnded) this.#write = writeLate;
+    // A short command ends before consola is there.
+    if (streamsAreEnding()) this.#write = writeLate;
     this.#drain();
   }
 
@@ -106,13 +108,13 @@ class ConsolaSink {
 }
 
 function writePlainly(record: LogRecord): void {
-  process.stderr.write(`${plainLine(record)}\n`);
+  standardError().write(`${plainLine(record)}\n`);
 }
 
 /** At exit the stream may be closed; the descriptor is not. */
 function writeLate(record: LogRecord): void {
   try {
-    writeSync(process.stderr.fd, `${plainLine(record)}\n`);
+    writeSync(STANDARD_ERROR, `${plainLine(record)}\n`);
   } catch {
     // Its reader has gone: nobody is left to tell, and the exit code stays what it is.
   }
@@ -121,13 +123,13 @@ function writeLate(record: LogRecord): void {
 /** Throttling is off in consola: dropping a line because it resembles the last one is for `once` to decide. */
 async function loadSink(): Promise<Sink> {
   const options = {
-    stdout: process.stderr,
-    stderr: process.stderr,
+    stdout: standardError(),
+    stderr: standardError(),
     throttle: 0,
     throttleMin: 1_000_000,
     level: 5,
   };
-  const terminal = process.stderr.isTTY === true && process.env.TERM !== "dumb";
+  const terminal = standardError().isTTY === true && process.env.TERM !== "dumb";
   if (terminal && (process.env.NO_COLOR ?? "") === "") {
     const { createConsola } = await import("consola");
     const consola = createConsola(options);

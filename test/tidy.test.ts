@@ -197,6 +197,13 @@ const SAMPLES: readonly [name: string, rule: Rule, path: string, bad: string, go
   ["random in wire", CODE_RULES.determinism, "src/wire/a.ts", "Math.random();", 'const s = "Math.random";'],
   ["exit codes", CODE_RULES.channels, "src/cli/a.ts", "process.exit(1);", "return 1;"],
   ["console", CODE_RULES.channels, "src/cli/a.ts", "console.log(1);", "print(1);"],
+  [
+    "process.stdout",
+    CODE_RULES.channels,
+    "src/cli/a.ts",
+    "process.stdout.write(x);",
+    "standardOutput().write(x);",
+  ],
   ["default export", CODE_RULES.channels, "src/cli/a.ts", "export default 1;", "export const a = 1;"],
   ["words", CODE_RULES.words, "src/a.ts", "/** The log index. */", "/** The instance. */"],
   ["registry", REPOSITORY_RULES.registries, "docs/a.md", `https://${host}/citty`, "npm ci"],

@@ -7,6 +7,7 @@ import { addLearner, addUserLearner, killSeat, restartSeats } from "../ops/clust
 import { configPath } from "../ops/cluster_roles.ts";
 import { type ClusterState, groupsOf, nameOf, type SeatState } from "../ops/cluster_state.ts";
 import { isAlive } from "../ops/process_id.ts";
+import { standardError } from "../streams.ts";
 import { clientLine, clusterArgs, seatOf, withState } from "./cluster_common.ts";
 import { defineKpaxosCommand } from "./command.ts";
 import { print } from "./output.ts";
@@ -89,7 +90,7 @@ function sayWhoForgot(state: ClusterState, seats: readonly SeatState[]): void {
   if (settings.storageBackend !== "memory" && !settings.acceptorTrashFiles) return;
   const forgetful = seats.filter(({ role }) => role === "acceptor" || role === "replica").map(nameOf);
   const what = settings.wire === "native" ? FORGOT : FORGOT_AND_VOTES;
-  if (forgetful.length > 0) process.stderr.write(`${forgetful.join(", ")}: ${what}\n`);
+  if (forgetful.length > 0) standardError().write(`${forgetful.join(", ")}: ${what}\n`);
 }
 
 /** The learner or replica beside which a user-learner runs. */

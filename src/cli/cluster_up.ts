@@ -7,6 +7,7 @@ import { choosePlace, describePlace } from "../ops/cluster_place.ts";
 import type { Topology } from "../ops/cluster_plan.ts";
 import { configPath, speakable } from "../ops/cluster_roles.ts";
 import { type ClusterState, nameOf } from "../ops/cluster_state.ts";
+import { standardError } from "../streams.ts";
 import { usageError } from "./args.ts";
 import { clientLine, clusterArgs, clusterLine, directoryOf } from "./cluster_common.ts";
 import { statusOf } from "./cluster_status.ts";
@@ -138,8 +139,8 @@ export const upCommand = defineKpaxosCommand({
         trimLearner: args["trim-learner"],
         replace: args.replace === true,
         stop,
-        onWarning: (warning) => process.stderr.write(`${formatDiagnostic(warning)}\n`),
-        onRemoved: (what) => process.stderr.write(`removed ${what}\n`),
+        onWarning: (warning) => standardError().write(`${formatDiagnostic(warning)}\n`),
+        onRemoved: (what) => standardError().write(`removed ${what}\n`),
       }),
     );
     if (args.json === true) {

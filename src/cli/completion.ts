@@ -2,6 +2,8 @@
  * `kpaxos completion bash|zsh|fish`: a completion script made from the definitions of all commands, so that it
  * cannot say less or more than they do. The script is static: completing never starts kpaxos.
  */
+
+import { standardOutput } from "../streams.ts";
 import { dashed, kebab } from "./args.ts";
 import {
   type ArgDef,
@@ -32,7 +34,7 @@ export const completionCommand: KpaxosCommand = defineKpaxosCommand({
     const { rootCommand } = await import("./root.ts");
     const nodes = await flatten(rootCommand);
     const script = { bash: bashScript, zsh: zshScript, fish: fishScript }[args.shell];
-    process.stdout.write(script(nodes));
+    standardOutput().write(script(nodes));
   },
 });
 

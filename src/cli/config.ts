@@ -7,6 +7,7 @@ import type { ParseResult } from "../config/parse.ts";
 import { configError, readDiagnosed } from "../config/read.ts";
 import { formatDiagnostic } from "../config/report.ts";
 import { clusterKeys } from "../node/key_file.ts";
+import { standardError, standardOutput } from "../streams.ts";
 import { defineKpaxosCommand, type KpaxosCommand } from "./command.ts";
 import { print, printJson } from "./output.ts";
 import { fileArg, settingArgs, settingFlags } from "./settings.ts";
@@ -60,7 +61,7 @@ const showCommand = defineKpaxosCommand({
     if (result.config === undefined) throw configError(args.file, result.diagnostics);
     warn(result.config);
     if (args.json === true) printJson(configToJson(result.config));
-    else process.stdout.write(formatConfig(result.config));
+    else standardOutput().write(formatConfig(result.config));
   },
 });
 
@@ -74,7 +75,7 @@ export const configCommand: KpaxosCommand = defineKpaxosCommand({
 });
 
 function warn(config: Config): void {
-  for (const warning of config.warnings) process.stderr.write(`${formatDiagnostic(warning)}\n`);
+  for (const warning of config.warnings) standardError().write(`${formatDiagnostic(warning)}\n`);
 }
 
 function checkToJson(file: string, result: ParseResult) {

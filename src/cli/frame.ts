@@ -5,6 +5,7 @@
 import { createInterface } from "node:readline";
 import { ExitCode } from "../error.ts";
 import { KERNEL_PAXOS_FIRST } from "../net/ethertypes.ts";
+import { standardError } from "../streams.ts";
 import { nearest } from "../text/nearest.ts";
 import {
   type EncodeOptions,
@@ -203,7 +204,7 @@ const encodeCommand = defineKpaxosCommand({
         refuse(frame);
         return;
       }
-      for (const note of frame.notes) process.stderr.write(`warning: ${note}\n`);
+      for (const note of frame.notes) standardError().write(`warning: ${note}\n`);
       const payload = formatHex(frame.payload);
       if (!json) print(payload);
       else if (frame.etherType === undefined) printJson({ payload });
@@ -241,7 +242,7 @@ async function eachLine(
   const refuse = ({ error }: Refusal): void => {
     refused++;
     if (json) printJson({ error });
-    else process.stderr.write(`refused: ${argument === "-" ? `line ${number}: ` : ""}${error}\n`);
+    else standardError().write(`refused: ${argument === "-" ? `line ${number}: ` : ""}${error}\n`);
   };
   if (argument !== "-") {
     await handle(argument, refuse);

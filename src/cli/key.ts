@@ -13,6 +13,7 @@ import {
   withKeyPromoted,
   writeKeyFile,
 } from "../node/key_file.ts";
+import { standardError, standardOutput } from "../streams.ts";
 import { usageError } from "./args.ts";
 import { defineKpaxosCommand, type KpaxosCommand } from "./command.ts";
 import { print, printJson } from "./output.ts";
@@ -45,7 +46,7 @@ const newCommand = defineKpaxosCommand({
     const line = newKeyLine();
     if (args.file === undefined) {
       if (args.force === true) throw usageError("--force without a file", "name the file to replace");
-      process.stdout.write(line);
+      standardOutput().write(line);
       return;
     }
     writeKeyFile(args.file, line, args.force === true);
@@ -119,5 +120,5 @@ export const keyCommand: KpaxosCommand = defineKpaxosCommand({
 
 function say(path: string, text: string): void {
   const keys = parseKeys(text, path).map((key, i) => `${fingerprint(key)} ${useOf(i)}`);
-  process.stderr.write(`${path}: ${keys.join(", ")}\n`);
+  standardError().write(`${path}: ${keys.join(", ")}\n`);
 }

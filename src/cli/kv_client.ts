@@ -3,6 +3,7 @@
  */
 import { CliError, ExitCode } from "../error.ts";
 import type { WriteCondition, WriteOutcome } from "../kv/client.ts";
+import { standardOutput } from "../streams.ts";
 import { defineKpaxosCommand } from "./command.ts";
 import { base64, kvClient, kvClients, placeArgs, readArg } from "./kv_common.ts";
 import { printJson } from "./output.ts";
@@ -136,7 +137,7 @@ export const listCommand = defineKpaxosCommand({
     const lists = (await kvClients(args)).map((client) => client.list(args.prefix ?? "", args.read));
     for await (const { key, version, value } of inOrder(lists)) {
       if (args.json === true) printJson({ key, version, value: base64(value) });
-      else process.stdout.write(args.values === true ? `${key}\t${Buffer.from(value)}\n` : `${key}\n`);
+      else standardOutput().write(args.values === true ? `${key}\t${Buffer.from(value)}\n` : `${key}\n`);
     }
   },
 });
@@ -177,6 +178,6 @@ async function givenValue(text: string): Promise<Uint8Array> {
 
 /** A last line without its end would run into the shell's prompt. */
 async function print(value: Uint8Array): Promise<void> {
-  const needsEnd = process.stdout.isTTY === true && value.at(-1) !== 0x0a;
+  const needsEnd = standardOutput().isTTY === true && value.at(-1) !== 0x0a;
   await Bun.write(Bun.stdout, needsEnd ? Buffer.concat([value, Buffer.from("\n")]) : value);
 }

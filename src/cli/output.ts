@@ -1,9 +1,10 @@
 /**
- * Data on standard output. `process.stdout.write` and not `console.log`, because Bun's console swallows EPIPE:
+ * Data on standard output. The stream and not `console.log`, because Bun's console swallows EPIPE:
  * `kpaxos tail | head -1` would never end.
  */
+import { standardOutput } from "../streams.ts";
 export function print(line: string): void {
-  process.stdout.write(`${line}\n`);
+  standardOutput().write(`${line}\n`);
 }
 
 export function printJson(value: unknown): void {

@@ -4,6 +4,7 @@
  * and sets no exit code: that is main.ts.
  */
 import { CliError, ExitCode } from "../error.ts";
+import { standardError, standardOutput } from "../streams.ts";
 import { nearest } from "../text/nearest.ts";
 import { readArgs, usageError } from "./args.ts";
 import { type ArgsDef, aliasesOf, type KpaxosCommand, resolveCommand } from "./command.ts";
@@ -61,14 +62,14 @@ export async function dispatch(root: KpaxosCommand, argv: readonly string[]): Pr
   const words = argv[0] === "help" ? [...argv.slice(1), "--help"] : argv;
   const { command, path, words: rest } = await findCommand(root, words);
   if (asksHelp(rest, command.args)) {
-    await showHelp(process.stdout, command, path);
+    await showHelp(standardOutput(), command, path);
     return ExitCode.ok;
   }
   if (command.run === undefined || argv.length === 0) {
     // Flags in front of the command, or no command at all.
     if (rest.length > 0)
       throw usageError(`unknown flag ${rest[0]} for "${path}"`, "flags follow the command");
-    await showHelp(process.stderr, command, path);
+    await showHelp(standardError(), command, path);
     return ExitCode.usage;
   }
   return (await command.run(readArgs(rest, command.args, path), rest)) ?? ExitCode.ok;
@@ -81,7 +82,7 @@ async function showHelp(to: NodeJS.WriteStream, command: KpaxosCommand, path: st
 
 /** Says on standard error what went wrong; returns the exit code that says the same. */
 export function report(error: unknown): ExitCode {
-  const style = styleFor(process.stderr, process.env);
+  const style = styleFor(standardError(), process.env);
   const lines: string[] = [];
   if (error instanceof CliError) {
     lines.push(`${style.red("error:")} ${error.message}`);
@@ -92,7 +93,7 @@ export function report(error: unknown): ExitCode {
     lines.push("this is a bug in kpaxos; please report it with the output of kpaxos --version");
     lines.push(debugging() ? stackOf(error) : "set KPAXOS_DEBUG=1 to see where it happened");
   }
-  process.stderr.write(`${lines.join("\n")}\n`);
+  standardError().write(`${lines.join("\n")}\n`);
   return error instanceof CliError ? error.exitCode : ExitCode.failure;
 }
 

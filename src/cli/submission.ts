@@ -19,6 +19,7 @@ import { GivenRecords } from "../protocol/client/given_values.ts";
 import { GivenValues } from "../protocol/client/value_source.ts";
 import type { Outbox } from "../protocol/outbox.ts";
 import { Role } from "../protocol/types.ts";
+import { standardOutput } from "../streams.ts";
 import { CLIENT_RECORD_BYTES } from "../wire/client_record.ts";
 import { KernelPaxosValues } from "../wire/kernel_paxos_values.ts";
 
@@ -215,7 +216,7 @@ export class Submission implements Extra {
     this.#confirm();
     if (this.#confirms && this.#confirmed > this.#told) {
       this.#told = this.#confirmed;
-      process.stdout.write(`${this.#told}\n`);
+      standardOutput().write(`${this.#told}\n`);
     }
     if (this.#complete && this.#parts.every(({ client }) => client.isDone)) this.#process.stop();
     return false;

@@ -13,6 +13,7 @@ import { SocketReader } from "../delivery/socket_reader.ts";
 import { socketPath } from "../delivery/socket_server.ts";
 import { type ValueForm, valueLine } from "../delivery/value_text.ts";
 import { CliError, ExitCode } from "../error.ts";
+import { standardError } from "../streams.ts";
 import { type ArgsDef, type ArgValues, defineKpaxosCommand } from "./command.ts";
 import { groupArg, startAll } from "./run_common.ts";
 import { fileArg, settingArgs } from "./settings.ts";
@@ -112,7 +113,7 @@ async function tail(args: ArgValues<typeof tailArgs>): Promise<ExitCode> {
         },
         onMissed: (...positions) => {
           flush();
-          process.stderr.write(`missed ${range(...positions)}\n`);
+          standardError().write(`missed ${range(...positions)}\n`);
         },
       },
       { from },

@@ -2,6 +2,7 @@
  * Standard output with a count of what its reader has not taken yet. Bun's `writableLength` is always 0 there and `drain`
  * comes even when nothing was held back, so each write's own end is counted.
  */
+import { standardOutput } from "../streams.ts";
 
 /** More than this waiting: whoever writes should wait too. */
 const MAX_WAITING_BYTES = 1 << 20;
@@ -14,7 +15,7 @@ export class Outflow {
 
   constructor(
     onRoom: () => void = () => undefined,
-    write: (text: string, taken: () => void) => void = (text, taken) => process.stdout.write(text, taken),
+    write: (text: string, taken: () => void) => void = (text, taken) => standardOutput().write(text, taken),
   ) {
     this.#onRoom = onRoom;
     this.#write = write;

@@ -7,6 +7,7 @@
 import { dlopen, FFIType, type Library, type Pointer, toArrayBuffer } from "bun:ffi";
 import { closeSync, readFileSync, writeSync } from "node:fs";
 import { CliError } from "../error.ts";
+import { standardError } from "../streams.ts";
 import { fifoSymbols } from "./fifo_symbols.ts";
 import { ringSymbols } from "./ring_symbols.ts";
 import { linkSymbols } from "./symbols.ts";
@@ -101,7 +102,7 @@ function traced(functions: NativeSymbols): NativeSymbols {
 function tracer(name: string, call: (...args: never[]) => unknown): (...args: unknown[]) => unknown {
   return (...args) => {
     const result = call(...(args as never[]));
-    process.stderr.write(`ffi: ${name}(${args.map(show).join(", ")}) = ${String(result)}\n`);
+    standardError().write(`ffi: ${name}(${args.map(show).join(", ")}) = ${String(result)}\n`);
     return result;
   };
 }

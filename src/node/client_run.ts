@@ -8,6 +8,7 @@
 import { createWriteStream, type WriteStream } from "node:fs";
 import { CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
+import { standardOutput } from "../streams.ts";
 import { type ClientFigures, megabits } from "./client_figures.ts";
 import type { RunClient } from "./joint_client.ts";
 import type { Process } from "./process.ts";
@@ -257,7 +258,7 @@ export class ClientRun implements Extra {
   }
 
   #say(line: object): void {
-    if (this.#options.json) process.stdout.write(`${JSON.stringify(line)}\n`);
+    if (this.#options.json) standardOutput().write(`${JSON.stringify(line)}\n`);
   }
 
   #verdict(process: Process): ExitCode | undefined {
@@ -290,7 +291,7 @@ export class ClientRun implements Extra {
     const line = this.#options.json
       ? JSON.stringify({ second: this.#second, values, valuesPerSecond: rate, mbps })
       : `${rate} value/s, ${mbps} Mbps`;
-    process.stdout.write(`${line}\n`);
+    standardOutput().write(`${line}\n`);
   }
 
   #printSummary(): void {
@@ -312,17 +313,17 @@ export class ClientRun implements Extra {
       return;
     }
     const { mean, p50, p90, p99, p999, max } = latencyUs;
-    process.stdout.write(
+    standardOutput().write(
       `${values} values in ${seconds.toFixed(2)} s: ${Math.round(rate)} value/s, ${mbps} Mbps\n` +
         `latency µs: average ${mean}, p50 ${p50}, p90 ${p90}, p99 ${p99}, p99.9 ${p999}, max ${max}; ` +
         `${resent} sent again, ${duplicates} delivered twice\n`,
     );
     if (this.#unanswered > 0)
-      process.stdout.write(
+      standardOutput().write(
         `${this.#unanswered} were due or under way at the end and did not come back in time\n`,
       );
     if (uncertain > 0)
-      process.stdout.write(`${uncertain} may or may not be delivered: their session was forgotten\n`);
+      standardOutput().write(`${uncertain} may or may not be delivered: their session was forgotten\n`);
   }
 
   #note(latencyUs: number): void {

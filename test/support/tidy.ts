@@ -37,7 +37,7 @@ function every(
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   text: [],
-  native: ["protocol/", "error.ts", "bun:ffi", "node:"],
+  native: ["protocol/", "error.ts", "streams.ts", "bun:ffi", "node:"],
   config: ["net/address.ts", "protocol/", "text/", "error.ts", "node:"],
   net: ["native/", "protocol/", "config/config.ts", "error.ts", "node:"],
   wire: ["net/", "protocol/", "config/config.ts", "node:buffer"],
@@ -54,6 +54,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "text/",
     "log.ts",
     "error.ts",
+    "streams.ts",
     "bun",
     "node:",
   ],
@@ -67,6 +68,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "text/",
     "log.ts",
     "error.ts",
+    "streams.ts",
     "package.json",
     "bun",
     "node:",
@@ -83,6 +85,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "text/",
     "log.ts",
     "error.ts",
+    "streams.ts",
     "bun",
     "node:",
   ],
@@ -103,6 +106,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "text/",
     "log.ts",
     "error.ts",
+    "streams.ts",
   ],
   cli: [
     "bench/",
@@ -121,15 +125,17 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "text/",
     "log.ts",
     "error.ts",
+    "streams.ts",
     "citty",
     "bun",
     "node:",
   ],
 };
 const LOOSE: Readonly<Record<string, readonly string[]>> = {
-  "main.ts": ["cli/", "error.ts"],
-  "log.ts": ["config/config.ts", "consola", "node:"],
+  "main.ts": ["cli/", "error.ts", "streams.ts"],
+  "log.ts": ["config/config.ts", "streams.ts", "consola", "node:"],
   "error.ts": [],
+  "streams.ts": [],
 };
 
 const IMPORT = /(?:^|[\s;}])(?:import|export)\s(?:[^"';]*?\sfrom\s*)?"([^"]+)"|\bimport\(\s*"([^"]+)"/g;
@@ -236,6 +242,14 @@ export const channels: Rule = (file) => {
       /\bconsole\.\w+/g,
       (m) => `${m[0]}: data goes through cli/output.ts, logs through log.ts`,
     ),
+    ...(file.path === "src/streams.ts"
+      ? []
+      : every(
+          file,
+          code,
+          /\bprocess\.std(out|err)\b/g,
+          (m) => `${m[0]}: streams.ts makes it when it is needed`,
+        )),
     ...every(file, code, /^export default\b/gm, () => "a default export"),
   ];
 };
