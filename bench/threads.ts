@@ -1,0 +1,152 @@
+/**
+ * Threads that receive and send, with the lock-free ring between them and the turns, beside the one thread of today: the C
+ * library with bench/threads/link_threads.c around its links, loaded in place of the real one. Markdown tables.
+ *
+ *     bun bench/threads.ts cluster [options of bench/modes.ts]     real clusters, all roles or the leader alone with threads
+ *     bun bench/threads.ts busy [--work 0,1,3] [--windows 1,32,256] [--seconds 1] [--rounds 3]
+ *         one process, busy for so many µs with each frame, and a peer that needs less than a core: the other core is free
+ *
+ * Rounds of all modes are interleaved; a figure is the median of its rounds. CPU is that of the busy process.
+ */
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { LabProcess } from "../src/ops/lab_process.ts";
+import { Lab } from "../test/support/lab.ts";
+import { type Driven, drive, type Served, serve } from "./threads/busy.ts";
+import { threadedLibrary, WHICH, withThreadedLeader } from "./threads/library.ts";
+
+const EXECUTABLE = join(import.meta.dir, "../dist/kpaxos");
+const MAIN = join(import.meta.dir, "../src/main.ts");
+const MODES = join(import.meta.dir, "modes.ts");
+const BUSY_HOST = 0;
+const PEER_HOST = 1;
+const SETTLE_MS = 10_000;
+
+interface Mode {
+  readonly name: string;
+  readonly variables: Readonly<Record<string, string>>;
+}
+
+interface Figures extends Driven {
+  readonly cpuUs: number;
+}
+
+interface BusyRun {
+  readonly workUs: readonly number[];
+  readonly windows: readonly number[];
+  readonly seconds: number;
+  readonly rounds: number;
+}
+
+function busyRun(words: readonly string[]): BusyRun {
+  const { values } = parseArgs({
+    args: [...words],
+    options: {
+      work: { type: "string", default: "0,1,3" },
+      windows: { type: "string", default: "1,32,256" },
+      seconds: { type: "string", default: "1" },
+      rounds: { type: "string", default: "3" },
+    },
+  });
+  return {
+    workUs: values.work.split(",").map(Number),
+    windows: values.windows.split(",").map(Number),
+    seconds: Number(values.seconds),
+    rounds: Number(values.rounds),
+  };
+}
+
+async function measure(
+  lab: Lab,
+  mode: Mode,
+  workUs: number,
+  window: number,
+  seconds: number,
+): Promise<Figures> {
+  const start = (host: number, words: readonly (string | number)[], env: Mode["variables"]): LabProcess => {
+    const argv = [process.execPath, import.meta.path, ...words.map(String)];
+    return new LabProcess(`${words[0]}`, argv, lab.spawn(host, argv, { env }));
+  };
+  const busy = start(BUSY_HOST, ["serve", workUs], mode.variables);
+  try {
+    await busy.ready(SETTLE_MS);
+    const peer = start(PEER_HOST, ["drive", window, seconds], {});
+    const ending = await peer.ending(seconds * 1000 + SETTLE_MS);
+    if (ending.exitCode !== 0) throw new Error(`the peer failed:\n${peer.tail()}`);
+    const ended = await busy.ending(SETTLE_MS);
+    if (ended.exitCode !== 0) throw new Error(`the busy process failed:\n${busy.tail()}`);
+    const { cpuUs, frames } = JSON.parse(busy.stdout.join("")) as Served;
+    return { ...(JSON.parse(peer.stdout.join("")) as Driven), cpuUs: cpuUs / frames };
+  } finally {
+    busy.kill("SIGKILL");
+    await busy.exited;
+  }
+}
+
+const median = (runs: readonly Figures[], what: keyof Figures): number =>
+  runs.map((run) => run[what]).toSorted((a, b) => a - b)[runs.length >> 1]!;
+const whole = (number: number): string => Math.round(number).toLocaleString("en");
+const print = (cells: readonly string[]): boolean => process.stdout.write(`| ${cells.join(" | ")} |\n`);
+
+async function busy(run: BusyRun, library: string): Promise<void> {
+  const modes: readonly Mode[] = [
+    { name: "one thread", variables: {} },
+    ...WHICH.map((which) => ({ name: which, variables: { KPAXOS_LIBRARY: library, KPX_THREADS: which } })),
+  ];
+  const cells = run.workUs.flatMap((workUs) => run.windows.map((window) => ({ workUs, window })));
+  const found = cells.map(() => modes.map((): Figures[] => []));
+  const lab = Lab.create({ hosts: 2 });
+  try {
+    for (let round = 0; round < run.rounds; round++) {
+      for (const [row, { workUs, window }] of cells.entries()) {
+        for (const [at, mode] of modes.entries())
+          found[row]![at]!.push(await measure(lab, mode, workUs, window, run.seconds));
+      }
+      process.stderr.write(`round ${round + 1} of ${run.rounds}\n`);
+    }
+  } finally {
+    lab.close();
+  }
+  print(["µs of work", "window", "threads", "frames/s", "p50 µs", "p99 µs", "CPU µs/frame"]);
+  print(["---:", "---:", "---", "---:", "---:", "---:", "---:"]);
+  for (const [row, { workUs, window }] of cells.entries()) {
+    for (const [at, { name }] of modes.entries()) {
+      const runs = found[row]![at]!;
+      const figures = (["framesPerSecond", "p50", "p99"] as const).map((what) => whole(median(runs, what)));
+      print([`${workUs}`, `${window}`, name, ...figures, median(runs, "cpuUs").toFixed(2)]);
+    }
+  }
+}
+
+/** Returns the exit code of bench/modes.ts. */
+async function cluster(words: readonly string[], directory: string, library: string): Promise<number> {
+  const kpaxos = existsSync(EXECUTABLE) ? [EXECUTABLE] : [process.execPath, MAIN];
+  const modes = [
+    "one-thread",
+    ...WHICH.map((which) => `${which} KPAXOS_LIBRARY=${library} KPX_THREADS=${which}`),
+    ...WHICH.map((which) => `leader:${which} main=${withThreadedLeader(directory, library, which, kpaxos)}`),
+  ];
+  const argv = [process.execPath, MODES, ...words, ...modes.flatMap((mode) => ["--mode", mode])];
+  return await Bun.spawn(argv, { stdin: "ignore", stdout: "inherit", stderr: "inherit" }).exited;
+}
+
+const [what, ...words] = process.argv.slice(2);
+if (what === "serve") {
+  process.stdout.write(JSON.stringify(serve(Number(words[0]))));
+} else if (what === "drive") {
+  process.stdout.write(JSON.stringify(drive(BUSY_HOST, Number(words[0]), Number(words[1]))));
+} else if (what === "busy" || what === "cluster") {
+  const directory = mkdtempSync(join(tmpdir(), "kpaxos-threads-"));
+  try {
+    const library = threadedLibrary(directory);
+    if (what === "busy") await busy(busyRun(words), library);
+    else process.exitCode = await cluster(words, directory, library);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+} else {
+  process.stderr.write("usage: bun bench/threads.ts cluster [options of bench/modes.ts] | busy [--work …]\n");
+  process.exitCode = 2;
+}
