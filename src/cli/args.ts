@@ -34,17 +34,17 @@ function spellings(args: ArgsDef): Map<string, Flag & { readonly negated: boolea
   const table = new Map<string, Flag & { readonly negated: boolean }>();
   for (const [key, arg] of Object.entries(args)) {
     if (arg.type === "positional") continue;
-    for (const name of [key, ...aliasesOf(arg)].flatMap((word) => [
-      word,
-      kebab(word),
-      camel(word),
-      snake(word),
-    ])) {
+    for (const name of [key, ...aliasesOf(arg)].flatMap(spellingsOf)) {
       table.set(dashed(name), { key, arg, negated: false });
       if (arg.type === "boolean" && name.length > 1) table.set(`--no-${name}`, { key, arg, negated: true });
     }
   }
   return table;
+}
+
+function spellingsOf(word: string): readonly string[] {
+  // Of one word in small letters there is one.
+  return /^[a-z0-9]*$/.test(word) ? [word] : [word, kebab(word), camel(word), snake(word)];
 }
 
 function camel(name: string): string {
@@ -251,11 +251,10 @@ function assign(words: readonly string[], args: ArgsDef, path: string): Map<stri
   return named;
 }
 
-function cittyArgs(args: ArgsDef): CittyArgsDef {
+/** Of what was given only: what citty makes of each of its arguments takes time at every start. */
+function cittyArgs(given: Iterable<string>): CittyArgsDef {
   const out: CittyArgsDef = {};
-  for (const [key, arg] of Object.entries(args)) {
-    if (arg.type !== "positional") out[key] = { type: arg.type === "boolean" ? "boolean" : "string" };
-  }
+  for (const key of given) out[key] = { type: "string" };
   return out;
 }
 
@@ -264,13 +263,15 @@ export function readArgs(words: readonly string[], args: ArgsDef, path: string):
   const sorted = sort(words, args, path);
   const plain: string[] = [];
   // Switches are known already, and citty would take a switch called no-device for the opposite of device.
-  for (const [key, value] of sorted.flags) if (typeof value === "string") plain.push(`--${key}=${value}`);
-  const parsed = parseArgs([...plain, "--", ...sorted.positionals], cittyArgs(args));
+  const texts = [...sorted.flags].filter(([, value]) => typeof value === "string");
+  for (const [key, value] of texts) plain.push(`--${key}=${value}`);
+  const given = texts.map(([key]) => key);
+  const parsed = parseArgs([...plain, "--", ...sorted.positionals], cittyArgs(given));
   const values: Record<string, ArgValue> = {};
   for (const [key, arg] of Object.entries(args)) {
     if (arg.type === "positional") continue;
-    const given = sorted.flags.get(key);
-    if (given === undefined) {
+    const typed = sorted.flags.get(key);
+    if (typed === undefined) {
       if (arg.required === true && arg.default === undefined) {
         throw usageError(
           `${path} needs --${kebab(key)}`,
@@ -280,7 +281,7 @@ export function readArgs(words: readonly string[], args: ArgsDef, path: string):
       values[key] = arg.default;
       continue;
     }
-    const value = typeof given === "boolean" ? given : String(parsed[key]);
+    const value = typeof typed === "boolean" ? typed : String(parsed[key]);
     values[key] = convert(`--${kebab(key)}`, value, arg);
   }
   for (const [key, value] of assign(parsed._, args, path)) values[key] = value;
