@@ -2,7 +2,8 @@
  * Threads that receive and send, with the lock-free ring between them and the turns, beside the one thread of today: the C
  * library with bench/threads/link_threads.c around its links, loaded in place of the real one. Markdown tables.
  *
- *     bun bench/threads.ts cluster [options of bench/modes.ts]     real clusters, all roles or the leader alone with threads
+ *     npm run -s build && bun bench/threads.ts cluster [options of bench/modes.ts]
+ *         real clusters, with threads in all roles or in the leader alone; program and library must be of the same sources
  *     bun bench/threads.ts busy [--work 0,1,3] [--windows 1,32,256] [--seconds 1] [--rounds 3]
  *         one process, busy for so many µs with each frame, and a peer that needs less than a core: the other core is free
  *

@@ -2,7 +2,8 @@
  * A link with threads around it, to be measured: one that receives, one that sends, the lock-free ring (ffi/ring.h) between
  * them and the step, which makes no system call while there are frames. It is the C library with `kpx_link_open`, `_step`,
  * `_info`, `_counters` and `_close` in front of its own, which bench/threads.ts renames to `plain_…`; a program loads it in
- * the library's place (KPAXOS_LIBRARY). KPX_THREADS: receive, send, or both (the default). Ethernet without rings only.
+ * the library's place (KPAXOS_LIBRARY). KPX_THREADS: receive, send, or both (the default). Only Ethernet has them, and neither
+ * a ring of the kernel's nor a second receive queue.
  *
  * The receiving thread takes frames into slots in turn, checks them, and hands their descriptors over; a slot is free again
  * when the step after the one that took it begins. The sending thread has slots of its own, into which a step copies.
@@ -212,7 +213,7 @@ static int begin(struct threaded *self, struct kpx_link *link) {
 
 KPX_API int32_t kpx_link_open(const uint32_t *options, uint32_t count) {
   if (count < KPX_OPTION_WORDS || options[KPX_OPTION_KIND] != KPX_ETHERNET) return plain_open(options, count);
-  if ((options[KPX_OPTION_FLAGS] & KPX_FLAG_RING) != 0) return -EINVAL;
+  if ((options[KPX_OPTION_FLAGS] & KPX_FLAG_RING) != 0 || options[KPX_OPTION_SECOND_FILTER_COUNT] > 0) return -EINVAL;
   uint32_t *more = malloc(count * sizeof *more);
   struct threaded *self = aligned_alloc(64, sizeof *self);
   if (more == NULL || self == NULL) abort();
