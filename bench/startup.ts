@@ -72,7 +72,7 @@ class Stage {
 }
 
 async function configure(stage: Stage, role: string, wire: string): Promise<string> {
-  const peers = await stage.peers(3);
+  const peers = await stage.peers(4);
   const [own] = await freePorts(1, HOST);
   const at = (port: number | undefined): string => `${HOST} ${port}`;
   const lines =
@@ -81,6 +81,7 @@ async function configure(stage: Stage, role: string, wire: string): Promise<stri
       : [
           `acceptor 0 ${at(role === "acceptor" ? own : peers[0])}`,
           `acceptor 1 ${at(peers[1])}`,
+          `acceptor 2 ${at(peers[3])}`,
           `proposer 0 ${at(role === "proposer" ? own : peers[2])}`,
           ...(role === "learner" ? [`learner 0 ${at(own)}`] : []),
         ];

@@ -1,7 +1,7 @@
 /**
  * A bounded store for values: one buffer, cut into pages, each page cut into blocks of one size class. `alloc` and
  * `free` are O(1) and allocate nothing. When nothing fits `alloc` answers −1, and the caller refuses or waits.
- * A value of length 0 takes no space.
+ * A value of length 0 takes no space, and the buffer is allocated with the first block: a store that is never used costs nothing.
  */
 import { assert } from "./assert.ts";
 import { copyBytes } from "./bytes.ts";
@@ -14,31 +14,33 @@ const CLASSES = [
 ];
 export const MAX_BLOCK_BYTES = PAGE_BYTES;
 const NONE = -1;
+/** Which list the empty pages are in that were used before. */
+const EMPTY = CLASSES.length;
+/** Size class by length in units of 32 bytes. */
+const CLASS_BY_UNITS = classByUnits();
 
 export class Arena {
-  readonly bytes: Uint8Array;
+  /** To be read anew after `alloc`. */
+  bytes: Uint8Array = new Uint8Array(0);
   /** Bytes in blocks that are taken. */
   used = 0;
-  readonly #words: Int32Array;
+  #words = new Int32Array(0);
   readonly #pages: number;
+  /** Pages from here on were never used. */
+  #freshPages = 0;
   readonly #classOf: Uint8Array;
   /** First free block of a page (byte offset), its untouched rest, and how many blocks are taken. */
   readonly #free: Int32Array;
   readonly #fresh: Int32Array;
   readonly #taken: Int32Array;
-  /** Doubly linked list of a class's pages with room; of empty pages under index `CLASSES.length`. */
+  /** Doubly linked list of a class's pages with room; of empty pages under index `EMPTY`. */
   readonly #next: Int32Array;
   readonly #previous: Int32Array;
   readonly #heads: Int32Array;
-  /** Size class by length in units of 32 bytes. */
-  readonly #classByUnits: Uint8Array;
 
   /** `capacity` in bytes, rounded up to whole pages. */
   constructor(capacity: number) {
     this.#pages = Math.max(1, Math.ceil(capacity / PAGE_BYTES));
-    const buffer = new ArrayBuffer(this.#pages * PAGE_BYTES);
-    this.bytes = new Uint8Array(buffer);
-    this.#words = new Int32Array(buffer);
     this.#classOf = new Uint8Array(this.#pages);
     this.#free = new Int32Array(this.#pages).fill(NONE);
     this.#fresh = new Int32Array(this.#pages);
@@ -46,28 +48,21 @@ export class Arena {
     this.#next = new Int32Array(this.#pages).fill(NONE);
     this.#previous = new Int32Array(this.#pages).fill(NONE);
     this.#heads = new Int32Array(CLASSES.length + 1).fill(NONE);
-    this.#classByUnits = new Uint8Array(MAX_BLOCK_BYTES / 32 + 1);
-    for (let units = 1, c = 0; units < this.#classByUnits.length; units++) {
-      if (units * 32 > CLASSES[c]!) c++;
-      this.#classByUnits[units] = c;
-    }
-    for (let page = this.#pages - 1; page >= 0; page--) this.#link(CLASSES.length, page);
   }
 
   get capacity(): number {
-    return this.bytes.length;
+    return this.#pages * PAGE_BYTES;
   }
 
   /** Byte offset of a block of at least `length` bytes, or −1. */
   alloc(length: number): number {
     if (length === 0) return 0;
     if (length > MAX_BLOCK_BYTES) return NONE;
-    const c = this.#classByUnits[(length + 31) >>> 5]!;
+    const c = CLASS_BY_UNITS[(length + 31) >>> 5]!;
     let page = this.#heads[c]!;
     if (page === NONE) {
-      page = this.#heads[CLASSES.length]!;
+      page = this.#emptyPage();
       if (page === NONE) return NONE;
-      this.#unlink(CLASSES.length, page);
       this.#classOf[page] = c;
       this.#free[page] = NONE;
       this.#fresh[page] = page * PAGE_BYTES;
@@ -109,10 +104,28 @@ export class Arena {
     this.used -= size;
     if (this.#taken[page] === 0) {
       if (!wasFull) this.#unlink(c, page);
-      this.#link(CLASSES.length, page);
+      this.#link(EMPTY, page);
     } else if (wasFull) {
       this.#link(c, page);
     }
+  }
+
+  /** One that was used before, else the next one; −1: all are taken. */
+  #emptyPage(): number {
+    const page = this.#heads[EMPTY]!;
+    if (page !== NONE) {
+      this.#unlink(EMPTY, page);
+      return page;
+    }
+    if (this.#freshPages === this.#pages) return NONE;
+    if (this.#freshPages === 0) this.#begin();
+    return this.#freshPages++;
+  }
+
+  #begin(): void {
+    const buffer = new ArrayBuffer(this.capacity);
+    this.bytes = new Uint8Array(buffer);
+    this.#words = new Int32Array(buffer);
   }
 
   #link(list: number, page: number): void {
@@ -130,4 +143,13 @@ export class Arena {
     else this.#next[previous] = next;
     if (next !== NONE) this.#previous[next] = previous;
   }
+}
+
+function classByUnits(): Uint8Array {
+  const classes = new Uint8Array(MAX_BLOCK_BYTES / 32 + 1);
+  for (let units = 1, c = 0; units < classes.length; units++) {
+    if (units * 32 > CLASSES[c]!) c++;
+    classes[units] = c;
+  }
+  return classes;
 }

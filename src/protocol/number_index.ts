@@ -1,22 +1,19 @@
 /**
  * Finds numbers of up to 53 bits: which slot of a table has this key. Open addressing in one typed array; the keys stay in the
- * table's own array. Nothing is allocated after construction. Keys are not 0.
+ * table's own array. Nothing is allocated after the first `add`. Keys are not 0.
  */
 const NONE = -1;
 
 export class NumberIndex {
   readonly #keys: Float64Array;
   /** Slot + 1; 0: empty. */
-  readonly #cells: Int32Array;
-  readonly #mask: number;
+  #cells = new Int32Array(1);
+  /** 0: nothing was ever added. */
+  #mask = 0;
 
   /** `keys`: of each slot, written before `add` and until `remove`. */
   constructor(keys: Float64Array) {
     this.#keys = keys;
-    let size = 4;
-    while (size < keys.length * 2) size *= 2;
-    this.#cells = new Int32Array(size);
-    this.#mask = size - 1;
   }
 
   /** The slot with this key, or −1. */
@@ -31,6 +28,7 @@ export class NumberIndex {
 
   /** The slot's key is not in the index yet. */
   add(slot: number): void {
+    if (this.#mask === 0) this.#begin();
     let at = hash(this.#keys[slot]!) & this.#mask;
     while (this.#cells[at] !== 0) at = (at + 1) & this.#mask;
     this.#cells[at] = slot + 1;
@@ -53,6 +51,13 @@ export class NumberIndex {
 
   clear(): void {
     this.#cells.fill(0);
+  }
+
+  #begin(): void {
+    let size = 4;
+    while (size < this.#keys.length * 2) size *= 2;
+    this.#cells = new Int32Array(size);
+    this.#mask = size - 1;
   }
 }
 

@@ -1,5 +1,6 @@
 /**
- * The slots of a table in the order in which they were used last: a doubly linked list in typed arrays.
+ * The slots of a table in the order in which they were used last: a doubly linked list in typed arrays, which are
+ * allocated when the first slot is used.
  */
 const NONE = -1;
 const ABSENT = -2;
@@ -9,16 +10,16 @@ export class Recency {
   /** The slot that was used longest ago, and the one used last; −1: none. */
   oldest = NONE;
   newest = NONE;
-  readonly #older: Int32Array;
-  readonly #newer: Int32Array;
+  readonly #slots: number;
+  #older = new Int32Array(0);
+  #newer = new Int32Array(0);
 
   constructor(slots: number) {
-    this.#older = new Int32Array(slots).fill(ABSENT);
-    this.#newer = new Int32Array(slots).fill(NONE);
+    this.#slots = slots;
   }
 
   has(slot: number): boolean {
-    return this.#older[slot] !== ABSENT;
+    return this.count > 0 && this.#older[slot] !== ABSENT;
   }
 
   /** The one used next after this one; −1: none. */
@@ -30,7 +31,10 @@ export class Recency {
   touch(slot: number): void {
     if (this.newest === slot) return;
     if (this.has(slot)) this.#unlink(slot);
-    else this.count++;
+    else {
+      if (this.#older.length === 0) this.#begin();
+      this.count++;
+    }
     this.#older[slot] = this.newest;
     this.#newer[slot] = NONE;
     if (this.newest === NONE) this.oldest = slot;
@@ -50,6 +54,11 @@ export class Recency {
     this.#newer.fill(NONE);
     this.oldest = this.newest = NONE;
     this.count = 0;
+  }
+
+  #begin(): void {
+    this.#older = new Int32Array(this.#slots).fill(ABSENT);
+    this.#newer = new Int32Array(this.#slots).fill(NONE);
   }
 
   #unlink(slot: number): void {

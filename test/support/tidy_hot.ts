@@ -5,7 +5,7 @@
 import { functionBodies, scan } from "./scan.ts";
 import type { Rule } from "./tidy.ts";
 
-/** Functions that do not run for each message, by file: start, trouble, snapshots. Constructors never do. */
+/** Functions that do not run for each message, by file: start, first use, trouble, snapshots. Constructors never do. */
 const COLD: Readonly<Record<string, readonly string[]>> = {
   "src/wire/native.ts": ["maxNativeValue", "multicastAddress", "outbox"],
   "src/wire/native_frames.ts": [],
@@ -25,12 +25,12 @@ const COLD: Readonly<Record<string, readonly string[]>> = {
   "src/node/run.ts": ["run", "stop"],
   "src/net/peers.ts": [],
   "src/net/system_link.ts": ["commonOptions", "openHandle", "counters", "close"],
-  "src/protocol/arena.ts": [],
+  "src/protocol/arena.ts": ["#begin", "classByUnits"],
   "src/protocol/batch.ts": [],
   "src/protocol/bytes.ts": [],
-  "src/protocol/number_index.ts": [],
+  "src/protocol/number_index.ts": ["#begin"],
   "src/protocol/quorum.ts": [],
-  "src/protocol/recency.ts": [],
+  "src/protocol/recency.ts": ["#begin"],
   "src/protocol/acceptor/acceptor.ts": [],
   "src/protocol/acceptor/acceptor_log.ts": [],
   "src/protocol/acceptor/audience.ts": [],

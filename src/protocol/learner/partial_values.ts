@@ -1,6 +1,6 @@
 /**
  * Values that come in pieces, until their last piece: for each slot of a table the bytes so far, in blocks of one bounded
- * store that grows as it is used. What counts against the bound is blocks, so it is the same everywhere for the same pieces.
+ * store that grows as it is used; without any there is none. What counts against the bound is blocks, so it is the same everywhere for the same pieces.
  */
 import { assert } from "../assert.ts";
 import { copyBytes } from "../bytes.ts";
@@ -16,10 +16,11 @@ export class PartialValues {
   readonly #blocks: number;
   readonly #slabs: Uint8Array[] = [];
   /** The block behind each one, in its value or in the list of free ones. */
-  readonly #next: Int32Array;
-  readonly #first: Int32Array;
-  readonly #last: Int32Array;
-  readonly #length: Uint32Array;
+  #next = new Int32Array(0);
+  readonly #slots: number;
+  #first = new Int32Array(0);
+  #last = new Int32Array(0);
+  #length = new Uint32Array(0);
   #free = NONE;
   /** Blocks from here on were never used. */
   #fresh = 0;
@@ -27,25 +28,23 @@ export class PartialValues {
   constructor(slots: number, blocks: number) {
     this.#blocks = blocks;
     this.freeBlocks = blocks;
-    this.#next = new Int32Array(blocks);
-    this.#first = new Int32Array(slots).fill(NONE);
-    this.#last = new Int32Array(slots).fill(NONE);
-    this.#length = new Uint32Array(slots);
+    this.#slots = slots;
   }
 
   /** Bytes so far. */
   length(slot: number): number {
-    return this.#length[slot]!;
+    return this.freeBlocks === this.#blocks ? 0 : this.#length[slot]!;
   }
 
   /** Blocks that so many more bytes of this slot take. */
   blocksFor(slot: number, more: number): number {
-    const length = this.#length[slot]!;
+    const length = this.length(slot);
     return blocksOf(length + more) - blocksOf(length);
   }
 
   /** Adds to the slot's bytes; `blocksFor` must not be more than is free. */
   append(slot: number, bytes: Uint8Array, offset: number, length: number): void {
+    if (this.#length.length === 0) this.#begin();
     const end = offset + length;
     for (let at = offset; at < end; ) {
       const filled = this.#length[slot]! % PIECE_BLOCK_BYTES;
@@ -60,7 +59,7 @@ export class PartialValues {
 
   /** Copies all bytes of the slot. */
   copy(slot: number, into: Uint8Array, at: number): void {
-    let left = this.#length[slot]!;
+    let left = this.length(slot);
     let to = at;
     for (let block = this.#first[slot]!; left > 0; block = this.#next[block]!) {
       const size = Math.min(left, PIECE_BLOCK_BYTES);
@@ -71,7 +70,7 @@ export class PartialValues {
   }
 
   release(slot: number): void {
-    const blocks = blocksOf(this.#length[slot]!);
+    const blocks = blocksOf(this.length(slot));
     if (blocks > 0) {
       this.#next[this.#last[slot]!] = this.#free;
       this.#free = this.#first[slot]!;
@@ -88,6 +87,13 @@ export class PartialValues {
     this.freeBlocks = this.#blocks;
     this.#free = NONE;
     this.#fresh = 0;
+  }
+
+  #begin(): void {
+    this.#next = new Int32Array(this.#blocks);
+    this.#first = new Int32Array(this.#slots).fill(NONE);
+    this.#last = new Int32Array(this.#slots).fill(NONE);
+    this.#length = new Uint32Array(this.#slots);
   }
 
   #addBlock(slot: number): void {
