@@ -51,6 +51,23 @@ test(
 );
 
 test(
+  "and so in the Kernel_Paxos wire, where nobody can say that it is too much",
+  () => {
+    const wire = "wire kernel-paxos";
+    for (const clients of [1, 4]) {
+      const bounded = run({ clients, outstanding: 2_000, settings: [wire] }, SECOND);
+      // Four have the least under way that a client has.
+      expect(bounded.p99).toBeLessThan(clients === 1 ? 15_000 : 30_000);
+      expect(bounded.resent).toBe(0);
+      const unbounded = run({ clients, outstanding: 2_000, settings: [wire, "queue-delay 0"] }, SECOND);
+      expect(unbounded.p99).toBeGreaterThan(80_000);
+      expect(bounded.rate).toBeGreaterThan(0.95 * unbounded.rate);
+    }
+  },
+  PATIENCE_MS,
+);
+
+test(
   "acceptors that are slow: what waits for them waits with the clients",
   () => {
     const { p99, rate } = run({ clients: 4, outstanding: 5_000, slower: { acceptor: 4 } }, SECOND);

@@ -71,8 +71,9 @@ export function buildRecordClient(
   outbox: Outbox,
   sink: ClientSink,
 ): BuiltClient {
-  const timeoutMs = context.config.settings.clientTimeoutMs;
-  const client = new RecordClient({ ...plan, timeoutMs, random: context.random }, format, outbox, sink);
+  const { clientTimeoutMs: timeoutMs, queueDelayMs } = context.config.settings;
+  const options = { ...plan, timeoutMs, queueDelayMs, random: context.random };
+  const client = new RecordClient(options, format, outbox, sink);
   return { client, sessions: undefined };
 }
 

@@ -8,11 +8,10 @@ import { LearnerGate } from "../../src/delivery/client_gates.ts";
 import { createLog } from "../../src/log.ts";
 import { MemoryNetwork, NO_FAULTS } from "../../src/net/memory.ts";
 import { buildLearner } from "../../src/node/build.ts";
-import { buildSessionClient, ownApplication } from "../../src/node/build_client.ts";
+import { buildClient, ownApplication } from "../../src/node/build_client.ts";
 import type { CoreContext } from "../../src/node/process.ts";
 import type { Extra } from "../../src/node/roles.ts";
-import type { SessionClient } from "../../src/protocol/client/session_client.ts";
-import { PatternValues } from "../../src/protocol/client/value_source.ts";
+import type { Client } from "../../src/protocol/client/client.ts";
 import { Role } from "../../src/protocol/types.ts";
 import { HostClock } from "../../src/sim/clock.ts";
 import { type Host, type Parts, SimCluster } from "../../src/sim/cluster.ts";
@@ -69,7 +68,7 @@ const FRAME_BYTES = 1500;
 export class LoadModel {
   readonly config: Config;
   readonly cluster: SimCluster;
-  readonly clients: SessionClient[] = [];
+  readonly clients: Client[] = [];
   readonly #options: LoadOptions;
   readonly #costs: Costs;
   readonly #seen = new Map<Host, { frames: number; bytes: number }>();
@@ -177,7 +176,8 @@ export class LoadModel {
     this.cluster.start(
       {
         name: `${role} ${id}`,
-        id: owns ? id : 1024 + id,
+        // In the Kernel_Paxos wire a process has an id for each of its clients.
+        id: owns ? id : this.cluster.native ? 1024 + id : 100 * id,
         listens,
         owns: owns ? listens & (Role.acceptor | Role.proposer) : 0,
         address: macOf(kind, id),
@@ -190,25 +190,27 @@ export class LoadModel {
   #client(context: CoreContext): Parts {
     const { sessions = 1, outstanding, valueBytes = 64, rate } = this.#options;
     const outbox = context.outbox(Role.client);
-    const source = new PatternValues(valueBytes, valueBytes, context.random);
     const plan = {
       clients: sessions,
       outstanding,
+      leastSize: valueBytes,
+      mostSize: valueBytes,
       values: rate === undefined ? Number.POSITIVE_INFINITY : 0,
       proposerId: 0,
     };
     const sink = { delivered: (latencyUs: number) => void this.#latencies.push(latencyUs) };
-    const built = buildSessionClient(context, plan, source, outbox, sink);
+    const built = buildClient(context, plan, outbox, sink);
     const { client } = built;
     this.clients.push(client);
     const application = ownApplication(context, built, () => undefined);
     const learner = buildLearner(
       context,
-      { role: Role.client, catchUp: false, canTrim: false },
+      // In the Kernel_Paxos wire a trim is an order, and nobody else gives it.
+      { role: Role.client, catchUp: false, canTrim: !context.native },
       outbox,
       application,
     );
-    const gate = new LearnerGate(client, learner, context.config.acceptors.length, true);
+    const gate = new LearnerGate(client, learner, context.config.acceptors.length, context.native);
     const extras: Extra[] = [gate];
     if (rate !== undefined) extras.push(new Pace(client, rate));
     return { cores: { client, learner }, extras };
@@ -217,11 +219,11 @@ export class LoadModel {
 
 /** Lets a client have one value more whenever its time has come. */
 class Pace implements Extra {
-  readonly #client: SessionClient;
+  readonly #client: Client;
   readonly #everyUs: number;
   #nextUs = -1;
 
-  constructor(client: SessionClient, rate: number) {
+  constructor(client: Client, rate: number) {
     this.#client = client;
     this.#everyUs = 1e6 / rate;
   }

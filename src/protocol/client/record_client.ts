@@ -1,9 +1,11 @@
 /**
  * The client of the Kernel_Paxos wire, in a closed loop: virtual clients, each with so many values outstanding; the next one
  * leaves when one comes back, and one that does not come back in time is sent again, which may deliver it twice: that wire has
- * no sessions. Pure; where deliveries come from (an own learner, a device, a learner host) is the caller's business.
+ * no sessions. What would wait in queues for too long waits here (`flow_window.ts`): nobody in that wire can say that it is too
+ * much. Pure; where deliveries come from (an own learner, a device, a learner host) is the caller's business.
  */
 
+import { FlowWindow } from "../flow_window.ts";
 import type { Outbox } from "../outbox.ts";
 import type { Client, ClientSink } from "./client.ts";
 
@@ -34,6 +36,8 @@ export interface RecordClientOptions {
   readonly mostSize: number;
   readonly proposerId: number;
   readonly timeoutMs: number;
+  /** How long values may wait in queues; 0: as long as they like. */
+  readonly queueDelayMs: number;
   /** Stop after so many values; `Infinity`: never. */
   readonly values: number;
   readonly random: () => number;
@@ -41,6 +45,9 @@ export interface RecordClientOptions {
 
 const RESEND_CHECK_US = 20_000;
 const ROOM_RESERVE = 8;
+/** Values that may be under way at first, and at least, however long they wait. Each is a frame. */
+const WINDOW_FIRST = 64;
+const WINDOW_FLOOR = 128;
 
 export class RecordClient implements Client {
   readonly counters = { submitted: 0, delivered: 0, resent: 0, duplicates: 0, uncertain: 0 };
@@ -59,8 +66,10 @@ export class RecordClient implements Client {
   readonly #lastSentUs: Float64Array;
   readonly #size: Uint32Array;
   readonly #nextSequence: Float64Array;
-  /** Slots without a value, as a stack. */
+  readonly #window: FlowWindow;
+  /** Slots without a value: the one that is so for longest comes first. */
   readonly #idle: Int32Array;
+  #idleFirst = 0;
   #idleCount: number;
   #lastStampUs = 0;
   #firstStampUs = Number.POSITIVE_INFINITY;
@@ -83,8 +92,9 @@ export class RecordClient implements Client {
     this.#nextSequence = new Float64Array(slots);
     for (let slot = 0; slot < slots; slot++) this.#nextSequence[slot] = 1 + (slot % options.outstanding);
     this.#idle = new Int32Array(slots);
-    for (let i = 0; i < slots; i++) this.#idle[i] = slots - 1 - i;
+    for (let slot = 0; slot < slots; slot++) this.#idle[slot] = slot;
     this.#idleCount = slots;
+    this.#window = new FlowWindow(WINDOW_FIRST, WINDOW_FLOOR, 1, options.queueDelayMs * 1000);
   }
 
   /** Values sent and not delivered yet. */
@@ -126,6 +136,7 @@ export class RecordClient implements Client {
     for (let slot = 0; slot < this.#sequence.length; slot++) {
       if (this.#sequence[slot] === 0 || this.#lastSentUs[slot]! > dueUs) continue;
       if (this.#outbox.room() < ROOM_RESERVE) return;
+      if (this.#window.isNewLoss(nowUs)) this.#window.lost(nowUs, this.outstanding);
       this.counters.resent++;
       this.#send(slot);
     }
@@ -135,12 +146,13 @@ export class RecordClient implements Client {
     return this.outstanding === 0 ? Number.POSITIVE_INFINITY : this.#resendCheckUs;
   }
 
-  /** Sends values for all idle places; true when frames ran out before. `wallUs` is the time of day. */
+  /** Sends values for idle places, as many as may be under way; true when frames ran out before. `wallUs` is the time of day. */
   pump(wallUs: number): boolean {
     if (!this.ready) return false;
     while (this.#idleCount > 0 && this.counters.submitted < this.limit) {
+      if (this.outstanding + 1 > this.#window.size) return false;
       if (this.#outbox.room() < ROOM_RESERVE) return true;
-      const slot = this.#idle[--this.#idleCount]!;
+      const slot = this.#takeIdle();
       // A place's sequences are its own: place p of o takes p + 1, p + 1 + o, p + 1 + 2o, …
       this.#sequence[slot] = this.#nextSequence[slot]!;
       this.#nextSequence[slot] = this.#nextSequence[slot]! + this.#options.outstanding;
@@ -154,6 +166,19 @@ export class RecordClient implements Client {
       this.#send(slot);
     }
     return false;
+  }
+
+  #takeIdle(): number {
+    const slot = this.#idle[this.#idleFirst]!;
+    if (++this.#idleFirst === this.#idle.length) this.#idleFirst = 0;
+    this.#idleCount--;
+    return slot;
+  }
+
+  #addIdle(slot: number): void {
+    let at = this.#idleFirst + this.#idleCount++;
+    if (at >= this.#idle.length) at -= this.#idle.length;
+    this.#idle[at] = slot;
   }
 
   #drawSize(): number {
@@ -183,8 +208,12 @@ export class RecordClient implements Client {
       return;
     }
     const number = this.#sequence[slot]!;
+    // Of one that was sent again it is not known which of them came back.
+    if (this.#lastSentUs[slot] === this.#firstSentUs[slot])
+      this.#window.sample(this.#nowUs - this.#firstSentUs[slot]!, this.#nowUs);
+    this.#window.returned(1, this.outstanding);
     this.#sequence[slot] = 0;
-    this.#idle[this.#idleCount++] = slot;
+    this.#addIdle(slot);
     this.counters.delivered++;
     const client = Math.floor(slot / this.#options.outstanding);
     this.#sink.delivered(this.#nowUs - this.#firstSentUs[slot]!, this.#size[slot]!, client, number, 0);
