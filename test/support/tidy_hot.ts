@@ -32,7 +32,7 @@ const COLD: Readonly<Record<string, readonly string[]>> = {
   "src/protocol/quorum.ts": [],
   "src/protocol/recency.ts": ["#begin"],
   "src/protocol/acceptor/acceptor.ts": [],
-  "src/protocol/acceptor/acceptor_log.ts": [],
+  "src/protocol/acceptor/acceptor_log.ts": ["#begin"],
   "src/protocol/acceptor/audience.ts": [],
   "src/protocol/acceptor/chosen_marks.ts": [],
   "src/protocol/learner/learner.ts": [],

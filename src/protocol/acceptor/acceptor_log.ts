@@ -1,7 +1,8 @@
 /**
  * What an acceptor holds of each instance above its trim point: the instance's own promise (Kernel_Paxos wire), the
  * accepted ballot, life and value. A window bounded in instances and in bytes: what lies beyond is refused, and
- * nothing that is not trimmed is ever overwritten (the reference's store is a ring that does).
+ * nothing that is not trimmed is ever overwritten (the reference's store is a ring that does). Its memory is taken with the
+ * first instance.
  */
 import { Arena } from "../arena.ts";
 import { assert } from "../assert.ts";
@@ -20,15 +21,16 @@ export class AcceptorLog {
   trimIid = 0;
   /** Highest instance with an accepted value, 0 when none. */
   highestIid = 0;
-  readonly #mask: number;
+  /** Of one slot, which is empty, until an instance is taken in. */
+  #mask = 0;
   /** Which instance a slot holds; 0: none. */
-  readonly #iid: Float64Array;
-  readonly #promised: Float64Array;
-  readonly #ballot: Float64Array;
-  readonly #life: Float64Array;
-  readonly #flags: Uint8Array;
-  readonly #offset: Uint32Array;
-  readonly #length: Uint32Array;
+  #iid = new Float64Array(1);
+  #promised = new Float64Array(1);
+  #ballot = new Float64Array(1);
+  #life = new Float64Array(1);
+  #flags = new Uint8Array(1);
+  #offset = new Uint32Array(1);
+  #length = new Uint32Array(1);
   /** Highest instance a slot was ever taken for since the last trim. */
   #touchedIid = 0;
 
@@ -37,14 +39,6 @@ export class AcceptorLog {
     while (instances < options.instances) instances *= 2;
     this.instances = instances;
     this.arena = new Arena(options.bytes);
-    this.#mask = instances - 1;
-    this.#iid = new Float64Array(instances);
-    this.#promised = new Float64Array(instances);
-    this.#ballot = new Float64Array(instances);
-    this.#life = new Float64Array(instances);
-    this.#flags = new Uint8Array(instances);
-    this.#offset = new Uint32Array(instances);
-    this.#length = new Uint32Array(instances);
   }
 
   /** Whether the window reaches as far as this instance. */
@@ -128,8 +122,21 @@ export class AcceptorLog {
     if (iid > this.trimIid) this.trimIid = iid;
   }
 
+  #begin(): void {
+    const { instances } = this;
+    this.#mask = instances - 1;
+    this.#iid = new Float64Array(instances);
+    this.#promised = new Float64Array(instances);
+    this.#ballot = new Float64Array(instances);
+    this.#life = new Float64Array(instances);
+    this.#flags = new Uint8Array(instances);
+    this.#offset = new Uint32Array(instances);
+    this.#length = new Uint32Array(instances);
+  }
+
   #take(iid: number): number {
     assert(this.covers(iid), "an instance is inside the acceptor's window");
+    if (this.#touchedIid === 0) this.#begin();
     const slot = iid & this.#mask;
     if (this.#iid[slot] !== iid) {
       assert(this.#iid[slot] === 0, "a slot of the acceptor's window is free");
