@@ -6,10 +6,11 @@ import { expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { openLog } from "../src/storage/log_open.ts";
-import { BALLOT, newDirectory, removeDirectories, replayed, VALUE, walOf } from "./support/storage_files.ts";
+import { BALLOT, newDirectory, removeDirectories, SQLITE, VALUE, walOf } from "./support/storage_files.ts";
 import { type Backend, logOptionsIn, optionsIn, StorageModel } from "./support/storage_model.ts";
 
 removeDirectories();
+const { replayed } = SQLITE;
 
 const FILLER = join(import.meta.dir, "support/storage_filler.ts");
 /** Of the log, with 16 pages before a checkpoint and what one commit writes beyond them. */

@@ -6,20 +6,11 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { CliError } from "../src/error.ts";
 import { openSqlite } from "../src/storage/sqlite_open.ts";
 import { seededRandom } from "./support/random.ts";
-import {
-  BALLOT,
-  fileOf,
-  filled,
-  newDirectory,
-  refusal,
-  removeDirectories,
-  replayed,
-  VALUE,
-  walOf,
-} from "./support/storage_files.ts";
+import { BALLOT, newDirectory, removeDirectories, SQLITE, VALUE, walOf } from "./support/storage_files.ts";
 import { optionsIn, StorageModel } from "./support/storage_model.ts";
 
 removeDirectories();
+const { fileOf, filled, refusal, replayed } = SQLITE;
 
 describe("damage", () => {
   test("of any byte of the database is found, or changes nothing", () => {

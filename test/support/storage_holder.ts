@@ -1,12 +1,12 @@
 /**
- * Opens the storage in the directory of its argument, commits a record, says so, and waits to be killed.
+ * Opens the storage of a backend in a directory, its arguments, commits a record, says so, and waits to be killed.
  */
 import { writeSync } from "node:fs";
 import type { Ballot } from "../../src/protocol/types.ts";
-import { openSqlite } from "../../src/storage/sqlite_open.ts";
-import { optionsIn, StorageModel } from "./storage_model.ts";
+import { type Backend, openSmall, StorageModel } from "./storage_model.ts";
 
-const storage = openSqlite(optionsIn(process.argv[2]!));
+const [, , backend, directory] = process.argv;
+const storage = openSmall(backend as Backend, directory!);
 storage.replay(new StorageModel());
 storage.accepted(6, 65536 as Ballot, 9, 0, new Uint8Array(5), 0, 5);
 storage.commit();
