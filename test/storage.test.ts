@@ -97,7 +97,10 @@ describe("sqlite", () => suite(OF_SQLITE));
 describe("log", () => suite(OF_LOG));
 
 function suite<O extends SqliteOptions>(backed: Backed<O>): void {
-  describe("what was committed", () => committed(backed));
+  describe("what was committed", () => {
+    committed(backed);
+    committedMuch(backed);
+  });
   describe("refused", () => {
     refusedFiles(backed);
     refusedPlaces(backed);
@@ -106,8 +109,8 @@ function suite<O extends SqliteOptions>(backed: Backed<O>): void {
   describe("one process", () => oneProcess(backed));
 }
 
-function committed<O extends SqliteOptions>({ files, busy, large, wide, mostBytes }: Backed<O>): void {
-  const { open, opened, filled, replayed, fileOf, optionsIn } = files;
+function committed<O extends SqliteOptions>({ files, busy }: Backed<O>): void {
+  const { open, opened, filled, replayed, optionsIn } = files;
 
   test(
     "is told again, in every form, over many restarts",
@@ -189,6 +192,10 @@ function committed<O extends SqliteOptions>({ files, busy, large, wide, mostByte
     const options = optionsIn(newDirectory());
     for (let i = 0; i < 3; i++) expect(replayed(options)).toBeUndefined();
   });
+}
+
+function committedMuch<O extends SqliteOptions>({ files, large, wide, mostBytes }: Backed<O>): void {
+  const { open, opened, replayed, fileOf, optionsIn } = files;
 
   test(
     "the largest value, and many of them, also in one commit",
