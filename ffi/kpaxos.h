@@ -27,7 +27,6 @@ enum {
   KPX_OPTION_MAX_PAYLOAD, /* bytes, checksum included */
   KPX_OPTION_RECEIVE_BUFFER, /* bytes wanted, 0: the system's default */
   KPX_OPTION_SEND_BUFFER,
-  KPX_OPTION_BUSY_POLL_US, /* SO_BUSY_POLL, 0: untouched */
   KPX_OPTION_CHECKSUM_OFFSET, /* see src/net/link.ts; KPX_NONE: no checksum */
   KPX_OPTION_MAIN_ETHERTYPE, /* frames of other EtherTypes carry no checksum; 0: all carry one */
   KPX_OPTION_FLAGS,

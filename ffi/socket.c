@@ -17,8 +17,6 @@ int kpx_socket_buffers(struct kpx_receiver *receiver, const uint32_t *options) {
   if (receive > 0 && set(fd, SO_RCVBUFFORCE, receive) < 0) result = set(fd, SO_RCVBUF, receive);
   if (result == 0 && send > 0 && set(fd, SO_SNDBUFFORCE, send) < 0) result = set(fd, SO_SNDBUF, send);
   if (result < 0) return result;
-  /* A wish: raising it needs CAP_NET_ADMIN, and many drivers cannot. */
-  if (options[KPX_OPTION_BUSY_POLL_US] > 0) (void)set(fd, SO_BUSY_POLL, options[KPX_OPTION_BUSY_POLL_US]);
   int granted = 0;
   socklen_t length = sizeof granted;
   if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &length) < 0) return -errno;

@@ -18,20 +18,19 @@ export const Option = {
   maxPayload: 3,
   receiveBuffer: 4,
   sendBuffer: 5,
-  busyPollUs: 6,
-  checksumOffset: 7,
-  mainEtherType: 8,
-  flags: 9,
-  ifindex: 10,
-  bindEtherType: 11,
-  multicast: 12,
-  family: 14,
-  address: 15,
-  keys: 21,
-  key: 22,
-  filterCount: 38,
-  secondFilterCount: 39,
-  words: 40,
+  checksumOffset: 6,
+  mainEtherType: 7,
+  flags: 8,
+  ifindex: 9,
+  bindEtherType: 10,
+  multicast: 11,
+  family: 13,
+  address: 14,
+  keys: 20,
+  key: 21,
+  filterCount: 37,
+  secondFilterCount: 38,
+  words: 39,
 } as const;
 export const Kind = { ethernet: 1, udp: 2 } as const;
 export const Flag = { ring: 1, promiscuous: 2, alsoLo: 4, multicast: 8, dualStack: 16 } as const;
@@ -64,8 +63,6 @@ export interface SystemLinkOptions {
   readonly sendBufferBytes?: number;
   /** How long a waiting step spins before it sleeps. */
   readonly spinUs?: number;
-  /** SO_BUSY_POLL: how long the kernel polls the device queue. */
-  readonly busyPollUs?: number;
   readonly checksum?: ChecksumOptions | undefined;
 }
 
@@ -79,7 +76,6 @@ export function commonOptions(kind: number, options: SystemLinkOptions, maxPaylo
   words[Option.maxPayload] = maxPayload;
   words[Option.receiveBuffer] = options.receiveBufferBytes ?? 0;
   words[Option.sendBuffer] = options.sendBufferBytes ?? 0;
-  words[Option.busyPollUs] = options.busyPollUs ?? 0;
   words[Option.checksumOffset] = options.checksum?.lengthOffset ?? NONE;
   const keys = options.checksum?.keys ?? [];
   assert(keys.length <= MAX_KEYS, "a link has at most two keys");
