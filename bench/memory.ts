@@ -9,7 +9,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import type { LabProcess } from "../src/ops/lab_process.ts";
+import { type Resident, secondHalf, watchResident } from "../src/bench/residents.ts";
 import type { Seat } from "../src/ops/seats.ts";
 import { Lab } from "../test/support/lab.ts";
 import { LabCluster } from "../test/support/lab_cluster.ts";
@@ -17,25 +17,18 @@ import { ethernetNetwork } from "../test/support/lab_network.ts";
 
 const EXECUTABLE = join(import.meta.dir, "../dist/kpaxos");
 const MAIN = join(import.meta.dir, "../src/main.ts");
-const MIB = 1024;
+const MIB = 2 ** 20;
 const LIMIT_MIB = 200;
 /** Per million instances of the second half. */
 const FLAT_MIB = 0.5;
 const CLIENT_HOST = 5;
+const WATCH_MS = 200;
 const ROLES: readonly Seat[] = [
   ...[0, 1, 2].map((id) => ({ role: "acceptor", id, host: id }) as const),
   { role: "proposer", id: 0, host: 3 },
   { role: "learner", id: 0, host: 4 },
 ];
 const REPLICAS: readonly Seat[] = [0, 1, 2].map((id) => ({ role: "replica", id, host: id }));
-
-/** Resident memory in MiB: all, and what is neither a file's nor shared. */
-function resident(pid: number): { all: number; own: number } {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  const field = (name: string): number =>
-    Number(new RegExp(`^${name}:\\s*(\\d+) kB$`, "m").exec(status)?.[1] ?? 0) / MIB;
-  return { all: field("VmRSS"), own: field("RssAnon") };
-}
 
 /** The largest mappings of a process that are resident, in MiB. */
 function largest(pid: number): string {
@@ -46,60 +39,17 @@ function largest(pid: number): string {
     if (mapping !== null)
       name = mapping[2] === "" ? `anonymous ${mapping[1]}` : mapping[2]!.split("/").at(-1)!;
     const rss = /^Rss:\s*(\d+) kB$/.exec(line);
-    if (rss !== null) sizes.set(name, (sizes.get(name) ?? 0) + Number(rss[1]) / MIB);
+    if (rss !== null) sizes.set(name, (sizes.get(name) ?? 0) + (Number(rss[1]) * 1024) / MIB);
   }
   const top = [...sizes].sort((a, b) => b[1] - a[1]).slice(0, 4);
   return top.map(([what, mib]) => `${what} ${mib.toFixed(1)}`).join(", ");
 }
 
-interface Sample {
-  readonly instances: number;
-  readonly mib: readonly number[];
-}
-
-/** MiB for each million instances, over the second half. */
-function slope(samples: readonly Sample[], of: number): number {
-  const half = samples.slice(samples.length >> 1);
-  const [first, last] = [half[0]!, half.at(-1)!];
-  const millions = (last.instances - first.instances) / 1e6;
-  return millions > 0 ? (last.mib[of]! - first.mib[of]!) / millions : 0;
-}
-
-/** Counts what a client says it has had delivered, a line a second. */
-class Progress {
-  instances = 0;
-  #rest = "";
-  readonly #decoder = new TextDecoder();
-
-  readonly feed = (chunk: Uint8Array): void => {
-    const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split("\n");
-    this.#rest = lines.pop() ?? "";
-    for (const line of lines) {
-      const { second, values } = JSON.parse(line) as { second?: number; values: number };
-      if (second !== undefined) this.instances += values;
-    }
-  };
-}
-
-async function watch(
-  members: readonly LabProcess[],
-  client: LabProcess,
-  progress: Progress,
-  every: number,
-): Promise<Sample[]> {
-  const samples: Sample[] = [];
-  let next = 0;
-  while (client.isRunning) {
-    const { instances } = progress;
-    if (instances >= next) {
-      next = instances + every;
-      const mib = members.map(({ pid }) => resident(pid).all);
-      samples.push({ instances, mib });
-      process.stdout.write(`${instances},${mib.map((one) => one.toFixed(1)).join(",")}\n`);
-    }
-    await Bun.sleep(200);
-  }
-  return samples;
+/** MiB for each million values, over the second half. */
+function slope(all: readonly Resident[], of: number): number {
+  const [first, last] = secondHalf(all) ?? [];
+  const millions = ((last?.values ?? 0) - (first?.values ?? 0)) / 1e6;
+  return millions > 0 ? (last!.bytes[of]! - first!.bytes[of]!) / MIB / millions : 0;
 }
 
 async function main(): Promise<void> {
@@ -123,15 +73,21 @@ async function main(): Promise<void> {
   try {
     await cluster.startAll();
     const words = ["--outstanding", chosen.window, "--value-size", chosen.size, "--values", chosen.values];
-    const progress = new Progress();
-    const client = cluster.client(CLIENT_HOST, [...words, "--json"], { onStdout: progress.feed });
+    const client = cluster.client(CLIENT_HOST, [...words, "--json"]);
     const members = [...cluster.processes];
     process.stdout.write(`instances,${members.map(({ name }) => name).join(",")}\n`);
-    const samples = await watch(members, client, progress, Number(chosen.every));
+    const samples = await watchResident({
+      pids: members.map(({ pid }) => pid),
+      client,
+      everyValues: Number(chosen.every),
+      nap: () => Bun.sleep(WATCH_MS),
+      found: ({ values, bytes }) =>
+        process.stdout.write(`${values},${bytes.map((one) => (one / MIB).toFixed(1)).join(",")}\n`),
+    });
     const ending = await client.exited;
     if (ending.exitCode !== 0) throw new Error(`the client failed:\n${client.tail()}`);
     members.forEach((member, i) => {
-      const peak = Math.max(...samples.map(({ mib }) => mib[i]!));
+      const peak = Math.max(...samples.map(({ bytes }) => bytes[i]! / MIB));
       const grows = slope(samples, i);
       const verdict = peak < LIMIT_MIB && grows < FLAT_MIB ? "ok" : "TOO MUCH";
       const parts = member.isRunning ? `; ${largest(member.pid)}` : "";

@@ -17,11 +17,13 @@ import { CliError } from "../error.ts";
 import { choosePlace } from "../ops/cluster_place.ts";
 import { freePorts } from "../ops/free_ports.ts";
 import { selfCommand } from "../ops/lab_capability.ts";
+import { lastFigures } from "../ops/lab_figures.ts";
 import { how } from "../ops/lab_process.ts";
 import { OwnBed } from "./bed.ts";
 import { usesBetween } from "./measure.ts";
+import { secondHalf, watchResident } from "./residents.ts";
 import { median } from "./statistics.ts";
-import { residentOf, sample } from "./usage.ts";
+import { sample } from "./usage.ts";
 
 const LOOPBACK = "127.0.0.1";
 const WRITES = 200;
@@ -31,6 +33,7 @@ const NAP_MS = 50;
 const STARTS = 11;
 const START_PATIENCE_MS = 10_000;
 const WATCH_MS = 200;
+const WATCHES = 100;
 const WINDOW = 100;
 
 export interface ProbeOptions {
@@ -169,23 +172,24 @@ export async function memoryUse(
       "--json",
     ];
     const client = bed.client(words);
-    const largest: number[] = [];
-    let name = "";
-    while (client.isRunning) {
-      const uses = bed.members.map((one) => ({ ...one, bytes: residentOf(one.pid) }));
-      const top = uses.reduce((most, one) => (one.bytes > most.bytes ? one : most));
-      largest.push(top.bytes);
-      name = top.name;
-      await pause(WATCH_MS, options.stop);
-    }
+    const { members } = bed;
+    const all = await watchResident({
+      pids: members.map(({ pid }) => pid),
+      client,
+      everyValues: instances / WATCHES,
+      nap: () => pause(WATCH_MS, options.stop),
+    });
     const ending = await client.exited;
     if (ending.exitCode !== 0) throw new CliError(`the client ended${how(ending)}:\n${client.tail()}`);
-    const { values } = JSON.parse(client.stdout.at(-1) ?? "{}") as { values?: number };
+    const { values } = lastFigures(client.stdout);
+    const [halfway, end] = secondHalf(all) ?? [];
+    const most = Math.max(0, ...(end?.bytes ?? []));
+    const largest = end?.bytes.indexOf(most) ?? -1;
     return {
-      instances: values ?? 0,
-      halfway: largest[largest.length >> 1] ?? 0,
-      end: largest.at(-1) ?? 0,
-      largest: name,
+      instances: values,
+      halfway: halfway?.bytes[largest] ?? 0,
+      end: most,
+      largest: members[largest]?.name ?? "nobody",
     };
   } finally {
     await bed.close();
