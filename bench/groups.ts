@@ -8,20 +8,17 @@
  * The window is each group's. Rounds go through all rows in turn, and each row shows its median round. The program measured is
  * dist/kpaxos where it is built, else src/main.ts.
  */
-import { existsSync, rmSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { cpuOf } from "../src/bench/usage.ts";
-import { remove, up } from "../src/ops/cluster.ts";
-import { choosePlace, commandOn, describePlace } from "../src/ops/cluster_place.ts";
-import { clusterEnvironment, configPath, stopSeats } from "../src/ops/cluster_roles.ts";
-import type { ClusterState } from "../src/ops/cluster_state.ts";
-import { labPrefix } from "../src/ops/lab_names.ts";
-import { makeOwnDirectory } from "../src/ops/own_directory.ts";
+import { OwnBed } from "../src/bench/bed.ts";
+import { measureRound } from "../src/bench/measure.ts";
+import { choosePlace, describePlace } from "../src/ops/cluster_place.ts";
 
 const EXECUTABLE = join(import.meta.dir, "../dist/kpaxos");
 const MAIN = join(import.meta.dir, "../src/main.ts");
 const WARM_UP_S = 1;
+const NEVER = new AbortController().signal;
 
 interface Options {
   readonly groups: readonly number[];
@@ -40,19 +37,10 @@ interface Row {
 }
 
 interface Figures {
-  readonly values: number;
   readonly valuesPerSecond: number;
   readonly p50: number;
   readonly p99: number;
   readonly cpuUs: number;
-}
-
-/** The last line of a client, as far as it is used here. */
-interface Last {
-  readonly values: number;
-  readonly valuesPerSecond: number;
-  readonly latencyUs: { readonly p50: number; readonly p99: number };
-  readonly cpuUs: { readonly user: number; readonly system: number };
 }
 
 class UsageError extends Error {}
@@ -99,80 +87,31 @@ function rowsOf(groups: readonly number[]): Row[] {
   });
 }
 
-/** Seconds of processor time of the cluster's processes. */
-function cpuOfSeats({ seats }: ClusterState): number {
-  let sum = 0;
-  for (const { process } of seats) {
-    const cpu = process === undefined ? undefined : cpuOf(process.pid);
-    if (cpu !== undefined) sum += cpu.user + cpu.system;
-  }
-  return sum;
-}
-
-async function client(
-  state: ClusterState,
-  words: readonly string[],
-  { size, seconds }: Options,
-): Promise<Last> {
-  const load = ["--value-size", `${size}`, "--warm-up", `${WARM_UP_S}`, "--seconds", `${seconds}`, "--json"];
-  const argv = [...state.command, "run", "client", "-f", configPath(state), ...words, ...load];
-  const child = Bun.spawn(commandOn(state, state.clientHost, argv), {
-    env: clusterEnvironment(state),
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [out, errors] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  if (child.exitCode !== 0) throw new Error(`the client failed:\n${errors}`);
-  return JSON.parse(out.trimEnd().split("\n").at(-1)!) as Last;
-}
-
-async function load(state: ClusterState, row: Row, chosen: Options): Promise<Figures> {
-  const { window } = chosen;
-  const words =
-    row.clients === "one for all"
-      ? [["--nclients", `${row.groups}`, "--outstanding", `${window}`]]
-      : Array.from({ length: row.groups }, (_, group) => {
-          const which = row.groups === 1 ? [] : ["--group", `${group}`];
-          return [...which, "--outstanding", `${window}`];
-        });
-  const before = cpuOfSeats(state);
-  const ends = await Promise.all(words.map((some) => client(state, some, chosen)));
-  const seatsUs = (cpuOfSeats(state) - before) * 1e6;
-  const sum = (of: (end: Last) => number): number => ends.reduce((all, end) => all + of(end), 0);
-  const most = (of: (end: Last) => number): number => Math.max(...ends.map(of));
-  const values = sum((end) => end.values);
-  // Members worked while the clients warmed up, too.
-  const share = chosen.seconds / (chosen.seconds + WARM_UP_S);
-  const cpuUs = (seatsUs * share + sum(({ cpuUs: own }) => own.user + own.system)) / values;
-  return {
-    values,
-    valuesPerSecond: sum((end) => end.valuesPerSecond),
-    p50: most((end) => end.latencyUs.p50),
-    p99: most((end) => end.latencyUs.p99),
-    cpuUs,
-  };
-}
-
-let made = 0;
-
 async function measure(row: Row, chosen: Options): Promise<Figures> {
-  const directory = makeOwnDirectory();
-  const state = await up({
-    name: `groups-${made}`,
-    directory,
-    choice: choosePlace(chosen.udp ? "udp" : undefined),
-    topology: { acceptors: 3, proposers: chosen.proposers, learners: row.learners === "none" ? 0 : 1 },
-    flags: { groups: row.groups, ...(row.learners === "one that merges" ? { merge: true } : {}) },
-    prefix: labPrefix(process.pid, made++),
+  const { groups, clients, learners } = row;
+  const { window, size, seconds, proposers, udp } = chosen;
+  const shape = {
+    ...{ wire: "native", storage: "memory", layout: "roles" as const, acceptors: 3, batching: true, groups },
+  };
+  const bed = await OwnBed.start({
+    shape,
+    choice: choosePlace(udp ? "udp" : undefined),
+    settings: learners === "one that merges" ? { merge: true } : {},
+    storagePath: undefined,
+    stop: NEVER,
+    topology: { proposers, learners: learners === "none" ? 0 : 1 },
     command: existsSync(EXECUTABLE) ? [EXECUTABLE] : [process.execPath, MAIN],
-    dies: true,
   });
   try {
-    return await load(state, row, chosen);
+    const cell = { ...shape, window, clients: 1, size, rate: null };
+    const isJoint = groups === 1 || clients === "one for all";
+    const { round } = await measureRound(bed, cell, { seconds, warmUp: WARM_UP_S }, isJoint);
+    const { valuesPerSecond, latencyUs, processes } = round;
+    const cores = processes.reduce((sum, one) => sum + one.userCores + one.systemCores, 0);
+    const { p50, p99 } = latencyUs;
+    return { valuesPerSecond, p50, p99, cpuUs: (cores * 1e6) / valuesPerSecond };
   } finally {
-    await stopSeats(state.seats);
-    remove(state);
-    rmSync(directory, { recursive: true, force: true });
+    await bed.close();
   }
 }
 

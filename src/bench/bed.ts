@@ -48,6 +48,10 @@ export interface BedOptions {
   /** Where databases are kept; undefined: beside the cluster's other files. */
   readonly storagePath: string | undefined;
   readonly stop: AbortSignal;
+  /** Roles beyond those of the shape, or another number of them. */
+  readonly topology?: Partial<Topology>;
+  /** The program; this one unless given. */
+  readonly command?: readonly string[];
 }
 
 let made = 0;
@@ -72,10 +76,11 @@ export class OwnBed implements Bed {
         prefix: labPrefix(process.pid, made++),
         deviceDirectory: join(own, "devices"),
         choice,
-        topology: topologyOf(shape),
+        topology: { ...topologyOf(shape), ...options.topology },
         flags: { ...settingsOf(shape, databases), ...options.settings },
         dies: true,
         stop,
+        ...(options.command === undefined ? {} : { command: options.command }),
       });
       return new OwnBed(state, shape, directories);
     } catch (error) {

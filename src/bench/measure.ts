@@ -110,12 +110,17 @@ function sumSeries(all: readonly (readonly [number, number][])[]): [number, numb
   ]);
 }
 
-/** A client for each group loads the cluster. */
-export async function measureRound(bed: Bed, cell: Cell, timing: Timing): Promise<Measured> {
-  const words = clientWords(cell, timing);
-  const clients = Array.from({ length: cell.groups }, (_, group) =>
-    bed.client(words, cell.groups > 1 ? group : undefined),
-  );
+/** A client for each group loads the cluster, or one (`isJoint`), with the same load in each group, all of them. */
+export async function measureRound(
+  bed: Bed,
+  cell: Cell,
+  timing: Timing,
+  isJoint = cell.groups === 1,
+): Promise<Measured> {
+  const words = clientWords(isJoint ? { ...cell, clients: cell.clients * cell.groups } : cell, timing);
+  const clients = isJoint
+    ? [bed.client(words)]
+    : Array.from({ length: cell.groups }, (_, group) => bed.client(words, group));
   try {
     const { from, to } = await watch(bed, clients, timing);
     const members = usesBetween(bed.members, from, to);
