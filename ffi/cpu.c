@@ -1,4 +1,4 @@
-/* Ties a thread to processors. */
+/* Which processors a thread runs on, and before whom. */
 #include <errno.h>
 #include <sched.h>
 #include <stddef.h>
@@ -22,4 +22,15 @@ int32_t kpx_pin(const uint32_t *cpus, uint32_t count) {
   if (CPU_EQUAL(&wanted, &granted)) return 0;
   (void)sched_setaffinity(0, sizeof before, &before);
   return -ENODEV;
+}
+
+int32_t kpx_scheduling(void) {
+  int policy = sched_getscheduler(0);
+  return policy < 0 ? -errno : policy & ~SCHED_RESET_ON_FORK;
+}
+
+int32_t kpx_set_realtime(uint32_t on) {
+  struct sched_param param = {.sched_priority = on != 0 ? sched_get_priority_min(SCHED_RR) : 0};
+  int policy = on != 0 ? SCHED_RR | SCHED_RESET_ON_FORK : SCHED_OTHER;
+  return sched_setscheduler(0, policy, &param) < 0 ? -errno : 0;
 }

@@ -153,6 +153,15 @@ KPX_API int32_t kpx_event_loop_fd(void);
  */
 KPX_API int32_t kpx_pin(const uint32_t *cpus, uint32_t count);
 
+/* The scheduling policy of the calling thread: SCHED_OTHER (0), SCHED_FIFO (1), SCHED_RR (2) and so on. */
+KPX_API int32_t kpx_scheduling(void);
+
+/*
+ * Gives the calling thread the lowest real-time priority (SCHED_RR), or the ordinary policy again. Threads and children that
+ * it makes have the ordinary one. -EPERM: it may not.
+ */
+KPX_API int32_t kpx_set_realtime(uint32_t on);
+
 /* CRC-32C (Castagnoli). */
 KPX_API uint32_t kpx_crc32c(const uint8_t *bytes, uint32_t length);
 

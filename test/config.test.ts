@@ -211,6 +211,7 @@ describe("values", () => {
       receiveQueues: 1,
       busyPoll: false,
       cpu: "",
+      scheduling: "auto",
       promiscuous: false,
       receiveBufferBytes: 4 << 20,
       deliveryLogBytes: 32 << 20,

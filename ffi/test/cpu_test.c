@@ -1,4 +1,6 @@
-/* kpx_pin: a thread runs where it is told to, or nothing changes. */
+/* A thread runs where it is told to, or nothing changes; and at real-time priority, alone. */
+#include <sys/wait.h>
+
 #include "link_support.h"
 
 static cpu_set_t allowed(void) {
@@ -7,7 +9,25 @@ static cpu_set_t allowed(void) {
   return set;
 }
 
+static void test_realtime(void) {
+  int32_t first = kpx_scheduling();
+  CHECK(first >= 0);
+  if (kpx_set_realtime(1) == -EPERM) {
+    EQUAL(kpx_scheduling(), first);
+    return;
+  }
+  EQUAL(kpx_scheduling(), SCHED_RR);
+  pid_t child = fork();
+  if (child == 0) _exit(kpx_scheduling());
+  int status;
+  EQUAL(waitpid(child, &status, 0), child);
+  EQUAL(WEXITSTATUS(status), SCHED_OTHER);
+  EQUAL(kpx_set_realtime(0), 0);
+  EQUAL(kpx_scheduling(), SCHED_OTHER);
+}
+
 int main(void) {
+  test_realtime();
   cpu_set_t before = allowed();
   uint32_t none = CPU_SETSIZE;
   for (uint32_t cpu = 0; cpu < CPU_SETSIZE; cpu++)

@@ -348,6 +348,14 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     default: "",
     summary: "processors that a process runs on; give each process its own with --cpu",
   },
+  scheduling: {
+    key: "scheduling",
+    kind: "choice",
+    choices: ["auto", "realtime", "normal"],
+    default: "auto",
+    summary:
+      "priority of a process's turns: realtime goes before everything ordinary, normal as it was started; auto: realtime where permitted",
+  },
   promiscuous: {
     key: "promiscuous",
     kind: "boolean",

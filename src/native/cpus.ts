@@ -1,5 +1,6 @@
 /**
- * Ties the calling thread to processors. Threads that the runtime has already made stay free; those it makes later do not.
+ * Which processors the calling thread runs on, and before whom. Threads that the runtime has already made stay as they are;
+ * those it makes later are tied to the same processors, but never real-time.
  */
 import { library } from "./library.ts";
 import { Errno, unwrap } from "./unwrap.ts";
@@ -9,5 +10,21 @@ export function pinThread(cpus: readonly number[]): boolean {
   const result = library().kpx_pin(Uint32Array.from(cpus), cpus.length);
   if (result === -Errno.ENODEV) return false;
   unwrap(result, `run on processor ${cpus.join(", ")}`);
+  return true;
+}
+
+/** The policies of sched(7) that are told apart here. */
+export const Policy = { other: 0, fifo: 1, roundRobin: 2, batch: 3, deadline: 6 } as const;
+
+/** The scheduling policy of the calling thread, as in sched(7). */
+export function schedulingPolicy(): number {
+  return unwrap(library().kpx_scheduling(), "read the scheduling policy");
+}
+
+/** Gives the calling thread the lowest real-time priority (SCHED_RR), or the ordinary policy. False: this process may not. */
+export function setRealtime(on: boolean): boolean {
+  const result = library().kpx_set_realtime(on ? 1 : 0);
+  if (result === -Errno.EPERM) return false;
+  unwrap(result, "change the scheduling policy");
   return true;
 }

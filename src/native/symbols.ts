@@ -28,6 +28,10 @@ export const linkSymbols = {
   kpx_event_loop_fd: { args: [], returns: i32 },
   /** (cpus, count) */
   kpx_pin: { args: [ptr, u32], returns: i32 },
+  /** → policy */
+  kpx_scheduling: { args: [], returns: i32 },
+  /** (on) */
+  kpx_set_realtime: { args: [u32], returns: i32 },
   /** (bytes, length) */
   kpx_crc32c: { args: [ptr, u32], returns: u32 },
   /** (key, length, words) */

@@ -20,6 +20,8 @@ const READY_PATIENCE_US = 10_000_000;
 const COLD_US = 10_000;
 /** Values under way at the end of what is measured get this long to come back. */
 const LAST_PATIENCE_US = 10_000_000;
+/** An open loop sends no oftener: to wake up for each value by itself costs more than the value. */
+const RELEASE_US = 50;
 const STATS_CHUNK = 1 << 16;
 
 export interface ClientRunOptions {
@@ -64,6 +66,8 @@ export class ClientRun implements Extra {
   /** Measuring: from, to, and what was used and delivered meanwhile. */
   #fromUs = -1;
   #endUs = -1;
+  /** An open loop sends nothing before. */
+  #releaseUs = 0;
   #values = 0;
   #bytes = 0;
   #cpu: Cpu = { user: 0, system: 0 };
@@ -129,7 +133,7 @@ export class ClientRun implements Extra {
         const warm = Math.max(this.#dueUs, this.#nowUs + COLD_US);
         const due = this.#phase === "measuring" ? Math.min(this.#printDueUs, this.#dueUs) : warm;
         if (this.#options.rate === undefined) return due;
-        return Math.min(due, this.#figures!.dueUs(this.#client!.limit));
+        return Math.min(due, Math.max(this.#releaseUs, this.#figures!.dueUs(this.#client!.limit)));
       }
     }
   }
@@ -170,8 +174,10 @@ export class ClientRun implements Extra {
     this.#cpu = process.cpuUsage();
   }
 
-  /** Values of an open loop whose time has come. */
+  /** Values of an open loop whose time has come; what is due soon goes with those that were waited for, and counts from its time. */
   #release(): void {
+    if (this.#nowUs < this.#releaseUs && this.#endUs < 0) return;
+    this.#releaseUs = this.#nowUs + RELEASE_US;
     const until = this.#endUs < 0 ? this.#nowUs : this.#endUs;
     const due = Math.min(this.#options.values, this.#figures!.dueBy(until));
     if (due > this.#client!.limit) this.#client!.limit = due;

@@ -2,7 +2,7 @@
  * One process: in each of its groups (mostly it is one) opens its link and is given its cores; runs until a signal, an end of
  * its own, or trouble, and leaves cleanly. What the cores are is `build.ts`; what the command line says is `cli/run*.ts`.
  */
-import type { Config, Member } from "../config/config.ts";
+import type { Config, Member, Settings } from "../config/config.ts";
 import { type CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
 import type { Peers } from "../net/peers.ts";
@@ -16,6 +16,7 @@ import { Lane } from "./lane.ts";
 import type { Opened } from "./open.ts";
 import type { Cores, Extra } from "./roles.ts";
 import { Runner, type Sleeper } from "./run.ts";
+import { schedule } from "./scheduling.ts";
 import type { Node } from "./turn.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
@@ -38,7 +39,7 @@ export interface ProcessOptions extends Place {
   /** Bits of the roles it listens for, and of those it is as a member of the configuration. */
   readonly listens: number;
   readonly owns: number;
-  /** SIGINT and SIGTERM end it; true unless given. */
+  /** It runs for this program alone: SIGINT and SIGTERM end it, and its turns may be real-time unasked. True unless given. */
   readonly handlesSignals?: boolean;
 }
 
@@ -86,6 +87,7 @@ export class Process {
   /** Set when the process is to end by itself. */
   exitCode: ExitCode = ExitCode.ok;
   readonly #runner: Runner;
+  readonly #settings: Settings;
   readonly #handlesSignals: boolean;
   #fatal: CliError | undefined;
 
@@ -94,6 +96,7 @@ export class Process {
     const life = newLife();
     const lanes: Lane[] = [];
     this.log = options.wholeLog ?? options.log;
+    this.#settings = options.config.settings;
     this.#handlesSignals = options.handlesSignals ?? true;
     // First of all: memory comes from where it is first touched.
     runOnCpus(options.config.settings.cpu);
@@ -131,10 +134,13 @@ export class Process {
     const signals = this.#handlesSignals ? SIGNALS : [];
     for (const signal of signals) process.on(signal, onSignal);
     const { opened } = this.lanes[0]!;
-    this.log.info(`ready on ${opened.where}, wire ${opened.wire.name}`);
+    let unschedule = (): void => {};
     try {
+      unschedule = schedule(this.#settings, this.#handlesSignals, this.log);
+      this.log.info(`ready on ${opened.where}, wire ${opened.wire.name}`);
       await this.#runner.run();
     } finally {
+      unschedule();
       for (const signal of signals) process.off(signal, onSignal);
       for (const lane of this.lanes) lane.close();
     }
