@@ -82,7 +82,9 @@ export class AcceptorLog {
   }
 
   promise(iid: number, ballot: Ballot): void {
-    this.#promised[this.#take(iid)] = ballot;
+    // Taken first: the first instance makes the array.
+    const slot = this.#take(iid);
+    this.#promised[slot] = ballot;
   }
 
   /** Records an accepted value with its `RecordFlag` bits; false when the arena has no room, and then nothing has changed. */
