@@ -316,7 +316,7 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     max: HOUR_MS,
     default: 5,
     summary:
-      "how long values may wait in queues under overload: clients hold back what would wait longer, proposers refuse what waits ten times as long; 0: until queues are full (native wire)",
+      "how long values may wait in queues under overload: clients hold back what would wait longer, proposers of the native wire refuse what waits ten times as long; 0: until queues are full",
   },
   receiveMode: {
     key: "receive-mode",
