@@ -1,37 +1,26 @@
 /**
  * What the targets need besides loads: the price of a synced write, of doing nothing, of starting, and of running for long.
  */
-import {
-  closeSync,
-  fdatasyncSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CliError } from "../error.ts";
 import { choosePlace } from "../ops/cluster_place.ts";
-import { freePorts } from "../ops/free_ports.ts";
 import { selfCommand } from "../ops/lab_capability.ts";
 import { lastFigures } from "../ops/lab_figures.ts";
 import { how } from "../ops/lab_process.ts";
 import { OwnBed } from "./bed.ts";
+import { StartStage } from "./first_frame.ts";
 import { usesBetween } from "./measure.ts";
 import { secondHalf, watchResident } from "./residents.ts";
 import { median } from "./statistics.ts";
 import { sample } from "./usage.ts";
 
-const LOOPBACK = "127.0.0.1";
 const WRITES = 200;
 const WRITE_BYTES = 100;
 const IDLE_SETTLE_MS = 1000;
 const NAP_MS = 50;
 const STARTS = 11;
-const START_PATIENCE_MS = 10_000;
 const WATCH_MS = 200;
 const WATCHES = 100;
 const WINDOW = 100;
@@ -107,42 +96,19 @@ export async function idleUse(
   }
 }
 
-/** Milliseconds from starting a proposer to its first frame, the median of some; the acceptor it speaks to is this process. */
+/** Milliseconds from starting a proposer to its first frame, the median of some. */
 export async function startUp(stop: AbortSignal): Promise<{ ms: number; isCompiled: boolean }> {
-  const directory = mkdtempSync(join(tmpdir(), "kpaxos-start-"));
-  let heard: (() => void) | undefined;
-  const socket = await Bun.udpSocket({ hostname: LOOPBACK, port: 0, socket: { data: () => heard?.() } });
   const command = selfCommand();
+  const stage = await StartStage.open("proposer");
   try {
-    const file = join(directory, "paxos.conf");
-    const [port] = await freePorts(1, LOOPBACK);
-    writeFileSync(file, `acceptor 0 ${LOOPBACK} ${socket.port}\nproposer 0 ${LOOPBACK} ${port}\n`);
     const times: number[] = [];
-    for (let i = 0; i < STARTS; i++) {
+    while (times.length < STARTS) {
       stop.throwIfAborted();
-      const first = Promise.withResolvers<void>();
-      heard = first.resolve;
-      const began = performance.now();
-      // Without what would end it with us: that is a program more to start.
-      const argv = [...command, "run", "proposer", "--id", "0", "-f", file];
-      const child = Bun.spawn(argv, { stdin: "ignore", stdout: "ignore", stderr: "ignore" });
-      const timer = setTimeout(
-        () => first.reject(new CliError("a proposer sent nothing after its start")),
-        START_PATIENCE_MS,
-      );
-      try {
-        await first.promise;
-        times.push(performance.now() - began);
-      } finally {
-        clearTimeout(timer);
-        child.kill("SIGKILL");
-        await child.exited;
-      }
+      times.push((await stage.once(command)).wallMs);
     }
     return { ms: median(times), isCompiled: command.length === 1 };
   } finally {
-    socket.close();
-    rmSync(directory, { recursive: true, force: true });
+    stage.close();
   }
 }
 
