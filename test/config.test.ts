@@ -208,7 +208,7 @@ describe("values", () => {
       clientTimeoutMs: 1000,
       queueDelayMs: 5,
       receiveMode: "recvmmsg",
-      receiveQueues: 1,
+      receiveQueues: 2,
       busyPoll: false,
       cpu: "",
       scheduling: "auto",

@@ -210,6 +210,28 @@ describeNetns("raw Ethernet link", () => {
       expect(one.counters().rxDroppedValues).toBe(0);
     });
 
+    test(`${mode}: a link that watches another one wakes for both of its receive queues`, () => {
+      const from = open(a, { mode });
+      const places = { ifindex: b.target.index, loIndex: b.target.index, mac: b.target.words };
+      const all = { ...places, multicastMac: MULTICAST, rolesMask: ROLE, group: GROUP, life: b.life };
+      const to = open(b, {
+        mode,
+        filter: nativeFilter({ ...all, share: "protocol" }),
+        secondFilter: nativeFilter({ ...all, share: "values" }),
+      });
+      const sleeper = open({ ...b, life: 9 }, { mode, filter: nativeFilter({ ...all, group: GROUP + 1 }) });
+      sleeper.watchLink(to);
+      for (const type of [NativeType.accepted, NativeType.clientValue]) {
+        const frame = native(1);
+        frame[28] = type;
+        send(from, b.target.words, Port.wire, frame, NATIVE_ETHERTYPE);
+        const fromMs = performance.now();
+        expect(sleeper.step(0, 20_000_000)).toBe(0);
+        expect(performance.now() - fromMs).toBeLessThan(10_000);
+        expect(receive(to).map(({ payload }) => payload[28]!)).toEqual([type]);
+      }
+    });
+
     test(`${mode}: the checksum guards the main EtherType only`, () => {
       const options = {
         mode,
