@@ -128,7 +128,7 @@ async function cluster(words: readonly string[], directory: string, library: str
     "one-thread",
     ...WHICH.map((which) => `${which} KPAXOS_LIBRARY=${library} KPX_THREADS=${which}`),
     ...WHICH.map((which) => `leader:${which} main=${withThreadedLeader(directory, library, which, kpaxos)}`),
-  ];
+  ].map((mode) => `${mode} receive-queues=1`);
   const argv = [process.execPath, MODES, ...words, ...modes.flatMap((mode) => ["--mode", mode])];
   return await Bun.spawn(argv, { stdin: "ignore", stdout: "inherit", stderr: "inherit" }).exited;
 }

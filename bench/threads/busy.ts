@@ -3,6 +3,7 @@
  * frame, as a role's step does, and answers each with a frame; the peer keeps a window of frames under way.
  */
 import { Kind, LinkFrames } from "../../src/bench/link_frames.ts";
+import { setRealtime } from "../../src/native/cpus.ts";
 import { type Address, parseMac } from "../../src/net/address.ts";
 import { openEthernet } from "../../src/net/ethernet.ts";
 import type { SystemLink } from "../../src/net/system_link.ts";
@@ -37,7 +38,9 @@ export interface Driven {
 
 const nowUs = (): number => performance.now() * 1000;
 
+/** With the priority that a role's turns have. */
 function open(): SystemLink {
+  setRealtime(true);
   return openEthernet({
     interfaceName: HOST_INTERFACE,
     etherType: ETHERTYPE,

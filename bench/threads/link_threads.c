@@ -35,7 +35,9 @@ int32_t plain_close(int32_t handle);
 #define TX_RING KPX_RING_MIN
 #define MOST_RECEIVED 64u
 #define STOP_LOOK_US 100000
-#define NO_SLOT_NS 20000
+#define NO_ROOM_NS 20000
+/* How often the threads take on the scheduling of the turns. */
+#define FOLLOW_STEPS 1024u
 
 struct ring_ends {
   void *memory;
@@ -65,6 +67,21 @@ static struct threaded *places[KPX_MAX_LINKS];
 static struct threaded *threaded_of(int32_t handle) {
   uint32_t place = (uint32_t)handle & 255u;
   return handle > 0 && place < KPX_MAX_LINKS ? places[place] : NULL;
+}
+
+/* To be pushed aside by what its own turns are not would be no fair measurement. */
+static void follow_turns(const struct threaded *self) {
+  struct sched_param param;
+  int policy = sched_getscheduler(0);
+  if (policy < 0 || sched_getparam(0, &param) < 0) return;
+  policy &= ~SCHED_RESET_ON_FORK;
+  if (self->receives) (void)pthread_setschedparam(self->receiving, policy, &param);
+  if (self->sends) (void)pthread_setschedparam(self->sending, policy, &param);
+}
+
+static void wait_for_room(void) {
+  const struct timespec patience = {.tv_nsec = NO_ROOM_NS};
+  nanosleep(&patience, NULL);
 }
 
 static int make_ring(struct ring_ends *ring, uint32_t capacity) {
@@ -100,7 +117,6 @@ static void hand_up(struct threaded *self, uint32_t position, uint32_t received)
 static void *receive_frames(void *argument) {
   struct threaded *self = argument;
   struct kpx_link *link = &self->receiver;
-  const struct timespec patience = {.tv_nsec = NO_SLOT_NS};
   uint32_t position = 0;
   while (!atomic_load_explicit(&self->stopping, memory_order_relaxed)) {
     uint32_t free = link->rx_slots - (position - atomic_load_explicit(&self->released, memory_order_acquire));
@@ -108,7 +124,7 @@ static void *receive_frames(void *argument) {
     uint32_t most = link->rx_slots - at < free ? link->rx_slots - at : free;
     if (most > MOST_RECEIVED) most = MOST_RECEIVED;
     if (most == 0) {
-      nanosleep(&patience, NULL);
+      wait_for_room();
       continue;
     }
     int received = recvmmsg(link->receivers[0].fd, link->rx.headers + at, most, MSG_WAITFORONE, NULL);
@@ -169,7 +185,7 @@ static void hand_down(struct threaded *self, uint32_t ntx) {
   struct kpx_link *link = self->link;
   uint32_t slots = self->sender.tx_slots;
   unsigned char *record;
-  while (kpx_ring_reserve(&self->tx.producer, sizeof ntx, self->tx_set, &record) == -EAGAIN) sched_yield();
+  while (kpx_ring_reserve(&self->tx.producer, sizeof ntx, self->tx_set, &record) == -EAGAIN) wait_for_room();
   memcpy(record, &ntx, sizeof ntx);
   for (uint32_t slot = 0; slot < ntx; slot++) {
     uint32_t into = self->tx_set * slots + slot;
@@ -235,6 +251,7 @@ KPX_API int32_t kpx_link_open(const uint32_t *options, uint32_t count) {
 KPX_API int32_t kpx_link_step(int32_t handle, uint32_t ntx, uint32_t max, uint32_t spin_us, uint32_t wait_us) {
   struct threaded *self = threaded_of(handle);
   if (self == NULL) return plain_step(handle, ntx, max, spin_us, wait_us);
+  if (self->link->counters[KPX_STEPS] % FOLLOW_STEPS == 1) follow_turns(self);
   if (self->sends && ntx > 0) {
     hand_down(self, ntx);
     ntx = 0;
