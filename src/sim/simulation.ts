@@ -99,7 +99,7 @@ export class Simulation implements Stage {
     });
     this.groups = configsOfGroups(this.cluster.config).map((config, number) => {
       const group = new Group({ number, config, checks: this.#checks });
-      group.values.forgets = scenario.mishaps.bereave !== undefined;
+      group.values.forgets = scenario.mishaps.bereave !== undefined || scenario.mergers !== undefined;
       return group;
     });
     this.#casting = new Casting({

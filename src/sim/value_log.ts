@@ -69,7 +69,10 @@ interface Told {
 export class ValueLog {
   /** While false nothing is kept, and nothing compared. */
   keeps = true;
-  /** All learners may forget what they delivered: what a snapshot has one leave out may have been delivered to nobody. */
+  /**
+   * All learners may be away at once, or forget what they delivered: what a snapshot has one leave out may have been delivered
+   * to nobody but a proposer.
+   */
   forgets = false;
   /** Values that learners handed on, each compared with what is due. */
   compared = 0;
