@@ -7,7 +7,8 @@
  *         [--idle SECONDS] [--wire W] [--replicas]
  *
  * A mode is its name and lines of `paxos.conf`, or environment variables (`KPAXOS_LIBRARY=…`); `main=PATH` measures another program: a checkout's src/main.ts or a built
- * `kpaxos`. `cpus=a,b,…` gives each seat and then the client its own `cpu` setting. Without `--mode`: the built-in ones.
+ * `kpaxos`. `cpus=a,b,…` gives each seat and then the client its own `cpu` setting; `beside=N` has N programs that only compute run
+ * meanwhile. Without `--mode`: the built-in ones.
  *
  * CPU per value is user + system time of all the cluster's processes, softirqs that ran on their backs included. Sleeps and
  * frames are of all processes, too. `--idle` prints what the roles use when nobody asks anything of them.
@@ -45,7 +46,9 @@ const BUILT_IN = [
   "ring receive-mode=ring",
   "busy-poll busy-poll=yes",
   ...CPUS.map((cpus) => `cpu:${cpus} cpus=${cpus}`),
+  "ordinary-priority scheduling=normal",
 ];
+const COMPUTES = "for(;;);";
 
 interface Mode {
   readonly name: string;
@@ -53,6 +56,7 @@ interface Mode {
   readonly variables: Readonly<Record<string, string>>;
   readonly main: string | undefined;
   readonly cpus: readonly string[];
+  readonly beside: number;
 }
 
 interface Options {
@@ -86,6 +90,12 @@ interface Figures {
 
 class UsageError extends Error {}
 
+function positive(flag: string, text: string): number {
+  const number = Number(text);
+  if (Number.isInteger(number) && number > 0) return number;
+  throw new UsageError(`${flag}: ${JSON.stringify(text)} is no whole number above 0`);
+}
+
 function parseMode(text: string): Mode {
   const [name, ...words] = text.trim().split(/\s+/);
   const pairs = words.map((word) => {
@@ -94,17 +104,12 @@ function parseMode(text: string): Mode {
     return [word.slice(0, at), word.slice(at + 1)] as const;
   });
   const isVariable = (key: string): boolean => /^[A-Z_]+$/.test(key);
-  const { main, cpus, ...settings }: Record<string, string> = Object.fromEntries(
+  const { main, cpus, beside, ...settings }: Record<string, string> = Object.fromEntries(
     pairs.filter(([key]) => !isVariable(key)),
   );
   const variables = Object.fromEntries(pairs.filter(([key]) => isVariable(key)));
-  return { name: name!, settings, variables, main, cpus: cpus?.split(",") ?? [] };
-}
-
-function positive(flag: string, text: string): number {
-  const number = Number(text);
-  if (Number.isInteger(number) && number > 0) return number;
-  throw new UsageError(`${flag}: ${JSON.stringify(text)} is no whole number above 0`);
+  const programs = beside === undefined ? 0 : positive("beside", beside);
+  return { name: name!, settings, variables, main, cpus: cpus?.split(",") ?? [], beside: programs };
 }
 
 function options(): Options {
@@ -295,6 +300,9 @@ async function main(): Promise<void> {
     for (let round = 0; round < run.rounds; round++) {
       for (const mode of run.modes) {
         const cluster = clusterOf(lab, mode, run);
+        const beside = Array.from({ length: mode.beside }, () =>
+          Bun.spawn([process.execPath, "-e", COMPUTES]),
+        );
         try {
           await cluster.startAll();
           for (const window of run.windows)
@@ -302,6 +310,7 @@ async function main(): Promise<void> {
           if (run.idle > 0) note(`idle ${mode.name}`, await measureIdle(cluster, run.idle));
           await cluster.stopAll();
         } finally {
+          for (const program of beside) program.kill();
           cluster.close();
         }
         process.stderr.write(`round ${round + 1} of ${run.rounds}: ${mode.name}\n`);
