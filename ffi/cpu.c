@@ -32,5 +32,8 @@ int32_t kpx_scheduling(void) {
 int32_t kpx_set_realtime(uint32_t on) {
   struct sched_param param = {.sched_priority = on != 0 ? sched_get_priority_min(SCHED_RR) : 0};
   int policy = on != 0 ? SCHED_RR | SCHED_RESET_ON_FORK : SCHED_OTHER;
-  return sched_setscheduler(0, policy, &param) < 0 ? -errno : 0;
+  int result = sched_setscheduler(0, policy, &param);
+  /* Who is real-time by its limit only may not take back what holds for its children. */
+  if (result < 0 && on == 0 && errno == EPERM) result = sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &param);
+  return result < 0 ? -errno : 0;
 }

@@ -26,8 +26,23 @@ static void test_realtime(void) {
   EQUAL(kpx_scheduling(), SCHED_OTHER);
 }
 
+/* Who may not become real-time, or no longer, may still become ordinary. */
+static void test_ordinary_without_privilege(void) {
+  pid_t child = fork();
+  if (child == 0) {
+    if (kpx_set_realtime(1) < 0 || setresuid(65534, 65534, 65534) < 0) _exit(0);
+    EQUAL(kpx_set_realtime(0), 0);
+    EQUAL(kpx_scheduling(), SCHED_OTHER);
+    _exit(0);
+  }
+  int status;
+  EQUAL(waitpid(child, &status, 0), child);
+  EQUAL(status, 0);
+}
+
 int main(void) {
   test_realtime();
+  test_ordinary_without_privilege();
   cpu_set_t before = allowed();
   uint32_t none = CPU_SETSIZE;
   for (uint32_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
