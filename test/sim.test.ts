@@ -57,9 +57,8 @@ describe("nothing bad happens, and in the end all is delivered", () => {
   }, 600_000);
 });
 
-test("one seed is one run, bit for bit; another is another", () => {
-  const run = (seed: number) =>
-    attempt({ scenario: findScenario("everything")!, seed, durationUs: 3e6 }).figures;
+test.each(["everything", "groups"])("%s: one seed is one run, bit for bit; another is another", (name) => {
+  const run = (seed: number) => attempt({ scenario: findScenario(name)!, seed, durationUs: 3e6 }).figures;
   const first = run(11);
   expect(run(11)).toEqual(first);
   expect(run(12).digest).not.toBe(first.digest);

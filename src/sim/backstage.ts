@@ -15,6 +15,7 @@ import type { Storage } from "../storage/storage.ts";
 import type { Host, Seat, Surroundings } from "./cluster.ts";
 import { DiskFailure, SimStorage } from "./disk.ts";
 import { addTo, type Counts } from "./faults.ts";
+import type { Group } from "./group.ts";
 import type { Keyring } from "./keys.ts";
 import type { Plant } from "./plants.ts";
 import type { Random } from "./random.ts";
@@ -81,7 +82,8 @@ export class Backstage implements Surroundings {
   receiver(seat: Seat, roles: Roles, peers: Peers): Receiver {
     const receiver = this.#plant?.receiver?.(roles) ?? roles;
     if (!this.#isTraced) return receiver;
-    const where = (peer: number): string => (peer < 0 ? "itself" : this.#nameOf(peers, peer));
+    const { group } = this.#stationOf(seat);
+    const where = (peer: number): string => (peer < 0 ? "itself" : nameOf(group, peers, peer));
     return traceReceiver(
       receiver,
       traceLog((text) => this.#stage.note(seat.name, text)),
@@ -144,16 +146,14 @@ export class Backstage implements Surroundings {
   #stationOf(seat: Seat): Station {
     return this.#stage.stations[seat.place!]!;
   }
+}
 
-  /** Who has the address of a peer. */
-  #nameOf(peers: Peers, peer: number): string {
-    const at = peer * ADDRESS_WORDS;
-    const [low, high] = [peers.addresses[at], peers.addresses[at + 1]];
-    const found = this.#stage.stations.find(
-      ({ seat }) => seat.address[0] === low && seat.address[1] === high,
-    );
-    return found?.name ?? "somebody";
-  }
+/** Who has the address of a peer: other groups have the same addresses. */
+function nameOf({ stations }: Group, peers: Peers, peer: number): string {
+  const at = peer * ADDRESS_WORDS;
+  const [low, high] = [peers.addresses[at], peers.addresses[at + 1]];
+  const found = stations.find(({ seat }) => seat.address[0] === low && seat.address[1] === high);
+  return found?.name ?? "somebody";
 }
 
 /** What no process may do whatever happens around it: end with an error. */

@@ -35,8 +35,8 @@ const KV_IDS = 2048;
 const VOTING = Role.acceptor | Role.proposer | Role.learner;
 
 /**
- * MAC kind, roles listened for, roles owned. A `merger` is one of the learners, in one of its groups; a `kv` is a replica of the store, a `voter` one that votes; a stranger says that it is
- * the first of every role.
+ * MAC kind, roles listened for, roles owned. A `merger` is one of the learners, in one of its groups; a `kv` is a replica of
+ * the store, a `voter` one that votes; a stranger says that it is the first of every role.
  */
 const KINDS: Readonly<Record<Kind, readonly [number, number, number]>> = {
   acceptor: [1, Role.acceptor, Role.acceptor],

@@ -31,7 +31,7 @@ export class AcceptorLog {
   #flags = new Uint8Array(1);
   #offset = new Uint32Array(1);
   #length = new Uint32Array(1);
-  /** Highest instance a slot was ever taken for since the last trim. */
+  /** Highest instance a slot was ever taken for; 0: none was, and there are no slots yet. */
   #touchedIid = 0;
 
   constructor(options: AcceptorLogOptions) {

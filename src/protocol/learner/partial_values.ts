@@ -1,6 +1,7 @@
 /**
  * Values that come in pieces, until their last piece: for each slot of a table the bytes so far, in blocks of one bounded
- * store that grows as it is used; without any there is none. What counts against the bound is blocks, so it is the same everywhere for the same pieces.
+ * store, which is made with the first piece and grows as it is used. What counts against the bound is blocks, so it is the
+ * same everywhere for the same pieces.
  */
 import { assert } from "../assert.ts";
 import { copyBytes } from "../bytes.ts";
