@@ -6,9 +6,12 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Policy } from "../src/native/cpus.ts";
+import { DEFAULT_SETTINGS } from "../src/config/schema.ts";
+import { Policy, schedulingPolicy } from "../src/native/cpus.ts";
 import { parseCpus } from "../src/node/cpus.ts";
+import { schedule } from "../src/node/scheduling.ts";
 import { freePorts } from "../src/ops/free_ports.ts";
+import { collectingLog } from "./support/collecting_log.ts";
 import { describeUnless } from "./support/skip.ts";
 
 const MAIN = join(import.meta.dir, "../src/main.ts");
@@ -106,6 +109,16 @@ describe("a process", () => {
       ["first in, first out", ["chrt", "-f", "3"], Policy.fifo],
     ])("auto leaves what was started %s", async (_, wrapper, policy) => {
       expect(await whileReady(start(INFO, wrapper), policyOf)).toBe(policy);
+    });
+
+    test("the last of a thread's processes gives it back", () => {
+      const settings = { ...DEFAULT_SETTINGS, scheduling: "realtime" as const };
+      const [endFirst, endLast] = [0, 1].map(() => schedule(settings, false, collectingLog().log));
+      expect(schedulingPolicy()).toBe(Policy.roundRobin);
+      endFirst!();
+      expect(schedulingPolicy()).toBe(Policy.roundRobin);
+      endLast!();
+      expect(schedulingPolicy()).toBe(Policy.other);
     });
 
     test("auto leaves who spins at ordinary priority", async () => {

@@ -21,13 +21,19 @@ function isRealtime(): boolean {
   return policy === Policy.fifo || policy === Policy.roundRobin || policy === Policy.deadline;
 }
 
+/** Processes for which this thread was made real-time: an application may contain several. The last one to end gives it back. */
+let holders = 0;
+
 /** Returns what undoes it. `isOurs`: the process runs for this program alone. */
 export function schedule(settings: Settings, isOurs: boolean, log: Log): () => void {
   const nothing = (): void => {};
-  if (!isWanted(settings, isOurs) || isRealtime()) return nothing;
-  if (setRealtime(true)) {
+  if (!isWanted(settings, isOurs) || (holders === 0 && isRealtime())) return nothing;
+  if (holders > 0 || setRealtime(true)) {
+    holders++;
     log.info("turns run at real-time priority");
-    return () => void setRealtime(false);
+    return () => {
+      if (--holders === 0) setRealtime(false);
+    };
   }
   if (settings.scheduling === "realtime") {
     throw new CliError("scheduling realtime: this process may not", {
