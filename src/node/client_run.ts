@@ -132,8 +132,9 @@ export class ClientRun implements Extra {
         // Warm later than was asked for: whatever comes first says so.
         const warm = Math.max(this.#dueUs, this.#nowUs + COLD_US);
         const due = this.#phase === "measuring" ? Math.min(this.#printDueUs, this.#dueUs) : warm;
-        if (this.#options.rate === undefined) return due;
-        return Math.min(due, Math.max(this.#releaseUs, this.#figures!.dueUs(this.#client!.limit)));
+        const { limit } = this.#client!;
+        if (this.#options.rate === undefined || limit >= this.#options.values) return due;
+        return Math.min(due, Math.max(this.#releaseUs, this.#figures!.dueUs(limit)));
       }
     }
   }
@@ -177,10 +178,11 @@ export class ClientRun implements Extra {
   /** Values of an open loop whose time has come; what is due soon goes with those that were waited for, and counts from its time. */
   #release(): void {
     if (this.#nowUs < this.#releaseUs && this.#endUs < 0) return;
-    this.#releaseUs = this.#nowUs + RELEASE_US;
     const until = this.#endUs < 0 ? this.#nowUs : this.#endUs;
     const due = Math.min(this.#options.values, this.#figures!.dueBy(until));
-    if (due > this.#client!.limit) this.#client!.limit = due;
+    if (due <= this.#client!.limit) return;
+    this.#client!.limit = due;
+    this.#releaseUs = this.#nowUs + RELEASE_US;
   }
 
   /** Ends measuring: what is under way is waited for if the run is to be measured. */
