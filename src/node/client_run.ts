@@ -175,7 +175,7 @@ export class ClientRun implements Extra {
     this.#cpu = process.cpuUsage();
   }
 
-  /** Values of an open loop whose time has come; what is due soon goes with those that were waited for, and counts from its time. */
+  /** Values of an open loop whose time has come. What is due soon after a release waits for the next one, and counts from its time. */
   #release(): void {
     if (this.#nowUs < this.#releaseUs && this.#endUs < 0) return;
     const until = this.#endUs < 0 ? this.#nowUs : this.#endUs;

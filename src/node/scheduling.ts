@@ -41,6 +41,6 @@ export function schedule(settings: Settings, isOurs: boolean, log: Log): () => v
       hint: "run it as root, give the program CAP_SYS_NICE, or allow a real-time priority of 1 (ulimit -r)",
     });
   }
-  log.info("turns run at ordinary priority: real-time needs CAP_SYS_NICE (scheduling normal: unasked)");
+  log.info("turns run at ordinary priority: real-time needs CAP_SYS_NICE (scheduling normal asks for none)");
   return nothing;
 }
