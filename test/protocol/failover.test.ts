@@ -107,6 +107,22 @@ describe("every client goes on after the leader's death", () => {
   });
 });
 
+test(`a session whose opening died with the leader is opened by the next one, before its client misses it (${SEEDS} seeds)`, () => {
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const service = new Service(seed, ["client-timeout 10s"]);
+    const { cluster } = service;
+    const leader = service.leader!;
+    const { id } = leader.cores.proposer!;
+    // Nobody knows yet that it is dead: the others send on to it.
+    cluster.stop(leader, false);
+    const others = PROPOSERS.filter((one) => one !== id);
+    const late = others.map((proposerId) => cluster.client({ values: 5, clients: 20, proposerId }));
+    cluster.runUntil("another one leads", () => service.leader !== undefined);
+    const isOpen = ({ cores }: Host): boolean => cores.client!.counters.delivered === 5;
+    cluster.runUntil(`seed ${seed}: they are open`, () => late.every(isOpen), 100 * MS);
+  }
+});
+
 describe("a leadership is not fragile", () => {
   test.each([1, 2, 3])("whoever is cut off for 200 ms, nobody campaigns (seed %p)", (seed) => {
     const service = new Service(seed, []);

@@ -67,7 +67,7 @@ export class Admission implements EntryListener {
   /** Places with something to say. */
   readonly #sayers: Int32Array;
   #sayerCount = 0;
-  readonly #openings = new Openings();
+  readonly openings = new Openings();
   readonly #ahead = new SessionsAhead();
   /** Grows when what was taken may have been lost. */
   #beginning = 1;
@@ -116,8 +116,9 @@ export class Admission implements EntryListener {
     this.#beginning++;
   }
 
-  /** What was sent on is lost: whoever waits for some of it is told from where to send again. */
+  /** What was sent on is lost: whoever waits for some of it is told from where to send again. Openings are asked again here. */
   wantAgain(): void {
+    this.openings.loseAll();
     const { table } = this.#filter;
     for (let slot = 0; slot < this.#owner.length; slot++) {
       if (this.#owner[slot] === 0 || this.#owner[slot] !== table.idAt(slot)) continue;
@@ -199,7 +200,7 @@ export class Admission implements EntryListener {
     while (reader.next()) {
       this.counters.taken--;
       if ((reader.flags & EntryFlag.open) !== 0) {
-        this.#openings.forget(reader.session);
+        this.openings.forget(reader.session);
         continue;
       }
       const slot = table.find(reader.session);
@@ -396,16 +397,16 @@ export class Admission implements EntryListener {
       this.#tell(this.#from, AckKind.opened, session, nonce, session);
       return false;
     }
-    const opening = this.#openings.ask(nonce, this.#isForwarded ? NO_PEER : this.#from);
+    const opening = this.openings.ask(nonce, this.#isForwarded ? NO_PEER : this.#from);
     if (this.#judging === Judging.pass) return true;
-    const isNew = this.#openings.begin(opening, this.#beginning);
+    const isNew = this.openings.begin(opening, this.#beginning);
     if (!isNew) this.counters.underWay++;
     return isNew;
   }
 
   #opened(slot: number, nonce: number): void {
-    const peer = this.#openings.openerOf(nonce);
-    this.#openings.forget(nonce);
+    const peer = this.openings.openerOf(nonce);
+    this.openings.forget(nonce);
     if (peer === NO_PEER) return;
     const session = this.#filter.table.idAt(slot);
     this.#claim(slot, session, peer);

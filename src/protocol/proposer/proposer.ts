@@ -7,6 +7,7 @@
  * it at this ballot; a value reported by a promise goes before our own; a ballot is journalled before it is used.
  */
 
+import { ENTRY_HEADER_BYTES, EntryFlag, writeEntryHeader } from "../batch.ts";
 import type { ChosenObserver, Learner } from "../learner/learner.ts";
 import type { Outbox } from "../outbox.ts";
 import { quorumOf } from "../quorum.ts";
@@ -63,6 +64,9 @@ export class Proposer implements ChosenObserver {
   /** Who took the values that came here; 0: nobody yet. */
   #takerLife: Life = 0;
   #dropped = 0;
+  /** An opening that is asked again, as its client would. */
+  readonly #opening = new Uint8Array(ENTRY_HEADER_BYTES);
+  readonly #openingView = new DataView(this.#opening.buffer);
   /** What the leader has refused values with that we sent on, and until when we refuse them so. */
   #leaderBusy: Busy = Busy.queueFull;
   #leaderBusyUntilUs = 0;
@@ -194,6 +198,19 @@ export class Proposer implements ChosenObserver {
     if (life === 0 || life === this.#takerLife) return;
     if (this.#takerLife !== 0) this.#admission?.wantAgain();
     this.#takerLife = life;
+  }
+
+  /** Openings that were sent on to a former leader, or that it had taken. True: frames ran out before. */
+  #openAgain(): boolean {
+    const openings = this.#admission?.openings;
+    if (openings === undefined) return false;
+    while (this.#outbox.room() >= ROOM_RESERVE) {
+      const nonce = openings.nextLost();
+      if (nonce === 0) return false;
+      writeEntryHeader(this.#openingView, 0, nonce, 0, 0, EntryFlag.open);
+      this.onClientValue(openings.openerOf(nonce), this.#opening, 0, ENTRY_HEADER_BYTES, 0);
+    }
+    return true;
   }
 
   /** False: refused. */
@@ -380,7 +397,7 @@ export class Proposer implements ChosenObserver {
   pump(): boolean {
     this.window.advance(this.#learner.next);
     this.#judging();
-    const unsaid = this.#admission?.flush() === true;
+    const unsaid = this.#admission?.flush() === true || this.#openAgain();
     const more = this.#propose();
     this.#resetSessions();
     return more || unsaid;
