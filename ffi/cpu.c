@@ -1,7 +1,9 @@
 /* Which processors a thread runs on, and before whom. */
+#include <dirent.h>
 #include <errno.h>
 #include <sched.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include "kpaxos.h"
 
@@ -29,11 +31,21 @@ int32_t kpx_scheduling(void) {
   return policy < 0 ? -errno : policy & ~SCHED_RESET_ON_FORK;
 }
 
+/* The main thread is one of them, so not to be allowed is told by it at the latest. */
+static int32_t schedule_all(DIR *threads, int policy, const struct sched_param *param) {
+  for (const struct dirent *entry; (entry = readdir(threads)) != NULL;) {
+    pid_t thread = (pid_t)strtol(entry->d_name, NULL, 10);
+    if (thread == 0) continue;
+    if (sched_setscheduler(thread, policy, param) < 0 && errno != ESRCH) return -errno;
+  }
+  return 0;
+}
+
 int32_t kpx_set_realtime(uint32_t on) {
   struct sched_param param = {.sched_priority = on != 0 ? sched_get_priority_min(SCHED_RR) : 0};
-  int policy = on != 0 ? SCHED_RR | SCHED_RESET_ON_FORK : SCHED_OTHER;
-  int result = sched_setscheduler(0, policy, &param);
-  /* Who is real-time by its limit only may not take back what holds for its children. */
-  if (result < 0 && on == 0 && errno == EPERM) result = sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &param);
-  return result < 0 ? -errno : 0;
+  DIR *threads = opendir("/proc/self/task");
+  if (threads == NULL) return -errno;
+  int32_t result = schedule_all(threads, on != 0 ? SCHED_RR : SCHED_OTHER, &param);
+  closedir(threads);
+  return result;
 }

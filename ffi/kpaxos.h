@@ -157,8 +157,8 @@ KPX_API int32_t kpx_pin(const uint32_t *cpus, uint32_t count);
 KPX_API int32_t kpx_scheduling(void);
 
 /*
- * Gives the calling thread the lowest real-time priority (SCHED_RR), or the ordinary policy again. Threads and children that
- * it makes have the ordinary one. -EPERM: it may not.
+ * Gives all threads of this process the lowest real-time priority (SCHED_RR), or the ordinary policy again; threads and
+ * children that they make have the same. -EPERM: it may not.
  */
 KPX_API int32_t kpx_set_realtime(uint32_t on);
 

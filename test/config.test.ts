@@ -211,7 +211,7 @@ describe("values", () => {
       receiveQueues: 2,
       busyPoll: false,
       cpu: "",
-      scheduling: "auto",
+      scheduling: "normal",
       promiscuous: false,
       receiveBufferBytes: 4 << 20,
       deliveryLogBytes: 32 << 20,

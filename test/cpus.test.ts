@@ -3,22 +3,18 @@
  * priority.
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DEFAULT_SETTINGS } from "../src/config/schema.ts";
-import { Policy, schedulingPolicy } from "../src/native/cpus.ts";
+import { Policy } from "../src/native/cpus.ts";
 import { parseCpus } from "../src/node/cpus.ts";
-import { schedule } from "../src/node/scheduling.ts";
 import { freePorts } from "../src/ops/free_ports.ts";
-import { collectingLog } from "./support/collecting_log.ts";
 import { describeUnless } from "./support/skip.ts";
 
 const MAIN = join(import.meta.dir, "../src/main.ts");
 const LOOPBACK = "127.0.0.1";
 const INFO = ["--verbosity", "info"];
-/** What tests are run behind does not hold for it. */
-const AHEAD = ["nice", "-n", "-20"];
+const REALTIME = ["--scheduling", "realtime"];
 
 function realtimeTrouble(): string | undefined {
   const missing = ["chrt", "setpriv"].find((name) => Bun.which(name) === null);
@@ -79,10 +75,15 @@ describe("a process", () => {
 
   const allowed = (status: string): string | undefined => /^Cpus_allowed_list:\s*(\S+)$/m.exec(status)?.[1];
   const allowedOf = (thread: string) => allowed(readFileSync(`${thread}/status`, "utf8"));
-  const policyOf = (thread: string) => {
-    const text = readFileSync(`${thread}/stat`, "utf8");
-    // Field 41 of proc(5); the second one may have spaces.
-    return Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[38]);
+  /** Which there are among the threads of its process. */
+  const policiesOf = (thread: string) => {
+    const threads = join(thread, "..");
+    const all = readdirSync(threads).map((id) => {
+      const text = readFileSync(join(threads, id, "stat"), "utf8");
+      // Field 41 of proc(5); the second one may have spaces.
+      return Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[38]);
+    });
+    return [...new Set(all)];
   };
 
   test("runs where it is told to", async () => {
@@ -93,43 +94,21 @@ describe("a process", () => {
   describeUnless(realtimeTrouble(), "scheduling", () => {
     test("normal leaves it as it was started", async () => {
       const child = start(["--scheduling", "normal", ...INFO], ["chrt", "-b", "0"]);
-      expect(await whileReady(child, policyOf)).toBe(Policy.batch);
+      expect(await whileReady(child, policiesOf)).toEqual([Policy.batch]);
     });
 
-    test("auto is real-time", async () => {
-      const child = start(INFO, AHEAD);
-      const [policy, said] = await whileReady(child, (thread, text) => [policyOf(thread), text]);
-      expect(policy).toBe(Policy.roundRobin);
-      expect(said).toContain("turns run at real-time priority");
+    test("realtime: all threads", async () => {
+      const child = start([...REALTIME, ...INFO]);
+      expect(await whileReady(child, policiesOf)).toEqual([Policy.roundRobin]);
     });
 
-    test.each([
-      ["behind others", ["chrt", "-o", "0", "nice", "-n", "19"], Policy.other],
-      ["as a batch", ["chrt", "-b", "0"], Policy.batch],
-      ["first in, first out", ["chrt", "-f", "3"], Policy.fifo],
-    ])("auto leaves what was started %s", async (_, wrapper, policy) => {
-      expect(await whileReady(start(INFO, wrapper), policyOf)).toBe(policy);
+    test("realtime leaves another real-time priority", async () => {
+      const child = start([...REALTIME, ...INFO], ["chrt", "-f", "3"]);
+      expect(await whileReady(child, policiesOf)).toEqual([Policy.fifo]);
     });
 
-    test("the last of a thread's processes gives it back", () => {
-      const settings = { ...DEFAULT_SETTINGS, scheduling: "realtime" as const };
-      const [endFirst, endLast] = [0, 1].map(() => schedule(settings, false, collectingLog().log));
-      expect(schedulingPolicy()).toBe(Policy.roundRobin);
-      endFirst!();
-      expect(schedulingPolicy()).toBe(Policy.roundRobin);
-      endLast!();
-      expect(schedulingPolicy()).toBe(Policy.other);
-    });
-
-    test("auto leaves who spins at ordinary priority", async () => {
-      expect(await whileReady(start(["--busy-poll", ...INFO], AHEAD), policyOf)).toBe(Policy.other);
-    });
-
-    test("where it may not: auto says so and runs, realtime refuses", async () => {
-      const without = ["setpriv", "--bounding-set", "-sys_nice"];
-      const said = await whileReady(start(INFO, [...AHEAD, ...without]), (_, text) => text);
-      expect(said).toContain("turns run at ordinary priority: real-time needs CAP_SYS_NICE");
-      const child = start(["--scheduling", "realtime"], without);
+    test("realtime where it may not", async () => {
+      const child = start(REALTIME, ["setpriv", "--bounding-set", "-sys_nice"]);
       const [code, error] = await Promise.all([child.exited, child.stderr.text()]);
       expect(code).toBe(77);
       expect(error).toMatch(/^error: scheduling realtime: this process may not\nhint: .*CAP_SYS_NICE/m);

@@ -75,8 +75,8 @@ export interface Settings {
   busyPoll: boolean;
   /** Processors that the turns of a process run on, as "0,2-3"; "": any. */
   cpu: string;
-  /** Priority of the turns; "auto": real-time in processes of this program alone, where that is permitted. */
-  scheduling: "auto" | "realtime" | "normal";
+  /** Priority of the process: as it was started, or real-time. */
+  scheduling: "normal" | "realtime";
   promiscuous: boolean;
   /** Kernel receive buffer asked for, in bytes. */
   receiveBufferBytes: number;

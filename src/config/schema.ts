@@ -351,10 +351,9 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
   scheduling: {
     key: "scheduling",
     kind: "choice",
-    choices: ["auto", "realtime", "normal"],
-    default: "auto",
-    summary:
-      "priority of a process's turns: realtime goes before everything ordinary, normal as it was started; auto: realtime where permitted",
+    choices: ["normal", "realtime"],
+    default: "normal",
+    summary: "priority of a process: as it was started, or before everything ordinary on its host",
   },
   promiscuous: {
     key: "promiscuous",

@@ -1,6 +1,6 @@
 /**
- * Which processors the calling thread runs on, and before whom. Threads that the runtime has already made stay as they are;
- * those it makes later are tied to the same processors, but never real-time.
+ * Which processors the calling thread runs on; threads that the runtime has already made stay free, those it makes later do not.
+ * And before whom all threads run.
  */
 import { library } from "./library.ts";
 import { Errno, unwrap } from "./unwrap.ts";
@@ -21,7 +21,7 @@ export function schedulingPolicy(): number {
   return unwrap(library().kpx_scheduling(), "read the scheduling policy");
 }
 
-/** Gives the calling thread the lowest real-time priority (SCHED_RR), or the ordinary policy. False: this process may not. */
+/** Gives all threads the lowest real-time priority (SCHED_RR), or the ordinary policy. False: this process may not. */
 export function setRealtime(on: boolean): boolean {
   const result = library().kpx_set_realtime(on ? 1 : 0);
   if (result === -Errno.EPERM) return false;

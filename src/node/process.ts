@@ -2,7 +2,7 @@
  * One process: in each of its groups (mostly it is one) opens its link and is given its cores; runs until a signal, an end of
  * its own, or trouble, and leaves cleanly. What the cores are is `build.ts`; what the command line says is `cli/run*.ts`.
  */
-import type { Config, Member, Settings } from "../config/config.ts";
+import type { Config, Member } from "../config/config.ts";
 import { type CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
 import type { Peers } from "../net/peers.ts";
@@ -39,7 +39,7 @@ export interface ProcessOptions extends Place {
   /** Bits of the roles it listens for, and of those it is as a member of the configuration. */
   readonly listens: number;
   readonly owns: number;
-  /** It runs for this program alone: SIGINT and SIGTERM end it, and its turns may be real-time unasked. True unless given. */
+  /** SIGINT and SIGTERM end it; true unless given. */
   readonly handlesSignals?: boolean;
 }
 
@@ -87,7 +87,7 @@ export class Process {
   /** Set when the process is to end by itself. */
   exitCode: ExitCode = ExitCode.ok;
   readonly #runner: Runner;
-  readonly #settings: Settings;
+  readonly #unschedule: () => void;
   readonly #handlesSignals: boolean;
   #fatal: CliError | undefined;
 
@@ -96,15 +96,16 @@ export class Process {
     const life = newLife();
     const lanes: Lane[] = [];
     this.log = options.wholeLog ?? options.log;
-    this.#settings = options.config.settings;
     this.#handlesSignals = options.handlesSignals ?? true;
     // First of all: memory comes from where it is first touched.
     runOnCpus(options.config.settings.cpu);
+    this.#unschedule = schedule(options.config.settings);
     try {
       for (const place of [options, ...(options.others ?? [])]) {
         lanes.push(new Lane({ ...options, ...place }, life, build, (error) => this.fail(error)));
       }
     } catch (error) {
+      this.#unschedule();
       for (const lane of lanes) lane.close();
       throw error;
     }
@@ -134,13 +135,11 @@ export class Process {
     const signals = this.#handlesSignals ? SIGNALS : [];
     for (const signal of signals) process.on(signal, onSignal);
     const { opened } = this.lanes[0]!;
-    let unschedule = (): void => {};
+    this.log.info(`ready on ${opened.where}, wire ${opened.wire.name}`);
     try {
-      unschedule = schedule(this.#settings, this.#handlesSignals, this.log);
-      this.log.info(`ready on ${opened.where}, wire ${opened.wire.name}`);
       await this.#runner.run();
     } finally {
-      unschedule();
+      this.#unschedule();
       for (const signal of signals) process.off(signal, onSignal);
       for (const lane of this.lanes) lane.close();
     }
