@@ -59,15 +59,15 @@ export class Group {
     return this.stations.flatMap(({ caller }) => caller ?? []);
   }
 
-  /** A station's process is gone: what it had delivered counts. */
-  gone({ application }: Station): void {
+  /** What the station has delivered by now counts, whatever becomes of its process. */
+  noteDelivered({ application }: Station): void {
     this.#deliveredIid = Math.max(this.#deliveredIid, application?.last ?? 0);
   }
 
   // ── the checks ────────────────────────────────────────────────────────────────────────────────────────────────
 
   checkBounds(): void {
-    for (const station of this.stations) this.gone(station);
+    for (const station of this.stations) this.noteDelivered(station);
     for (const station of this.stations) {
       checkBounds(station, this.#config.settings);
       if (station.hasAcceptor) checkTrim(station, this.#deliveredIid);

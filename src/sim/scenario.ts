@@ -327,7 +327,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     ...CALM,
     name: "everything",
-    summary: "all of it at once",
+    summary: "nearly all that befalls one cluster of separate roles",
     network: { ...LOSSY, loss: 0.03 },
     proposers: [1, 2, 3],
     learners: [1, 2, 3],

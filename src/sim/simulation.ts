@@ -99,7 +99,7 @@ export class Simulation implements Stage {
     });
     this.groups = configsOfGroups(this.cluster.config).map((config, number) => {
       const group = new Group({ number, config, checks: this.#checks });
-      group.values.forgets = scenario.mishaps.bereave !== undefined || scenario.mergers !== undefined;
+      group.values.mayMissTellers = scenario.mishaps.bereave !== undefined || scenario.mergers !== undefined;
       return group;
     });
     this.#casting = new Casting({
@@ -391,7 +391,7 @@ export class Simulation implements Stage {
     if (station.disk !== undefined) station.disk.fuse = 0;
     station.snapshots?.cut();
     this.#count(station);
-    station.group.gone(station);
+    station.group.noteDelivered(station);
     station.application = undefined;
     station.holder = undefined;
     station.caller?.gone();

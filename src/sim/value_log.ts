@@ -73,7 +73,7 @@ export class ValueLog {
    * All learners may be away at once, or forget what they delivered: what a snapshot has one leave out may have been delivered
    * to nobody but a proposer.
    */
-  forgets = false;
+  mayMissTellers = false;
   /** Values that learners handed on, each compared with what is due. */
   compared = 0;
   readonly #oracle: SessionOracle | undefined;
@@ -288,7 +288,7 @@ export class Checker implements ValueConsumer {
 
   /** It goes on behind instance `iid`. */
   began(iid: number): void {
-    if (this.#log.forgets) this.#log.passedOver(this.#last + 1, iid);
+    if (this.#log.mayMissTellers) this.#log.passedOver(this.#last + 1, iid);
     this.#last = iid;
     this.#taken = 0;
   }
