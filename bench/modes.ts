@@ -46,7 +46,7 @@ const BUILT_IN = [
   "ring receive-mode=ring",
   "busy-poll busy-poll=yes",
   ...CPUS.map((cpus) => `cpu:${cpus} cpus=${cpus}`),
-  "ordinary-priority scheduling=normal",
+  "realtime scheduling=realtime",
 ];
 const COMPUTES = "for(;;);";
 
