@@ -22,7 +22,10 @@ export interface Target {
   readonly met: boolean | null;
 }
 
-export type TargetOptions = Pick<BenchOptions, "rounds" | "seconds" | "warmUp" | "storagePath" | "stop">;
+export type TargetOptions = Pick<
+  BenchOptions,
+  "rounds" | "seconds" | "warmUp" | "settings" | "storagePath" | "stop"
+>;
 
 const BASE: Sweep = {
   wires: ["native"],
@@ -106,7 +109,6 @@ export class Targets {
         ...{
           udp: false,
           file: undefined,
-          settings: {},
           floor,
           half,
           commandLine: "kpaxos bench --preset targets",

@@ -5,6 +5,7 @@ import type { Target } from "../bench/targets.ts";
 import { ExitCode } from "../error.ts";
 import { usageError } from "./args.ts";
 import { type BenchArgs, listenerOf } from "./bench.ts";
+import { settingsOf } from "./bench_lists.ts";
 import { print, printJson } from "./output.ts";
 import { stoppable } from "./stoppable.ts";
 
@@ -23,7 +24,7 @@ const CHOSEN = [
     "batching",
     "groups",
   ],
-  ...["settings", "file", "udp", "floor", "report"],
+  ...["file", "udp", "floor", "report"],
 ] as readonly (keyof BenchArgs)[];
 
 const verdict = ({ met }: Target): string => (met === null ? "?" : met ? "yes" : "no");
@@ -41,7 +42,7 @@ export async function runTargets(args: BenchArgs): Promise<ExitCode> {
   if (given !== undefined)
     throw usageError(
       `--preset targets chooses --${given} itself`,
-      "it takes --rounds, --seconds, --warm-up, --storage-path and --json",
+      "it takes --rounds, --seconds, --warm-up, --settings, --storage-path and --json",
     );
   const { Targets } = await import("../bench/targets.ts");
   const { load, machineFacts } = await import("../bench/machine.ts");
@@ -56,15 +57,19 @@ export async function runTargets(args: BenchArgs): Promise<ExitCode> {
     rounds: args.rounds,
     seconds: args.seconds,
     warmUp: args["warm-up"],
+    settings: settingsOf(args.settings),
     storagePath: args["storage-path"],
   };
   await stoppable((stop) => new Targets({ ...options, stop }, listener, found).run());
   const facts = { ...machine, loadAfter: load() };
-  if (args.json === true) printJson({ machine: facts, targets });
+  if (args.json === true) printJson({ machine: facts, settings: options.settings, targets });
   else {
     print(
       `${facts.cpu}, ${facts.cores} cores, ${facts.kernel}, Bun ${facts.bun}, kpaxos ${facts.kpaxos}; ` +
-        `load average ${facts.loadBefore[0]} before, ${facts.loadAfter[0]} after; ${args.rounds} rounds of ${args.seconds} s`,
+        `load average ${facts.loadBefore[0]} before, ${facts.loadAfter[0]} after; ${args.rounds} rounds of ${args.seconds} s` +
+        (args.settings === undefined
+          ? ""
+          : `; ${args.settings} (not for the floor, idle, start-up and memory)`),
     );
     print("");
     for (const line of lines(targets)) print(line);
