@@ -183,7 +183,7 @@ export const benchCommand = defineKpaxosCommand({
       "Exit code 1: some load could not be measured to the end; the others were.",
       "--compare: exit code 0: nothing differs beyond noise; 1: something does. Rounds are the samples of a rank test at 1 %: " +
         "with fewer than five on both sides it cannot tell, and says so.",
-      "--preset targets: exit code 0 whatever is measured; it takes --rounds, --seconds and --json.",
+      "--preset targets: exit code 0 whatever is measured; it takes --rounds, --seconds, --settings and --json.",
     ],
   },
   args: benchArgs,
