@@ -45,7 +45,12 @@ int32_t kpx_set_realtime(uint32_t on) {
   struct sched_param param = {.sched_priority = on != 0 ? sched_get_priority_min(SCHED_RR) : 0};
   DIR *threads = opendir("/proc/self/task");
   if (threads == NULL) return -errno;
-  int32_t result = schedule_all(threads, on != 0 ? SCHED_RR : SCHED_OTHER, &param);
+  /* Twice: a thread may have been made meanwhile by one that was still as before. */
+  int32_t result = 0;
+  for (int pass = 0; pass < 2 && result == 0; pass++) {
+    rewinddir(threads);
+    result = schedule_all(threads, on != 0 ? SCHED_RR : SCHED_OTHER, &param);
+  }
   closedir(threads);
   return result;
 }

@@ -38,7 +38,7 @@ export interface Driven {
 
 const nowUs = (): number => performance.now() * 1000;
 
-/** With the priority that a role's turns have. */
+/** At real-time priority, so that others on this machine do not count. */
 function open(): SystemLink {
   setRealtime(true);
   return openEthernet({

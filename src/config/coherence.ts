@@ -26,6 +26,7 @@ export function checkCoherence(given: Given, report: Report): void {
   checkLease(given, report);
   checkStorage(given, report);
   checkSnapshots(given, report);
+  checkSpinning(given, report);
   for (const { fields, isIdle, why } of idleRules(given)) {
     if (!isIdle) continue;
     for (const field of fields) {
@@ -93,6 +94,15 @@ function checkBatching({ settings, origins, placeOf }: Given, report: Report): v
     placeOf("batching"),
     "batching yes has no effect: the kernel-paxos wire carries one client value in an instance",
     "remove batching, or use wire native",
+  );
+}
+
+function checkSpinning({ settings, placeOf }: Given, report: Report): void {
+  if (!settings.busyPoll || settings.scheduling !== "realtime") return;
+  report.warning(
+    placeOf("scheduling"),
+    "busy-poll with scheduling realtime leaves nobody else its processor, not even who would stop it",
+    "give each such process a processor of its own (cpu) and leave others free, or remove one of the two",
   );
 }
 

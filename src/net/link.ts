@@ -55,7 +55,7 @@ export interface LinkCounters {
   txDropped: number;
   /** Frames the kernel dropped because the receive queue was full. */
   rxDropped: number;
-  /** Of those: client values, on a link with a receive queue of their own for them. */
+  /** Of those: client values (and what is not of this wire), on a link with a receive queue of their own for them. */
   rxDroppedValues: number;
   /** Frames longer than a slot. */
   rxTruncated: number;

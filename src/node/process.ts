@@ -105,8 +105,8 @@ export class Process {
         lanes.push(new Lane({ ...options, ...place }, life, build, (error) => this.fail(error)));
       }
     } catch (error) {
-      this.#unschedule();
       for (const lane of lanes) lane.close();
+      this.#unschedule();
       throw error;
     }
     this.lanes = lanes;
@@ -139,9 +139,9 @@ export class Process {
     try {
       await this.#runner.run();
     } finally {
-      this.#unschedule();
       for (const signal of signals) process.off(signal, onSignal);
       for (const lane of this.lanes) lane.close();
+      this.#unschedule();
     }
     if (this.#fatal !== undefined) throw this.#fatal;
     return this.exitCode;
