@@ -28,9 +28,7 @@ function parsed(text: string, overrides: Overrides = {}): Config {
   return config;
 }
 
-function settingsOf(text: string, overrides: Overrides = {}) {
-  return parsed(MINIMAL + text, overrides).settings;
-}
+const settingsOf = (text: string, overrides: Overrides = {}) => parsed(MINIMAL + text, overrides).settings;
 
 const membersText = (members: Config["acceptors"]) =>
   members.map(({ id, address }) => `${id} ${formatAddress(address.kind, address.words)}`);
@@ -212,6 +210,7 @@ describe("values", () => {
       busyPoll: false,
       cpu: "",
       scheduling: "normal",
+      keepAwake: false,
       promiscuous: false,
       receiveBufferBytes: 4 << 20,
       deliveryLogBytes: 32 << 20,

@@ -1,9 +1,18 @@
 /**
- * The settings `cpu` and `scheduling`: how a list of processors is read, where the turns of a process then run, and at which
- * priority.
+ * The settings `cpu`, `scheduling` and `keep-awake`: how a list of processors is read, where the turns of a process then run, at which
+ * priority, and whether idle processors halt meanwhile.
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Policy } from "../src/native/cpus.ts";
@@ -13,9 +22,14 @@ import { describeUnless } from "./support/skip.ts";
 
 const MAIN = join(import.meta.dir, "../src/main.ts");
 const LOOPBACK = "127.0.0.1";
+const LATENCY = "/dev/cpu_dma_latency";
 const INFO = ["--verbosity", "info"];
 const REALTIME = ["--scheduling", "realtime"];
 
+function latencyTrouble(): string | undefined {
+  if (process.getuid?.() !== 0) return "idle processors are kept awake by root only";
+  return existsSync(LATENCY) ? undefined : `there is no ${LATENCY}`;
+}
 function realtimeTrouble(): string | undefined {
   const missing = ["chrt", "setpriv"].find((name) => Bun.which(name) === null);
   if (missing !== undefined) return `the program ${missing} is missing`;
@@ -42,6 +56,7 @@ describe("a process", () => {
   beforeEach(async () => {
     directory = mkdtempSync(join(tmpdir(), "kpaxos-cpus-"));
     config = join(directory, "paxos.conf");
+    chmodSync(directory, 0o755);
     const [first, second] = await freePorts(2, LOOPBACK);
     writeFileSync(config, `acceptor 0 ${LOOPBACK} ${first}\nproposer 0 ${LOOPBACK} ${second}\n`);
   });
@@ -112,6 +127,37 @@ describe("a process", () => {
       const [code, error] = await Promise.all([child.exited, child.stderr.text()]);
       expect(code).toBe(77);
       expect(error).toMatch(/^error: scheduling realtime: this process may not\nhint: .*CAP_SYS_NICE/m);
+    });
+  });
+
+  describeUnless(latencyTrouble(), "keep-awake", () => {
+    const isHeld = (thread: string) =>
+      readdirSync(join(thread, "fd")).some((fd) => {
+        try {
+          return readlinkSync(join(thread, "fd", fd)) === LATENCY;
+        } catch {
+          // Closed meanwhile.
+          return false;
+        }
+      });
+
+    test.each([
+      ["yes holds the device", ["--keep-awake"], true],
+      ["no does not", [], false],
+    ])("%s", async (_, words, held) => {
+      expect(await whileReady(start([...words, ...INFO]), isHeld)).toBe(held);
+    });
+
+    test("where it may not", async () => {
+      const child = start(
+        ["--keep-awake"],
+        ["setpriv", "--bounding-set", "-dac_override", "--reuid", "65534"],
+      );
+      const [code, error] = await Promise.all([child.exited, child.stderr.text()]);
+      expect(code).toBe(77);
+      expect(error).toMatch(
+        /^error: keep-awake: \/dev\/cpu_dma_latency cannot be written \(EACCES\)\nhint: /m,
+      );
     });
   });
 

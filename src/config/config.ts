@@ -77,6 +77,8 @@ export interface Settings {
   cpu: string;
   /** Priority of the process: as it was started, or real-time. */
   scheduling: "normal" | "realtime";
+  /** Idle processors of the host do not halt. */
+  keepAwake: boolean;
   promiscuous: boolean;
   /** Kernel receive buffer asked for, in bytes. */
   receiveBufferBytes: number;

@@ -355,6 +355,12 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     default: "normal",
     summary: "priority of a process: as it was started, or before everything ordinary on its host",
   },
+  keepAwake: {
+    key: "keep-awake",
+    kind: "boolean",
+    default: false,
+    summary: "idle processors of the host poll instead of halting while the process runs (as root)",
+  },
   promiscuous: {
     key: "promiscuous",
     kind: "boolean",

@@ -10,6 +10,7 @@ import type { Life, Role } from "../protocol/types.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { KernelPaxosOutbox } from "../wire/kernel_paxos_outbox.ts";
 import type { NativeOutbox } from "../wire/native_outbox.ts";
+import { keepAwake } from "./awake.ts";
 import { runOnCpus } from "./cpus.ts";
 import { newLife } from "./identity.ts";
 import { Lane } from "./lane.ts";
@@ -87,7 +88,8 @@ export class Process {
   /** Set when the process is to end by itself. */
   exitCode: ExitCode = ExitCode.ok;
   readonly #runner: Runner;
-  readonly #unschedule: () => void;
+  /** Undoes what concerns more than this node: priority, sleep of processors. */
+  readonly #restore: () => void;
   readonly #handlesSignals: boolean;
   #fatal: CliError | undefined;
 
@@ -97,16 +99,22 @@ export class Process {
     const lanes: Lane[] = [];
     this.log = options.wholeLog ?? options.log;
     this.#handlesSignals = options.handlesSignals ?? true;
+    const { settings } = options.config;
     // First of all: memory comes from where it is first touched.
-    runOnCpus(options.config.settings.cpu);
-    this.#unschedule = schedule(options.config.settings);
+    runOnCpus(settings.cpu);
+    const letSleep = keepAwake(settings.keepAwake);
+    const unschedule = schedule(settings);
+    this.#restore = () => {
+      letSleep();
+      unschedule();
+    };
     try {
       for (const place of [options, ...(options.others ?? [])]) {
         lanes.push(new Lane({ ...options, ...place }, life, build, (error) => this.fail(error)));
       }
     } catch (error) {
       for (const lane of lanes) lane.close();
-      this.#unschedule();
+      this.#restore();
       throw error;
     }
     this.lanes = lanes;
@@ -141,7 +149,7 @@ export class Process {
     } finally {
       for (const signal of signals) process.off(signal, onSignal);
       for (const lane of this.lanes) lane.close();
-      this.#unschedule();
+      this.#restore();
     }
     if (this.#fatal !== undefined) throw this.#fatal;
     return this.exitCode;
