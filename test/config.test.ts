@@ -206,7 +206,7 @@ describe("values", () => {
       clientTimeoutMs: 1000,
       queueDelayMs: 5,
       receiveMode: "recvmmsg",
-      receiveQueues: 2,
+      receiveQueues: 1,
       busyPoll: false,
       cpu: "",
       scheduling: "normal",

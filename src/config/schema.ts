@@ -330,7 +330,7 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     kind: "integer",
     min: 1,
     max: 2,
-    default: 2,
+    default: 1,
     summary:
       "kernel receive queues of a proposer or replica; 2: client values have one to themselves and are read last (raw Ethernet)",
   },
