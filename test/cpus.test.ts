@@ -24,6 +24,13 @@ const MAIN = join(import.meta.dir, "../src/main.ts");
 const LOOPBACK = "127.0.0.1";
 const LATENCY = "/dev/cpu_dma_latency";
 const INFO = ["--verbosity", "info"];
+/** Two become real-time and end, one after the other. */
+const HOLDERS = `
+  import { schedulingPolicy } from ${JSON.stringify(join(import.meta.dir, "../src/native/cpus.ts"))};
+  import { schedule } from ${JSON.stringify(join(import.meta.dir, "../src/node/scheduling.ts"))};
+  const ends = [1, 2].map(() => schedule({ scheduling: "realtime" }));
+  console.log(JSON.stringify([schedulingPolicy(), ...ends.map((end) => (end(), schedulingPolicy()))]));
+`;
 const REALTIME = ["--scheduling", "realtime"];
 
 function latencyTrouble(): string | undefined {
@@ -120,6 +127,12 @@ describe("a process", () => {
     test("realtime leaves another real-time priority", async () => {
       const child = start([...REALTIME, ...INFO], ["chrt", "-f", "3"]);
       expect(await whileReady(child, policiesOf)).toEqual([Policy.fifo]);
+    });
+
+    test("of several in one process the last to end gives it back", () => {
+      const told = Bun.spawnSync(["chrt", "-o", "0", process.execPath, "-e", HOLDERS]);
+      const { roundRobin, other } = Policy;
+      expect(JSON.parse(told.stdout.toString())).toEqual([roundRobin, roundRobin, other]);
     });
 
     test("realtime where it may not", async () => {

@@ -102,13 +102,13 @@ export class Process {
     const { settings } = options.config;
     // First of all: memory comes from where it is first touched.
     runOnCpus(settings.cpu);
-    const letSleep = keepAwake(settings.keepAwake);
-    const unschedule = schedule(settings);
+    const undo: (() => void)[] = [];
     this.#restore = () => {
-      letSleep();
-      unschedule();
+      for (const one of undo) one();
     };
     try {
+      undo.push(keepAwake(settings.keepAwake));
+      undo.push(schedule(settings));
       for (const place of [options, ...(options.others ?? [])]) {
         lanes.push(new Lane({ ...options, ...place }, life, build, (error) => this.fail(error)));
       }
