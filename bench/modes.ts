@@ -17,6 +17,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { median } from "../src/bench/statistics.ts";
 import { canMakeNamespaces } from "../src/ops/lab_capability.ts";
 import { lastFigures } from "../src/ops/lab_figures.ts";
 import type { LabProcess } from "../src/ops/lab_process.ts";
@@ -245,8 +246,8 @@ async function measureIdle(cluster: LabCluster, seconds: number): Promise<Figure
   };
 }
 
-const median = (runs: readonly Figures[], what: keyof Figures): number =>
-  runs.map((run) => run[what]).toSorted((a, b) => a - b)[runs.length >> 1]!;
+const medianOf = (runs: readonly Figures[], what: keyof Figures): number =>
+  median(runs.map((run) => run[what]));
 const whole = (number: number): string => Math.round(number).toLocaleString("en");
 
 function print(cells: readonly string[]): void {
@@ -263,12 +264,12 @@ function printTable(run: Options, found: ReadonlyMap<string, Figures[]>): void {
   for (const window of run.windows) {
     for (const { name } of run.modes) {
       const runs = found.get(`${window} ${name}`)!;
-      const per = (what: keyof Figures): string => median(runs, what).toFixed(window < 100 ? 2 : 3);
+      const per = (what: keyof Figures): string => medianOf(runs, what).toFixed(window < 100 ? 2 : 3);
       const cpu = runs.map((one) => ({ ...one, userUs: one.userUs + one.systemUs }));
       print([
-        ...[`${window}`, name, whole(median(runs, "rate"))],
-        ...[whole(median(runs, "p50")), whole(median(runs, "p99"))],
-        median(cpu, "userUs").toFixed(window < 100 ? 2 : 3),
+        ...[`${window}`, name, whole(medianOf(runs, "rate"))],
+        ...[whole(medianOf(runs, "p50")), whole(medianOf(runs, "p99"))],
+        medianOf(cpu, "userUs").toFixed(window < 100 ? 2 : 3),
         ...[per("userUs"), per("systemUs"), per("sleeps"), per("frames")],
       ]);
     }
@@ -279,8 +280,8 @@ function printTable(run: Options, found: ReadonlyMap<string, Figures[]>): void {
   print(["---", "---:", "---:", "---:"]);
   for (const { name } of run.modes) {
     const runs = found.get(`idle ${name}`)!;
-    const percent = (median(runs, "userUs") + median(runs, "systemUs")) / 10_000;
-    print([name, percent.toFixed(2), whole(median(runs, "sleeps")), whole(median(runs, "frames"))]);
+    const percent = (medianOf(runs, "userUs") + medianOf(runs, "systemUs")) / 10_000;
+    print([name, percent.toFixed(2), whole(medianOf(runs, "sleeps")), whole(medianOf(runs, "frames"))]);
   }
 }
 

@@ -17,6 +17,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { median } from "../src/bench/statistics.ts";
 import { canMakeNamespaces } from "../src/ops/lab_capability.ts";
 import { type ClientFigures, lastFigures } from "../src/ops/lab_figures.ts";
 import type { LabProcess } from "../src/ops/lab_process.ts";
@@ -224,15 +225,14 @@ function printTable({ cases }: Plan, found: readonly Row[][]): void {
   print(["---", "---:", ...Array.from({ length: heads.length + 3 }, () => "---:")]);
   cases.forEach(({ name, settings }, i) => {
     const rows = found[i]!;
-    const median = (of: (row: Row) => number): string =>
-      Math.round(rows.map(of).toSorted((a, b) => a - b)[rows.length >> 1]!).toLocaleString("en");
+    const mid = (of: (row: Row) => number): string => Math.round(median(rows.map(of))).toLocaleString("en");
     print([
       ...[name, settings["receive-queues"] ?? ""],
-      ...[median((row) => row.rate), median((row) => row.p50), median((row) => row.p99)],
-      ...[median((row) => row.chosenP50), median((row) => row.chosenP99)],
-      ...[median((row) => row.again), median((row) => row.leaders)],
-      median((row) => row.flood),
-      ...[median((row) => row.droppedProtocol + row.droppedValues), median((row) => row.droppedValues)],
+      ...[mid((row) => row.rate), mid((row) => row.p50), mid((row) => row.p99)],
+      ...[mid((row) => row.chosenP50), mid((row) => row.chosenP99)],
+      ...[mid((row) => row.again), mid((row) => row.leaders)],
+      mid((row) => row.flood),
+      ...[mid((row) => row.droppedProtocol + row.droppedValues), mid((row) => row.droppedValues)],
     ]);
   });
 }

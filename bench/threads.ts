@@ -13,6 +13,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { median } from "../src/bench/statistics.ts";
 import { LabProcess } from "../src/ops/lab_process.ts";
 import { Lab } from "../test/support/lab.ts";
 import { type Driven, drive, type Served, serve } from "./threads/busy.ts";
@@ -86,8 +87,8 @@ async function measure(
   }
 }
 
-const median = (runs: readonly Figures[], what: keyof Figures): number =>
-  runs.map((run) => run[what]).toSorted((a, b) => a - b)[runs.length >> 1]!;
+const medianOf = (runs: readonly Figures[], what: keyof Figures): number =>
+  median(runs.map((run) => run[what]));
 const whole = (number: number): string => Math.round(number).toLocaleString("en");
 const print = (cells: readonly string[]): boolean => process.stdout.write(`| ${cells.join(" | ")} |\n`);
 
@@ -115,8 +116,8 @@ async function busy(run: BusyRun, library: string): Promise<void> {
   for (const [row, { workUs, window }] of cells.entries()) {
     for (const [at, { name }] of modes.entries()) {
       const runs = found[row]![at]!;
-      const figures = (["framesPerSecond", "p50", "p99"] as const).map((what) => whole(median(runs, what)));
-      print([`${workUs}`, `${window}`, name, ...figures, median(runs, "cpuUs").toFixed(2)]);
+      const figures = (["framesPerSecond", "p50", "p99"] as const).map((what) => whole(medianOf(runs, what)));
+      print([`${workUs}`, `${window}`, name, ...figures, medianOf(runs, "cpuUs").toFixed(2)]);
     }
   }
 }

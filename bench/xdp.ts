@@ -11,6 +11,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { median } from "../src/bench/statistics.ts";
 import { HOST_INTERFACE, hostMac } from "../src/ops/lab_names.ts";
 import { LabProcess } from "../src/ops/lab_process.ts";
 import { Lab } from "../test/support/lab.ts";
@@ -67,8 +68,8 @@ async function measure(lab: Lab, program: string, mode: string, load: Load, end:
   }
 }
 
-const median = (runs: readonly Figures[], what: keyof Figures): number =>
-  runs.map((run) => run[what]).toSorted((a, b) => a - b)[runs.length >> 1]!;
+const medianOf = (runs: readonly Figures[], what: keyof Figures): number =>
+  median(runs.map((run) => run[what]));
 
 function print(found: ReadonlyMap<string, readonly Figures[]>): void {
   const line = (cells: readonly string[]): boolean => process.stdout.write(`| ${cells.join(" | ")} |\n`);
@@ -77,10 +78,10 @@ function print(found: ReadonlyMap<string, readonly Figures[]>): void {
   for (const [name, runs] of found) {
     const [load, size, mode] = name.split(" ") as [Load, string, string];
     line([
-      ...[load, size, mode, Math.round(median(runs, "perSecond")).toLocaleString("en")],
-      (100 * median(runs, "lostShare")).toFixed(1),
-      ...[median(runs, "cpuUs").toFixed(2), median(runs, "listenerUs").toFixed(2)],
-      load === "ping" ? median(runs, "p50").toFixed(1) : "",
+      ...[load, size, mode, Math.round(medianOf(runs, "perSecond")).toLocaleString("en")],
+      (100 * medianOf(runs, "lostShare")).toFixed(1),
+      ...[medianOf(runs, "cpuUs").toFixed(2), medianOf(runs, "listenerUs").toFixed(2)],
+      load === "ping" ? medianOf(runs, "p50").toFixed(1) : "",
     ]);
   }
 }
