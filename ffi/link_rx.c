@@ -1,7 +1,8 @@
 /*
  * Receiving without waiting: recvmmsg into the rx slots, or the rings. A link may have several receivers (link.h): the
- * first is read before the next, so that its frames lead the batch, and the next has what is left of the slots, an
- * eighth of them at least. After a sleep only those are read that ended it.
+ * first is read before the next, so that its frames lead the batch, and the next has what is left of the slots: of
+ * two or more at least an eighth, rounded down, and never less than one; a single one only when the first has no frame.
+ * After a sleep only those are read that ended it.
  */
 #include <errno.h>
 #include <sys/uio.h>
@@ -38,7 +39,10 @@ static uint32_t describe_messages(struct kpx_link *link, uint32_t first, uint32_
   return kept;
 }
 
-/* Up to where receiver `at` may fill `max` slots: an eighth, one at least, is the next one's if that is read too. */
+/*
+ * Up to where receiver `at` may fill `max` slots: an eighth, one at least, is the next one's if that is read too. One slot
+ * cannot be shared.
+ */
 static uint32_t limit_of(const struct kpx_link *link, uint32_t at, uint32_t max, uint32_t receivers) {
   bool is_last = at + 1 == link->receiver_count || (receivers & 1u << (at + 1)) == 0;
   return is_last || max < 2 ? max : max - (max < 8 ? 1 : max / 8);

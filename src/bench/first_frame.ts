@@ -1,11 +1,12 @@
 /**
  * From starting a role to its first frame. UDP on 127.0.0.1; the peers it speaks to are this process, which answers nothing.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CliError } from "../error.ts";
 import { freePorts } from "../ops/free_ports.ts";
+import { ifThere, readProc } from "../ops/proc.ts";
 
 const HOST = "127.0.0.1";
 const PATIENCE_MS = 10_000;
@@ -67,10 +68,16 @@ export class StartStage {
       () => first.reject(new CliError(`${this.#role}: no frame within ${PATIENCE_MS} ms of its start`)),
       PATIENCE_MS,
     );
+    const ended = (code: number): void =>
+      first.reject(new CliError(`${this.#role}: ended with ${code} instead of speaking: ${argv.join(" ")}`));
+    child.exited.then(ended);
     try {
       await first.promise;
       const wallMs = performance.now() - began;
-      return { wallMs, cpuMs: ranNs(child.pid) / 1e6 };
+      const ns = ranNs(child.pid);
+      if (ns === undefined)
+        throw new CliError(`${this.#role}: ended with its first frame: ${argv.join(" ")}`);
+      return { wallMs, cpuMs: ns / 1e6 };
     } finally {
       clearTimeout(timer);
       child.kill("SIGKILL");
@@ -113,10 +120,10 @@ export class StartStage {
   }
 }
 
-/** Nanoseconds that all threads of a process have run. */
-function ranNs(pid: number): number {
-  let sum = 0;
-  for (const thread of readdirSync(`/proc/${pid}/task`))
-    sum += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]);
-  return sum;
+/** Nanoseconds that the threads of a process have run. One that ends meanwhile is not counted; undefined: the process has ended. */
+export function ranNs(pid: number): number | undefined {
+  const threads = ifThere(() => readdirSync(`/proc/${pid}/task`));
+  const times = threads?.flatMap((thread) => readProc(`/proc/${pid}/task/${thread}/schedstat`) ?? []);
+  if (times === undefined || times.length === 0) return undefined;
+  return times.reduce((sum, text) => sum + Number(text.split(" ")[0]), 0);
 }

@@ -1,7 +1,8 @@
 /**
  * What processes use: processor time, memory, and frames of their hosts, read from /proc.
  */
-import { readFileSync, readlinkSync } from "node:fs";
+import { readlinkSync } from "node:fs";
+import { ifThere, readProc, readStat } from "../ops/proc.ts";
 
 /** Clock ticks of /proc are hundredths of a second on every machine. */
 const TICK_SECONDS = 0.01;
@@ -19,32 +20,18 @@ export interface Sample {
   readonly frames: number | undefined;
 }
 
-/** What a call on /proc returns; undefined when its process has ended. */
-function ifThere(call: () => string): string | undefined {
-  try {
-    return call();
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "ENOENT" || code === "ESRCH" || code === "EACCES" || code === "EPERM") return undefined;
-    throw error;
-  }
-}
-
-function read(path: string): string | undefined {
-  return ifThere(() => readFileSync(path, "utf8"));
-}
-
-/** Seconds of processor time. */
-export function cpuOf(pid: number): { readonly user: number; readonly system: number } | undefined {
-  const text = read(`/proc/${pid}/stat`);
-  if (text === undefined) return undefined;
-  // The name in parentheses may hold anything.
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return { user: Number(fields[11]) * TICK_SECONDS, system: Number(fields[12]) * TICK_SECONDS };
+/** Seconds of processor time of all threads that there ever were, or of one. */
+export function cpuOf(
+  pid: number,
+  thread?: number,
+): { readonly user: number; readonly system: number } | undefined {
+  const field = readStat(`/proc/${pid}/${thread === undefined ? "" : `task/${thread}/`}stat`);
+  if (field === undefined) return undefined;
+  return { user: Number(field(14)) * TICK_SECONDS, system: Number(field(15)) * TICK_SECONDS };
 }
 
 export function residentOf(pid: number): number {
-  return Number(/^VmRSS:\s*(\d+) kB$/m.exec(read(`/proc/${pid}/status`) ?? "")?.[1] ?? 0) * KIB;
+  return Number(/^VmRSS:\s*(\d+) kB$/m.exec(readProc(`/proc/${pid}/status`) ?? "")?.[1] ?? 0) * KIB;
 }
 
 /** Frames that the interfaces of a network namespace have sent, by the text of its /proc/net/dev. */
@@ -62,7 +49,7 @@ function framesOf(pids: readonly number[], loopback: boolean): number {
   const seen = new Set<string>();
   let frames = 0;
   for (const pid of pids) {
-    const text = read(`/proc/${pid}/net/dev`);
+    const text = readProc(`/proc/${pid}/net/dev`);
     const namespace = ifThere(() => readlinkSync(`/proc/${pid}/ns/net`));
     if (text === undefined || namespace === undefined || seen.has(namespace)) continue;
     seen.add(namespace);

@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, readlinkSync, statSync } from "node:fs";
 import { ownerOf } from "./lab_names.ts";
+import { ifThere } from "./proc.ts";
 
 const DIRECTORIES = ["/run/netns", "/var/run/netns"];
 
@@ -14,17 +15,6 @@ function namespacePath(name: string): string | undefined {
 export function listNamespaces(): string[] {
   const directory = DIRECTORIES.find((path) => existsSync(path));
   return directory === undefined ? [] : readdirSync(directory).filter((name) => ownerOf(name) !== undefined);
-}
-
-/** What a call on a process or file returns, or undefined when that has meanwhile ceased to exist. */
-function ifThere<T>(call: () => T): T | undefined {
-  try {
-    return call();
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "ENOENT" || code === "ESRCH" || code === "EACCES" || code === "EPERM") return undefined;
-    throw error;
-  }
 }
 
 function processesIn(names: readonly string[]): number[] {

@@ -2,7 +2,8 @@
  * Which process a pid meant when it was written down: pid, start time and boot together name one process for ever, so
  * that a pid the kernel gave to somebody else is never signalled. Also finds processes by a token in their environment.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
+import { readProc, readStat } from "./proc.ts";
 
 export interface ProcessId {
   readonly pid: number;
@@ -16,27 +17,14 @@ export type ProcessState = "running" | "stopped" | "dead";
 let boot: string | undefined;
 
 export function bootId(): string {
-  boot ??= read("/proc/sys/kernel/random/boot_id")?.trim() ?? "";
+  boot ??= readProc("/proc/sys/kernel/random/boot_id")?.trim() ?? "";
   return boot;
 }
 
-/** What a file of /proc holds; undefined when its process has ended or is a stranger's. */
-function read(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "ENOENT" || code === "ESRCH" || code === "EACCES" || code === "EPERM") return undefined;
-    throw error;
-  }
-}
-
-/** State letter and start time. The name before them may contain anything, also parentheses. */
+/** State letter and start time. */
 function statOf(pid: number): { readonly state: string; readonly start: string } | undefined {
-  const text = read(`/proc/${pid}/stat`);
-  if (text === undefined) return undefined;
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return { state: fields[0] ?? "X", start: fields[19] ?? "" };
+  const field = readStat(`/proc/${pid}/stat`);
+  return field === undefined ? undefined : { state: field(3), start: field(22) };
 }
 
 /** Names the process that has this pid now; one that has ended already gets a name that is never alive. */
@@ -70,7 +58,7 @@ export function signal(id: ProcessId, name: NodeJS.Signals): boolean {
 
 /** Whether it has a handler for SIGTERM: a role installs its own when it is ready, and Bun alone has none. */
 export function handlesTerm(id: ProcessId): boolean {
-  const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(read(`/proc/${id.pid}/status`) ?? "")?.[1];
+  const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readProc(`/proc/${id.pid}/status`) ?? "")?.[1];
   return isAlive(id) && caught !== undefined && (Number.parseInt(caught.slice(-4), 16) & 0x4000) !== 0;
 }
 
@@ -78,6 +66,6 @@ export function handlesTerm(id: ProcessId): boolean {
 export function processesWith(line: string): ProcessId[] {
   return readdirSync("/proc")
     .filter((entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid)
-    .filter((entry) => read(`/proc/${entry}/environ`)?.split("\0").includes(line) === true)
+    .filter((entry) => readProc(`/proc/${entry}/environ`)?.split("\0").includes(line) === true)
     .map((entry) => identify(Number(entry)));
 }
