@@ -7,7 +7,7 @@
  *
  * `--quick` runs for milliseconds, to see that it runs; its figures mean nothing.
  */
-import { parseArgs } from "node:util";
+import { median } from "../src/bench/statistics.ts";
 import { library } from "../src/native/library.ts";
 import {
   ADDRESS,
@@ -21,6 +21,7 @@ import {
 } from "../src/net/link.ts";
 import type { SystemLink } from "../src/net/system_link.ts";
 import { openUdp } from "../src/net/udp.ts";
+import { flags, printRow, script } from "./support/script.ts";
 
 /** Bytes of a frame, with its checksum. */
 const SIZES = [64, 512, 1500];
@@ -84,10 +85,6 @@ function measureAlone(run: () => void, calls: number): number {
   return (Bun.nanoseconds() - from) / calls;
 }
 
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[numbers.length >> 1]!;
-}
-
 function measure(bytes: number, rounds: number, batches: number): Row {
   const c = library();
   const words = new Uint32Array(16);
@@ -122,21 +119,24 @@ function measure(bytes: number, rounds: number, batches: number): Row {
 }
 
 function print(rows: readonly Row[]): void {
-  const lines = [
-    "| frame | no checksum | CRC-32C | HMAC | HMAC / CRC | CRC alone | HMAC alone |",
-    "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ...rows.map(({ bytes, noneNs, crcNs, hmacNs, crcAloneNs, hmacAloneNs }) => {
-      const times = [noneNs, crcNs, hmacNs].map((ns) => `${Math.round(ns)} ns`);
-      const alone = [crcAloneNs, hmacAloneNs].map((ns) => `${Math.round(ns)} ns`);
-      return `| ${bytes} B | ${times.join(" | ")} | ${(hmacNs / crcNs).toFixed(2)} | ${alone.join(" | ")} |`;
-    }),
-  ];
-  process.stdout.write(`${lines.join("\n")}\n`);
+  printRow(["frame", "no checksum", "CRC-32C", "HMAC", "HMAC / CRC", "CRC alone", "HMAC alone"]);
+  printRow(Array.from({ length: 7 }, () => "---:"));
+  for (const { bytes, noneNs, crcNs, hmacNs, crcAloneNs, hmacAloneNs } of rows) {
+    const [none, crc, hmac, ...alone] = [noneNs, crcNs, hmacNs, crcAloneNs, hmacAloneNs].map(
+      (ns) => `${Math.round(ns)} ns`,
+    );
+    printRow([`${bytes} B`, none!, crc!, hmac!, (hmacNs / crcNs).toFixed(2), ...alone]);
+  }
 }
 
-const { values } = parseArgs({
-  options: { quick: { type: "boolean", default: false }, json: { type: "boolean", default: false } },
-});
-const rows = SIZES.map((bytes) => (values.quick ? measure(bytes, 1, 4) : measure(bytes, 31, 400)));
-if (values.json) process.stdout.write(`${JSON.stringify(rows)}\n`);
-else print(rows);
+function main(): void {
+  const { quick, json } = flags({
+    quick: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+  });
+  const rows = SIZES.map((bytes) => (quick ? measure(bytes, 1, 4) : measure(bytes, 31, 400)));
+  if (json) process.stdout.write(`${JSON.stringify(rows)}\n`);
+  else print(rows);
+}
+
+await script(main);

@@ -4,24 +4,20 @@
  * second learner starts with --catch-up, from instance 1; nothing is trimmed meanwhile.
  *
  *     bun bench/catchup.ts [--udp] [--outstanding 100] [--size 64] [--seconds 6] [--no-batching]
+ *         [--main PATH]
  *
  * Prints the client's values in each second before, while the learner reads, and after; the share of its rate that the client
  * kept meanwhile; the learner's rate and how long it took. On a machine of few cores and under full load the client's loss is
  * above all the learner's own work; with `--outstanding 1` there is time to spare, and what is lost is what the others are
  * kept from.
  */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { canMakeNamespaces } from "../src/ops/lab_capability.ts";
 import type { Seat } from "../src/ops/seats.ts";
 import { Lab } from "../test/support/lab.ts";
 import { LabCluster } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork, loopbackNetwork, type Network } from "../test/support/lab_network.ts";
 import { until } from "../test/support/until.ts";
+import { commandOf, flags, MAIN_FLAG, script, whole } from "./support/script.ts";
 
-const EXECUTABLE = join(import.meta.dir, "../dist/kpaxos");
-const MAIN = join(import.meta.dir, "../src/main.ts");
 const PATIENCE_MS = 120_000;
 const HOSTS = 7;
 
@@ -39,28 +35,29 @@ interface Options {
   readonly size: string;
   readonly seconds: number;
   readonly batching: boolean;
+  readonly command: readonly string[];
 }
 
 function options(): Options {
-  const { values } = parseArgs({
-    allowNegative: true,
-    options: {
-      udp: { type: "boolean", default: false },
-      outstanding: { type: "string", default: "100" },
-      size: { type: "string", default: "64" },
-      seconds: { type: "string", default: "6" },
-      batching: { type: "boolean", default: true },
-    },
+  const chosen = flags({
+    udp: { type: "boolean", default: false },
+    outstanding: { type: "string", default: "100" },
+    size: { type: "string", default: "64" },
+    seconds: { type: "string", default: "6" },
+    batching: { type: "boolean", default: true },
+    ...MAIN_FLAG,
   });
-  return { ...values, seconds: Math.max(2, Number(values.seconds)) };
+  return {
+    ...{ udp: chosen.udp, batching: chosen.batching },
+    outstanding: `${whole("outstanding", chosen.outstanding)}`,
+    size: `${whole("size", chosen.size)}`,
+    seconds: whole("seconds", chosen.seconds, 2),
+    command: commandOf(chosen.main),
+  };
 }
 
 async function network(udp: boolean): Promise<Network> {
-  if (udp) return await loopbackNetwork(HOSTS);
-  const ability = canMakeNamespaces();
-  if (!ability.ok) throw new Error(`${ability.reason}: ${ability.hint}`);
-  if (ability.reenter) throw new Error("no permission to make network namespaces: run as root, or --udp");
-  return ethernetNetwork(Lab.create({ hosts: HOSTS }));
+  return udp ? await loopbackNetwork(HOSTS) : ethernetNetwork(Lab.create({ hosts: HOSTS }));
 }
 
 /** Values that the client got back in each whole second so far. */
@@ -129,7 +126,7 @@ async function main(): Promise<void> {
         "trim-every": "1000000000",
         "snapshot-every": "1000000000",
       },
-      command: existsSync(EXECUTABLE) ? [EXECUTABLE] : [process.execPath, MAIN],
+      command: chosen.command,
     });
     await measure(cluster, chosen);
     await cluster.stopAll();
@@ -139,9 +136,4 @@ async function main(): Promise<void> {
   }
 }
 
-try {
-  await main();
-} catch (error) {
-  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
-}
+await script(main);

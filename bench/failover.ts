@@ -5,19 +5,15 @@
  * the leader, from there until one led, from there until values were delivered again.
  *
  *     bun bench/failover.ts [--kills 20] [--clients 3] [--outstanding 4] [--leader-timeout 20ms]…
+ *         [--main PATH]
  */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { canMakeNamespaces } from "../src/ops/lab_capability.ts";
 import type { Seat } from "../src/ops/seats.ts";
 import { DeliveryTimes, type Failover, killLeader } from "../test/support/failover.ts";
 import { Lab } from "../test/support/lab.ts";
 import { LabCluster } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
+import { commandOf, flags, MAIN_FLAG, printRow, script, whole } from "./support/script.ts";
 
-const EXECUTABLE = join(import.meta.dir, "../dist/kpaxos");
-const MAIN = join(import.meta.dir, "../src/main.ts");
 const PROPOSERS = [0, 1, 2];
 const CLIENT_HOST = 7;
 const SEATS: readonly Seat[] = [
@@ -30,42 +26,35 @@ const CALM_MS = 1000;
 /** The first is the default. */
 const LEADER_TIMEOUTS = ["500ms", "100ms", "20ms"];
 
-class UsageError extends Error {}
-
 interface Plan {
   readonly kills: number;
   readonly clients: number;
   /** Values that each client has under way. */
   readonly outstanding: number;
   readonly leaderTimeouts: readonly string[];
+  readonly command: readonly string[];
 }
 
 function asked(): Plan {
-  const { values } = parseArgs({
-    options: {
-      kills: { type: "string", default: "20" },
-      clients: { type: "string", default: `${PROPOSERS.length}` },
-      outstanding: { type: "string", default: "4" },
-      "leader-timeout": { type: "string", multiple: true, default: LEADER_TIMEOUTS },
-    },
+  const chosen = flags({
+    kills: { type: "string", default: "20" },
+    clients: { type: "string", default: `${PROPOSERS.length}` },
+    outstanding: { type: "string", default: "4" },
+    "leader-timeout": { type: "string", multiple: true, default: LEADER_TIMEOUTS },
+    ...MAIN_FLAG,
   });
-  const whole = (name: "kills" | "clients" | "outstanding"): number => {
-    const number = Number(values[name]);
-    if (!Number.isInteger(number) || number < 1)
-      throw new UsageError(`--${name}: ${JSON.stringify(values[name])} is no whole number above 0`);
-    return number;
-  };
   return {
-    kills: whole("kills"),
-    clients: whole("clients"),
-    outstanding: whole("outstanding"),
-    leaderTimeouts: values["leader-timeout"],
+    kills: whole("kills", chosen.kills),
+    clients: whole("clients", chosen.clients),
+    outstanding: whole("outstanding", chosen.outstanding),
+    leaderTimeouts: chosen["leader-timeout"],
+    command: commandOf(chosen.main),
   };
 }
 
-async function failovers(leaderTimeout: string, { kills, clients, outstanding }: Plan): Promise<Failover[]> {
+async function failovers(leaderTimeout: string, plan: Plan): Promise<Failover[]> {
+  const { kills, clients, outstanding, command } = plan;
   const network = ethernetNetwork(Lab.create({ hosts: CLIENT_HOST + 1 }));
-  const command = existsSync(EXECUTABLE) ? [EXECUTABLE] : [process.execPath, MAIN];
   const settings = { "leader-timeout": leaderTimeout };
   const cluster = new LabCluster({ network, seats: SEATS, settings, command });
   try {
@@ -95,9 +84,6 @@ function spread(figures: readonly number[]): [number, number, number] {
 
 async function main(): Promise<void> {
   const plan = asked();
-  const ability = canMakeNamespaces();
-  if (!ability.ok) throw new UsageError(`${ability.reason}: ${ability.hint}`);
-  if (ability.reenter) throw new UsageError("no permission to make network namespaces: run as root");
   process.stdout.write(
     `${plan.kills} kills each, longest time without a delivery, ms; of its parts p50 / p90 / max:\n\n` +
       "| leader-timeout | p50 | p90 | max | missed after | led after | values after |\n" +
@@ -113,13 +99,8 @@ async function main(): Promise<void> {
       part((one) => one.ledMs),
       part((one) => one.resumedMs),
     ];
-    process.stdout.write(`| ${cells.join(" | ")} |\n`);
+    printRow(cells);
   }
 }
 
-try {
-  await main();
-} catch (error) {
-  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
-}
+await script(main);

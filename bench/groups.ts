@@ -4,19 +4,16 @@
  * latency, and processor time of all processes for each value, which is what a machine with enough cores would divide by.
  *
  *     bun bench/groups.ts [--groups 1,2,4] [--window 100] [--size 64] [--seconds 3] [--rounds 3] [--proposers 1] [--udp]
+ *         [--main PATH]
  *
  * The window is each group's. Rounds go through all rows in turn, and each row shows its median round. The program measured is
  * dist/kpaxos where it is built, else src/main.ts.
  */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { OwnBed } from "../src/bench/bed.ts";
 import { measureRound } from "../src/bench/measure.ts";
 import { choosePlace, describePlace } from "../src/ops/cluster_place.ts";
+import { commandOf, flags, grouped, MAIN_FLAG, printRow, script, whole, wholes } from "./support/script.ts";
 
-const EXECUTABLE = join(import.meta.dir, "../dist/kpaxos");
-const MAIN = join(import.meta.dir, "../src/main.ts");
 const WARM_UP_S = 1;
 const NEVER = new AbortController().signal;
 
@@ -28,6 +25,7 @@ interface Options {
   readonly rounds: number;
   readonly proposers: number;
   readonly udp: boolean;
+  readonly command: readonly string[];
 }
 
 interface Row {
@@ -43,34 +41,26 @@ interface Figures {
   readonly cpuUs: number;
 }
 
-class UsageError extends Error {}
-
-function whole(flag: string, text: string): number {
-  const number = Number(text);
-  if (Number.isInteger(number) && number > 0) return number;
-  throw new UsageError(`--${flag}: ${JSON.stringify(text)} is no whole number above 0`);
-}
-
 function options(): Options {
-  const { values } = parseArgs({
-    options: {
-      groups: { type: "string", default: "1,2,4" },
-      window: { type: "string", default: "100" },
-      size: { type: "string", default: "64" },
-      seconds: { type: "string", default: "3" },
-      rounds: { type: "string", default: "3" },
-      proposers: { type: "string", default: "1" },
-      udp: { type: "boolean", default: false },
-    },
+  const chosen = flags({
+    groups: { type: "string", default: "1,2,4" },
+    window: { type: "string", default: "100" },
+    size: { type: "string", default: "64" },
+    seconds: { type: "string", default: "3" },
+    rounds: { type: "string", default: "3" },
+    proposers: { type: "string", default: "1" },
+    udp: { type: "boolean", default: false },
+    ...MAIN_FLAG,
   });
   return {
-    groups: values.groups.split(",").map((text) => whole("groups", text)),
-    window: whole("window", values.window),
-    size: whole("size", values.size),
-    seconds: whole("seconds", values.seconds),
-    rounds: whole("rounds", values.rounds),
-    proposers: whole("proposers", values.proposers),
-    udp: values.udp,
+    groups: wholes("groups", chosen.groups),
+    window: whole("window", chosen.window),
+    size: whole("size", chosen.size),
+    seconds: whole("seconds", chosen.seconds),
+    rounds: whole("rounds", chosen.rounds),
+    proposers: whole("proposers", chosen.proposers),
+    udp: chosen.udp,
+    command: commandOf(chosen.main),
   };
 }
 
@@ -100,7 +90,7 @@ async function measure(row: Row, chosen: Options): Promise<Figures> {
     storagePath: undefined,
     stop: NEVER,
     topology: { proposers, learners: learners === "none" ? 0 : 1 },
-    command: existsSync(EXECUTABLE) ? [EXECUTABLE] : [process.execPath, MAIN],
+    command: chosen.command,
   });
   try {
     const cell = { ...shape, window, clients: 1, size, rate: null };
@@ -113,10 +103,6 @@ async function measure(row: Row, chosen: Options): Promise<Figures> {
   } finally {
     await bed.close();
   }
-}
-
-function line(cells: readonly (string | number)[]): void {
-  process.stdout.write(`| ${cells.join(" | ")} |\n`);
 }
 
 async function main(): Promise<void> {
@@ -132,19 +118,13 @@ async function main(): Promise<void> {
   const { kind } = choosePlace(chosen.udp ? "udp" : undefined);
   const place = describePlace(kind, 3 + chosen.proposers + 1);
   process.stdout.write(`${place}, ${chosen.size} B values, window ${chosen.window} in each group:\n\n`);
-  line(["groups", "clients", "learners", "values/s", "p50 µs", "p99 µs", "CPU µs a value"]);
-  line(["---:", "---", "---", "---:", "---:", "---:", "---:"]);
+  printRow(["groups", "clients", "learners", "values/s", "p50 µs", "p99 µs", "CPU µs a value"]);
+  printRow(["---:", "---", "---", "---:", "---:", "---:", "---:"]);
   for (const [i, { groups, clients, learners }] of rows.entries()) {
     const sorted = runs[i]!.toSorted((a, b) => a.valuesPerSecond - b.valuesPerSecond);
     const { valuesPerSecond, p50, p99, cpuUs } = sorted[sorted.length >> 1]!;
-    const rate = Math.round(valuesPerSecond).toLocaleString("en");
-    line([groups, clients, learners, rate, p50, p99, cpuUs.toFixed(2)]);
+    printRow([groups, clients, learners, grouped(valuesPerSecond), p50, p99, cpuUs.toFixed(2)]);
   }
 }
 
-try {
-  await main();
-} catch (error) {
-  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
-}
+await script(main);

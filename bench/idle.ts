@@ -5,16 +5,14 @@
  *
  *     bun bench/idle.ts [--seconds 20] [--wire W] [--main PATH]
  */
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { readFileSync } from "node:fs";
+import { sentFrames } from "../src/bench/usage.ts";
 import type { Seat } from "../src/ops/seats.ts";
 import { Lab } from "../test/support/lab.ts";
 import { LabCluster } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
+import { commandOf, flags, MAIN_FLAG, printRow, script, whole } from "./support/script.ts";
 
-const EXECUTABLE = join(import.meta.dir, "../dist/kpaxos");
-const MAIN = join(import.meta.dir, "../src/main.ts");
 /** Compilers and collectors come to rest. */
 const SETTLE_MS = 15_000;
 const GOAL_PERCENT = 2;
@@ -37,22 +35,21 @@ function used(pid: number): Use {
   const ns = Number(readFileSync(`${main}/schedstat`, "utf8").split(" ")[0]);
   const status = readFileSync(`${main}/status`, "utf8");
   const sleeps = Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)?.[1]);
-  const line = /^\s*eth0:(.*)$/m.exec(readFileSync(`/proc/${pid}/net/dev`, "utf8"))?.[1];
-  return { ns, sleeps, sent: Number(line?.trim().split(/\s+/)[9] ?? 0) };
+  return { ns, sleeps, sent: sentFrames(readFileSync(`/proc/${pid}/net/dev`, "utf8"), false) };
 }
 
 async function measure(
   name: string,
   seats: readonly Seat[],
   settings: Readonly<Record<string, string>>,
-  main: string,
+  command: readonly string[],
   seconds: number,
 ): Promise<void> {
   const cluster = new LabCluster({
     network: ethernetNetwork(Lab.create({ hosts: CLIENT_HOST + 1 })),
     seats,
     settings: { verbosity: "info", ...settings },
-    command: main.endsWith(".ts") ? [process.execPath, main] : [main],
+    command,
   });
   try {
     await cluster.startAll();
@@ -68,9 +65,8 @@ async function measure(
       const percent = (now.ns - was.ns) / 1e7 / seconds;
       const per = (a: number, b: number): string => ((a - b) / seconds).toFixed(1);
       const mark = percent < GOAL_PERCENT ? "" : " (too much)";
-      process.stdout.write(
-        `| ${name} | ${member.name} | ${percent.toFixed(2)}${mark} | ${per(now.sleeps, was.sleeps)} | ${per(now.sent, was.sent)} |\n`,
-      );
+      const figures = [per(now.sleeps, was.sleeps), per(now.sent, was.sent)];
+      printRow([name, member.name, `${percent.toFixed(2)}${mark}`, ...figures]);
     });
     await cluster.stopAll();
   } finally {
@@ -79,27 +75,21 @@ async function measure(
 }
 
 async function main(): Promise<void> {
-  const { values: chosen } = parseArgs({
-    options: {
-      seconds: { type: "string", default: "20" },
-      wire: { type: "string", default: "native" },
-      main: { type: "string", default: existsSync(EXECUTABLE) ? EXECUTABLE : MAIN },
-    },
+  const chosen = flags({
+    seconds: { type: "string", default: "20" },
+    wire: { type: "string", default: "native" },
+    ...MAIN_FLAG,
   });
+  const seconds = whole("seconds", chosen.seconds);
+  const command = commandOf(chosen.main);
   const settings = { wire: chosen.wire };
   const native = chosen.wire === "native";
-  process.stdout.write(
-    "| cluster | process | % of a core | wakes/s | frames/s |\n| --- | --- | ---: | ---: | ---: |\n",
-  );
+  printRow(["cluster", "process", "% of a core", "wakes/s", "frames/s"]);
+  printRow(["---", "---", "---:", "---:", "---:"]);
   // In the Kernel_Paxos wire proposers are no members of an election.
   const roles = native ? ROLES : ROLES.filter(({ role, id }) => role !== "proposer" || id === 0);
-  await measure("roles", roles, settings, chosen.main, Number(chosen.seconds));
-  await measure("replicas", REPLICAS, settings, chosen.main, Number(chosen.seconds));
+  await measure("roles", roles, settings, command, seconds);
+  await measure("replicas", REPLICAS, settings, command, seconds);
 }
 
-try {
-  await main();
-} catch (error) {
-  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
-}
+await script(main);

@@ -4,21 +4,27 @@
  * others wait with their clients. As a Markdown table; each row is the median round by p99.
  *
  *     bun bench/load.ts [--clients 16] [--window 2000] [--size 64] [--seconds 3] [--rounds 3] [--settings key=value,…]
+ *         [--main PATH]
  *
  * Needs root (or user namespaces). Client processes are `--clients` under overload, else one. The program measured is
  * dist/kpaxos where it is built, else src/main.ts.
  */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { type ClientFigures, lastFigures } from "../src/ops/lab_figures.ts";
 import type { Seat } from "../src/ops/seats.ts";
 import { Lab } from "../test/support/lab.ts";
 import { LabCluster, type Settings } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
+import {
+  commandOf,
+  flags,
+  grouped,
+  MAIN_FLAG,
+  printRow,
+  script,
+  usageError,
+  whole,
+} from "./support/script.ts";
 
-const EXECUTABLE = join(import.meta.dir, "../dist/kpaxos");
-const MAIN = join(import.meta.dir, "../src/main.ts");
 const SEATS: readonly Seat[] = [
   ...[0, 1, 2].map((id) => ({ role: "acceptor", id, host: id }) as const),
   { role: "proposer", id: 0, host: 3 },
@@ -43,6 +49,7 @@ interface Options {
   readonly seconds: number;
   readonly rounds: number;
   readonly settings: Settings;
+  readonly command: readonly string[];
 }
 
 interface Row {
@@ -53,32 +60,34 @@ interface Row {
   readonly resent: number;
 }
 
-class UsageError extends Error {}
+function pairOf(text: string): readonly [key: string, value: string] {
+  const at = text.indexOf("=");
+  if (at > 0) return [text.slice(0, at), text.slice(at + 1)];
+  throw usageError(
+    `--settings: ${JSON.stringify(text)} is no key=value`,
+    "for example --settings batching=no",
+  );
+}
 
 function options(): Options {
-  const { values } = parseArgs({
-    options: {
-      clients: { type: "string", default: "16" },
-      window: { type: "string", default: "2000" },
-      size: { type: "string", default: "64" },
-      seconds: { type: "string", default: "3" },
-      rounds: { type: "string", default: "3" },
-      settings: { type: "string", default: "" },
-    },
+  const chosen = flags({
+    clients: { type: "string", default: "16" },
+    window: { type: "string", default: "2000" },
+    size: { type: "string", default: "64" },
+    seconds: { type: "string", default: "3" },
+    rounds: { type: "string", default: "3" },
+    settings: { type: "string", default: "" },
+    ...MAIN_FLAG,
   });
-  const whole = (flag: string, text: string): number => {
-    const number = Number(text);
-    if (Number.isInteger(number) && number > 0) return number;
-    throw new UsageError(`--${flag}: ${JSON.stringify(text)} is no whole number above 0`);
-  };
-  const settings = values.settings === "" ? [] : values.settings.split(",").map((pair) => pair.split("="));
+  const settings = chosen.settings === "" ? [] : chosen.settings.split(",");
   return {
-    clients: whole("clients", values.clients),
-    window: whole("window", values.window),
-    size: whole("size", values.size),
-    seconds: whole("seconds", values.seconds),
-    rounds: whole("rounds", values.rounds),
-    settings: Object.fromEntries(settings),
+    clients: whole("clients", chosen.clients),
+    window: whole("window", chosen.window),
+    size: whole("size", chosen.size),
+    seconds: whole("seconds", chosen.seconds),
+    rounds: whole("rounds", chosen.rounds),
+    settings: Object.fromEntries(settings.map(pairOf)),
+    command: commandOf(chosen.main),
   };
 }
 
@@ -121,10 +130,6 @@ async function load(
   return rowOf(clients.map(({ stdout }) => lastFigures(stdout)));
 }
 
-function print(cells: readonly (string | number)[]): void {
-  process.stdout.write(`| ${cells.join(" | ")} |\n`);
-}
-
 async function median(rounds: number, run: () => Promise<Row>): Promise<Row> {
   const rows: Row[] = [];
   while (rows.length < rounds) rows.push(await run());
@@ -133,22 +138,13 @@ async function median(rounds: number, run: () => Promise<Row>): Promise<Row> {
 
 async function measure(lab: Lab, variant: Settings, chosen: Options): Promise<void> {
   const network = { ...ethernetNetwork(lab), close: () => undefined };
-  const command = existsSync(EXECUTABLE) ? [EXECUTABLE] : [process.execPath, MAIN];
   const settings = { verbosity: "info", ...variant, ...chosen.settings };
+  const { command } = chosen;
   const cluster = new LabCluster({ network, seats: SEATS, settings, command });
   const name = Object.entries(variant).map((pair) => pair.join(" "));
   const row = (what: string, { rate, p50, p99, p999, resent }: Row): void => {
     const times = (p99 / p50).toFixed(1);
-    print([
-      name.join(", ") || "defaults",
-      what,
-      Math.round(rate).toLocaleString("en"),
-      p50,
-      p99,
-      p999,
-      times,
-      resent,
-    ]);
+    printRow([name.join(", ") || "defaults", what, grouped(rate), p50, p99, p999, times, resent]);
   };
   try {
     await cluster.startAll();
@@ -169,17 +165,12 @@ async function main(): Promise<void> {
   const chosen = options();
   const lab = Lab.create({ hosts: CLIENT_HOST + chosen.clients });
   try {
-    print(["settings", "load", "values/s", "p50 µs", "p99 µs", "p99.9 µs", "p99 / p50", "sent again"]);
-    print(["---", "---", ...Array.from({ length: 6 }, () => "---:")]);
+    printRow(["settings", "load", "values/s", "p50 µs", "p99 µs", "p99.9 µs", "p99 / p50", "sent again"]);
+    printRow(["---", "---", ...Array.from({ length: 6 }, () => "---:")]);
     for (const variant of VARIANTS) await measure(lab, variant, chosen);
   } finally {
     lab.close();
   }
 }
 
-try {
-  await main();
-} catch (error) {
-  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
-}
+await script(main);

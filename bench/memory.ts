@@ -6,17 +6,14 @@
  *
  *     bun bench/memory.ts [--values 10000000] [--window 100] [--size 64] [--every 250000] [--replicas] [--main PATH]
  */
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { readFileSync } from "node:fs";
 import { type Resident, secondHalf, watchResident } from "../src/bench/residents.ts";
 import type { Seat } from "../src/ops/seats.ts";
 import { Lab } from "../test/support/lab.ts";
 import { LabCluster } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
+import { commandOf, flags, MAIN_FLAG, script, whole } from "./support/script.ts";
 
-const EXECUTABLE = join(import.meta.dir, "../dist/kpaxos");
-const MAIN = join(import.meta.dir, "../src/main.ts");
 const MIB = 2 ** 20;
 const LIMIT_MIB = 200;
 /** Per million instances of the second half. */
@@ -53,33 +50,32 @@ function slope(all: readonly Resident[], of: number): number {
 }
 
 async function main(): Promise<void> {
-  const { values: chosen } = parseArgs({
-    options: {
-      values: { type: "string", default: "10000000" },
-      window: { type: "string", default: "100" },
-      size: { type: "string", default: "64" },
-      every: { type: "string", default: "250000" },
-      replicas: { type: "boolean", default: false },
-      main: { type: "string", default: existsSync(EXECUTABLE) ? EXECUTABLE : MAIN },
-    },
+  const chosen = flags({
+    values: { type: "string", default: "10000000" },
+    window: { type: "string", default: "100" },
+    size: { type: "string", default: "64" },
+    every: { type: "string", default: "250000" },
+    replicas: { type: "boolean", default: false },
+    ...MAIN_FLAG,
   });
-  const command = chosen.main.endsWith(".ts") ? [process.execPath, chosen.main] : [chosen.main];
+  const everyValues = whole("every", chosen.every);
+  const load = Object.entries({ outstanding: "window", "value-size": "size", values: "values" } as const);
+  const words = load.flatMap(([flag, name]) => [`--${flag}`, `${whole(name, chosen[name])}`]);
   const cluster = new LabCluster({
     network: ethernetNetwork(Lab.create({ hosts: CLIENT_HOST + 1 })),
     seats: chosen.replicas ? REPLICAS : ROLES,
     settings: { verbosity: "info", batching: "no" },
-    command,
+    command: commandOf(chosen.main),
   });
   try {
     await cluster.startAll();
-    const words = ["--outstanding", chosen.window, "--value-size", chosen.size, "--values", chosen.values];
     const client = cluster.client(CLIENT_HOST, [...words, "--json"]);
     const members = [...cluster.processes];
     process.stdout.write(`instances,${members.map(({ name }) => name).join(",")}\n`);
     const samples = await watchResident({
       pids: members.map(({ pid }) => pid),
       client,
-      everyValues: Number(chosen.every),
+      everyValues,
       nap: () => Bun.sleep(WATCH_MS),
       found: ({ values, bytes }) =>
         process.stdout.write(`${values},${bytes.map((one) => (one / MIB).toFixed(1)).join(",")}\n`),
@@ -101,9 +97,4 @@ async function main(): Promise<void> {
   }
 }
 
-try {
-  await main();
-} catch (error) {
-  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
-}
+await script(main);

@@ -6,7 +6,6 @@
  *
  * `--quick` runs each task for milliseconds, to see that it runs; its figures mean nothing.
  */
-import { parseArgs } from "node:util";
 import { Bench } from "tinybench";
 import { codecBench } from "./codec.ts";
 import { nativeBench } from "./native.ts";
@@ -14,6 +13,7 @@ import { admissionStep, filterStep, PACKED, packedLearnerStep, packerStep } from
 import { Cluster } from "./parties.ts";
 import { ringBench } from "./ring.ts";
 import { acceptorStep, clientStep, learnerStep, proposerStep } from "./steps.ts";
+import { flags, grouped, script, usageError } from "./support/script.ts";
 
 /** Adds a task: `run` does the named thing `operations` times, so that taking the time does not count. */
 export type Add = (name: string, operations: number, run: () => void) => void;
@@ -99,24 +99,24 @@ function table(rows: readonly Row[]): string {
   const line = (name: string, ops: string, ns: string, margin: string): string =>
     `${name.padEnd(width)} ${ops.padStart(12)} ${ns.padStart(10)} ${margin.padStart(8)}`;
   const body = rows.map(({ name, opsPerSecond, nsPerOp, marginPercent }) =>
-    line(
-      name,
-      Math.round(opsPerSecond).toLocaleString("en"),
-      nsPerOp.toFixed(1),
-      `${marginPercent.toFixed(1)} %`,
-    ),
+    line(name, grouped(opsPerSecond), nsPerOp.toFixed(1), `${marginPercent.toFixed(1)} %`),
   );
   return [line("task", "ops/s", "ns/op", "±"), ...body].join("\n");
 }
 
-if (import.meta.main) {
-  const { values } = parseArgs({
-    options: {
-      json: { type: "boolean", default: false },
-      quick: { type: "boolean", default: false },
-      only: { type: "string", default: "" },
-    },
+function main(): void {
+  const { json, quick, only } = flags({
+    json: { type: "boolean", default: false },
+    quick: { type: "boolean", default: false },
+    only: { type: "string", default: "" },
   });
-  const rows = measure(values.quick, values.only);
-  process.stdout.write(`${values.json ? JSON.stringify(rows) : table(rows)}\n`);
+  const rows = measure(quick, only);
+  if (rows.length === 0)
+    throw usageError(
+      `--only: no task has ${JSON.stringify(only)} in its name`,
+      "without --only all are listed",
+    );
+  process.stdout.write(`${json ? JSON.stringify(rows) : table(rows)}\n`);
 }
+
+if (import.meta.main) await script(main);

@@ -4,7 +4,7 @@
  * figure is the median of its rounds.
  *
  *     bun bench/modes.ts [--mode 'NAME KEY=VALUE …']… [--windows 1,10,100,1000] [--size 64] [--seconds 3] [--rounds 3]
- *         [--idle SECONDS] [--wire W] [--replicas]
+ *         [--idle SECONDS] [--wire W] [--replicas] [--main PATH]
  *
  * A mode is its name and lines of `paxos.conf`, or environment variables (`KPAXOS_LIBRARY=…`); `main=PATH` measures another program: a checkout's src/main.ts or a built
  * `kpaxos`. `cpus=a,b,…` gives each seat and then the client its own `cpu` setting; `beside=N` has N programs that only compute run
@@ -13,23 +13,29 @@
  * CPU per value is user + system time of all the cluster's processes, softirqs that ran on their backs included. Sleeps and
  * frames are of all processes, too. `--idle` prints what the roles use when nobody asks anything of them.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { median } from "../src/bench/statistics.ts";
-import { canMakeNamespaces } from "../src/ops/lab_capability.ts";
+import { cpuOf, sentFrames } from "../src/bench/usage.ts";
 import { lastFigures } from "../src/ops/lab_figures.ts";
 import type { LabProcess } from "../src/ops/lab_process.ts";
 import type { Seat } from "../src/ops/seats.ts";
 import { Lab } from "../test/support/lab.ts";
 import { LabCluster } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
+import {
+  commandOf,
+  flags,
+  grouped,
+  MAIN_FLAG,
+  printRow,
+  script,
+  usageError,
+  whole,
+  wholes,
+} from "./support/script.ts";
 
-const EXECUTABLE = join(import.meta.dir, "../dist/kpaxos");
-const MAIN = join(import.meta.dir, "../src/main.ts");
 const SETTLE_MS = 15_000;
-const TICK_US = 10_000;
 const CLIENT_HOST = 4;
 
 const SEATS: readonly Seat[] = [
@@ -55,7 +61,7 @@ interface Mode {
   readonly name: string;
   readonly settings: Readonly<Record<string, string>>;
   readonly variables: Readonly<Record<string, string>>;
-  readonly main: string | undefined;
+  readonly command: readonly string[];
   readonly cpus: readonly string[];
   readonly beside: number;
 }
@@ -89,59 +95,54 @@ interface Figures {
   readonly frames: number;
 }
 
-class UsageError extends Error {}
-
-function positive(flag: string, text: string): number {
-  const number = Number(text);
-  if (Number.isInteger(number) && number > 0) return number;
-  throw new UsageError(`${flag}: ${JSON.stringify(text)} is no whole number above 0`);
-}
-
-function parseMode(text: string): Mode {
+function parseMode(text: string, usual: string): Mode {
   const [name, ...words] = text.trim().split(/\s+/);
   const pairs = words.map((word) => {
     const at = word.indexOf("=");
-    if (at < 1) throw new UsageError(`--mode: ${JSON.stringify(word)} is no KEY=VALUE`);
+    if (at < 1)
+      throw usageError(
+        `--mode: ${JSON.stringify(word)} is no KEY=VALUE`,
+        "for example --mode 'ring receive-mode=ring'",
+      );
     return [word.slice(0, at), word.slice(at + 1)] as const;
   });
   const isVariable = (key: string): boolean => /^[A-Z_]+$/.test(key);
-  const { main, cpus, beside, ...settings }: Record<string, string> = Object.fromEntries(
-    pairs.filter(([key]) => !isVariable(key)),
-  );
+  const {
+    main = usual,
+    cpus,
+    beside,
+    ...settings
+  }: Record<string, string> = Object.fromEntries(pairs.filter(([key]) => !isVariable(key)));
   const variables = Object.fromEntries(pairs.filter(([key]) => isVariable(key)));
-  const programs = beside === undefined ? 0 : positive("beside", beside);
-  return { name: name!, settings, variables, main, cpus: cpus?.split(",") ?? [], beside: programs };
+  const own = {
+    cpus: cpus?.split(",") ?? [],
+    beside: beside === undefined ? 0 : whole("mode beside", beside),
+  };
+  return { name: name!, settings, variables, command: commandOf(main), ...own };
 }
 
 function options(): Options {
-  const { values } = parseArgs({
-    options: {
-      mode: { type: "string", multiple: true, default: BUILT_IN },
-      windows: { type: "string", default: "1,10,100,1000" },
-      size: { type: "string", default: "64" },
-      seconds: { type: "string", default: "3" },
-      rounds: { type: "string", default: "3" },
-      idle: { type: "string" },
-      wire: { type: "string", default: "native" },
-      replicas: { type: "boolean", default: false },
-    },
+  const chosen = flags({
+    mode: { type: "string", multiple: true, default: BUILT_IN },
+    windows: { type: "string", default: "1,10,100,1000" },
+    size: { type: "string", default: "64" },
+    seconds: { type: "string", default: "3" },
+    rounds: { type: "string", default: "3" },
+    idle: { type: "string" },
+    wire: { type: "string", default: "native" },
+    replicas: { type: "boolean", default: false },
+    ...MAIN_FLAG,
   });
   return {
-    modes: values.mode.map(parseMode),
-    windows: values.windows.split(",").map((text) => positive("--windows", text)),
-    size: values.size,
-    seconds: positive("--seconds", values.seconds) + 1,
-    rounds: positive("--rounds", values.rounds),
-    idle: values.idle === undefined ? 0 : positive("--idle", values.idle),
-    wire: values.wire,
-    replicas: values.replicas,
+    modes: chosen.mode.map((text) => parseMode(text, chosen.main)),
+    windows: wholes("windows", chosen.windows),
+    size: `${whole("size", chosen.size)}`,
+    seconds: whole("seconds", chosen.seconds) + 1,
+    rounds: whole("rounds", chosen.rounds),
+    idle: chosen.idle === undefined ? 0 : whole("idle", chosen.idle),
+    wire: chosen.wire,
+    replicas: chosen.replicas,
   };
-}
-
-/** Frames its host has sent. Each process has a network namespace to itself. */
-function framesSent(pid: number): number {
-  const line = readFileSync(`/proc/${pid}/net/dev`, "utf8").match(/^\s*eth0:(.*)$/m)?.[1];
-  return Number(line?.trim().split(/\s+/)[9] ?? 0);
 }
 
 function sleepsOf(pid: number): number {
@@ -156,19 +157,18 @@ function sleepsOf(pid: number): number {
 function usage(processes: readonly LabProcess[]): Usage {
   const sum = { userUs: 0, systemUs: 0, sleeps: 0, frames: 0 };
   for (const { pid } of processes) {
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
-      .replace(/^.*\) /s, "")
-      .split(" ");
-    sum.userUs += Number(fields[11]) * TICK_US;
-    sum.systemUs += Number(fields[12]) * TICK_US;
+    const used = cpuOf(pid);
+    if (used === undefined) throw new Error(`process ${pid} has ended`);
+    sum.userUs += used.user * 1e6;
+    sum.systemUs += used.system * 1e6;
     sum.sleeps += sleepsOf(pid);
-    sum.frames += framesSent(pid);
+    // Each process has a network namespace to itself.
+    sum.frames += sentFrames(readFileSync(`/proc/${pid}/net/dev`, "utf8"), false);
   }
   return sum;
 }
 
 function clusterOf(lab: Lab, mode: Mode, { wire, replicas }: Options): LabCluster {
-  const main = mode.main ?? (existsSync(EXECUTABLE) ? EXECUTABLE : MAIN);
   const seats = (replicas ? REPLICAS : SEATS).map((seat, i) => {
     const cpu = mode.cpus[i];
     return cpu === undefined ? seat : { ...seat, args: ["--cpu", cpu] };
@@ -183,7 +183,7 @@ function clusterOf(lab: Lab, mode: Mode, { wire, replicas }: Options): LabCluste
     },
     seats,
     settings: { wire, verbosity: "info", ...mode.settings },
-    command: main.endsWith(".ts") ? [process.execPath, main] : [main],
+    command: mode.command,
   });
 }
 
@@ -248,27 +248,22 @@ async function measureIdle(cluster: LabCluster, seconds: number): Promise<Figure
 
 const medianOf = (runs: readonly Figures[], what: keyof Figures): number =>
   median(runs.map((run) => run[what]));
-const whole = (number: number): string => Math.round(number).toLocaleString("en");
-
-function print(cells: readonly string[]): void {
-  process.stdout.write(`| ${cells.join(" | ")} |\n`);
-}
 
 function printTable(run: Options, found: ReadonlyMap<string, Figures[]>): void {
   const heads = ["CPU µs/value", "user", "system", "sleeps/value", "frames/value"];
   process.stdout.write(
     `network namespaces on a bridge, wire ${run.wire}, ${run.replicas ? "replicas, " : ""}${run.size} B values:\n\n`,
   );
-  print(["window", "mode", "values/s", "p50 µs", "p99 µs", ...heads]);
-  print(["---:", "---", ...Array.from({ length: 8 }, () => "---:")]);
+  printRow(["window", "mode", "values/s", "p50 µs", "p99 µs", ...heads]);
+  printRow(["---:", "---", ...Array.from({ length: 8 }, () => "---:")]);
   for (const window of run.windows) {
     for (const { name } of run.modes) {
       const runs = found.get(`${window} ${name}`)!;
       const per = (what: keyof Figures): string => medianOf(runs, what).toFixed(window < 100 ? 2 : 3);
       const cpu = runs.map((one) => ({ ...one, userUs: one.userUs + one.systemUs }));
-      print([
-        ...[`${window}`, name, whole(medianOf(runs, "rate"))],
-        ...[whole(medianOf(runs, "p50")), whole(medianOf(runs, "p99"))],
+      printRow([
+        ...[`${window}`, name, grouped(medianOf(runs, "rate"))],
+        ...[grouped(medianOf(runs, "p50")), grouped(medianOf(runs, "p99"))],
         medianOf(cpu, "userUs").toFixed(window < 100 ? 2 : 3),
         ...[per("userUs"), per("systemUs"), per("sleeps"), per("frames")],
       ]);
@@ -276,20 +271,22 @@ function printTable(run: Options, found: ReadonlyMap<string, Figures[]>): void {
   }
   if (run.idle === 0) return;
   process.stdout.write("\nidle, of one role:\n\n");
-  print(["mode", "% of a core", "sleeps/s", "frames/s"]);
-  print(["---", "---:", "---:", "---:"]);
+  printRow(["mode", "% of a core", "sleeps/s", "frames/s"]);
+  printRow(["---", "---:", "---:", "---:"]);
   for (const { name } of run.modes) {
     const runs = found.get(`idle ${name}`)!;
     const percent = (medianOf(runs, "userUs") + medianOf(runs, "systemUs")) / 10_000;
-    print([name, percent.toFixed(2), whole(medianOf(runs, "sleeps")), whole(medianOf(runs, "frames"))]);
+    printRow([
+      name,
+      percent.toFixed(2),
+      grouped(medianOf(runs, "sleeps")),
+      grouped(medianOf(runs, "frames")),
+    ]);
   }
 }
 
 async function main(): Promise<void> {
   const run = options();
-  const ability = canMakeNamespaces();
-  if (!ability.ok) throw new UsageError(`${ability.reason}: ${ability.hint}`);
-  if (ability.reenter) throw new UsageError("no permission to make network namespaces: run as root");
   const found = new Map<string, Figures[]>();
   const note = (key: string, figures: Figures): void => {
     const runs = found.get(key);
@@ -323,9 +320,4 @@ async function main(): Promise<void> {
   printTable(run, found);
 }
 
-try {
-  await main();
-} catch (error) {
-  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
-}
+await script(main);

@@ -4,7 +4,7 @@
  * is the median of its rounds.
  *
  *     bun bench/queues.ts [--clients 4] [--rate 2000000] [--flood 30000] [--size 64] [--seconds 3] [--rounds 3]
- *         [--case 'NAME KEY=VALUE …']…
+ *         [--case 'NAME KEY=VALUE …']… [--main PATH]
  *
  * Load: the clients offer `--rate` values a second together, whether or not they come back (an open loop), or with
  * `flood=yes` the first offers a fifth of that while somebody who heeds no answer sends the first leader `--flood` client frames a second. A
@@ -14,11 +14,8 @@
  * kernel's time stamps at a host that only listens. Drops are the leader's, as the kernel counts them for each socket.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readlinkSync } from "node:fs";
-import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { readdirSync, readlinkSync } from "node:fs";
 import { median } from "../src/bench/statistics.ts";
-import { canMakeNamespaces } from "../src/ops/lab_capability.ts";
 import { type ClientFigures, lastFigures } from "../src/ops/lab_figures.ts";
 import type { LabProcess } from "../src/ops/lab_process.ts";
 import type { Seat } from "../src/ops/seats.ts";
@@ -27,9 +24,8 @@ import { Lab } from "../test/support/lab.ts";
 import { LabCluster, type Settings } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
 import { ChoosingTimes, Flooder } from "./queues_watch.ts";
+import { commandOf, flags, grouped, MAIN_FLAG, printRow, script, whole } from "./support/script.ts";
 
-const EXECUTABLE = join(import.meta.dir, "../dist/kpaxos");
-const MAIN = join(import.meta.dir, "../src/main.ts");
 /** Of proposer 0. */
 const PROPOSER_HOST = 3;
 const SEATS: readonly Seat[] = [
@@ -66,6 +62,7 @@ interface Plan {
   readonly seconds: number;
   readonly rounds: number;
   readonly cases: readonly Case[];
+  readonly command: readonly string[];
 }
 
 interface Row {
@@ -82,8 +79,6 @@ interface Row {
   readonly droppedValues: number;
 }
 
-class UsageError extends Error {}
-
 /** What stands before the first KEY=VALUE is the name. */
 function parseCase(text: string): Case {
   const words = text.trim().split(/\s+/);
@@ -94,31 +89,25 @@ function parseCase(text: string): Case {
 }
 
 function asked(): Plan {
-  const { values } = parseArgs({
-    options: {
-      clients: { type: "string", default: "4" },
-      rate: { type: "string", default: "2000000" },
-      flood: { type: "string", default: "30000" },
-      size: { type: "string", default: "64" },
-      seconds: { type: "string", default: "3" },
-      rounds: { type: "string", default: "3" },
-      case: { type: "string", multiple: true, default: BUILT_IN },
-    },
+  const chosen = flags({
+    clients: { type: "string", default: "4" },
+    rate: { type: "string", default: "2000000" },
+    flood: { type: "string", default: "30000" },
+    size: { type: "string", default: "64" },
+    seconds: { type: "string", default: "3" },
+    rounds: { type: "string", default: "3" },
+    case: { type: "string", multiple: true, default: BUILT_IN },
+    ...MAIN_FLAG,
   });
-  const whole = (name: "clients" | "rate" | "flood" | "seconds" | "rounds"): number => {
-    const number = Number(values[name]);
-    if (!Number.isInteger(number) || number < 1)
-      throw new UsageError(`--${name}: ${JSON.stringify(values[name])} is no whole number above 0`);
-    return number;
-  };
   return {
-    clients: whole("clients"),
-    rate: whole("rate"),
-    flood: whole("flood"),
-    size: values.size,
-    seconds: whole("seconds"),
-    rounds: whole("rounds"),
-    cases: values.case.map(parseCase),
+    clients: whole("clients", chosen.clients),
+    rate: whole("rate", chosen.rate),
+    flood: whole("flood", chosen.flood),
+    size: `${whole("size", chosen.size)}`,
+    seconds: whole("seconds", chosen.seconds),
+    rounds: whole("rounds", chosen.rounds),
+    cases: chosen.case.map(parseCase),
+    command: commandOf(chosen.main),
   };
 }
 
@@ -157,8 +146,8 @@ async function figuresOf(clients: readonly LabProcess[], timeoutMs: number): Pro
 
 async function measure(lab: Lab, one: Case, plan: Plan): Promise<Row> {
   const network = { ...ethernetNetwork(lab), close: () => undefined };
-  const command = existsSync(EXECUTABLE) ? [EXECUTABLE] : [process.execPath, MAIN];
   const settings = { verbosity: "info", ...one.settings };
+  const { command } = plan;
   const cluster = new LabCluster({ network, seats: SEATS, settings, command });
   let times: ChoosingTimes | undefined;
   let flooder: Flooder | undefined;
@@ -207,10 +196,6 @@ async function measure(lab: Lab, one: Case, plan: Plan): Promise<Row> {
   }
 }
 
-function print(cells: readonly (string | number)[]): void {
-  process.stdout.write(`| ${cells.join(" | ")} |\n`);
-}
-
 function printTable({ cases }: Plan, found: readonly Row[][]): void {
   const heads = [
     "values/s",
@@ -221,12 +206,12 @@ function printTable({ cases }: Plan, found: readonly Row[][]): void {
     "proposed again",
     "new leaders",
   ];
-  print(["load", "queues", ...heads, "flood's frames", "dropped", "of these in the values' queue"]);
-  print(["---", "---:", ...Array.from({ length: heads.length + 3 }, () => "---:")]);
+  printRow(["load", "queues", ...heads, "flood's frames", "dropped", "of these in the values' queue"]);
+  printRow(["---", "---:", ...Array.from({ length: heads.length + 3 }, () => "---:")]);
   cases.forEach(({ name, settings }, i) => {
     const rows = found[i]!;
-    const mid = (of: (row: Row) => number): string => Math.round(median(rows.map(of))).toLocaleString("en");
-    print([
+    const mid = (of: (row: Row) => number): string => grouped(median(rows.map(of)));
+    printRow([
       ...[name, settings["receive-queues"] ?? ""],
       ...[mid((row) => row.rate), mid((row) => row.p50), mid((row) => row.p99)],
       ...[mid((row) => row.chosenP50), mid((row) => row.chosenP99)],
@@ -239,9 +224,6 @@ function printTable({ cases }: Plan, found: readonly Row[][]): void {
 
 async function main(): Promise<void> {
   const plan = asked();
-  const ability = canMakeNamespaces();
-  if (!ability.ok) throw new UsageError(`${ability.reason}: ${ability.hint}`);
-  if (ability.reenter) throw new UsageError("no permission to make network namespaces: run as root");
   const lab = Lab.create({ hosts: CLIENT_HOST + 1 + plan.clients });
   const found = plan.cases.map((): Row[] => []);
   try {
@@ -260,9 +242,4 @@ async function main(): Promise<void> {
   printTable(plan, found);
 }
 
-try {
-  await main();
-} catch (error) {
-  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
-}
+await script(main);

@@ -6,14 +6,10 @@
  *
  *     bun bench/startup.ts [--starts 21] [--main PATH]... [--role R]... [--wire W]
  */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { STARTED_ROLES, type Start, StartStage } from "../src/bench/first_frame.ts";
 import { median } from "../src/bench/statistics.ts";
+import { commandOf, flags, MAIN_FLAG, printRow, script, usageError, whole } from "./support/script.ts";
 
-const EXECUTABLE = join(import.meta.dir, "../dist/kpaxos");
-const MAIN = join(import.meta.dir, "../src/main.ts");
 const GOAL_MS = 30;
 const ROLES = ["version", ...Object.keys(STARTED_ROLES)];
 
@@ -28,46 +24,42 @@ async function version(program: readonly string[]): Promise<Start> {
   };
 }
 
-function row(role: string, program: string, starts: readonly Start[]): string {
+function printStarts(role: string, program: string, starts: readonly Start[]): void {
   const walls = starts.map(({ wallMs }) => wallMs);
   const [mid, fast] = [median(walls), Math.min(...walls)];
   const cpu = median(starts.map(({ cpuMs }) => cpuMs));
   const mark = fast < GOAL_MS ? "" : " (too slow)";
-  return `| ${role} | ${program} | ${mid.toFixed(1)} | ${fast.toFixed(1)}${mark} | ${cpu.toFixed(1)} |\n`;
+  printRow([role, program, mid.toFixed(1), `${fast.toFixed(1)}${mark}`, cpu.toFixed(1)]);
 }
 
 async function main(): Promise<void> {
-  const { values: chosen } = parseArgs({
-    options: {
-      starts: { type: "string", default: "21" },
-      main: { type: "string", multiple: true, default: [existsSync(EXECUTABLE) ? EXECUTABLE : MAIN] },
-      role: { type: "string", multiple: true, default: ROLES },
-      wire: { type: "string", default: "native" },
-    },
+  const chosen = flags({
+    starts: { type: "string", default: "21" },
+    main: { type: "string", multiple: true, default: [MAIN_FLAG.main.default] },
+    role: { type: "string", multiple: true, default: ROLES },
+    wire: { type: "string", default: "native" },
   });
-  const programs = chosen.main.map((path) => (path.endsWith(".ts") ? [process.execPath, path] : [path]));
-  process.stdout.write(
-    "| start of | program | median ms | fastest ms | processor ms |\n| --- | --- | ---: | ---: | ---: |\n",
-  );
+  const wanted = whole("starts", chosen.starts);
+  const stranger = chosen.role.find((role) => !ROLES.includes(role));
+  if (stranger !== undefined)
+    throw usageError(`--role: there is no ${stranger}`, `there are ${ROLES.join(", ")}`);
+  const programs = chosen.main.map(commandOf);
+  printRow(["start of", "program", "median ms", "fastest ms", "processor ms"]);
+  printRow(["---", "---", "---:", "---:", "---:"]);
   for (const role of chosen.role) {
     if (chosen.wire !== "native" && role === "acceptor") continue;
     const stage = role === "version" ? undefined : await StartStage.open(role, chosen.wire);
     try {
       const starts = programs.map((): Start[] => []);
-      for (let i = 0; i < Number(chosen.starts); i++) {
+      for (let i = 0; i < wanted; i++) {
         for (const [at, program] of programs.entries())
           starts[at]!.push(await (stage === undefined ? version(program) : stage.once(program)));
       }
-      for (const [at, path] of chosen.main.entries()) process.stdout.write(row(role, path, starts[at]!));
+      for (const [at, path] of chosen.main.entries()) printStarts(role, path, starts[at]!);
     } finally {
       stage?.close();
     }
   }
 }
 
-try {
-  await main();
-} catch (error) {
-  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
-}
+await script(main);

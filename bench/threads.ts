@@ -9,18 +9,26 @@
  *
  * Rounds of all modes are interleaved; a figure is the median of its rounds. CPU is that of the busy process.
  */
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { median } from "../src/bench/statistics.ts";
 import { LabProcess } from "../src/ops/lab_process.ts";
 import { Lab } from "../test/support/lab.ts";
+import {
+  commandOf,
+  flags,
+  grouped,
+  number,
+  printRow,
+  script,
+  usageError,
+  whole,
+  wholes,
+} from "./support/script.ts";
 import { type Driven, drive, type Served, serve } from "./threads/busy.ts";
 import { threadedLibrary, WHICH, withThreadedLeader } from "./threads/library.ts";
 
-const EXECUTABLE = join(import.meta.dir, "../dist/kpaxos");
-const MAIN = join(import.meta.dir, "../src/main.ts");
 const MODES = join(import.meta.dir, "modes.ts");
 const BUSY_HOST = 0;
 const PEER_HOST = 1;
@@ -43,20 +51,20 @@ interface BusyRun {
 }
 
 function busyRun(words: readonly string[]): BusyRun {
-  const { values } = parseArgs({
-    args: [...words],
-    options: {
+  const chosen = flags(
+    {
       work: { type: "string", default: "0,1,3" },
       windows: { type: "string", default: "1,32,256" },
       seconds: { type: "string", default: "1" },
       rounds: { type: "string", default: "3" },
     },
-  });
+    words,
+  );
   return {
-    workUs: values.work.split(",").map(Number),
-    windows: values.windows.split(",").map(Number),
-    seconds: Number(values.seconds),
-    rounds: Number(values.rounds),
+    workUs: wholes("work", chosen.work, 0),
+    windows: wholes("windows", chosen.windows),
+    seconds: number("seconds", chosen.seconds),
+    rounds: whole("rounds", chosen.rounds),
   };
 }
 
@@ -89,8 +97,6 @@ async function measure(
 
 const medianOf = (runs: readonly Figures[], what: keyof Figures): number =>
   median(runs.map((run) => run[what]));
-const whole = (number: number): string => Math.round(number).toLocaleString("en");
-const print = (cells: readonly string[]): boolean => process.stdout.write(`| ${cells.join(" | ")} |\n`);
 
 async function busy(run: BusyRun, library: string): Promise<void> {
   const modes: readonly Mode[] = [
@@ -111,20 +117,22 @@ async function busy(run: BusyRun, library: string): Promise<void> {
   } finally {
     lab.close();
   }
-  print(["µs of work", "window", "threads", "frames/s", "p50 µs", "p99 µs", "CPU µs/frame"]);
-  print(["---:", "---:", "---", "---:", "---:", "---:", "---:"]);
+  printRow(["µs of work", "window", "threads", "frames/s", "p50 µs", "p99 µs", "CPU µs/frame"]);
+  printRow(["---:", "---:", "---", "---:", "---:", "---:", "---:"]);
   for (const [row, { workUs, window }] of cells.entries()) {
     for (const [at, { name }] of modes.entries()) {
       const runs = found[row]![at]!;
-      const figures = (["framesPerSecond", "p50", "p99"] as const).map((what) => whole(medianOf(runs, what)));
-      print([`${workUs}`, `${window}`, name, ...figures, medianOf(runs, "cpuUs").toFixed(2)]);
+      const figures = (["framesPerSecond", "p50", "p99"] as const).map((what) =>
+        grouped(medianOf(runs, what)),
+      );
+      printRow([`${workUs}`, `${window}`, name, ...figures, medianOf(runs, "cpuUs").toFixed(2)]);
     }
   }
 }
 
 /** Returns the exit code of bench/modes.ts. */
 async function cluster(words: readonly string[], directory: string, library: string): Promise<number> {
-  const kpaxos = existsSync(EXECUTABLE) ? [EXECUTABLE] : [process.execPath, MAIN];
+  const kpaxos = commandOf();
   const modes = [
     "one-thread",
     ...WHICH.map((which) => `${which} KPAXOS_LIBRARY=${library} KPX_THREADS=${which}`),
@@ -134,21 +142,31 @@ async function cluster(words: readonly string[], directory: string, library: str
   return await Bun.spawn(argv, { stdin: "ignore", stdout: "inherit", stderr: "inherit" }).exited;
 }
 
-const [what, ...words] = process.argv.slice(2);
-if (what === "serve") {
-  process.stdout.write(JSON.stringify(serve(Number(words[0]))));
-} else if (what === "drive") {
-  process.stdout.write(JSON.stringify(drive(BUSY_HOST, Number(words[0]), Number(words[1]))));
-} else if (what === "busy" || what === "cluster") {
+async function main(): Promise<void> {
+  const [what, ...words] = process.argv.slice(2);
+  if (what === "serve") {
+    process.stdout.write(JSON.stringify(serve(Number(words[0]))));
+    return;
+  }
+  if (what === "drive") {
+    process.stdout.write(JSON.stringify(drive(BUSY_HOST, Number(words[0]), Number(words[1]))));
+    return;
+  }
+  if (what !== "busy" && what !== "cluster") {
+    throw usageError(
+      what === undefined ? "what shall run?" : `there is no ${JSON.stringify(what)}`,
+      "bun bench/threads.ts cluster [options of bench/modes.ts] | busy [--work 0,1,3] [--windows 1,32,256] …",
+    );
+  }
+  const run = what === "busy" ? busyRun(words) : undefined;
   const directory = mkdtempSync(join(tmpdir(), "kpaxos-threads-"));
   try {
     const library = threadedLibrary(directory);
-    if (what === "busy") await busy(busyRun(words), library);
+    if (run !== undefined) await busy(run, library);
     else process.exitCode = await cluster(words, directory, library);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
-} else {
-  process.stderr.write("usage: bun bench/threads.ts cluster [options of bench/modes.ts] | busy [--work …]\n");
-  process.exitCode = 2;
 }
+
+await script(main);

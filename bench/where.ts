@@ -10,18 +10,17 @@
  * runtime in the main thread, the interpreter included; other threads compile and collect garbage. `--top` lists the functions
  * with the most samples in each role, as far as they have names.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { cpuOf } from "../src/bench/usage.ts";
 import { lastFigures } from "../src/ops/lab_figures.ts";
 import type { Seat } from "../src/ops/seats.ts";
 import { Lab } from "../test/support/lab.ts";
 import { LabCluster } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
+import { commandOf, flags, MAIN_FLAG, number, printRow, script, whole } from "./support/script.ts";
 
-const EXECUTABLE = join(import.meta.dir, "../dist/kpaxos");
-const MAIN = join(import.meta.dir, "../src/main.ts");
 const CLIENT_HOST = 4;
 const LOOK_MS = 2000;
 const COMPILING_SHARE = 0.04;
@@ -72,20 +71,20 @@ function parse(text: string): Sample[] {
   });
 }
 
-/** Processor time in ticks: of all threads that there ever were, and of the main one. */
-function ticks(pid: number): { all: number; main: number } {
-  const of = (path: string): number => {
-    const text = readFileSync(path, "utf8");
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    return Number(fields[11]) + Number(fields[12]);
+/** Seconds of processor time: of all threads that there ever were, and of the main one. */
+function times(pid: number): { all: number; main: number } {
+  const of = (thread?: number): number => {
+    const used = cpuOf(pid, thread);
+    if (used === undefined) throw new Error(`process ${pid} has ended`);
+    return used.user + used.system;
   };
-  return { all: of(`/proc/${pid}/stat`), main: of(`/proc/${pid}/task/${pid}/stat`) };
+  return { all: of(), main: of(pid) };
 }
 
 /** Waits until compiling takes next to nothing, which a long run does not spend its time on; at most `seconds`. */
 async function settle(pids: readonly number[], seconds: number): Promise<void> {
   const sum = (): { all: number; main: number } =>
-    pids.map(ticks).reduce((a, b) => ({ all: a.all + b.all, main: a.main + b.main }));
+    pids.map(times).reduce((a, b) => ({ all: a.all + b.all, main: a.main + b.main }));
   let before = sum();
   for (let second = 0; second < seconds; second += LOOK_MS / 1000) {
     await Bun.sleep(LOOK_MS);
@@ -113,14 +112,15 @@ function percent(part: number, whole: number): string {
 
 function table(samples: readonly Sample[], names: ReadonlyMap<number, string>): void {
   const kinds = [...KINDS.map(([kind]) => kind), ...OTHERS];
-  const row = (cells: readonly (string | number)[]): void => {
-    process.stdout.write(`| ${cells.join(" | ")} |\n`);
-  };
-  row(["% of its samples", "share of all", ...kinds]);
-  row(["---", ...["", ...kinds].map(() => "---:")]);
+  printRow(["% of its samples", "share of all", ...kinds]);
+  printRow(["---", ...["", ...kinds].map(() => "---:")]);
   const rowOf = (name: string, own: readonly Sample[]): void => {
     const counts = kinds.map((kind) => own.filter((one) => one.kind === kind).length);
-    row([name, percent(own.length, samples.length), ...counts.map((count) => percent(count, own.length))]);
+    printRow([
+      name,
+      percent(own.length, samples.length),
+      ...counts.map((count) => percent(count, own.length)),
+    ]);
   };
   for (const [pid, name] of names)
     rowOf(
@@ -147,34 +147,38 @@ function top(samples: readonly Sample[], names: ReadonlyMap<number, string>, cou
 }
 
 async function main(): Promise<void> {
-  const { values: chosen } = parseArgs({
-    options: {
-      window: { type: "string", default: "1000" },
-      size: { type: "string", default: "64" },
-      wire: { type: "string", default: "native" },
-      replicas: { type: "boolean", default: false },
-      seconds: { type: "string", default: "4" },
-      "warm-up": { type: "string", default: "60" },
-      main: { type: "string", default: existsSync(EXECUTABLE) ? EXECUTABLE : MAIN },
-      top: { type: "string", default: "0" },
-    },
+  const chosen = flags({
+    window: { type: "string", default: "1000" },
+    size: { type: "string", default: "64" },
+    wire: { type: "string", default: "native" },
+    replicas: { type: "boolean", default: false },
+    seconds: { type: "string", default: "4" },
+    "warm-up": { type: "string", default: "60" },
+    top: { type: "string", default: "0" },
+    ...MAIN_FLAG,
   });
+  const command = commandOf(chosen.main);
+  const seconds = number("seconds", chosen.seconds);
+  const warmUp = whole("warm-up", chosen["warm-up"], 0);
+  const most = whole("top", chosen.top, 0);
+  const size = whole("size", chosen.size);
+  const window = whole("window", chosen.window);
+  if (Bun.which("perf") === null) throw new Error("the program perf is missing");
   const directory = mkdtempSync(join(tmpdir(), "kpaxos-where-"));
   const data = join(directory, "perf.data");
   const cluster = new LabCluster({
     network: ethernetNetwork(Lab.create({ hosts: CLIENT_HOST + 1 })),
     seats: chosen.replicas ? REPLICAS : ROLES,
     settings: { wire: chosen.wire, verbosity: "info" },
-    command: chosen.main.endsWith(".ts") ? [process.execPath, chosen.main] : [chosen.main],
+    command,
   });
   try {
     await cluster.startAll();
-    const seconds = Number(chosen.seconds);
-    const words = ["--outstanding", chosen.window, "--value-size", chosen.size, "--cantrim", "--json"];
+    const words = ["--outstanding", `${window}`, "--value-size", `${size}`, "--cantrim", "--json"];
     const client = cluster.client(CLIENT_HOST, words);
     await settle(
       cluster.processes.map(({ pid }) => pid),
-      Number(chosen["warm-up"]),
+      warmUp,
     );
     const names = new Map(cluster.processes.map(({ pid, name }) => [pid, name]));
     const pids = [...names.keys()].join(",");
@@ -198,11 +202,11 @@ async function main(): Promise<void> {
     const text = await run(["perf", "script", "-i", data, "-F", "comm,pid,tid,time,ip,sym,dso"]);
     const samples = parse(text);
     process.stdout.write(
-      `${chosen.replicas ? "replicas" : "roles"}, wire ${chosen.wire}, ${chosen.size} B, window ${chosen.window}: ` +
+      `${chosen.replicas ? "replicas" : "roles"}, wire ${chosen.wire}, ${size} B, window ${window}: ` +
         `${Math.round(valuesPerSecond)} values/s, ${samples.length} samples\n\n`,
     );
     table(samples, names);
-    if (Number(chosen.top) > 0) top(samples, names, Number(chosen.top));
+    if (most > 0) top(samples, names, most);
     await cluster.stopAll();
   } finally {
     cluster.close();
@@ -210,9 +214,4 @@ async function main(): Promise<void> {
   }
 }
 
-try {
-  await main();
-} catch (error) {
-  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
-}
+await script(main);

@@ -10,11 +10,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { median } from "../src/bench/statistics.ts";
 import { HOST_INTERFACE, hostMac } from "../src/ops/lab_names.ts";
 import { LabProcess } from "../src/ops/lab_process.ts";
 import { Lab } from "../test/support/lab.ts";
+import { flags, grouped, number, printRow, script, whole, wholes } from "./support/script.ts";
 
 const SOURCE = join(import.meta.dir, "xdp/xdp.c");
 const MODES = ["packet", "generic", "native"] as const;
@@ -72,13 +72,21 @@ const medianOf = (runs: readonly Figures[], what: keyof Figures): number =>
   median(runs.map((run) => run[what]));
 
 function print(found: ReadonlyMap<string, readonly Figures[]>): void {
-  const line = (cells: readonly string[]): boolean => process.stdout.write(`| ${cells.join(" | ")} |\n`);
-  line(["load", "bytes", "receiver", "frames/s", "lost %", "CPU µs/frame", "receiver's", "round trip µs"]);
-  line(["---", "---:", "---", "---:", "---:", "---:", "---:", "---:"]);
+  printRow([
+    "load",
+    "bytes",
+    "receiver",
+    "frames/s",
+    "lost %",
+    "CPU µs/frame",
+    "receiver's",
+    "round trip µs",
+  ]);
+  printRow(["---", "---:", "---", "---:", "---:", "---:", "---:", "---:"]);
   for (const [name, runs] of found) {
     const [load, size, mode] = name.split(" ") as [Load, string, string];
-    line([
-      ...[load, size, mode, Math.round(medianOf(runs, "perSecond")).toLocaleString("en")],
+    printRow([
+      ...[load, size, mode, grouped(medianOf(runs, "perSecond"))],
       (100 * medianOf(runs, "lostShare")).toFixed(1),
       ...[medianOf(runs, "cpuUs").toFixed(2), medianOf(runs, "listenerUs").toFixed(2)],
       load === "ping" ? medianOf(runs, "p50").toFixed(1) : "",
@@ -86,34 +94,40 @@ function print(found: ReadonlyMap<string, readonly Figures[]>): void {
   }
 }
 
-const { values } = parseArgs({
-  options: {
+async function main(): Promise<void> {
+  const chosen = flags({
     sizes: { type: "string", default: "100,1500" },
     seconds: { type: "string", default: "1" },
     rounds: { type: "string", default: "5" },
-  },
-});
-const directory = mkdtempSync(join(tmpdir(), "kpaxos-xdp-"));
-const lab = Lab.create({ hosts: 2 });
-try {
-  const program = join(directory, "xdp");
-  const words = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-o", program, SOURCE];
-  const compiled = Bun.spawnSync([process.env.CC ?? "cc", ...words], { stderr: "pipe" });
-  if (compiled.exitCode !== 0) throw new Error(`xdp.c does not compile:\n${compiled.stderr.toString()}`);
-  const found = new Map<string, Figures[]>();
-  for (let round = 0; round < Number(values.rounds); round++) {
-    for (const load of LOADS) {
-      for (const size of values.sizes.split(",")) {
-        for (const mode of MODES) {
-          const name = `${load} ${size} ${mode}`;
-          const figures = await measure(lab, program, mode, load, [size, values.seconds]);
-          found.set(name, [...(found.get(name) ?? []), figures]);
+  });
+  const sizes = wholes("sizes", chosen.sizes);
+  const seconds = `${number("seconds", chosen.seconds)}`;
+  const rounds = whole("rounds", chosen.rounds);
+  const directory = mkdtempSync(join(tmpdir(), "kpaxos-xdp-"));
+  let lab: Lab | undefined;
+  try {
+    lab = Lab.create({ hosts: 2 });
+    const program = join(directory, "xdp");
+    const words = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-o", program, SOURCE];
+    const compiled = Bun.spawnSync([process.env.CC ?? "cc", ...words], { stderr: "pipe" });
+    if (compiled.exitCode !== 0) throw new Error(`xdp.c does not compile:\n${compiled.stderr.toString()}`);
+    const found = new Map<string, Figures[]>();
+    for (let round = 0; round < rounds; round++) {
+      for (const load of LOADS) {
+        for (const size of sizes) {
+          for (const mode of MODES) {
+            const name = `${load} ${size} ${mode}`;
+            const figures = await measure(lab, program, mode, load, [`${size}`, seconds]);
+            found.set(name, [...(found.get(name) ?? []), figures]);
+          }
         }
       }
     }
+    print(found);
+  } finally {
+    lab?.close();
+    rmSync(directory, { recursive: true, force: true });
   }
-  print(found);
-} finally {
-  lab.close();
-  rmSync(directory, { recursive: true, force: true });
 }
+
+await script(main);

@@ -1,10 +1,12 @@
 /**
- * The microbenchmarks run, each for a moment: their figures are not looked at.
+ * The microbenchmarks run, each for a moment: their figures are not looked at. All programs of bench/ tell wrong flags.
  */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const MICRO = join(import.meta.dir, "../bench/micro.ts");
+const BENCH = join(import.meta.dir, "../bench");
+const MICRO = join(BENCH, "micro.ts");
 
 function micro(...args: string[]): { status: number; out: string; err: string } {
   const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, MICRO, ...args]);
@@ -70,4 +72,25 @@ test("the benchmark of storage runs", () => {
   const rows = JSON.parse(stdout.toString()) as { records: number; ratio: number }[];
   expect(rows.map(({ records }) => records)).toEqual([1, 1, 64, 64, 256, 256, 1, 1, 64, 64, 256, 256]);
   for (const { ratio } of rows) expect(ratio).toBeGreaterThan(0);
+});
+
+describe("a flag that nobody knows is told, with those there are", () => {
+  const programs = [...new Bun.Glob("*.ts").scanSync(BENCH)].filter((file) =>
+    readFileSync(join(BENCH, file), "utf8").includes("await script("),
+  );
+
+  test("these are programs", () => expect(programs.length).toBeGreaterThan(10));
+
+  test.each(programs)("%s", (file) => {
+    const { exitCode, stderr } = Bun.spawnSync([process.execPath, join(BENCH, file), "--no-such-flag"]);
+    expect(exitCode).toBe(2);
+    expect(stderr.toString()).toMatch(new RegExp(`^error: .*--no-such-flag.*\\nhint: bun .*bench/${file} `));
+  });
+});
+
+test("so is a wrong value", () => {
+  const words = [join(BENCH, "groups.ts"), "--groups", "1,0"];
+  const { exitCode, stderr } = Bun.spawnSync([process.execPath, ...words]);
+  expect(exitCode).toBe(2);
+  expect(stderr.toString()).toContain('--groups: "0" is no whole number above 0');
 });

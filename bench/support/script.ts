@@ -1,0 +1,100 @@
+/**
+ * What the programs of this folder have in common: their flags and what is wrong with them, the program that they measure, how
+ * they end, rows of a Markdown table. A flag that nobody knows is an error that names those there are.
+ */
+import { existsSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
+import { type ParseArgsConfig, parseArgs } from "node:util";
+import { CliError, ExitCode } from "../../src/error.ts";
+
+const EXECUTABLE = join(import.meta.dir, "../../dist/kpaxos");
+const MAIN = join(import.meta.dir, "../../src/main.ts");
+
+/** The flag of those that measure a program: dist/kpaxos where it is built, else src/main.ts. */
+export const MAIN_FLAG = {
+  main: { type: "string", default: existsSync(EXECUTABLE) ? EXECUTABLE : MAIN },
+} as const;
+
+type Flags = NonNullable<ParseArgsConfig["options"]>;
+type Values<T extends Flags> = ReturnType<typeof parseArgs<{ options: T; allowNegative: true }>>["values"];
+
+export function usageError(message: string, hint: string): CliError {
+  return new CliError(message, { exitCode: ExitCode.usage, hint });
+}
+
+/** One line: each flag with its default. */
+function usageOf(flags: Flags): string {
+  const words = Object.entries(flags).map(([name, { type, multiple, default: usual }]) => {
+    if (type === "boolean") return usual === true ? `[--no-${name}]` : `[--${name}]`;
+    const value = typeof usual === "string" && /^[\w.,-]+$/.test(usual) ? usual : "…";
+    return `[--${name} ${value}]${multiple === true ? "…" : ""}`;
+  });
+  return ["bun", relative(process.cwd(), Bun.main), ...words].join(" ");
+}
+
+/** The flags that were given, and the defaults of the others. */
+export function flags<const T extends Flags>(
+  options: T,
+  args: readonly string[] = process.argv.slice(2),
+): Values<T> {
+  try {
+    return parseArgs({ args: [...args], options, allowNegative: true }).values;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw usageError(why, usageOf(options));
+  }
+}
+
+export function number(flag: string, text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value > 0 && Number.isFinite(value)) return value;
+  throw usageError(`--${flag}: ${JSON.stringify(text)} is no number above 0`, `for example --${flag} 1.5`);
+}
+
+export function whole(flag: string, text: string, least = 1): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isSafeInteger(value) && value >= least) return value;
+  const form = least === 0 ? "from 0 on" : `above ${least - 1}`;
+  throw usageError(
+    `--${flag}: ${JSON.stringify(text)} is no whole number ${form}`,
+    `for example --${flag} ${Math.max(least, 3)}`,
+  );
+}
+
+/** Numbers with commas between them. */
+export function wholes(flag: string, text: string, least = 1): number[] {
+  return text.split(",").map((one) => whole(flag, one, least));
+}
+
+/** How to start a program: the executable, or the src/main.ts of a checkout. */
+export function commandOf(main: string = MAIN_FLAG.main.default): string[] {
+  const path = resolve(main);
+  if (!existsSync(path)) {
+    throw usageError(
+      `--main: there is no ${path}`,
+      "it is a built kpaxos (npm run build makes dist/kpaxos) or the src/main.ts of a checkout",
+    );
+  }
+  return path.endsWith(".ts") ? [process.execPath, path] : [path];
+}
+
+export function printRow(cells: readonly (string | number)[]): void {
+  process.stdout.write(`| ${cells.join(" | ")} |\n`);
+}
+
+/** A figure for people: 1,234. */
+export function grouped(figure: number): string {
+  return Math.round(figure).toLocaleString("en");
+}
+
+/** Runs the program; what it throws is told, and makes the exit code. */
+export async function script(main: () => void | Promise<void>): Promise<void> {
+  try {
+    await main();
+  } catch (error) {
+    const isOurs = error instanceof CliError;
+    const hint = isOurs && error.hint !== undefined ? `hint: ${error.hint}\n` : "";
+    process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n${hint}`);
+    process.exitCode = isOurs ? error.exitCode : ExitCode.failure;
+  }
+}
