@@ -54,3 +54,11 @@ int32_t kpx_set_realtime(uint32_t on) {
   closedir(threads);
   return result;
 }
+
+int32_t kpx_set_patient(uint32_t on) {
+  const struct sched_param param = {.sched_priority = 0};
+  int32_t policy = kpx_scheduling();
+  if (policy < 0) return policy;
+  if (policy != SCHED_OTHER && policy != SCHED_BATCH) return 0;
+  return sched_setscheduler(0, on != 0 ? SCHED_BATCH : SCHED_OTHER, &param) < 0 ? -errno : 0;
+}

@@ -162,6 +162,12 @@ KPX_API int32_t kpx_scheduling(void);
  */
 KPX_API int32_t kpx_set_realtime(uint32_t on);
 
+/*
+ * Makes the calling thread one that is woken without preempting whoever runs (SCHED_BATCH), or an ordinary one again; threads and
+ * children that it makes meanwhile are made so. A thread of any other policy stays as it is.
+ */
+KPX_API int32_t kpx_set_patient(uint32_t on);
+
 /* CRC-32C (Castagnoli). */
 KPX_API uint32_t kpx_crc32c(const uint8_t *bytes, uint32_t length);
 

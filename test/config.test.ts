@@ -209,7 +209,7 @@ describe("values", () => {
       receiveQueues: 1,
       busyPoll: false,
       cpu: "",
-      scheduling: "normal",
+      scheduling: "auto",
       keepAwake: false,
       promiscuous: false,
       receiveBufferBytes: 4 << 20,

@@ -28,9 +28,23 @@ const INFO = ["--verbosity", "info"];
 const HOLDERS = `
   import { schedulingPolicy } from ${JSON.stringify(join(import.meta.dir, "../src/native/cpus.ts"))};
   import { schedule } from ${JSON.stringify(join(import.meta.dir, "../src/node/scheduling.ts"))};
-  const ends = [1, 2].map(() => schedule({ scheduling: "realtime" }));
-  console.log(JSON.stringify([schedulingPolicy(), ...ends.map((end) => (end(), schedulingPolicy()))]));
+  const ends = [1, 2].map(() => schedule({ scheduling: "realtime", busyPoll: false }));
+  console.log(JSON.stringify([schedulingPolicy(), ...ends.map((end) => (end.restore(), schedulingPolicy()))]));
 `;
+/** Two are patient; then they end, one after the other. */
+const PATIENT = `
+  import { schedulingPolicy } from ${JSON.stringify(join(import.meta.dir, "../src/native/cpus.ts"))};
+  import { schedule } from ${JSON.stringify(join(import.meta.dir, "../src/node/scheduling.ts"))};
+  const both = [1, 2].map(() => schedule({ scheduling: "auto", busyPoll: false }));
+  both[0].patience?.look(1);
+  const policies = [schedulingPolicy()];
+  for (const one of both) {
+    one.restore();
+    policies.push(schedulingPolicy());
+  }
+  console.log(JSON.stringify(policies));
+`;
+const SCHED_IDLE = 5;
 const REALTIME = ["--scheduling", "realtime"];
 
 function latencyTrouble(): string | undefined {
@@ -97,15 +111,15 @@ describe("a process", () => {
 
   const allowed = (status: string): string | undefined => /^Cpus_allowed_list:\s*(\S+)$/m.exec(status)?.[1];
   const allowedOf = (thread: string) => allowed(readFileSync(`${thread}/status`, "utf8"));
+  /** Field 41 of proc(5); the second one may have spaces. */
+  const policyOf = (thread: string): number => {
+    const text = readFileSync(join(thread, "stat"), "utf8");
+    return Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[38]);
+  };
   /** Which there are among the threads of its process. */
   const policiesOf = (thread: string) => {
     const threads = join(thread, "..");
-    const all = readdirSync(threads).map((id) => {
-      const text = readFileSync(join(threads, id, "stat"), "utf8");
-      // Field 41 of proc(5); the second one may have spaces.
-      return Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[38]);
-    });
-    return [...new Set(all)];
+    return [...new Set(readdirSync(threads).map((id) => policyOf(join(threads, id))))];
   };
 
   test("runs where it is told to", async () => {
@@ -117,6 +131,39 @@ describe("a process", () => {
     test("normal leaves it as it was started", async () => {
       const child = start(["--scheduling", "normal", ...INFO], ["chrt", "-b", "0"]);
       expect(await whileReady(child, policiesOf)).toEqual([Policy.batch]);
+    });
+
+    /** Waits until the thread of the turns has it. */
+    async function comesTo({ pid }: { readonly pid: number }, policy: number): Promise<void> {
+      while (policyOf(`/proc/${pid}/task/${pid}`) !== policy) await Bun.sleep(5);
+    }
+
+    test("auto: patient, but not beside a program that does not sleep", async () => {
+      const cpu = allowed(readFileSync("/proc/self/status", "utf8"))!.match(/\d+$/)![0];
+      const child = start(["--scheduling", "auto", "--cpu", cpu]);
+      const beside: ReturnType<typeof Bun.spawn>[] = [];
+      try {
+        await comesTo(child, Policy.batch);
+        // Two, each in a group of its own, so that a wait is long also where slices of time are short.
+        for (const _ of [1, 2]) {
+          beside.push(Bun.spawn(["setsid", "taskset", "-c", cpu, "sh", "-c", "while :; do :; done"]));
+        }
+        await comesTo(child, Policy.other);
+        for (const one of beside) one.kill("SIGKILL");
+        await comesTo(child, Policy.batch);
+      } finally {
+        for (const one of [child, ...beside]) {
+          one.kill("SIGKILL");
+          await one.exited;
+        }
+      }
+    }, 60_000);
+
+    test("auto ends with the last of several in one process, and leaves another policy", () => {
+      const policies = (wrapper: string[]): unknown =>
+        JSON.parse(Bun.spawnSync(["chrt", ...wrapper, process.execPath, "-e", PATIENT]).stdout.toString());
+      expect(policies(["-o", "0"])).toEqual([Policy.batch, Policy.batch, Policy.other]);
+      expect(policies(["-i", "0"])).toEqual([SCHED_IDLE, SCHED_IDLE, SCHED_IDLE]);
     });
 
     test("realtime: all threads", async () => {

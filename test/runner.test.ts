@@ -54,7 +54,7 @@ async function run({ dozes, steps, frames, sleepUs }: Plan): Promise<Step[]> {
     turn: (_now: number, received: number) => (received > 0 ? 2 : 0),
   };
   const lane = { node: node as unknown as Node, link: link as unknown as SystemLink };
-  const runner = new Runner([lane], undefined, dozes);
+  const runner = new Runner([lane], { dozes });
   const count = (): void => {
     passes++;
     if (!isOver) setImmediate(count);

@@ -40,7 +40,31 @@ static void test_ordinary_without_privilege(void) {
   EQUAL(status, 0);
 }
 
+/* Patience is for ordinary threads, and needs no privilege, neither to begin nor to end. */
+static void test_patient(void) {
+  pid_t child = fork();
+  if (child == 0) {
+    struct sched_param none = {.sched_priority = 0};
+    EQUAL(sched_setscheduler(0, SCHED_OTHER, &none), 0);
+    (void)setresuid(65534, 65534, 65534);
+    for (int i = 0; i < 2; i++) {
+      EQUAL(kpx_set_patient(1), 0);
+      EQUAL(kpx_scheduling(), SCHED_BATCH);
+      EQUAL(kpx_set_patient(0), 0);
+      EQUAL(kpx_scheduling(), SCHED_OTHER);
+    }
+    EQUAL(sched_setscheduler(0, SCHED_IDLE, &none), 0);
+    EQUAL(kpx_set_patient(1), 0);
+    EQUAL(kpx_scheduling(), SCHED_IDLE);
+    _exit(0);
+  }
+  int status;
+  EQUAL(waitpid(child, &status, 0), child);
+  EQUAL(status, 0);
+}
+
 int main(void) {
+  test_patient();
   test_realtime();
   test_ordinary_without_privilege();
   cpu_set_t before = allowed();

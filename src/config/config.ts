@@ -76,7 +76,7 @@ export interface Settings {
   /** Processors that the turns of a process run on, as "0,2-3"; "": any. */
   cpu: string;
   /** Priority of the process: as it was started, or real-time. */
-  scheduling: "normal" | "realtime";
+  scheduling: "auto" | "normal" | "realtime";
   /** Idle processors of the host do not halt. */
   keepAwake: boolean;
   promiscuous: boolean;

@@ -351,9 +351,10 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
   scheduling: {
     key: "scheduling",
     kind: "choice",
-    choices: ["normal", "realtime"],
-    default: "normal",
-    summary: "priority of a process: as it was started, or before everything ordinary on its host",
+    choices: ["auto", "normal", "realtime"],
+    default: "auto",
+    summary:
+      "priority of a process; auto: woken without preempting others, where that costs no waiting; normal: as started; realtime: before all ordinary ones",
   },
   keepAwake: {
     key: "keep-awake",

@@ -28,3 +28,14 @@ export function setRealtime(on: boolean): boolean {
   unwrap(result, "change the scheduling policy");
   return true;
 }
+
+/**
+ * Makes the calling thread one that is woken without preempting whoever runs (SCHED_BATCH), or an ordinary one again. A thread of any
+ * other policy stays as it is. False: this process may not (a sandbox).
+ */
+export function setPatient(on: boolean): boolean {
+  const result = library().kpx_set_patient(on ? 1 : 0);
+  if (result === -Errno.EPERM) return false;
+  unwrap(result, "change the scheduling policy");
+  return true;
+}

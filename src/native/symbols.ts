@@ -32,6 +32,7 @@ export const linkSymbols = {
   kpx_scheduling: { args: [], returns: i32 },
   /** (on) */
   kpx_set_realtime: { args: [u32], returns: i32 },
+  kpx_set_patient: { args: [u32], returns: i32 },
   /** (bytes, length) */
   kpx_crc32c: { args: [ptr, u32], returns: u32 },
   /** (key, length, words) */

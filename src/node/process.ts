@@ -15,6 +15,7 @@ import { runOnCpus } from "./cpus.ts";
 import { newLife } from "./identity.ts";
 import { Lane } from "./lane.ts";
 import type { Opened } from "./open.ts";
+import type { Patience } from "./patience.ts";
 import type { Cores, Extra } from "./roles.ts";
 import { Runner, type Sleeper } from "./run.ts";
 import { schedule } from "./scheduling.ts";
@@ -103,12 +104,15 @@ export class Process {
     // First of all: memory comes from where it is first touched.
     runOnCpus(settings.cpu);
     const undo: (() => void)[] = [];
+    let patience: Patience | undefined;
     this.#restore = () => {
       for (const one of undo) one();
     };
     try {
       undo.push(keepAwake(settings.keepAwake));
-      undo.push(schedule(settings));
+      const scheduled = schedule(settings);
+      undo.push(scheduled.restore);
+      patience = scheduled.patience;
       for (const place of [options, ...(options.others ?? [])]) {
         lanes.push(new Lane({ ...options, ...place }, life, build, (error) => this.fail(error)));
       }
@@ -120,7 +124,7 @@ export class Process {
     this.lanes = lanes;
     const sleeper = lanes.find(({ built }) => built.sleeper !== undefined)?.built.sleeper;
     const dozes = lanes.every(({ built }) => built.dozes === true);
-    this.#runner = new Runner(lanes, sleeper, dozes);
+    this.#runner = new Runner(lanes, { sleeper, dozes, patience });
   }
 
   /** Of a process of one group: its node. */

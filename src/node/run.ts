@@ -3,6 +3,7 @@
  * a bounded number of turns before the loop is given back, so that signals, timers and output of the runtime live.
  */
 import type { SystemLink } from "../net/system_link.ts";
+import type { Patience } from "./patience.ts";
 import type { Node } from "./turn.ts";
 
 /** Turns before the event loop gets its chance. */
@@ -32,11 +33,23 @@ export interface LinkedNode {
   readonly link: SystemLink;
 }
 
+export interface RunnerOptions {
+  readonly sleeper?: Sleeper | undefined;
+  /**
+   * While it is busy a burst may sleep between its turns, too, which saves a pass of the event loop for each. What the runtime has
+   * to do without a descriptor that says so, a promise's continuation for one, then waits for the end of such a sleep, of the last
+   * one at most.
+   */
+  readonly dozes?: boolean;
+  readonly patience?: Patience | undefined;
+}
+
 export class Runner {
   readonly #lanes: readonly LinkedNode[];
   readonly #first: LinkedNode;
   readonly #sleeper: Sleeper | undefined;
   readonly #dozes: boolean;
+  readonly #patience: Patience | undefined;
   /** Frames of each lane that wait to be sent with its next step. */
   readonly #ntx: Int32Array;
   /** The last sleep was short, and frames ended it. */
@@ -46,16 +59,13 @@ export class Runner {
   #finish: (() => void) | undefined;
   #fail: ((error: unknown) => void) | undefined;
 
-  /**
-   * The first lane's link is the one that sleeps, for all. `dozes`: while it is busy a burst may sleep between its turns, too,
-   * which saves a pass of the event loop for each. What the runtime has to do without a descriptor that says so, a promise's
-   * continuation for one, then waits for the end of such a sleep, of the last one at most.
-   */
-  constructor(lanes: readonly LinkedNode[], sleeper?: Sleeper, dozes = false) {
+  /** The first lane's link is the one that sleeps, for all. */
+  constructor(lanes: readonly LinkedNode[], { sleeper, dozes, patience }: RunnerOptions = {}) {
     this.#lanes = lanes;
     this.#first = lanes[0]!;
     this.#sleeper = sleeper;
-    this.#dozes = dozes;
+    this.#dozes = dozes ?? false;
+    this.#patience = patience;
     this.#ntx = new Int32Array(lanes.length);
     this.#first.link.watchEventLoop();
     for (const { link } of lanes.slice(1)) this.#first.link.watchLink(link);
@@ -96,6 +106,7 @@ export class Runner {
       for (let turn = 0; turn < BURST && !this.#stopping; turn++) {
         if (!this.#turn(turn === 0)) break;
       }
+      this.#patience?.look(nowUs());
     } catch (error) {
       this.#stopping = true;
       this.#fail?.(error);

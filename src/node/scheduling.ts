@@ -1,23 +1,96 @@
 /**
- * The setting `scheduling`: whether a process runs at real-time priority. Those of equal priority do not preempt each other, so a
- * frame that wakes its receiver does not push its sender aside in the middle of a batch; and no ordinary process keeps any of
- * them waiting. All threads have it: compilers and collectors that wait for a processor would keep the turns waiting.
+ * The setting `scheduling`: before whom a process runs.
+ *
+ * `realtime`: those of equal priority do not preempt each other, so a frame that wakes its receiver does not push its sender aside in
+ * the middle of a batch; and no ordinary process keeps any of them waiting. All threads have it: compilers and collectors that wait
+ * for a processor would keep the turns waiting. `auto`: the first of the two alone, for the thread of the turns (`patience.ts`).
  */
+import { closeSync, openSync, readSync } from "node:fs";
 import type { Settings } from "../config/config.ts";
 import { CliError, ExitCode } from "../error.ts";
-import { Policy, schedulingPolicy, setRealtime } from "../native/cpus.ts";
+import { Policy, schedulingPolicy, setPatient, setRealtime } from "../native/cpus.ts";
+import { Patience, type PatientThread } from "./patience.ts";
+
+/** "nanoseconds it ran, nanoseconds it waited, how often it ran", of the thread that opens it. */
+const WAITS = "/proc/thread-self/schedstat";
+
+/** What a process has of its setting until it ends. */
+export interface Scheduled {
+  readonly patience?: Patience;
+  /** Gives the priority back. */
+  restore(): void;
+}
+
+const AS_STARTED: Scheduled = { restore: () => {} };
+
+/** Nodes for which this process was made real-time: an application may contain several. The last one to end gives it back. */
+let holders = 0;
+/** Nodes whose turns the calling thread runs at `auto`, and what they share. */
+let patientNodes = 0;
+let shared: { readonly thread: CallingThread; readonly patience: Patience } | undefined;
+
+class CallingThread implements PatientThread {
+  waitedUs = 0;
+  runs = 0;
+  readonly setPatient = setPatient;
+  readonly #file: number;
+  readonly #bytes = Buffer.alloc(96);
+
+  constructor() {
+    this.#file = openSync(WAITS, "r");
+    this.look();
+  }
+
+  look(): void {
+    const length = readSync(this.#file, this.#bytes, 0, this.#bytes.length, 0);
+    const [, waitedNs, runs] = this.#bytes.toString("latin1", 0, length).split(" ").map(Number);
+    this.waitedUs = waitedNs! / 1000;
+    this.runs = runs!;
+  }
+
+  close(): void {
+    closeSync(this.#file);
+  }
+}
+
+/** Whoever started the process at a policy of its own meant it so; a thread that spins is never woken. */
+export function schedule({ scheduling, busyPoll }: Pick<Settings, "scheduling" | "busyPoll">): Scheduled {
+  if (scheduling === "realtime") return realtime();
+  return scheduling === "auto" && !busyPoll ? patient() : AS_STARTED;
+}
+
+function patient(): Scheduled {
+  if (patientNodes === 0) {
+    if (schedulingPolicy() !== Policy.other) return AS_STARTED;
+    try {
+      const thread = new CallingThread();
+      shared = { thread, patience: new Patience(thread) };
+    } catch (error) {
+      // A kernel that does not count (CONFIG_SCHED_INFO) cannot tell when patience is dear.
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return AS_STARTED;
+      throw error;
+    }
+  }
+  patientNodes++;
+  const { patience } = shared!;
+  return {
+    patience,
+    restore: () => {
+      if (--patientNodes > 0) return;
+      patience.end();
+      shared!.thread.close();
+      shared = undefined;
+    },
+  };
+}
 
 function isRealtime(): boolean {
   const policy = schedulingPolicy();
   return policy === Policy.fifo || policy === Policy.roundRobin || policy === Policy.deadline;
 }
 
-/** Nodes for which this process was made real-time: an application may contain several. The last one to end gives it back. */
-let holders = 0;
-
-/** Returns what undoes it. Whoever started the process at another real-time priority meant it so. */
-export function schedule({ scheduling }: Settings): () => void {
-  if (scheduling === "normal" || (holders === 0 && isRealtime())) return () => {};
+function realtime(): Scheduled {
+  if (holders === 0 && isRealtime()) return AS_STARTED;
   if (holders === 0 && !setRealtime(true)) {
     throw new CliError("scheduling realtime: this process may not", {
       exitCode: ExitCode.noPermission,
@@ -25,7 +98,9 @@ export function schedule({ scheduling }: Settings): () => void {
     });
   }
   holders++;
-  return () => {
-    if (--holders === 0) setRealtime(false);
+  return {
+    restore: () => {
+      if (--holders === 0) setRealtime(false);
+    },
   };
 }
