@@ -8,6 +8,7 @@ import { dirname, join, relative } from "node:path";
 import { readArgs } from "../src/cli/args.ts";
 import { rootCommand } from "../src/cli/root.ts";
 import { findCommand } from "../src/cli/runner.ts";
+import { CliError } from "../src/error.ts";
 
 const ROOT = join(import.meta.dir, "..");
 const PAGES = [
@@ -42,6 +43,26 @@ function commands(line: string): string[][] {
   });
 }
 
+/** Commands within sentences may have placeholders and leave out what they need; their flags are flags all the same. */
+async function unknownFlags(text: string): Promise<string[]> {
+  const unknown: string[] = [];
+  const sentences = text.replace(/^```.*?^```/gms, "");
+  for (const [code] of sentences.matchAll(/`kpaxos [a-z][^`\n]*`/g)) {
+    for (const words of commands(code.slice(1, -1))) {
+      const found = await findCommand(rootCommand, words).catch(() => undefined);
+      if (found === undefined || found.words.includes("--help")) continue;
+      try {
+        readArgs(found.words, found.command.args, found.path);
+      } catch (error) {
+        if (error instanceof CliError && error.message.startsWith("unknown flag"))
+          unknown.push(error.message);
+        else if (!(error instanceof CliError)) throw error;
+      }
+    }
+  }
+  return unknown;
+}
+
 for (const page of PAGES) {
   const name = relative(ROOT, page);
   const text = readFileSync(page, "utf8");
@@ -56,6 +77,8 @@ for (const page of PAGES) {
         });
       }
     }
+
+    test("flags of commands within sentences", async () => expect(await unknownFlags(text)).toEqual([]));
 
     test("links to files and headings", () => {
       const dead = [...text.matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, target]) => {
