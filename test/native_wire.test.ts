@@ -380,7 +380,7 @@ test("frame decode shows what was sent", () => {
   });
   const header = {
     message: "frame",
-    version: 3,
+    version: 4,
     group: 3,
     cluster: 0xc0ffee11,
     from: "proposer 0",
@@ -389,7 +389,7 @@ test("frame decode shows what was sent", () => {
   expect(shown).toEqual([
     [
       { ...header, to: "acceptor|learner *", length: 68 },
-      { message: "accept", iid: 5, ballot: 65536, chosenIid: 4, value: hex("hello") },
+      { message: "accept", voted: 0, iid: 5, ballot: 65536, chosenIid: 4, value: hex("hello") },
     ],
     [
       { ...header, to: "acceptor|proposer|learner *", length: 60 },

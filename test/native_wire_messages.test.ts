@@ -124,10 +124,13 @@ function contentOf(name: NativeName): Uint8Array {
 const speakerOf = (name: NativeName): RoleName =>
   ROLES.find((role) => (NATIVE_MESSAGES[name].from & Role[role]) !== 0)!;
 
+/** Where replicas 0 and others 0 are. */
+const placeOf = (role: RoleName): Uint32Array => addressOf(role === "proposer" ? "acceptor" : role, 0);
+
 /** Someone who listens to everything, and what became of one message. */
 function judge() {
   const listens = Object.values(Role).reduce((all, bit) => all | bit, 0);
-  const ear = new Endpoint(memoryNetwork(), { role: "learner", id: 1, listens, life: 5 });
+  const ear = new Endpoint(memoryNetwork(), { role: "learner", id: 1, listens, life: 5, replicas: true });
   const frame = (fields: FrameFields, role: RoleName): Uint8Array => {
     const header = { from: `${role} 0`, to: "acceptor|proposer|learner|client|host *", life: 1 };
     const made = encodeNativeText({ ...fields, ...header, cluster: CLUSTER, group: GROUP });
@@ -141,7 +144,7 @@ function judge() {
     take(payload: Uint8Array, role: RoleName): string {
       const { counters } = ear.wire;
       const before = { badField: counters.badField, malformed: counters.malformed };
-      const calls = ear.take(payload, addressOf(role, 0));
+      const calls = ear.take(payload, placeOf(role));
       if (counters.malformed > before.malformed) return "malformed";
       if (counters.badField > before.badField) return calls.length === 0 ? "badField" : "half";
       return calls.length > 0 ? "taken" : "nothing";
@@ -193,6 +196,7 @@ const PROMISE_OF_NOTHING = "promise.last";
 /** The flags that a message knows. */
 const FLAGS: Readonly<Record<string, readonly number[]>> = {
   promiseRecord: [0, 1, 2, 3],
+  accept: [0, 1],
   acceptedValue: [0, 1, 2, 3, 4, 5, 6, 7],
   trim: [0, 1],
   acceptorState: [0, 1, 2, 3],
@@ -337,7 +341,7 @@ describe("what follows a message", () => {
     const { bytes } = ear.link.area;
     const say = (byte: number) => {
       bytes.fill(byte, ear.link.area.words[ear.link.rxBase]!);
-      return ear.take(payload, addressOf(role, 0));
+      return ear.take(payload, placeOf(role));
     };
     const alone = say(0);
     expect(alone.length).toBeGreaterThan(0);

@@ -27,6 +27,7 @@ import {
   CountsPromises,
   Forgetful,
   MixesBallots,
+  TakesProposalsForVotes,
   TrimsAll,
   VotesWithoutBallots,
 } from "./wrong_roles.ts";
@@ -72,6 +73,12 @@ export const BUGS = {
     name: "mixed-ballots",
     summary: "a learner counts votes of different ballots",
     receiver: (roles) => new MixesBallots(roles.cores),
+  },
+  proposalsAsVotes: {
+    name: "proposals-as-votes",
+    summary:
+      "a learner counts each accept as a vote of the leader's own acceptor, said to have accepted or not",
+    receiver: (roles) => new TakesProposalsForVotes(roles.cores),
   },
   forgottenProposals: {
     name: "forgotten-proposals",

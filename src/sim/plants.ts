@@ -16,6 +16,7 @@ export const PLANTS: readonly Plant[] = [
   { ...BUGS.forgottenPromise, scenario: "failover", seeds: 20 },
   { ...BUGS.messagesAsQuorum, scenario: "lossy", seeds: 5 },
   { ...BUGS.mixedBallots, scenario: "quarrels", seeds: 100 },
+  { ...BUGS.proposalsAsVotes, scenario: "kv-replicas", seeds: 10 },
   { ...BUGS.forgottenProposals, scenario: "failover", seeds: 20 },
   { ...BUGS.reusedBallot, scenario: "quarrels", seeds: 100 },
   { ...BUGS.votesAtOnce, scenario: "memory", seeds: 20 },

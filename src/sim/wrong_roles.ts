@@ -3,6 +3,7 @@
  * (`bugs.ts`).
  */
 import { type Cores, Roles } from "../node/roles.ts";
+import { ballotOwner, NATIVE_BALLOTS } from "../protocol/ballot.ts";
 import { type Ballot, type Life, NO_BALLOT, type Peer } from "../protocol/types.ts";
 
 /** Above all ballots. */
@@ -26,6 +27,24 @@ export class Forgetful extends Roles {
       if (acceptor.log.covers(iid)) acceptor.log.promise(iid, acceptor.log.ballotAt(iid));
     }
     super.onAccept(from, iid, promiseIid, ballot, life, bytes, offset, length);
+  }
+}
+
+/** A learner to which a leader's own acceptor has accepted whatever the leader proposes: not durable, or not at all. */
+export class TakesProposalsForVotes extends Roles {
+  override onAccept(
+    from: Peer,
+    iid: number,
+    promiseIid: number,
+    ballot: Ballot,
+    life: Life,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    super.onAccept(from, iid, promiseIid, ballot, life, bytes, offset, length);
+    const own = ballotOwner(NATIVE_BALLOTS, ballot);
+    this.cores.learner?.onAcceptedRange(own, iid, iid, ballot, life);
   }
 }
 

@@ -4,7 +4,7 @@
 import type { Config, Member } from "../config/config.ts";
 import { ADDRESS_WORDS, type Link, Port } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
-import { type Peer, Role } from "../protocol/types.ts";
+import { NO_PEER, type Peer, Role } from "../protocol/types.ts";
 
 export class Members {
   readonly acceptors: readonly Peer[];
@@ -32,6 +32,14 @@ export class Members {
   includes(members: readonly Peer[], words: Uint32Array, at: number): boolean {
     for (let i = 0; i < members.length; i++) if (this.isAt(members[i]!, words, at)) return true;
     return false;
+  }
+
+  /** The acceptor at the address of the proposer of this id, under the same one: what one process can be. `NO_PEER`: none. */
+  acceptorWith(id: number): Peer {
+    const acceptor = this.acceptors[id];
+    const proposer = this.proposers[id];
+    if (acceptor === undefined || proposer === undefined) return NO_PEER;
+    return this.isAt(acceptor, this.#peers.addresses, proposer * ADDRESS_WORDS) ? acceptor : NO_PEER;
   }
 
   /** Whether the peer's address is these 6 words. */

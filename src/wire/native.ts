@@ -69,7 +69,7 @@ export class NativeWire implements Wire {
     this.#members = options.members;
     this.#words = options.link.area.words;
     this.maxValue = maxNativeValue(options.link, options.members.acceptors.length);
-    this.#decoder = new NativeMessages(this.#link.area, options.members.acceptors.length, this.maxValue);
+    this.#decoder = new NativeMessages(this.#link.area, options.members, this.maxValue);
     this.#onLoopback =
       options.link.kind === "ethernet" && options.link.address[0] === 0 && options.link.address[1] === 0;
     this.#tx = new TxFrames(options.link, this.counters);
@@ -108,6 +108,7 @@ export class NativeWire implements Wire {
 
   clear(): void {
     this.#tx.clear();
+    this.#frames.ownAccepts.clear();
   }
 
   decode(descriptor: number, port: number, receiver: Receiver, nowUs: number): void {

@@ -12,6 +12,7 @@ import { copyBytes } from "../protocol/bytes.ts";
 import type { Life, Peer } from "../protocol/types.ts";
 
 import { ALL_IDS, HEADER_BYTES, NATIVE_MAGIC, NATIVE_VERSION, NativeType } from "./native_layout.ts";
+import { OwnAccepts } from "./own_accepts.ts";
 import type { TxFrames } from "./tx_frames.ts";
 
 const HIGH = 2 ** 32;
@@ -39,6 +40,7 @@ export class NativeFrames {
   /** A peer on this host was seen: multicasts go out on the loopback interface too. */
   hasLocalPeers = false;
   messages = 0;
+  readonly ownAccepts = new OwnAccepts();
   /** How many frames were closed: a message can be completed only while this stays the same. */
   closed = 0;
   readonly #options: NativeFramesOptions;
@@ -56,6 +58,7 @@ export class NativeFrames {
   #open = 0;
   /** Word index where the message being written goes on, and the frame it is in. */
   #at = 0;
+  #head = 0;
   #frame = -1;
 
   constructor(options: NativeFramesOptions) {
@@ -68,6 +71,11 @@ export class NativeFrames {
 
   room(): number {
     return this.#options.tx.room();
+  }
+
+  /** Of this process. */
+  get life(): Life {
+    return this.#options.life;
   }
 
   /**
@@ -99,8 +107,9 @@ export class NativeFrames {
     const descriptor = this.#descriptor[frame]!;
     const at = this.#words[descriptor + OFFSET]! + this.#used[frame]!;
     this.#used[frame] = this.#used[frame]! + length;
-    this.#at = (at >>> 2) + 1;
-    this.#words[at >>> 2] = ((length << 16) | (flags << 8) | type) >>> 0;
+    this.#head = at >>> 2;
+    this.#at = this.#head + 1;
+    this.#words[this.#head] = ((length << 16) | (flags << 8) | type) >>> 0;
     this.messages++;
     return true;
   }
@@ -154,6 +163,16 @@ export class NativeFrames {
 
   pairAt(position: number): number {
     return this.#words[position + 1]! * HIGH + this.#words[position]!;
+  }
+
+  /** Word index of the message begun last. */
+  head(): number {
+    return this.#head;
+  }
+
+  /** Sets flags of a message of this turn. */
+  addFlags(head: number, flags: number): void {
+    this.#words[head] = (this.#words[head]! | (flags << 8)) >>> 0;
   }
 
   /** Closes the frame that is open for a destination, if any: the next message, but for client values, begins another. */

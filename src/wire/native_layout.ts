@@ -12,12 +12,15 @@ import { MAC_BYTES } from "../net/link.ts";
 import { Role } from "../protocol/types.ts";
 
 export const NATIVE_MAGIC = 0x6b;
-export const NATIVE_VERSION = 3;
+export const NATIVE_VERSION = 4;
 export const HEADER_BYTES = 28;
 export const CHECKSUM_BYTES = 4;
 /** Byte offset of the header's u16 that says how many bytes the checksum covers. */
 export const LENGTH_OFFSET = 10;
 export const ALL_IDS = 0xffff;
+
+/** Of an accept: the acceptor that lives with its proposer, under the same id, has accepted this. */
+export const VOTED = 1;
 
 export const NativeType = {
   prepare: 1,
@@ -113,6 +116,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
       ["chosenIid", 2],
     ],
     value: true,
+    flags: "voted",
   },
   accepted: {
     from: Role.acceptor,

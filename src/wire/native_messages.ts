@@ -13,13 +13,15 @@ import {
   Busy,
   type Life,
   MAX_IID,
+  NO_PEER,
   type Peer,
   RepeatFlag,
   Role,
   Standing,
   StateFlag,
 } from "../protocol/types.ts";
-import { NativeType, SPEAKERS } from "./native_layout.ts";
+import type { Members } from "./members.ts";
+import { NativeType, SPEAKERS, VOTED } from "./native_layout.ts";
 
 const HIGH = 2 ** 32;
 /** Above 53 bits a pair of words is no number of ours. */
@@ -30,14 +32,16 @@ export class NativeMessages {
   readonly #words: Uint32Array;
   readonly #bytes: Uint8Array;
   readonly #acceptors: number;
+  readonly #members: Members;
   readonly #maxValue: number;
   /** Promise records may follow. */
   #promising = false;
 
-  constructor(area: Area, acceptors: number, maxValue: number) {
+  constructor(area: Area, members: Members, maxValue: number) {
     this.#words = area.words;
     this.#bytes = area.bytes;
-    this.#acceptors = acceptors;
+    this.#acceptors = members.acceptors.length;
+    this.#members = members;
     this.#maxValue = maxValue;
   }
 
@@ -75,7 +79,7 @@ export class NativeMessages {
     if (speakers === Role.acceptor)
       return this.#fromAcceptor(type, flags, at, valueLength, from, id, life, receiver);
     if (speakers === Role.proposer)
-      return this.#fromProposer(type, flags, at, valueLength, from, life, receiver);
+      return this.#fromProposer(type, flags, at, valueLength, from, id, life, receiver);
     if (type >= NativeType.snapshotAsk && type <= NativeType.snapshotChunk)
       return this.#snapshot(type, at, valueLength, from, port, receiver);
     const bytes = this.#bytes;
@@ -141,6 +145,7 @@ export class NativeMessages {
     at: number,
     valueLength: number,
     from: Peer,
+    id: number,
     life: Life,
     receiver: Receiver,
   ): boolean {
@@ -177,8 +182,12 @@ export class NativeMessages {
     }
     const chosenIid = this.#pair(at + 4);
     if (chosenIid < 0 || valueLength > this.#maxValue) return false;
+    // Nobody speaks for an acceptor of another place.
+    const acceptor = flags === 0 ? NO_PEER : this.#members.acceptorWith(id);
+    if (flags > VOTED || (flags !== 0 && acceptor === NO_PEER)) return false;
     receiver.onChosen(from, chosenIid, ballot, life);
     receiver.onAccept(from, iid, 0, ballot, life, this.#bytes, (at + 7) << 2, valueLength);
+    if (flags !== 0) receiver.onAcceptedRange(acceptor, id, iid, iid, ballot, life);
     return true;
   }
 

@@ -4,12 +4,13 @@
  * learners at once and `accepted` goes without its value; without it (UDP) every peer gets its own copy, with the value.
  */
 
+import { Port } from "../net/link.ts";
 import type { AudienceView } from "../protocol/acceptor/audience.ts";
 import { assert } from "../protocol/assert.ts";
 import type { Outbox } from "../protocol/outbox.ts";
 import { type Ballot, type Life, NO_PEER, type Peer, Role, type Standing } from "../protocol/types.ts";
 import { EVERYONE } from "./native_frames.ts";
-import { ALL_IDS, NativeType } from "./native_layout.ts";
+import { ALL_IDS, NativeType, VOTED } from "./native_layout.ts";
 import { messageBytes, NativeSideOutbox } from "./native_side_outbox.ts";
 
 const NOBODY: AudienceView = { count: 0, peerAt: () => NO_PEER };
@@ -24,6 +25,8 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
   #rangeClosed = 0;
   #rangeBallot = 0;
   #rangeLife = 0;
+  /** It is for this process alone: the others read it in the accepts. */
+  #rangeIsOwn = false;
   /** The promise frame being filled. */
   #promiseLastAt = 0;
 
@@ -195,7 +198,9 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
       return;
     }
     const frames = this.frames;
+    const isOwn = this.#votedWithin(iid, ballot, life);
     const grows =
+      this.#rangeIsOwn === isOwn &&
       this.#rangeAt >= 0 &&
       this.#rangeMessages === frames.messages &&
       this.#rangeClosed === frames.closed &&
@@ -207,7 +212,7 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
       return;
     }
     this.#rangeAt = -1;
-    if (!this.toAll(Role.proposer | Role.learner, NativeType.accepted)) return;
+    if (!this.#beginAccepted(isOwn)) return;
     frames.pair(iid);
     this.#rangeAt = frames.position();
     frames.pair(iid);
@@ -217,6 +222,7 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
     this.#rangeClosed = frames.closed;
     this.#rangeBallot = ballot;
     this.#rangeLife = life;
+    this.#rangeIsOwn = isOwn;
   }
 
   acceptorState(trimIid: number, highestIid: number, flags: number): void {
@@ -281,6 +287,22 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
     }
   }
 
+  /** The accept is this very process's, and has not left yet: it says from now on that this acceptor has accepted, too. */
+  #votedWithin(iid: number, ballot: Ballot, life: Life): boolean {
+    const { proposers } = this.members;
+    if (life !== this.frames.life || this.id >= proposers.length) return false;
+    if (this.peers.ports[proposers[this.id]!] !== Port.self) return false;
+    const head = this.frames.ownAccepts.find(iid, ballot);
+    if (head < 0) return false;
+    this.frames.addFlags(head, VOTED);
+    return true;
+  }
+
+  #beginAccepted(isOwn: boolean): boolean {
+    if (!isOwn) return this.toAll(Role.proposer | Role.learner, NativeType.accepted);
+    return this.to(this.members.proposers[this.id]!, Role.proposer, NativeType.accepted, 0, 0);
+  }
+
   #prepare(peer: number, iid: number, ballot: Ballot): void {
     const toId = peer < 0 ? ALL_IDS : this.peers.id[peer]!;
     if (!this.begin(Role.acceptor, toId, peer, NativeType.prepare, 0, 0)) return;
@@ -300,6 +322,7 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
     const toId = peer < 0 ? ALL_IDS : this.peers.id[peer]!;
     if (!this.begin(roles, toId, peer, NativeType.accept, 0, length)) return;
     const frames = this.frames;
+    if (peer < 0) frames.ownAccepts.note(iid, ballot, frames.head());
     frames.pair(iid);
     frames.pair(ballot);
     frames.pair(this.#chosenIid);

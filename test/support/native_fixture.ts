@@ -38,6 +38,10 @@ export interface EndpointOptions {
   readonly udp?: boolean;
   /** How many acceptors the cluster has; default: `ACCEPTORS`. */
   readonly acceptors?: number;
+  /** Each acceptor's address is that of the proposer of its id, too. */
+  readonly replicas?: boolean;
+  /** Bits of the roles that are this process itself; default: the role alone. */
+  readonly owns?: number;
 }
 
 export class Endpoint {
@@ -66,7 +70,9 @@ export class Endpoint {
       mainEtherType: ETHERTYPE,
     });
     const listens = options.listens ?? role;
-    this.members = new Members(configOf(options.acceptors), this.link, this.peers, false, role, options.id);
+    const config = configOf(options.acceptors, options.replicas);
+    const owns = options.owns ?? role;
+    this.members = new Members(config, this.link, this.peers, false, owns, options.id);
     this.wire = new NativeWire({
       link: options.udp === true ? withoutMulticast(this.link) : this.link,
       peers: this.peers,
@@ -178,10 +184,10 @@ function line(role: RoleName, count: number): Member[] {
   }));
 }
 
-function configOf(acceptors: number = ACCEPTORS): Config {
+function configOf(acceptors: number = ACCEPTORS, replicas: boolean = false): Config {
   return {
     acceptors: line("acceptor", acceptors),
-    proposers: line("proposer", 2),
+    proposers: replicas ? line("acceptor", acceptors) : line("proposer", 2),
     learners: line("learner", 2),
   } as unknown as Config;
 }
