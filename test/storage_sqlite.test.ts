@@ -7,8 +7,9 @@ import { copyFileSync, cpSync, existsSync, mkdirSync, rmSync, statSync, writeFil
 import { join } from "node:path";
 import { FORMAT_VERSION } from "../src/storage/sqlite_format.ts";
 import { openSqlite, type SqliteOptions } from "../src/storage/sqlite_open.ts";
+import { seededRandom } from "./support/random.ts";
 import { BALLOT, newDirectory, removeDirectories, SQLITE, VALUE, walOf } from "./support/storage_files.ts";
-import { optionsIn, StorageModel } from "./support/storage_model.ts";
+import { optionsIn, StorageModel, Turns } from "./support/storage_model.ts";
 
 removeDirectories();
 const { fileOf, filled, refusal, replayed } = SQLITE;
@@ -28,6 +29,26 @@ describe("what was committed", () => {
     expect(statSync(walOf(options)).size).toBeLessThan(6 << 20);
     storage.close();
     expect(replayed(options)).toBe(model.describe());
+  });
+
+  test("and whatever is written, changed and trimmed, in whatever order", () => {
+    const options = optionsIn(newDirectory(), { checkpointPages: 50 });
+    const storage = openSqlite(options);
+    storage.replay(new StorageModel());
+    const turns = new Turns(seededRandom(6), [storage], 6000);
+    let checkpoints = 0;
+    let databaseBytes = 0;
+    for (let i = 0; i < 800; i++) {
+      turns.turn();
+      storage.commit();
+      const { size } = statSync(fileOf(options));
+      if (size !== databaseBytes) checkpoints++;
+      databaseBytes = size;
+      // 50 pages, and what one commit writes beyond them.
+      expect(statSync(walOf(options)).size).toBeLessThan(90 * 4120);
+    }
+    expect(checkpoints).toBeGreaterThan(5);
+    storage.close();
   });
 });
 

@@ -67,8 +67,8 @@ export function openSqlite(options: SqliteOptions): SqliteStorage {
     if (!existsSync(paths.database)) create(paths, identity);
     const { database, state } = openChecked(paths, options);
     database.run(`PRAGMA synchronous = ${options.sync ? "FULL" : "NORMAL"}`);
-    const checkpointPages = options.checkpointPages ?? CHECKPOINT_PAGES;
-    return new SqliteStorage({ paths, lock, database, state, identity, checkpointPages, warn: options.warn });
+    const pages = { pageBytes: PAGE_BYTES, checkpointPages: options.checkpointPages ?? CHECKPOINT_PAGES };
+    return new SqliteStorage({ paths, lock, database, state, identity, ...pages, warn: options.warn });
   } catch (error) {
     lock.close();
     throw troubleWith(paths.database, "open", error);

@@ -31,21 +31,20 @@ export class Rows {
     this.sum = (this.sum + crc) >>> 0;
   }
 
-  /** To be called before a row is written: it may take another's place. */
-  put(iid: number, crc: number): void {
-    if (iid <= this.#highest && this.count > 0) {
-      const former = this.#at.get(iid);
-      if (former !== null) {
-        this.count--;
-        this.sum = (this.sum - former.crc) >>> 0;
-      }
+  /** To be called before a row is written; true: it takes another's place. */
+  put(iid: number, crc: number): boolean {
+    const former = iid <= this.#highest && this.count > 0 ? this.#at.get(iid) : null;
+    if (former !== null) {
+      this.count--;
+      this.sum = (this.sum - former.crc) >>> 0;
     }
     this.found(iid, crc);
+    return former !== null;
   }
 
-  /** Deletes rows ≤ `last`, of the lowest `limit` instances only: a later call goes on. */
-  trim(last: number, limit: number): void {
-    if (this.count === 0 || this.#lowest > last) return;
+  /** Deletes rows ≤ `last`, of the lowest `limit` instances only: a later call goes on. Returns their number. */
+  trim(last: number, limit: number): number {
+    if (this.count === 0 || this.#lowest > last) return 0;
     const end = Math.min(last, this.#lowest + limit - 1);
     const gone = this.#upTo.get(end)!;
     this.#delete.run(end);
@@ -53,5 +52,6 @@ export class Rows {
     this.sum = (this.sum - gone.sum) >>> 0;
     this.#lowest = end + 1;
     assert(this.count >= 0, "no more rows are deleted than were written");
+    return gone.count;
   }
 }
