@@ -9,7 +9,7 @@
  * Prints the client's values in each second before, while the learner reads, and after; the share of its rate that the client
  * kept meanwhile; the learner's rate and how long it took. On a machine of few cores and under full load the client's loss is
  * above all the learner's own work; with `--outstanding 1` there is time to spare, and what is lost is what the others are
- * kept from.
+ * kept from; the learner says when it is at the head only if it was 5000 instances behind, so that takes more `--seconds`.
  */
 import type { Seat } from "../src/ops/seats.ts";
 import { Lab } from "../test/support/lab.ts";

@@ -304,7 +304,7 @@ describe("readConfig", () => {
       expect(error.message).toContain(`${path}:${place}`);
   });
 
-  test("a missing file, a directory, an enormous file", () => {
+  test("a missing file, a directory, an enormous file, a device without end", () => {
     const missing = refused(join(directory, "none.conf"));
     expect([missing.exitCode, missing.message]).toEqual([
       78,
@@ -315,6 +315,7 @@ describe("readConfig", () => {
     expect(refused(join(directory, "d")).message).toContain("it is a directory");
     writeFileSync(join(directory, "huge"), Buffer.alloc((1 << 20) + 1, "#"));
     expect(refused(join(directory, "huge")).message).toContain("1048577 bytes");
+    expect(refused("/dev/zero").message).toContain("more than 1048576 bytes");
   });
 
   test("the example of the repository is a cluster that runs without privileges", () => {

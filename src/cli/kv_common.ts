@@ -9,6 +9,7 @@ import { deviceName } from "../delivery/device_layout.ts";
 import { CliError, ExitCode } from "../error.ts";
 import { KvClient } from "../kv/client.ts";
 import { findKvSockets, isAnswered, kvSocketPath } from "../kv/place.ts";
+import { usageError } from "./args.ts";
 import type { ArgsDef, ArgValues } from "./command.ts";
 import { groupArg, start, startAll } from "./run_common.ts";
 import { fileArg, settingArgs } from "./settings.ts";
@@ -43,16 +44,21 @@ type PlaceArgs = ArgValues<typeof placeArgs>;
 /** The server that the arguments mean: an URL, a replica of this host, or any that runs here; with groups, one of the key's group. */
 export async function kvClient(args: PlaceArgs): Promise<KvClient> {
   const timeoutMs = args.timeout * 1000;
-  if (args.url !== undefined) return new KvClient({ url: args.url }, timeoutMs);
+  if (args.url !== undefined) return new KvClient({ url: checkedUrl(args.url) }, timeoutMs);
   return await clientOf(start(args, "kv").config, args.id, timeoutMs);
 }
 
 /** A server for each group, for what is asked of all keys. */
 export async function kvClients(args: PlaceArgs): Promise<readonly KvClient[]> {
   const timeoutMs = args.timeout * 1000;
-  if (args.url !== undefined) return [new KvClient({ url: args.url }, timeoutMs)];
+  if (args.url !== undefined) return [new KvClient({ url: checkedUrl(args.url) }, timeoutMs)];
   const { config } = startAll(args, "kv");
   return await Promise.all(configsOfGroups(config).map((group) => clientOf(group, args.id, timeoutMs)));
+}
+
+function checkedUrl(text: string): string {
+  if (/^https?:$/.test(URL.parse(text)?.protocol ?? "")) return text;
+  throw usageError(`--url ${text} is no URL of a server`, "for example --url http://10.0.0.7:8080");
 }
 
 /** A server of this host. */

@@ -109,17 +109,28 @@ function whoseKey(key: string, { group, settings }: Config): string | null {
 function serveTcp(listen: string, kv: KvServer, maxRequestBodySize: number): Bun.Server<undefined> {
   const match = /^(.*):(\d{1,5})$/.exec(listen);
   if (match === null || Number(match[2]) > 65535) {
-    throw new CliError(`--listen ${listen} is no HOST:PORT`, { exitCode: ExitCode.usage });
+    throw new CliError(`--listen ${listen} is no HOST:PORT`, {
+      exitCode: ExitCode.usage,
+      hint: "for example --listen 127.0.0.1:8080; a port is a number up to 65535",
+    });
   }
   const hostname = match[1]!.replace(/^\[|\]$/g, "") || "127.0.0.1";
   try {
     return Bun.serve({ hostname, port: Number(match[2]), fetch: kv.fetch, maxRequestBodySize });
   } catch (error) {
     throw new CliError(`cannot listen on ${listen}: ${error instanceof Error ? error.message : error}`, {
-      hint: "is the port taken?",
+      hint: hintOf(error),
       cause: error,
     });
   }
+}
+
+function hintOf(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "EADDRNOTAVAIL")
+    return "`ip address` lists the addresses of this host; 0.0.0.0 is all of them";
+  if (code === "EACCES") return "ports below 1024 need root or CAP_NET_BIND_SERVICE; take a higher one";
+  return "is the port taken? `ss -ltnp` lists who listens";
 }
 
 /** Removes what a server that was killed left behind; one that lives keeps its place. */

@@ -150,7 +150,7 @@ export const clientCommand = defineKpaxosCommand({
       throw new CliError("--device and --learner exclude each other", { exitCode: ExitCode.usage });
     }
     const proposer = args["proposer-id"];
-    if (proposer !== undefined) memberOf(config.proposers, proposer, "proposer", config);
+    if (proposer !== undefined) memberOf(config.proposers, proposer, "proposer", config, "--proposer-id");
     const native = config.settings.wire === "native";
     const id = args.id ?? (native ? 1024 + Math.floor(Math.random() * 64000) : 0);
     const ownLearner = args.device === undefined && args.learner === undefined;

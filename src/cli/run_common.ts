@@ -81,14 +81,22 @@ function tellWarnings(config: Config, log: Log): void {
 }
 
 /** The configured member with this id. */
-export function memberOf(list: readonly Member[], id: number, role: string, config: Config): Member {
+export function memberOf(
+  list: readonly Member[],
+  id: number,
+  role: string,
+  config: Config,
+  flag = "--id",
+): Member {
   const member = list.find((one) => one.id === id);
   if (member !== undefined) return member;
   const ids = list.map((one) => one.id).join(", ");
   throw new CliError(`${config.file} has no ${role} ${id}`, {
     exitCode: Exit.config,
     hint:
-      ids === "" ? `add a line: ${role} ${id} ADDRESS` : `it has ${role} ${ids}: give one of them with --id`,
+      ids === ""
+        ? `add a line: ${role} ${id} ADDRESS`
+        : `it has ${role} ${ids}: give one of them with ${flag}`,
   });
 }
 

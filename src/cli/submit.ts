@@ -67,7 +67,7 @@ export const submitCommand = defineKpaxosCommand({
     refuseContradictions(args);
     const { config, log } = args.keyed === true ? startAll(args, "submit") : start(args, "submit");
     const proposer = args["proposer-id"];
-    if (proposer !== undefined) memberOf(config.proposers, proposer, "proposer", config);
+    if (proposer !== undefined) memberOf(config.proposers, proposer, "proposer", config, "--proposer-id");
     const parse = args.hex === true ? fromHex : fromText;
     const submission = new Submission(args.timeout * 1_000_000, args.confirm === true);
     const [first, ...others] = configsOfGroups(config).map((group) => placeIn(group, "submit", undefined));

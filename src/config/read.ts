@@ -2,7 +2,7 @@
  * Reads a `paxos.conf` from disk. The only part of the configuration that touches the file system and the process's
  * environment; a file with errors is a `CliError` that holds all of them.
  */
-import { readFileSync, statSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { CliError, ExitCode } from "../error.ts";
 import type { Config, Diagnostic } from "./config.ts";
 import { type Overrides, type ParseResult, parseConfig } from "./parse.ts";
@@ -46,10 +46,26 @@ function readText(path: string): string {
         "is it the right file?",
       );
     }
-    return decode(readFileSync(path));
+    return decode(stats.isFile() ? readFileSync(path) : readStream(path));
   } catch (error) {
     if (error instanceof CliError) throw error;
     throw readError(path, error);
+  }
+}
+
+/** Of a pipe or a device, whose size nobody knows before its end. */
+function readStream(path: string): Uint8Array {
+  const bytes = new Uint8Array(MAX_FILE_BYTES + 1);
+  const fd = openSync(path, "r");
+  try {
+    let length = 0;
+    for (let read = -1; read !== 0 && length < bytes.length; length += read)
+      read = readSync(fd, bytes, length, bytes.length - length, null);
+    if (length > MAX_FILE_BYTES)
+      throw unreadable(path, `it has more than ${MAX_FILE_BYTES} bytes`, "is it the right file?");
+    return bytes.subarray(0, length);
+  } finally {
+    closeSync(fd);
   }
 }
 

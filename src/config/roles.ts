@@ -83,7 +83,7 @@ function readId(role: RoleWord, word: Word, line: Line, report: Report): number 
   if (id <= MAX_ID) return id;
   const hint = looksLikeAddress(word)
     ? `the id comes before the address: ${role} 0 ${line.rest}`
-    : "ids are 0, 1, 2, … in each role";
+    : `ids are 0, 1, 2, … in each role, at most ${MAX_ID}`;
   report.error(report.at(line.number, word.column), `bad ${role} id ${quote(word.text)}`, hint);
   return undefined;
 }

@@ -119,6 +119,8 @@ const HINTS: Readonly<Record<string, string>> = {
   EDQUOT: "free space on its file system and start this acceptor again; what it has promised so far is kept",
   EIO: "look for disk errors (dmesg) before you start this acceptor again; what it has promised so far was written before",
   SQLITE_CANTOPEN: "storage-path takes a directory on a local file system that this user may write",
+  ENOENT: "storage-path takes a directory on a local file system that this user may write",
+  ENOTDIR: "something on this path is a file: storage-path takes a directory",
 };
 
 function codeOf(error: unknown): string {
