@@ -81,11 +81,12 @@ export function buildReplica(context: CoreContext, plan: ReplicaPlan): ReplicaPa
   const outbox = context.outbox(Role.client);
   const { client } = buildSessionClient(
     context,
-    // Its own proposer, if it has one; else they are spread.
+    // Its own proposer, if it has one; else they are spread until they hear who leads.
     {
       clients: 1,
       outstanding: OUTSTANDING,
       proposerId: votes ? id : id % config.proposers.length,
+      followsLeader: !votes,
       values: 0,
     },
     values,

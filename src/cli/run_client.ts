@@ -41,7 +41,7 @@ const clientArgs = {
     min: 0,
     max: 65534,
     description:
-      "which proposer gets the values (native wire: at first); unless given 0, with groups the one that leads when all is well",
+      "which proposer gets the values (native wire: at first); unless given 0, with groups the one that leads when all is well, and then each leader that is heard of",
   },
   nclients: { type: "integer", alias: "n", min: 1, max: 65535, default: 1, description: "virtual clients" },
   outstanding: {
@@ -214,6 +214,7 @@ function build(context: Context, args: ClientArgs, { run, joint, figures, part, 
     leastSize: size.first,
     mostSize: size.last,
     proposerId: args["proposer-id"] ?? config.group % config.proposers.length,
+    followsLeader: args["proposer-id"] === undefined,
     values: shareOf(values, part, parts),
   };
   const built = buildClient(context, plan, outbox, sinkOf(figures, part, parts));

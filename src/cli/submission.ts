@@ -9,6 +9,7 @@ import {
   type BuiltClient,
   buildRecordClient,
   buildSessionClient,
+  type ClientPlan,
   ownApplication,
 } from "../node/build_client.ts";
 import { BusyNote } from "../node/busy_note.ts";
@@ -84,7 +85,8 @@ export class Submission implements Extra {
         part.certain = Math.min(part.certain, part.client.counters.delivered);
       },
     };
-    const built = this.#buildClient(context, proposerId, values, outbox, sink);
+    const choice = { proposerId, followsLeader: proposer === undefined };
+    const built = this.#buildClient(context, choice, values, outbox, sink);
     const { client, sessions } = built;
     const part: Part = { values, client, confirmed: 0, certain: Number.POSITIVE_INFINITY };
     this.#parts.push(part);
@@ -107,12 +109,12 @@ export class Submission implements Extra {
 
   #buildClient(
     context: Context,
-    proposerId: number,
+    choice: Pick<ClientPlan, "proposerId" | "followsLeader">,
     values: GivenValues,
     outbox: Outbox,
     sink: ClientSink,
   ): BuiltClient {
-    const shape = { clients: 1, leastSize: 0, mostSize: 0, values: 0, proposerId };
+    const shape = { clients: 1, leastSize: 0, mostSize: 0, values: 0, ...choice };
     if (context.native)
       return buildSessionClient(context, { ...shape, outstanding: OUTSTANDING }, values, outbox, sink);
     const records = new KernelPaxosValues(context.id + 0x10000, 1, this.#maxSize);

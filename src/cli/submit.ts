@@ -51,7 +51,7 @@ export const submitCommand = defineKpaxosCommand({
       min: 0,
       max: 65534,
       description:
-        "which proposer gets the values; unless given 0, with groups the one that leads when all is well",
+        "which proposer gets the values; unless given 0, with groups the one that leads when all is well, and then each leader that is heard of",
     },
     timeout: {
       type: "number",

@@ -19,6 +19,8 @@ export interface ClientPlan {
   readonly leastSize: number;
   readonly mostSize: number;
   readonly proposerId: number;
+  /** Nobody has said which proposer: it goes to whoever leads (native wire). */
+  readonly followsLeader?: boolean;
   /** Stop after so many values; `Infinity`: never. */
   readonly values: number;
 }

@@ -207,6 +207,7 @@ export class Casting {
       mostSize: scenario.mostSize,
       values: 0,
       proposerId: draws.between(0, proposersOf(company) - 1),
+      followsLeader: process % 2 === 1,
       canTrim: true,
     };
     station.mostOutstanding = plan.clients * plan.outstanding;

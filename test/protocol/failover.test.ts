@@ -163,6 +163,22 @@ describe("which proposer a client sends to", () => {
     expect([choice.follows(ballotOf(2, second), 40), choice.id]).toEqual([false, 2]);
   });
 
+  test("each leader that is heard of, if it follows leaders, until that one is silent", () => {
+    const choice = new ProposerChoice(0, 3, true);
+    const first = ballotOf(1);
+    const second = ballotOf(2, first);
+    choice.expects(0);
+    expect([choice.follows(first, 10), choice.id]).toEqual([true, 1]);
+    expect([choice.follows(first, 20), choice.switches]).toEqual([false, 1]);
+    // Silence of three retries: the next, whoever still calls himself leader at that ballot.
+    expect([choice.review(340, 110), choice.id]).toEqual([true, 2]);
+    expect([choice.follows(first, 350), choice.id]).toEqual([false, 2]);
+    expect([choice.follows(second, 360), choice.id]).toEqual([false, 2]);
+    const back = ballotOf(0, second);
+    expect([choice.follows(back, 370), choice.follows(second, 380), choice.id]).toEqual([true, false, 0]);
+    expect([choice.follows(ballotOf(7, back), 390), choice.id]).toEqual([false, 0]);
+  });
+
   test("not the successor of somebody it did not send to, nor one that is not configured", () => {
     const choice = new ProposerChoice(1, 3);
     const first = ballotOf(0);

@@ -65,6 +65,8 @@ export interface SessionClientOptions {
   readonly clients: number;
   readonly outstanding: number;
   readonly proposerId: number;
+  /** It goes on with each leader that it hears of. */
+  readonly followsLeader?: boolean;
   readonly proposers: number;
   /** No value is sent again later than this after it was last sent. */
   readonly timeoutMs: number;

@@ -1,6 +1,7 @@
 /**
  * Which of the configured proposers a client sends to: the one it was given, until that one is silent, or has nobody to lead
- * it for long; then the next. Sooner, it is the one that calls while the one in use is silent, or the leader's successor.
+ * it for long; then the next. Sooner, it is the one that calls while the one in use is silent, or the leader's successor; of a
+ * client that follows leaders, each new one that is heard.
  */
 import { ballotOwner, NATIVE_BALLOTS } from "../ballot.ts";
 import { type Ballot, Busy, NO_BALLOT } from "../types.ts";
@@ -13,6 +14,7 @@ export class ProposerChoice {
   id: number;
   switches = 0;
   readonly #proposers: number;
+  readonly #followsLeader: boolean;
   /** When anything was last heard from a proposer, when a value last came back, and since when there is something to wait for. */
   #heardUs = Number.NEGATIVE_INFINITY;
   #progressUs = Number.NEGATIVE_INFINITY;
@@ -21,9 +23,11 @@ export class ProposerChoice {
   /** Of the newest leader that was heard. */
   #leaderBallot: Ballot = NO_BALLOT;
 
-  constructor(first: number, proposers: number) {
+  /** `followsLeader`: it goes wherever a leader is heard of, which saves its values the way over another proposer. */
+  constructor(first: number, proposers: number, followsLeader: boolean = false) {
     this.id = first;
     this.#proposers = proposers;
+    this.#followsLeader = followsLeader;
   }
 
   /** From now on answers are expected. */
@@ -65,14 +69,14 @@ export class ProposerChoice {
     return true;
   }
 
-  /** Somebody leads at this ballot. True: he succeeds the one in use, and is that from now on. */
+  /** Somebody leads at this ballot. True: he succeeds the one in use, or is followed in any case, and is in use from now on. */
   follows(ballot: Ballot, nowUs: number): boolean {
     if (ballot <= this.#leaderBallot) return false;
     const former = this.#leaderBallot;
     this.#leaderBallot = ballot;
     const id = ballotOwner(NATIVE_BALLOTS, ballot);
     const succeeds = former !== NO_BALLOT && ballotOwner(NATIVE_BALLOTS, former) === this.id;
-    if (!succeeds || id === this.id || id >= this.#proposers) return false;
+    if (!(succeeds || this.#followsLeader) || id === this.id || id >= this.#proposers) return false;
     this.#goTo(id, nowUs);
     return true;
   }

@@ -76,7 +76,7 @@ export class SessionClient implements Client {
     this.#packer = new EntryPacker(outbox, options.batching);
     this.#byId = new NumberIndex(this.sessions.id);
     this.#byNonce = new NumberIndex(this.sessions.nonce);
-    this.#choice = new ProposerChoice(options.proposerId, options.proposers);
+    this.#choice = new ProposerChoice(options.proposerId, options.proposers, options.followsLeader);
     this.#retry = new Retry(options.timeoutMs * 1000, LEAST_RETRY_US);
     this.#window = new SendWindow(clients, options.random, options.queueDelayMs * 1000);
     this.#waitUs = new Float64Array(clients);
