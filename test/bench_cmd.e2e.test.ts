@@ -145,6 +145,7 @@ describeNetns("raw Ethernet", () => {
         expectMeasured(floor, 2);
         if (floor.noFloor === null) {
           for (const { rounds } of floor.cells) expect(rounds[0]!.floor!.valuesPerSecond).toBeGreaterThan(0);
+          for (const one of floor.cells) expect(one.floor).toMatchObject({ rate: null, lost: 0 });
         } else expect(floor.noFloor).toContain("compiler");
         const wide = ["--wires", "native,kernel-paxos", "--storage", "memory,sqlite", "--clients", "2"];
         expectMeasured(await bench(user, "--windows", "10", "--batching", "no", ...wide), 4);
@@ -161,6 +162,30 @@ describeNetns("raw Ethernet", () => {
   );
 
   test(
+    "the floor in an open loop: at the same rate, or at half of its own maximum",
+    () =>
+      withUser(async (user) => {
+        const open = await bench(user, "--floor", "--rate", "500.5,2000", "--acceptors", "1");
+        expectMeasured(open, 2);
+        if (open.noFloor !== null) {
+          expect(open.noFloor).toContain("compiler");
+          return;
+        }
+        expect(open.cells.map(({ floor }) => floor!.rate)).toEqual([500.5, 2000]);
+        const halves = await bench(user, "--floor", "--half", "--windows", "100", "--batching", "no");
+        for (const { cell, rounds, floor } of halves.cells) {
+          const [{ floor: beside }] = rounds as [(typeof rounds)[number]];
+          expect(floor!.rate).toBe(beside!.rate ?? null);
+          expect(floor!.latencyUs.p50).toBeGreaterThan(0);
+          if (cell.halfOfWindow === undefined) continue;
+          const closed = halves.cells[0]!.floor!.valuesPerSecond;
+          expect(floor!.rate).toBe(Number((closed / 2).toPrecision(3)));
+        }
+      }),
+    TIMEOUT_MS,
+  );
+
+  test(
     "the targets, each with what was measured",
     () =>
       withUser(async (user) => {
@@ -171,6 +196,10 @@ describeNetns("raw Ethernet", () => {
           expect([what, goal, measured]).not.toContain("");
           expect(measured).not.toMatch(/NaN|undefined|Infinity/);
         }
+        const halves = targets.filter(({ what, ratio }) => what.includes("half of that") && ratio !== null);
+        if (Bun.which("cc") !== null)
+          for (const { measured } of halves)
+            expect(measured).toMatch(/; floor at half of its own: [\d,]+ values/);
       }),
     5 * TIMEOUT_MS,
   );

@@ -9,13 +9,15 @@ import fc from "fast-check";
 import { cellsOf, groupsOf, halfOf, keyOf, type Sweep } from "../src/bench/cells.ts";
 import { compare, roundsNeeded } from "../src/bench/compare.ts";
 import { comparisonLines } from "../src/bench/comparison_text.ts";
+import { lacksFloor } from "../src/bench/floor.ts";
 import { htmlReport, writeReport } from "../src/bench/report.ts";
 import { readResult } from "../src/bench/result.ts";
 import { leastChance, median, rankTest } from "../src/bench/statistics.ts";
 import { compact, svgPlot } from "../src/bench/svg.ts";
-import { summaryOf, tableOf } from "../src/bench/table.ts";
+import { floorRowsOf, rowsOf, summaryOf, tableOf } from "../src/bench/table.ts";
 import { sentFrames } from "../src/bench/usage.ts";
-import { benchResult, CELL, cellResult, roundOf } from "./support/bench_result.ts";
+import { heaviest, warmUpsOf } from "../src/bench/warm_up.ts";
+import { benchResult, besideFloor, CELL, cellResult, roundOf } from "./support/bench_result.ts";
 
 const SWEEP: Sweep = {
   wires: ["native"],
@@ -68,6 +70,29 @@ describe("loads", () => {
     expect(halfOf(CELL, Number.NaN, 1)).toBeUndefined();
     expect(halfOf({ ...CELL, rate: 5 }, 100, 1)).toBeUndefined();
     expect(halfOf({ ...CELL, clients: 65_535, window: 1 }, 100, 1)?.window).toBe(4);
+  });
+});
+
+describe("before anything is measured", () => {
+  test("a fresh cluster is loaded for longer, unless somebody says how long", () => {
+    expect(warmUpsOf(undefined)).toEqual({ warmUp: 1, firstWarmUp: 5 });
+    for (const asked of [0, 0.1, 30]) expect(warmUpsOf(asked)).toEqual({ warmUp: asked, firstWarmUp: asked });
+  });
+
+  test("by the heaviest of its loads", () => {
+    const cells = cellsOf({ ...SWEEP, windows: [1, 1000, 10], clients: [1, 2] });
+    expect(heaviest(cells)).toMatchObject({ window: 1000, clients: 2 });
+    // The window of an open loop is a bound, not a load.
+    const open = cellsOf({ ...SWEEP, windows: [4096, 1], rates: [10, 30, 20] });
+    expect(heaviest(open)).toMatchObject({ rate: 30, window: 4096 });
+  });
+
+  test("the floor says which loads it does not have", () => {
+    expect(lacksFloor(CELL)).toBeUndefined();
+    expect(lacksFloor({ ...CELL, rate: 1000, window: 4096, clients: 100 })).toBeUndefined();
+    expect(lacksFloor({ ...CELL, window: 4096, clients: 100 })).toContain("32768 values under way");
+    expect(lacksFloor({ ...CELL, rate: 1000, storage: "sqlite" })).toContain("disk");
+    expect(lacksFloor({ ...CELL, size: 7 })).toContain("8 to 1400");
   });
 });
 
@@ -203,6 +228,23 @@ describe("a result", () => {
     expect(titles).not.toContain("wire");
   });
 
+  test("of an open loop has no ratio of throughputs, but those of latencies, and the floor's own figures", () => {
+    const open = besideFloor(cellResult([roundOf(2000, 200)], { rate: 2000 }), 3000, 50);
+    expect(summaryOf(open)).toMatchObject({ floorRate: null, floorP50: 4, floorP99: 4 });
+    const [titles] = rowsOf(benchResult([open]));
+    expect(titles!.filter((title) => title.includes("floor"))).toEqual(["p50 ÷ floor", "p99 ÷ floor"]);
+    expect(floorRowsOf(benchResult([open]), () => "it")).toEqual([
+      ["load", "rate", "values/s", "p50 µs", "p90", "p99", "p99.9", "max", "lost"],
+      ["it", "3,000", "3,000", "50", "50", "50", "50", "50", "7"],
+    ]);
+    expect(floorRowsOf(benchResult([cellResult([roundOf(1)])]), () => "it")).toEqual([]);
+    // Numbered as the loads are, also where some have none.
+    const closed = besideFloor(cellResult([roundOf(2000)]), null, 50);
+    const lines = tableOf(benchResult([cellResult([roundOf(1)]), closed]));
+    expect(lines[lines.indexOf("the floor beside them:") + 2]).toMatch(/^ +2\. +closed/);
+    expect(tableOf(benchResult([cellResult([roundOf(1)])])).join("")).not.toContain("floor");
+  });
+
   test("frames are counted from /proc/net/dev", () => {
     const text = `Inter-|   Receive                                                |  Transmit
  face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
@@ -250,6 +292,16 @@ describe("a page", () => {
     expect(page).not.toMatch(/https?:|\bsrc=|\bhref=|@import|url\(|<script|NaN|undefined|Infinity/);
   });
 
+  test("shows the floor beside what it is beside of, and names it once", () => {
+    const page = htmlReport(benchResult([besideFloor(cells[1]!, null, 50), besideFloor(half, 900, 60)]));
+    expectWellFormed(page, ["meta"]);
+    expect(page).toContain("<h2>The floor</h2>");
+    // In both plots of throughput, and in that of latencies.
+    expect(page.match(/>the floor, beside the line of the same colour</g)).toHaveLength(3);
+    expect(page).not.toMatch(/NaN|undefined|Infinity/);
+    expect(htmlReport(benchResult(cells))).not.toContain("floor");
+  });
+
   test("of one round, or of nothing delivered, is a page all the same", () => {
     for (const one of [cellResult([roundOf(0, 0)]), { ...cells[0]!, series: [] }])
       expectWellFormed(htmlReport(benchResult([one])), ["meta"]);
@@ -282,6 +334,40 @@ describe("a page", () => {
       expect(Number(x)).toBeLessThanOrEqual(740);
       expect(Number(y)).toBeLessThanOrEqual(350);
     }
+    const narrow = svgPlot({
+      title: "t",
+      x: { label: "x (s)", scale: "linear" },
+      y: { label: "y (µs)", scale: "log" },
+      series: [
+        {
+          name: "one",
+          points: [
+            [0, 130],
+            [1, 420],
+          ],
+        },
+      ],
+    });
+    // Few powers of ten have ticks between them, and the plot ends at one of these.
+    for (const tick of [">100<", ">200<", ">500<"]) expect(narrow).toContain(tick);
+    expect(narrow).not.toContain(">1k<");
     expect([0, 999, 1500, 2_000_000, 3e9].map(compact)).toEqual(["0", "999", "1.5k", "2M", "3G"]);
+  });
+
+  test("names of points do not lie on each other, nor beyond the edge", () => {
+    const at = (x: number): [number, number][] => [[x, 100]];
+    const series = [0.5, 0.5, 0.5, 1].map((x) => ({ name: "one", points: at(x), marks: ["12345"] }));
+    const plot = svgPlot({
+      title: "t",
+      x: { label: "x (s)", scale: "linear" },
+      y: { label: "y (µs)", scale: "linear" },
+      series,
+    });
+    const marks = [...plot.matchAll(/class="mark" x="([\d.]+)" y="([\d.]+)"( text-anchor="end")?/g)];
+    // Above, below, and the third left out; the one at the edge stands on the left of its point.
+    expect(marks).toHaveLength(3);
+    expect(marks.map(([, , , isLeft]) => isLeft !== undefined)).toEqual([false, false, true]);
+    expect(Number(marks[2]![1])).toBeLessThan(740);
+    expect(Math.abs(Number(marks[0]![2]) - Number(marks[1]![2]))).toBeGreaterThanOrEqual(12);
   });
 });

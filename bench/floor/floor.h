@@ -16,6 +16,7 @@
 #define BATCH 64
 #define MAX_ACCEPTORS 16
 #define INSTANCES 65536 /* remembered by acceptor and learner */
+#define LONG_SECONDS 1.0 /* an acceptor or a proposer waits so long at a time */
 
 enum message { SUBMIT = 1, ACCEPT, ACCEPTED };
 
@@ -34,8 +35,8 @@ struct link;
 typedef void handler(void *self, const struct message_header *header, const uint8_t *values);
 
 struct link *link_open(const char *interface, bool spins);
-/* Waits at most a second, hands everything that came to `handle`; returns the frames. */
-int link_receive(struct link *link, handler *handle, void *self);
+/* Waits for a frame no longer than that, hands everything that came to `handle`; returns the frames. */
+int link_receive(struct link *link, double wait_seconds, handler *handle, void *self);
 /* A frame to fill; the header is zeroed. Sent with the next flush, or when a batch is full. */
 struct message_header *link_frame(struct link *link, const uint8_t to[6]);
 void link_frame_length(struct link *link, size_t bytes);
@@ -49,6 +50,7 @@ struct settings {
   uint32_t window;
   uint32_t size;
   double seconds;
+  double rate; /* values per second of an open loop; 0: a closed one */
   bool packs;
   bool spins;
   bool votes; /* the proposer is an acceptor, too */

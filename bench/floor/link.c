@@ -14,7 +14,6 @@
 #include "floor.h"
 
 #define BUFFER_BYTES (8 << 20)
-#define WAIT_MS 1000
 
 const uint8_t EVERYONE[6] = {0x03, 0x4b, 0x50, 0x46, 0x4c, 0x01};
 
@@ -89,11 +88,16 @@ static int receive_batch(struct link *link) {
   return 0;
 }
 
-int link_receive(struct link *link, handler *handle, void *self) {
+static void wait_for_frame(const struct link *link, double seconds) {
+  struct pollfd polled = {.fd = link->fd, .events = POLLIN};
+  struct timespec wait = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+  (void)ppoll(&polled, 1, &wait, NULL);
+}
+
+int link_receive(struct link *link, double wait_seconds, handler *handle, void *self) {
   int frames = receive_batch(link);
-  if (frames == 0 && !link->spins) {
-    struct pollfd polled = {.fd = link->fd, .events = POLLIN};
-    (void)poll(&polled, 1, WAIT_MS);
+  if (frames == 0 && !link->spins && wait_seconds > 0) {
+    wait_for_frame(link, wait_seconds);
     frames = receive_batch(link);
   }
   if (frames < 0) err(1, "receiving");

@@ -1,4 +1,7 @@
-/* floor ROLE INTERFACE --id N --acceptors N --proposer MAC --client MAC [--window N --size N --seconds N --packs --spins --votes] */
+/*
+ * floor ROLE INTERFACE --id N --acceptors N --proposer MAC --client MAC
+ *       [--window N --size N --seconds N --rate N --packs --spins --votes]
+ */
 #include <err.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -21,14 +24,21 @@ static uint32_t read_number(const char *text, uint32_t least, uint32_t most) {
   return (uint32_t)number;
 }
 
+static double read_positive(const char *text) {
+  char *end;
+  double number = strtod(text, &end);
+  if (*end != '\0' || !(number > 0) || number > 1e7) errx(2, "%s: a number above 0, at most ten million", text);
+  return number;
+}
+
 static struct settings read_settings(int count, char **words) {
   static const struct option OPTIONS[] = {
       {"id", required_argument, NULL, 'i'},       {"acceptors", required_argument, NULL, 'a'},
       {"proposer", required_argument, NULL, 'p'}, {"client", required_argument, NULL, 'c'},
       {"window", required_argument, NULL, 'w'},   {"size", required_argument, NULL, 's'},
-      {"seconds", required_argument, NULL, 't'},  {"packs", no_argument, NULL, 'k'},
-      {"spins", no_argument, NULL, 'b'},          {"votes", no_argument, NULL, 'v'},
-      {NULL, 0, NULL, 0},
+      {"seconds", required_argument, NULL, 't'},  {"rate", required_argument, NULL, 'r'},
+      {"packs", no_argument, NULL, 'k'},          {"spins", no_argument, NULL, 'b'},
+      {"votes", no_argument, NULL, 'v'},          {NULL, 0, NULL, 0},
   };
   struct settings settings = {.acceptors = 3, .window = 1, .size = 64, .seconds = 2};
   for (int letter; (letter = getopt_long(count, words, "", OPTIONS, NULL)) != -1;) {
@@ -38,7 +48,8 @@ static struct settings read_settings(int count, char **words) {
     else if (letter == 'c') read_mac(optarg, settings.client);
     else if (letter == 'w') settings.window = read_number(optarg, 1, INSTANCES / 2);
     else if (letter == 's') settings.size = read_number(optarg, 8, 1400);
-    else if (letter == 't') settings.seconds = strtod(optarg, NULL);
+    else if (letter == 't') settings.seconds = read_positive(optarg);
+    else if (letter == 'r') settings.rate = read_positive(optarg);
     else if (letter == 'k') settings.packs = true;
     else if (letter == 'b') settings.spins = true;
     else if (letter == 'v') settings.votes = true;

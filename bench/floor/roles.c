@@ -51,7 +51,7 @@ static void hear_accept(void *self, const struct message_header *header, const u
 void run_acceptor(const struct settings *settings, struct link *link) {
   struct acceptor acceptor = new_acceptor(settings, link);
   for (;;) {
-    (void)link_receive(link, hear_accept, &acceptor);
+    (void)link_receive(link, LONG_SECONDS, hear_accept, &acceptor);
     tell(&acceptor);
     link_flush(link);
   }
@@ -75,7 +75,7 @@ static void hear_submit(void *self, const struct message_header *header, const u
 void run_proposer(const struct settings *settings, struct link *link) {
   struct proposer proposer = {.acceptor = new_acceptor(settings, link), .next = 1};
   for (;;) {
-    (void)link_receive(link, hear_submit, &proposer);
+    (void)link_receive(link, LONG_SECONDS, hear_submit, &proposer);
     if (settings->votes) tell(&proposer.acceptor);
     link_flush(link);
   }

@@ -98,9 +98,13 @@ export function shapeName({ wire, storage, layout, acceptors, batching, groups }
 
 export function loadName({ window, clients, size, rate, halfOfWindow }: Load): string {
   if (halfOfWindow !== undefined && rate !== null)
-    return `${size} B, half of window ${halfOfWindow}: ${Math.round(rate)} values/s`;
+    return `${size} B, half of window ${halfOfWindow}: ${perSecond(rate)}`;
   const wide = clients === 1 ? `window ${window}` : `${clients} clients × window ${window}`;
-  return `${size} B, ${wide}${rate === null ? "" : `, ${Math.round(rate)} values/s`}`;
+  return `${size} B, ${wide}${rate === null ? "" : `, ${perSecond(rate)}`}`;
+}
+
+function perSecond(rate: number): string {
+  return `${rate.toLocaleString("en")} values/s`;
 }
 
 /** Of an open loop the window is a bound, not a load. */

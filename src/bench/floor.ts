@@ -11,6 +11,7 @@ import linkSource from "../../bench/floor/link.c" with { type: "text" };
 import mainSource from "../../bench/floor/main.c" with { type: "text" };
 import rolesSource from "../../bench/floor/roles.c" with { type: "text" };
 import { CliError } from "../error.ts";
+import { LatencyHistogram } from "../node/latency_histogram.ts";
 import { HOST_INTERFACE, hostMac } from "../ops/lab_names.ts";
 import type { LabProcess } from "../ops/lab_process.ts";
 import type { OwnBed } from "./bed.ts";
@@ -64,14 +65,28 @@ export function compileFloor(link: "ethernet" | "udp"): Floor {
 /** Why a cell has no floor; undefined: it has one. */
 export function lacksFloor(cell: Cell): string | undefined {
   const { rate, acceptors, window, clients, size, storage, groups } = cell;
-  if (rate !== null) return "the floor has no open loop";
   if (storage !== "memory") return "the floor has no disk";
   if (groups > 1) return "the floor has one group";
   if (acceptors > MOST_ACCEPTORS) return `the floor has at most ${MOST_ACCEPTORS} acceptors`;
-  if (window * clients > MOST_WINDOW) return `the floor has at most ${MOST_WINDOW} values under way`;
+  if (rate === null && window * clients > MOST_WINDOW)
+    return `the floor has at most ${MOST_WINDOW} values under way`;
   if (size < LEAST_SIZE || size > MOST_SIZE)
     return `the floor's values have ${LEAST_SIZE} to ${MOST_SIZE} bytes`;
   return undefined;
+}
+
+export interface MeasuredFloor {
+  readonly figures: FloorFigures;
+  readonly histogram: LatencyHistogram;
+}
+
+function loadWords({ window, clients, size, rate }: Cell, seconds: number): string[] {
+  // Of an open loop the window is a bound, not a load.
+  const underWay = Math.min(window * clients, MOST_WINDOW);
+  return [
+    ...["--window", `${underWay}`, "--size", `${size}`, "--seconds", `${seconds}`],
+    ...(rate === null ? [] : ["--rate", `${rate}`]),
+  ];
 }
 
 /** Acceptors are on hosts 0…, the proposer and the client behind them; a replica that leads is acceptor 0 as well. */
@@ -80,7 +95,7 @@ export async function measureFloor(
   bed: OwnBed,
   cell: Cell,
   seconds: number,
-): Promise<FloorFigures> {
+): Promise<MeasuredFloor> {
   const replicas = cell.layout === "replicas";
   const proposerHost = replicas ? 0 : cell.acceptors;
   const { clientHost } = bed.state;
@@ -105,18 +120,28 @@ export async function measureFloor(
   try {
     for (let id = replicas ? 1 : 0; id < cell.acceptors; id++) await start(id, "acceptor", "--id", `${id}`);
     await start(proposerHost, "proposer", ...(replicas ? ["--votes"] : []));
-    const load = ["--window", `${cell.window * cell.clients}`, "--size", `${cell.size}`];
-    const client = await start(clientHost, "client", ...load, "--seconds", `${seconds}`);
+    const client = await start(clientHost, "client", ...loadWords(cell, seconds));
     const ending = await client.ending(seconds * 1000 + SETTLE_MS);
     if (ending.exitCode !== 0) throw new CliError(`the floor's client failed:\n${client.tail()}`);
-    return figuresOf(client.stdout.join(""));
+    return figuresOf(client.stdout.join(""), cell.rate);
   } finally {
     for (const one of started) one.kill("SIGKILL");
     await Promise.all(started.map((one) => one.exited));
   }
 }
 
-function figuresOf(text: string): FloorFigures {
-  const { valuesPerSecond, p50, p90, p99, lost } = JSON.parse(text) as Readonly<Record<string, number>>;
-  return { valuesPerSecond: valuesPerSecond!, p50: p50!, p90: p90!, p99: p99!, lost: lost! };
+interface FloorOutput {
+  readonly valuesPerSecond: number;
+  readonly lost: number;
+  /** Microseconds and how often, by turns. */
+  readonly latencies: readonly number[];
+}
+
+function figuresOf(text: string, rate: number | null): MeasuredFloor {
+  const { valuesPerSecond, lost, latencies } = JSON.parse(text) as FloorOutput;
+  const histogram = new LatencyHistogram();
+  for (let i = 0; i < latencies.length; i += 2) histogram.record(latencies[i]!, latencies[i + 1]!);
+  const { p50, p90, p99 } = histogram.figures();
+  const figures = { valuesPerSecond, ...(rate === null ? {} : { rate }), p50, p90, p99, lost };
+  return { figures, histogram };
 }

@@ -14,7 +14,8 @@ import { residentOf, type Sample, sample, type Watched } from "./usage.ts";
 const SETTLE_MS = 20_000;
 /** A plot over time has about so many points. */
 const POINTS = 100;
-const LEAST_INTERVAL = 0.05;
+/** Each costs whoever reads it some 0.3 ms of a processor that the cluster could use. */
+const LEAST_INTERVAL = 0.2;
 
 export interface Timing {
   readonly seconds: number;
@@ -36,7 +37,7 @@ interface MeasuredFigures extends ClientFigures {
 }
 
 function clientWords({ window, clients, size, rate }: Cell, { seconds, warmUp }: Timing): string[] {
-  const interval = Math.max(LEAST_INTERVAL, seconds / POINTS);
+  const interval = Math.min(seconds, Math.max(LEAST_INTERVAL, seconds / POINTS));
   return [
     ...["--outstanding", `${window}`, "--nclients", `${clients}`, "--value-size", `${size}`],
     ...["--seconds", `${seconds}`, "--warm-up", `${warmUp}`, "--interval", `${interval}`],

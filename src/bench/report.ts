@@ -5,11 +5,11 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CliError, ExitCode } from "../error.ts";
-import { LatencyHistogram } from "../node/latency_histogram.ts";
+import { type HistogramData, LatencyHistogram } from "../node/latency_histogram.ts";
 import { loadName, shapeName } from "./cells.ts";
 import type { BenchResult, CellResult } from "./result.ts";
 import { COLOURS, escapeXml, type Series, svgPlot } from "./svg.ts";
-import { commonLine, rowsOf, summaryOf, whole } from "./table.ts";
+import { commonLine, floorRowsOf, roundsText, rowsOf, summaryOf, whole } from "./table.ts";
 
 export const REPORT_NAME = "index.html";
 export const DATA_NAME = "result.json";
@@ -35,11 +35,13 @@ const STYLE = `
 @media (prefers-color-scheme: dark) {
   :root { --back: #16181c; --text: #e8e8e8; --soft: #a4a8ae; --grid: #363a41; ${variables(DARK)} }
 }
-body { background: var(--back); color: var(--text); font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em; }
+body { background: var(--back); color: var(--text); font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 78em; padding: 0 1em; }
 h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.9em; }
-th, td { border-bottom: 1px solid var(--grid); padding: 0.25em 0.7em; text-align: right; }
-.facts th, .facts td { text-align: left; }
+th, td { border-bottom: 1px solid var(--grid); padding: 0.25em 0.6em; text-align: right; }
+td { white-space: nowrap; }
+.facts th, .facts td, .named th:first-child, .named td:first-child { text-align: left; }
+.facts td { white-space: normal; }
 .wide { overflow-x: auto; }
 code { overflow-wrap: anywhere; }
 svg { display: block; width: 100%; max-width: 60em; height: auto; margin: 1.5em 0; }
@@ -51,11 +53,11 @@ svg line, svg polyline { stroke-width: 2; }
 p.note { color: var(--soft); }
 `;
 
-function table(rows: readonly (readonly string[])[]): string {
+function table(rows: readonly (readonly string[])[], kind = "figures"): string {
   const [titles, ...body] = rows;
   const line = (cells: readonly string[], tag: string): string =>
     `<tr>${cells.map((text) => `<${tag}>${escapeXml(text)}</${tag}>`).join("")}</tr>`;
-  return `<div class="wide"><table>${line(titles!, "th")}\n${body.map((cells) => line(cells, "td")).join("\n")}</table></div>`;
+  return `<div class="wide"><table class="${kind}">${line(titles!, "th")}\n${body.map((cells) => line(cells, "td")).join("\n")}</table></div>`;
 }
 
 function facts({ machine, place, startedAt, commandLine }: BenchResult): string {
@@ -81,6 +83,16 @@ function nameOf({ cell }: CellResult, result: BenchResult): string {
   return shapes.size > 1 ? `${shapeName(cell)}, ${loadName(cell)}` : loadName(cell);
 }
 
+type Floors = Pick<Series, "points" | "marks">;
+
+/** Lines, and behind them those of the floor that belong to some of them. */
+function withFloors(lines: readonly Series[], floors: readonly (Floors | undefined)[]): Series[] {
+  const beside = floors.flatMap((one, i) =>
+    one === undefined ? [] : { ...one, name: "the floor, beside the line of the same colour", besides: i },
+  );
+  return [...lines, ...beside];
+}
+
 /** A line for each cluster, value size and number of clients; a point for each window or rate. */
 function throughputPlot(result: BenchResult, what: "p50" | "p99"): string {
   const lines = new Map<string, CellResult[]>();
@@ -90,22 +102,31 @@ function throughputPlot(result: BenchResult, what: "p50" | "p99"): string {
     const name = `${shapeName(one.cell)}, ${size} B, ${clients} client${clients === 1 ? "" : "s"}, ${loop}`;
     lines.set(name, [...(lines.get(name) ?? []), one]);
   }
-  const series = [...lines].map(([name, cells]): Series => {
-    const sorted = cells.toSorted(
-      (a, b) => a.cell.window - b.cell.window || (a.cell.rate ?? 0) - (b.cell.rate ?? 0),
-    );
-    return {
-      name,
-      points: sorted.map((one) => [summaryOf(one).valuesPerSecond, one.latencyUs[what]]),
-      marks: sorted.map(({ cell }) => (cell.rate === null ? `${cell.window}` : "")),
-    };
+  const drawn = [...lines].slice(0, MOST_LINES).map(([name, cells]) => ({
+    name,
+    cells: cells.toSorted((a, b) => a.cell.window - b.cell.window || (a.cell.rate ?? 0) - (b.cell.rate ?? 0)),
+  }));
+  const ours = drawn.map(({ name, cells }): Series => {
+    const points = cells.map((one) => [summaryOf(one).valuesPerSecond, one.latencyUs[what]] as const);
+    return { name, points, marks: cells.map(markOf) };
+  });
+  const floors = drawn.map(({ cells }): Floors | undefined => {
+    const beside = cells.flatMap(({ floor }) => floor ?? []);
+    const points = beside.map((floor) => [floor.valuesPerSecond, floor.latencyUs[what]] as const);
+    return points.length === 0 ? undefined : { points, marks: [] };
   });
   return svgPlot({
-    title: `Throughput against latency, ${what} (numbers: window)`,
+    title: `Throughput against latency, ${what} (numbers: window; ½: half of what it reached)`,
     x: { label: "throughput (values/s)", scale: "linear" },
     y: { label: `latency, ${what} (µs)`, scale: "log" },
-    series: series.slice(0, MOST_LINES),
+    series: withFloors(ours, floors),
   });
+}
+
+/** The window of an open loop is a bound, not a load. */
+function markOf({ cell }: CellResult): string {
+  if (cell.halfOfWindow !== undefined) return `½ ${cell.halfOfWindow}`;
+  return cell.rate === null ? `${cell.window}` : "";
 }
 
 function thinned<T>(all: readonly T[]): T[] {
@@ -113,15 +134,19 @@ function thinned<T>(all: readonly T[]): T[] {
   return all.filter((_, i) => i % every === 0 || i === all.length - 1);
 }
 
-function distributionPlot(result: BenchResult, cells: readonly CellResult[]): string {
+function distributionOf(histogram: HistogramData): [us: number, rarity: number][] {
   const top = RARITIES.at(-1)!;
-  const series = cells.map((one): Series => {
-    const points = [...(LatencyHistogram.from(one.histogram)?.distribution() ?? [])];
-    return {
-      name: nameOf(one, result),
-      points: thinned(points.map(({ us, share }) => [us, Math.min(top, 1 / Math.max(1 - share, 1 / top))])),
-    };
-  });
+  const points = [...(LatencyHistogram.from(histogram)?.distribution() ?? [])];
+  return thinned(points.map(({ us, share }) => [us, Math.min(top, 1 / Math.max(1 - share, 1 / top))]));
+}
+
+function distributionPlot(result: BenchResult, cells: readonly CellResult[]): string {
+  const ours = cells.map(
+    (one): Series => ({ name: nameOf(one, result), points: distributionOf(one.histogram) }),
+  );
+  const floors = cells.map(({ floor }): Floors | undefined =>
+    floor === undefined ? undefined : { points: distributionOf(floor.histogram) },
+  );
   return svgPlot({
     title: "Latency distribution",
     x: { label: "latency (µs)", scale: "log" },
@@ -131,7 +156,7 @@ function distributionPlot(result: BenchResult, cells: readonly CellResult[]): st
       ticks: RARITIES,
       format: (rarity) => `${Number((100 * (1 - 1 / rarity)).toFixed(3))}`,
     },
-    series,
+    series: withFloors(ours, floors),
   });
 }
 
@@ -152,7 +177,16 @@ function coresTable(result: BenchResult): string {
     ...roles.map((role) => summaries[i]!.coresByRole.get(role)?.toFixed(2) ?? ""),
     whole(summaries[i]!.residentBytes / 1e6),
   ]);
-  return table([["load", ...roles, "MB of the largest process"], ...rows]);
+  return table([["load", ...roles, "MB of the largest process"], ...rows], "named");
+}
+
+function floorSection(result: BenchResult): string {
+  const rows = floorRowsOf(result, (one) => nameOf(one, result));
+  if (rows.length === 0) return "";
+  return `<h2>The floor</h2>
+<p>Phase 2 in plain C and nothing else, right before each round on the same hosts, with the same load; beside half of a load half of its own
+maximum. A latency that it misses, too, is the machine's.</p>
+${table(rows, "named")}`;
 }
 
 export function htmlReport(result: BenchResult): string {
@@ -170,13 +204,14 @@ export function htmlReport(result: BenchResult): string {
 <h1>kpaxos bench</h1>
 ${facts(result)}
 <h2>Results</h2>
-<p>${escapeXml(commonLine(result))}. Medians of ${result.cells[0]?.rounds.length ?? 0} rounds; latency over all rounds.</p>
+<p>${escapeXml(commonLine(result))}. ${roundsText(result)}.</p>
 ${table(rowsOf(result))}
 <p class="note">In an open loop latency counts from when a value was to be sent. In a closed loop it counts from its sending, and is corrected
 for the values that were not sent while others were waited for; the figures without that are in ${DATA_NAME}.${
     result.noFloor === null ? "" : ` No floor: ${escapeXml(result.noFloor)}.`
   }</p>
 ${result.failures.map(({ cell, why }) => `<p class="note">Failed: ${escapeXml(`${cell}: ${why}`)}</p>`).join("\n")}
+${floorSection(result)}
 <h2>Cores kept busy</h2>
 <p>By the busiest process of each kind.</p>
 ${coresTable(result)}

@@ -18,11 +18,26 @@ export interface ProcessUse {
   readonly residentBytes: number;
 }
 
+/** Of one round, right before ours. */
 export interface FloorFigures {
   readonly valuesPerSecond: number;
+  /** Of an open loop; absent: a closed one. */
+  readonly rate?: number;
   readonly p50: number;
   readonly p90: number;
   readonly p99: number;
+  readonly lost: number;
+}
+
+/** Over all rounds of a cell. */
+export interface FloorResult {
+  /** Values per second of its open loop: that of the cell, or half of its own maximum where the cell has half of ours. */
+  readonly rate: number | null;
+  /** Median of the rounds. */
+  readonly valuesPerSecond: number;
+  /** As the cell's: without coordinated omission. */
+  readonly latencyUs: LatencyFigures;
+  readonly histogram: HistogramData;
   readonly lost: number;
 }
 
@@ -52,6 +67,8 @@ export interface CellResult {
   readonly histogram: HistogramData;
   /** Of the first round: end of the interval in seconds, values per second in it. */
   readonly series: readonly (readonly [number, number])[];
+  /** The floor beside it. */
+  readonly floor?: FloorResult;
 }
 
 export interface Machine {

@@ -9,13 +9,17 @@ import { LatencyHistogram } from "../node/latency_histogram.ts";
 import { choosePlace, describePlace } from "../ops/cluster_place.ts";
 import { type Bed, GivenBed, OwnBed } from "./bed.ts";
 import { type Cell, cellsOf, type Group, groupsOf, halfOf, keyOf, type Sweep } from "./cells.ts";
-import { compileFloor, type Floor, lacksFloor, measureFloor } from "./floor.ts";
+import { compileFloor, type Floor, lacksFloor, type MeasuredFloor, measureFloor } from "./floor.ts";
 import { load, machineFacts } from "./machine.ts";
 import { type Measured, measureRound, type Timing } from "./measure.ts";
-import { type BenchResult, type CellResult, type FloorFigures, FORMAT, FORMAT_VERSION } from "./result.ts";
+import { type BenchResult, type CellResult, type FloorResult, FORMAT, FORMAT_VERSION } from "./result.ts";
 import { median } from "./statistics.ts";
+import { heaviest, type WarmUps } from "./warm_up.ts";
 
-export interface BenchOptions extends Timing {
+/** Of a load that only warms up: the least a client takes. */
+const UNMEASURED_SECONDS = 0.1;
+
+export interface BenchOptions extends Timing, WarmUps {
   readonly sweep: Sweep;
   readonly rounds: number;
   /** UDP on the loopback interface, even where raw Ethernet is possible. */
@@ -40,33 +44,76 @@ export interface BenchListener {
   measured(what: string, valuesPerSecond: number, p50: number): void;
 }
 
+function sumOf(histograms: readonly LatencyHistogram[]): LatencyHistogram {
+  const sum = new LatencyHistogram();
+  for (const one of histograms) sum.add(one);
+  return sum;
+}
+
+/** In a closed loop a place in the window sends its next value when it gets the last one back: each mean latency one. */
+function withoutOmission(sent: LatencyHistogram, rate: number | null): LatencyHistogram {
+  return rate === null ? sent.corrected(sent.mean) : sent;
+}
+
 class CellRun {
   readonly cell: Cell;
-  readonly rounds: { readonly measured: Measured; readonly floor: FloorFigures | undefined }[] = [];
+  /** The load of the floor beside it; undefined: it has none. */
+  readonly besides: Cell | undefined;
+  readonly rounds: { readonly measured: Measured; readonly floor: MeasuredFloor | undefined }[] = [];
   hasFailed = false;
 
-  constructor(cell: Cell) {
+  constructor(cell: Cell, besides: Cell | undefined = cell) {
     this.cell = cell;
+    this.besides = besides;
   }
 
-  get throughput(): number {
+  get #floors(): MeasuredFloor[] {
+    return this.rounds.flatMap(({ floor }) => floor ?? []);
+  }
+
+  get #throughput(): number {
     return median(this.rounds.map(({ measured }) => measured.round.valuesPerSecond));
   }
 
+  get #floorThroughput(): number {
+    return median(this.#floors.map(({ figures }) => figures.valuesPerSecond));
+  }
+
+  /** Half of what it reached, and beside it half of what the floor reached; undefined: that is too little. */
+  half(seconds: number): CellRun | undefined {
+    const half = halfOf(this.cell, this.#throughput, seconds);
+    return half && new CellRun(half, halfOf(this.cell, this.#floorThroughput, seconds));
+  }
+
   result(): CellResult {
-    const sent = new LatencyHistogram();
-    for (const { measured } of this.rounds) sent.add(measured.histogram);
-    // In a closed loop a place in the window sends its next value when it gets the last one back: each mean latency one.
-    const all = this.cell.rate === null ? sent.corrected(sent.mean) : sent;
+    const { cell, rounds } = this;
+    const sent = sumOf(rounds.map(({ measured }) => measured.histogram));
+    const all = withoutOmission(sent, cell.rate);
+    const floor = this.#floorResult();
     return {
-      cell: this.cell,
-      rounds: this.rounds.map(({ measured, floor }) =>
-        floor === undefined ? measured.round : { ...measured.round, floor },
+      cell,
+      rounds: rounds.map(({ measured, floor }) =>
+        floor === undefined ? measured.round : { ...measured.round, floor: floor.figures },
       ),
       latencyUs: all.figures(),
       sentLatencyUs: sent.figures(),
       histogram: all.toJSON(),
-      series: this.rounds[0]?.measured.series ?? [],
+      series: rounds[0]?.measured.series ?? [],
+      ...(floor === undefined ? {} : { floor }),
+    };
+  }
+
+  #floorResult(): FloorResult | undefined {
+    const floors = this.#floors;
+    if (floors.length === 0) return undefined;
+    const rate = this.besides?.rate ?? null;
+    const all = withoutOmission(sumOf(floors.map(({ histogram }) => histogram)), rate);
+    return {
+      rate,
+      valuesPerSecond: this.#floorThroughput,
+      latencyUs: all.figures(),
+      histogram: all.toJSON(),
+      lost: floors.reduce((sum, { figures }) => sum + figures.lost, 0),
     };
   }
 }
@@ -126,22 +173,33 @@ class Bench {
   }
 
   async #measureAll(bed: Bed, cells: readonly Cell[], floor: Floor | undefined): Promise<CellResult[]> {
+    if (bed instanceof OwnBed) await this.#warmUp(bed, heaviest(cells));
     const closed = cells.map((cell) => new CellRun(cell));
     await this.#rounds(bed, closed, floor);
     const { half: isWanted, seconds } = this.#options;
-    const halves = closed.map(({ cell, throughput }) => {
-      const half = isWanted ? halfOf(cell, throughput, seconds) : undefined;
-      return half === undefined ? undefined : new CellRun(half);
-    });
+    const halves = closed.map((run) => (isWanted ? run.half(seconds) : undefined));
     await this.#rounds(
       bed,
       halves.filter((run) => run !== undefined),
-      undefined,
+      floor,
     );
     return closed
       .flatMap((run, i) => [run, halves[i]])
       .filter((run) => run !== undefined && run.rounds.length > 0)
       .map((run) => run!.result());
+  }
+
+  /** What it measures is thrown away. A load that fails says so again when its turn comes. */
+  async #warmUp(bed: OwnBed, cell: Cell): Promise<void> {
+    const { firstWarmUp, stop } = this.#options;
+    if (firstWarmUp === 0) return;
+    this.#listener.note(`a fresh cluster: ${firstWarmUp} s of ${keyOf(cell)} to warm up`);
+    try {
+      await measureRound(bed, cell, { seconds: UNMEASURED_SECONDS, warmUp: firstWarmUp });
+    } catch (error) {
+      if (stop.aborted || !(error instanceof CliError) || !bed.stands) throw error;
+      this.#listener.note(`not warm: ${error.message}`);
+    }
   }
 
   async #rounds(bed: Bed, runs: readonly CellRun[], floor: Floor | undefined): Promise<void> {
@@ -161,7 +219,7 @@ class Bench {
     const what = `${cell}, round ${run.rounds.length + 1}`;
     this.#listener.begins(what, this.#done, this.#all);
     try {
-      const beside = await this.#floorOf(bed, run.cell, floor);
+      const beside = await this.#floorOf(bed, run.besides, floor);
       const measured = await measureRound(bed, run.cell, this.#options);
       run.rounds.push({ measured, floor: beside });
       this.#listener.measured(what, measured.round.valuesPerSecond, measured.round.latencyUs.p50);
@@ -173,8 +231,12 @@ class Bench {
     }
   }
 
-  async #floorOf(bed: Bed, cell: Cell, floor: Floor | undefined): Promise<FloorFigures | undefined> {
-    if (floor === undefined) return undefined;
+  async #floorOf(
+    bed: Bed,
+    cell: Cell | undefined,
+    floor: Floor | undefined,
+  ): Promise<MeasuredFloor | undefined> {
+    if (floor === undefined || cell === undefined) return undefined;
     const why = floor.ok ? lacksFloor(cell) : floor.reason;
     if (floor.ok && why === undefined && bed instanceof OwnBed)
       return await measureFloor(floor.program, bed, cell, this.#options.seconds);

@@ -20,6 +20,8 @@ export interface Series {
   readonly points: readonly (readonly [x: number, y: number])[];
   /** Each point is marked and may have a name. */
   readonly marks?: readonly string[];
+  /** Belongs to the series at this place: has its colour, is dotted, and the legend has its name but once. */
+  readonly besides?: number;
 }
 
 export interface Plot {
@@ -38,8 +40,15 @@ const LEFT = 74;
 const RIGHT = 20;
 const TOP = 34;
 const BOTTOM = 50;
+const LEGEND_TOP = HEIGHT + 12;
 const LEGEND_LINE = 18;
 const TICKS = 6;
+/** More powers of ten than that are ticks enough. */
+const FEW_DECADES = 3;
+/** Of a mark: about the width of a letter, and how far it stands from its point. */
+const LETTER = 6.5;
+const MARK_AWAY = 6;
+const MARK_HEIGHT = 12;
 
 export function escapeXml(text: string): string {
   return text
@@ -77,10 +86,15 @@ function linearRange(most: number): Range {
 
 function logRange(values: readonly number[]): Range {
   const some = values.filter((value) => value > 0);
-  const first = Math.floor(Math.log10(Math.min(...some, 1e12)));
-  const last = Math.max(first + 1, Math.ceil(Math.log10(Math.max(...some, 10 ** (first + 1)))));
-  const ticks = Array.from({ length: last - first + 1 }, (_, i) => 10 ** (first + i));
-  return { from: 10 ** first, to: 10 ** last, ticks };
+  const [least, most] = some.length === 0 ? [1, 10] : [Math.min(...some), Math.max(...some)];
+  const first = Math.floor(Math.log10(least));
+  const last = Math.max(first + 1, Math.ceil(Math.log10(most)));
+  const powers = Array.from({ length: last - first + 1 }, (_, i) => 10 ** (first + i));
+  if (last - first > FEW_DECADES) return { from: 10 ** first, to: 10 ** last, ticks: powers };
+  const fine = powers.flatMap((power) => [power, 2 * power, 5 * power]);
+  const from = fine.findLast((tick) => tick <= least * 1.001) ?? 10 ** first;
+  const to = fine.find((tick) => tick >= most * 0.999 && tick >= 2 * from) ?? 10 ** last;
+  return { from, to, ticks: fine.filter((tick) => tick >= from && tick <= to) };
 }
 
 function rangeOf(axis: Axis, values: readonly number[]): Range {
@@ -113,7 +127,8 @@ export function svgPlot({ title, x, y, series }: Plot): string {
   const bottom = HEIGHT - BOTTOM;
   const atX = place(x, xs, LEFT, WIDTH - RIGHT);
   const atY = place(y, ys, bottom, TOP);
-  const height = HEIGHT + LEGEND_LINE * series.length;
+  const legends = legendOf(series);
+  const height = LEGEND_TOP + LEGEND_LINE * legends.length;
   const lines = [
     `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escapeXml(title)}">`,
     `<text class="title" x="${LEFT}" y="20">${escapeXml(title)}</text>`,
@@ -137,45 +152,86 @@ export function svgPlot({ title, x, y, series }: Plot): string {
     `<text class="label" x="${(LEFT + WIDTH - RIGHT) / 2}" y="${bottom + 38}" text-anchor="middle">${escapeXml(x.label)}</text>`,
     `<text class="label" x="16" y="${middle}" text-anchor="middle" transform="rotate(-90 16 ${middle})">${escapeXml(y.label)}</text>`,
   );
-  series.forEach((one, i) => {
-    lines.push(...drawn(one, i, atX, atY), legend(one, i));
-  });
-  lines.push("</svg>");
+  const marks = new Marks();
+  for (const [i, one] of series.entries()) {
+    lines.push(...drawn(one, i, atX, atY));
+    for (const [at, mark] of (one.marks ?? []).entries()) {
+      const [px, py] = one.points[at]!;
+      marks.add(mark, atX(px), atY(py));
+    }
+  }
+  lines.push(...marks.lines, ...legends, "</svg>");
   return lines.join("\n");
 }
 
 function drawn(
-  { points, marks }: Series,
+  one: Series,
   index: number,
   atX: (value: number) => number,
   atY: (value: number) => number,
 ): string[] {
-  const colour = `var(--c${index % COLOURS})`;
+  const { points, marks } = one;
+  const colour = colourOf(one, index);
   const path = points.map(([x, y]) => `${fixed(atX(x))},${fixed(atY(y))}`).join(" ");
-  const line = `<polyline fill="none" stroke="${colour}"${dashes(index)} points="${path}"/>`;
+  const line = `<polyline fill="none" stroke="${colour}"${dashes(one, index)} points="${path}"/>`;
   const lines = points.length > 1 ? [line] : [];
   if (marks === undefined && points.length > 1) return lines;
-  points.forEach(([x, y], i) => {
+  const fill = one.besides === undefined ? colour : "var(--back)";
+  for (const [x, y] of points) {
     const [cx, cy] = [fixed(atX(x)), fixed(atY(y))];
-    lines.push(`<circle fill="${colour}" cx="${cx}" cy="${cy}" r="3.5"/>`);
-    const mark = marks?.[i] ?? "";
-    if (mark !== "")
-      lines.push(
-        `<text class="mark" x="${fixed(atX(x) + 6)}" y="${fixed(atY(y) - 6)}">${escapeXml(mark)}</text>`,
-      );
-  });
+    lines.push(`<circle fill="${fill}" stroke="${colour}" cx="${cx}" cy="${cy}" r="3.5"/>`);
+  }
   return lines;
 }
 
+/** Names of points, above them or below; where there is room for neither, there is none. */
+class Marks {
+  readonly lines: string[] = [];
+  readonly #taken: (readonly [from: number, to: number, baseline: number])[] = [];
+
+  add(text: string, x: number, y: number): void {
+    if (text === "") return;
+    const width = text.length * LETTER;
+    const isLeft = x + MARK_AWAY + width > WIDTH;
+    const from = isLeft ? x - MARK_AWAY - width : x + MARK_AWAY;
+    const baselines = [y - MARK_AWAY, y + MARK_AWAY + MARK_HEIGHT / 2];
+    const baseline = baselines.find((one) => this.#isFree(from, from + width, one));
+    if (baseline === undefined) return;
+    this.#taken.push([from, from + width, baseline]);
+    const anchor = isLeft ? ' text-anchor="end"' : "";
+    const at = fixed(isLeft ? from + width : from);
+    this.lines.push(`<text class="mark" x="${at}" y="${fixed(baseline)}"${anchor}>${escapeXml(text)}</text>`);
+  }
+
+  #isFree(from: number, to: number, baseline: number): boolean {
+    if (baseline > HEIGHT - BOTTOM) return false;
+    return this.#taken.every(
+      ([left, right, other]) => to < left || from > right || Math.abs(baseline - other) >= MARK_HEIGHT,
+    );
+  }
+}
+
+function colourOf({ besides }: Series, index: number): string {
+  return `var(--c${(besides ?? index) % COLOURS})`;
+}
+
 /** Lines that share a colour differ in this. */
-function dashes(index: number): string {
+function dashes({ besides }: Series, index: number): string {
+  if (besides !== undefined) return ' stroke-dasharray="2 4"';
   return index < COLOURS ? "" : ` stroke-dasharray="${6 * Math.floor(index / COLOURS)} 4"`;
 }
 
-function legend({ name }: Series, index: number): string {
-  const y = HEIGHT + LEGEND_LINE * index;
-  return (
-    `<line stroke="var(--c${index % COLOURS})"${dashes(index)} x1="${LEFT}" y1="${y}" x2="${LEFT + 24}" y2="${y}"/>` +
-    `<text class="tick" x="${LEFT + 32}" y="${y + 4}">${escapeXml(name)}</text>`
-  );
+function legendOf(series: readonly Series[]): string[] {
+  const isFirst = ({ besides, name }: Series, index: number): boolean =>
+    besides === undefined ||
+    series.findIndex((one) => one.besides !== undefined && one.name === name) === index;
+  const shown = [...series.entries()].filter(([index, one]) => isFirst(one, index));
+  return shown.map(([index, one], row) => {
+    const y = LEGEND_TOP + LEGEND_LINE * row;
+    const colour = one.besides === undefined ? colourOf(one, index) : "var(--soft)";
+    return (
+      `<line stroke="${colour}"${dashes(one, index)} x1="${LEFT}" y1="${y}" x2="${LEFT + 24}" y2="${y}"/>` +
+      `<text class="tick" x="${LEFT + 32}" y="${y + 4}">${escapeXml(one.name)}</text>`
+    );
+  });
 }

@@ -2,7 +2,7 @@
  * Results as text: a table of all cells, what is common to all of them said once above it.
  */
 import type { Cell } from "./cells.ts";
-import type { BenchResult, CellResult, ProcessUse } from "./result.ts";
+import type { BenchResult, CellResult, FloorFigures, ProcessUse, Round } from "./result.ts";
 import { median } from "./statistics.ts";
 
 /** Of a cell's rounds, their medians. */
@@ -18,12 +18,13 @@ export interface Summary {
   /** Of the largest process. */
   readonly residentBytes: number;
   readonly unanswered: number;
-  /** Medians of the rounds' ratios to the floor: values per second (more is better), p50 (less is better). */
+  /** Medians of the rounds' ratios to the floor: values per second of a closed loop (more is better), latencies (less is better). */
   readonly floorRate: number | null;
   readonly floorP50: number | null;
+  readonly floorP99: number | null;
 }
 
-export function summaryOf({ rounds }: CellResult): Summary {
+export function summaryOf({ cell, rounds }: CellResult): Summary {
   const of = (pick: (round: CellResult["rounds"][number]) => number): number => median(rounds.map(pick));
   const coresOf = (one: ProcessUse): number => one.userCores + one.systemCores;
   const cores = of(({ processes }) => processes.reduce((sum, one) => sum + coresOf(one), 0));
@@ -32,7 +33,10 @@ export function summaryOf({ rounds }: CellResult): Summary {
   const busiest = (role: string): number =>
     of(({ processes }) => Math.max(...processes.filter(({ name }) => roleOf(name) === role).map(coresOf)));
   const frames = rounds.flatMap(({ framesPerValue }) => (framesPerValue === null ? [] : [framesPerValue]));
-  const floors = rounds.filter(({ floor }) => floor !== undefined);
+  const toFloor = (pick: (ours: Round, floor: FloorFigures) => number): number | null => {
+    const ratios = rounds.flatMap((round) => (round.floor === undefined ? [] : [pick(round, round.floor)]));
+    return ratios.length === 0 ? null : median(ratios);
+  };
   return {
     valuesPerSecond,
     mbps: of((round) => round.mbps),
@@ -42,12 +46,11 @@ export function summaryOf({ rounds }: CellResult): Summary {
     coresByRole: new Map([...roles].map((role) => [role, busiest(role)])),
     residentBytes: Math.max(...rounds.flatMap(({ processes }) => processes.map((one) => one.residentBytes))),
     unanswered: of((round) => round.unanswered),
+    // What an open loop brings is what it was told to send.
     floorRate:
-      floors.length === 0
-        ? null
-        : median(floors.map(({ valuesPerSecond: rate, floor }) => rate / floor!.valuesPerSecond)),
-    floorP50:
-      floors.length === 0 ? null : median(floors.map(({ latencyUs, floor }) => latencyUs.p50 / floor!.p50)),
+      cell.rate === null ? toFloor((ours, floor) => ours.valuesPerSecond / floor.valuesPerSecond) : null,
+    floorP50: toFloor(({ latencyUs }, floor) => latencyUs.p50 / floor.p50),
+    floorP99: toFloor(({ latencyUs }, floor) => latencyUs.p99 / floor.p99),
   };
 }
 
@@ -93,17 +96,19 @@ function split(cells: readonly CellResult[]): { varying: typeof FIELDS; common: 
 export function rowsOf(result: BenchResult): string[][] {
   const { varying } = split(result.cells);
   const summaries = result.cells.map(summaryOf);
-  const hasFloor = summaries.some(({ floorRate }) => floorRate !== null);
+  const hasFloor = summaries.some(({ floorP50 }) => floorP50 !== null);
+  const hasFloorRate = summaries.some(({ floorRate }) => floorRate !== null);
   const hasFrames = summaries.some(({ framesPerValue }) => framesPerValue !== null);
   const titles = [
     ...varying.map(([title]) => title),
     ...["values/s", "Mbit/s", "p50 µs", "p90", "p99", "p99.9", "max", "CPU µs/value"],
     ...(hasFrames ? ["frames/value"] : []),
     "MB",
-    ...(hasFloor ? ["values/s ÷ floor", "p50 ÷ floor"] : []),
+    ...(hasFloorRate ? ["values/s ÷ floor"] : []),
+    ...(hasFloor ? ["p50 ÷ floor", "p99 ÷ floor"] : []),
   ];
   const rows = result.cells.map(({ cell, latencyUs }, i) => {
-    const { valuesPerSecond, mbps, cpuUs, framesPerValue, residentBytes, floorRate, floorP50 } =
+    const { valuesPerSecond, mbps, cpuUs, framesPerValue, residentBytes, floorRate, floorP50, floorP99 } =
       summaries[i]!;
     const { p50, p90, p99, p999, max } = latencyUs;
     const ratio = (number: number | null): string => (number === null ? "" : number.toFixed(2));
@@ -115,10 +120,27 @@ export function rowsOf(result: BenchResult): string[][] {
       short(cpuUs),
       ...(hasFrames ? [framesPerValue === null ? "" : short(framesPerValue)] : []),
       whole(residentBytes / 1e6),
-      ...(hasFloor ? [ratio(floorRate), ratio(floorP50)] : []),
+      ...(hasFloorRate ? [ratio(floorRate)] : []),
+      ...(hasFloor ? [ratio(floorP50), ratio(floorP99)] : []),
     ];
   });
   return [titles, ...rows];
+}
+
+/** The floor beside each load that has one; empty: none has. */
+export function floorRowsOf(
+  result: BenchResult,
+  nameOf: (one: CellResult, at: number) => string,
+): string[][] {
+  const rows = result.cells.flatMap((one, at) => {
+    if (one.floor === undefined) return [];
+    const { rate, valuesPerSecond, latencyUs, lost } = one.floor;
+    const { p50, p90, p99, p999, max } = latencyUs;
+    const figures = [valuesPerSecond, p50, p90, p99, p999, max, lost];
+    return [[nameOf(one, at), rate === null ? "closed" : whole(rate), ...figures.map(whole)]];
+  });
+  const titles = ["load", "rate", "values/s", "p50 µs", "p90", "p99", "p99.9", "max", "lost"];
+  return rows.length === 0 ? [] : [titles, ...rows];
 }
 
 /** Columns aligned to the right, words to the left. */
@@ -139,21 +161,34 @@ export function commonLine(result: BenchResult): string {
   return split(result.cells).common.join(", ");
 }
 
+/** Of which rounds figures are. */
+export function roundsText({ cells }: BenchResult): string {
+  const { rounds } = cells[0]!;
+  const many = rounds.length === 1 ? "One round" : `Medians of ${rounds.length} rounds`;
+  return `${many} of ${rounds[0]!.seconds.toFixed(1)} s; latency without coordinated omission, over all rounds`;
+}
+
 export function tableOf(result: BenchResult): string[] {
   const { machine } = result;
-  const rounds = result.cells[0]!.rounds;
   return [
     `${result.place}; ${commonLine(result)}`,
     `${machine.cpu}, ${machine.cores} cores, ${machine.kernel}, Bun ${machine.bun}, kpaxos ${machine.kpaxos}; ` +
       `load average ${machine.loadBefore[0]} before, ${machine.loadAfter[0]} after`,
-    `${rounds.length === 1 ? "one round" : `medians of ${rounds.length} rounds`} of ${rounds[0]!.seconds.toFixed(1)} s; latency without coordinated omission, over all rounds`,
+    roundsText(result),
     "",
     ...aligned(rowsOf(result)),
     "",
     ...result.failures.flatMap(({ cell, why }) => [`failed: ${cell}: ${why}`, ""]),
+    ...floorLines(result),
     "cores kept busy (the busiest of each kind):",
     ...result.cells.map((one, i) => `  ${String(i + 1).padStart(2)}. ${coresLine(one)}`),
   ];
+}
+
+function floorLines(result: BenchResult): string[] {
+  const rows = floorRowsOf(result, (_, at) => `${at + 1}.`);
+  if (rows.length === 0) return [];
+  return ["the floor beside them:", ...aligned(rows).map((line) => `  ${line}`), ""];
 }
 
 function coresLine(one: CellResult): string {

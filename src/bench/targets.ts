@@ -5,6 +5,7 @@
 
 import { SCHEMA } from "../config/schema.ts";
 import { CliError } from "../error.ts";
+import type { LatencyFigures } from "../node/latency_histogram.ts";
 import type { Sweep } from "./cells.ts";
 import type { CellResult } from "./result.ts";
 import { type BenchListener, type BenchOptions, runBench } from "./run.ts";
@@ -24,7 +25,7 @@ export interface Target {
 
 export type TargetOptions = Pick<
   BenchOptions,
-  "rounds" | "seconds" | "warmUp" | "settings" | "storagePath" | "stop"
+  "rounds" | "seconds" | "warmUp" | "firstWarmUp" | "settings" | "storagePath" | "stop"
 >;
 
 const BASE: Sweep = {
@@ -60,6 +61,15 @@ const sent = ({ rounds }: CellResult, what: "p50" | "p99"): number =>
   median(rounds.map(({ latencyUs }) => latencyUs[what]));
 const floorOf = ({ rounds }: CellResult, what: "valuesPerSecond" | "p50"): number =>
   median(rounds.map(({ floor }) => floor?.[what] ?? Number.NaN));
+
+function openLoop(rate: number | null, { p50, p99 }: LatencyFigures): string {
+  return `${whole(rate ?? 0)} values/s: p50 ${whole(p50)} µs, p99 ${whole(p99)} µs`;
+}
+
+/** What this machine gives whoever does nothing but phase 2. */
+function floorsHalf({ floor }: CellResult): string {
+  return floor === undefined ? "" : `; floor at half of its own: ${openLoop(floor.rate, floor.latencyUs)}`;
+}
 
 function unmeasured(what: string, goal: string, why: string): Target {
   return { what, goal, measured: why, ratio: null, met: null };
@@ -155,11 +165,11 @@ export class Targets {
       this.#found(unmeasured(what, goal, "too little came back"));
       return;
     }
-    const [p50, p99] = [half.latencyUs.p50, half.latencyUs.p99];
+    const { p50, p99 } = half.latencyUs;
     this.#found({
       what,
       goal,
-      measured: `${whole(half.cell.rate ?? 0)} values/s: p50 ${whole(p50)} µs, p99 ${whole(p99)} µs`,
+      measured: `${openLoop(half.cell.rate, half.latencyUs)}${floorsHalf(half)}`,
       ratio: p99 / p50,
       met: p99 <= 5 * p50,
     });

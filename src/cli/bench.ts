@@ -5,6 +5,7 @@ import { type Layout, OPEN_WINDOW, type Sweep } from "../bench/cells.ts";
 import { DATA_NAME, REPORT_NAME } from "../bench/report.ts";
 import type { BenchResult } from "../bench/result.ts";
 import type { BenchListener, BenchOptions } from "../bench/run.ts";
+import { FIRST_WARM_UP, WARM_UP, warmUpsOf } from "../bench/warm_up.ts";
 import { readConfig } from "../config/read.ts";
 import { SCHEMA } from "../config/schema.ts";
 import { CliError, ExitCode } from "../error.ts";
@@ -115,7 +116,12 @@ const benchArgs = {
     description: "beside each, phase 2 in plain C and nothing else, compiled here, and the ratio to it",
   },
   seconds: { type: "number", min: 0.1, max: 3600, default: 3, description: "of each round" },
-  "warm-up": { type: "number", min: 0, max: 3600, default: 1, description: "seconds before each round" },
+  "warm-up": {
+    type: "number",
+    min: 0,
+    max: 3600,
+    description: `seconds of load before each round (default ${WARM_UP}), and before the first one of a cluster of its own (default ${FIRST_WARM_UP})`,
+  },
   rounds: { type: "integer", min: 1, max: 1000, default: 5, description: "of each load" },
   preset: {
     type: "enum",
@@ -169,7 +175,10 @@ export const benchCommand = defineKpaxosCommand({
         command: "kpaxos bench --rate 1000,10000,100000 --report report",
         what: "open loop, and a page with plots",
       },
-      { command: "kpaxos bench --half", what: "latency at half of the maximum" },
+      {
+        command: "kpaxos bench --half --floor --windows 1000",
+        what: "latency at half of the maximum, beside plain C at half of its own",
+      },
       { command: "kpaxos bench -f paxos.conf", what: "a cluster that runs" },
       { command: "kpaxos bench --compare before.json after.json", what: "did it change?" },
       { command: "kpaxos bench link", what: "the bare link, without Paxos" },
@@ -180,10 +189,14 @@ export const benchCommand = defineKpaxosCommand({
       "Latency is without coordinated omission. In an open loop it counts from when a value was to be sent. In a closed loop it " +
         "counts from its sending, and is corrected for the values that were not sent while others were waited for (as if each " +
         "place of the window sent at its mean pace); `sentLatencyUs` in the JSON is without that correction.",
+      "--floor: the floor has the same load right before each round: the window, or the rate of an open loop; with --half it has " +
+        "half of its own maximum. Its latencies are taken and corrected as ours are.",
+      `A cluster that bench starts is loaded for ${FIRST_WARM_UP} s (or as long as --warm-up says) before its first round, with the ` +
+        "heaviest of its loads: its runtimes compile then. What that brings is thrown away.",
       "Exit code 1: some load could not be measured to the end; the others were.",
       "--compare: exit code 0: nothing differs beyond noise; 1: something does. Rounds are the samples of a rank test at 1 %: " +
         "with fewer than five on both sides it cannot tell, and says so.",
-      "--preset targets: exit code 0 whatever is measured; it takes --rounds, --seconds, --settings and --json.",
+      "--preset targets: exit code 0 whatever is measured; it takes --rounds, --seconds, --warm-up, --settings, --storage-path and --json.",
     ],
   },
   args: benchArgs,
@@ -273,7 +286,7 @@ async function measure(args: BenchArgs, rawArgs: readonly string[]): Promise<Exi
     sweep,
     rounds: args.rounds,
     seconds: args.seconds,
-    warmUp: args["warm-up"],
+    ...warmUpsOf(args["warm-up"]),
     udp: args.udp === true,
     file,
     settings: settingsOf(args.settings),

@@ -2,6 +2,7 @@
  * `kpaxos bench --preset targets`: each goal of this version beside what is measured here.
  */
 import type { Target } from "../bench/targets.ts";
+import { warmUpsOf } from "../bench/warm_up.ts";
 import { ExitCode } from "../error.ts";
 import { usageError } from "./args.ts";
 import { type BenchArgs, listenerOf } from "./bench.ts";
@@ -56,7 +57,7 @@ export async function runTargets(args: BenchArgs): Promise<ExitCode> {
   const options = {
     rounds: args.rounds,
     seconds: args.seconds,
-    warmUp: args["warm-up"],
+    ...warmUpsOf(args["warm-up"]),
     settings: settingsOf(args.settings),
     storagePath: args["storage-path"],
   };

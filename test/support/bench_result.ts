@@ -57,6 +57,28 @@ export function cellResult(rounds: readonly Round[], cell: Partial<Cell> = {}): 
   };
 }
 
+/** With a floor whose latencies are all `us`; `rate` null: in a closed loop. */
+export function besideFloor(one: CellResult, rate: number | null, us: number): CellResult {
+  const histogram = new LatencyHistogram();
+  histogram.record(us, 100);
+  const figures = {
+    valuesPerSecond: rate ?? 4000,
+    ...(rate === null ? {} : { rate }),
+    ...{ p50: us, p90: 2 * us, p99: 4 * us, lost: 7 },
+  };
+  return {
+    ...one,
+    rounds: one.rounds.map((round) => ({ ...round, floor: figures })),
+    floor: {
+      rate,
+      valuesPerSecond: figures.valuesPerSecond,
+      latencyUs: histogram.figures(),
+      histogram: histogram.toJSON(),
+      lost: 7,
+    },
+  };
+}
+
 export function benchResult(cells: readonly CellResult[], more: Partial<BenchResult> = {}): BenchResult {
   return {
     format: FORMAT,

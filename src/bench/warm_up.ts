@@ -1,0 +1,28 @@
+/**
+ * How long a cluster is loaded before it is measured, and with what first. Computes, starts nothing.
+ */
+import type { Cell } from "./cells.ts";
+
+/** Seconds of load before each round, so that it finds windows and queues filled. */
+export const WARM_UP = 1;
+/** Before the first round of a cluster of our own: for so long under load its runtimes compile what they run. */
+export const FIRST_WARM_UP = 5;
+
+export interface WarmUps {
+  readonly warmUp: number;
+  readonly firstWarmUp: number;
+}
+
+/** What is asked for holds for both. */
+export function warmUpsOf(asked: number | undefined): WarmUps {
+  return { warmUp: asked ?? WARM_UP, firstWarmUp: asked ?? FIRST_WARM_UP };
+}
+
+function weightOf({ rate, window, clients, groups }: Cell): number {
+  return rate ?? window * clients * groups;
+}
+
+/** The one that takes most of a cluster, whose compiled paths all the others use. */
+export function heaviest(cells: readonly Cell[]): Cell {
+  return cells.reduce((most, cell) => (weightOf(cell) > weightOf(most) ? cell : most));
+}
