@@ -5,7 +5,7 @@
  * the middle of a batch; and no ordinary process keeps any of them waiting. All threads have it: compilers and collectors that wait
  * for a processor would keep the turns waiting. `auto`: the first of the two alone, for the thread of the turns (`patience.ts`).
  */
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync } from "node:fs";
 import type { Settings } from "../config/config.ts";
 import { CliError, ExitCode } from "../error.ts";
 import { Policy, schedulingPolicy, setPatient, setRealtime } from "../native/cpus.ts";
@@ -59,17 +59,21 @@ export function schedule({ scheduling, busyPoll }: Pick<Settings, "scheduling" |
   return scheduling === "auto" && !busyPoll ? patient() : AS_STARTED;
 }
 
+/** Undefined: the kernel does not count (CONFIG_SCHED_INFO), or a sandbox hides it, so nobody can tell when patience is dear. */
+function callingThread(): CallingThread | undefined {
+  if (!existsSync(WAITS)) return undefined;
+  const thread = new CallingThread();
+  // It runs now, so it has run.
+  if (thread.runs > 0) return thread;
+  thread.close();
+  return undefined;
+}
+
 function patient(): Scheduled {
   if (patientNodes === 0) {
-    if (schedulingPolicy() !== Policy.other) return AS_STARTED;
-    try {
-      const thread = new CallingThread();
-      shared = { thread, patience: new Patience(thread) };
-    } catch (error) {
-      // A kernel that does not count (CONFIG_SCHED_INFO) cannot tell when patience is dear.
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return AS_STARTED;
-      throw error;
-    }
+    const thread = schedulingPolicy() === Policy.other ? callingThread() : undefined;
+    if (thread === undefined) return AS_STARTED;
+    shared = { thread, patience: new Patience(thread) };
   }
   patientNodes++;
   const { patience } = shared!;
