@@ -75,7 +75,7 @@ describe("loads", () => {
 
 describe("before anything is measured", () => {
   test("a fresh cluster is loaded for longer, unless somebody says how long", () => {
-    expect(warmUpsOf(undefined)).toEqual({ warmUp: 1, firstWarmUp: 5 });
+    expect(warmUpsOf(undefined)).toEqual({ warmUp: 2, firstWarmUp: 5 });
     for (const asked of [0, 0.1, 30]) expect(warmUpsOf(asked)).toEqual({ warmUp: asked, firstWarmUp: asked });
   });
 

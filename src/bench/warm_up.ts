@@ -3,8 +3,8 @@
  */
 import type { Cell } from "./cells.ts";
 
-/** Seconds of load before each round, so that it finds windows and queues filled. */
-export const WARM_UP = 1;
+/** Seconds of load before each round: its client is a new process, and compiles for a second and a half. */
+export const WARM_UP = 2;
 /** Before the first round of a cluster of our own: for so long under load its runtimes compile what they run. */
 export const FIRST_WARM_UP = 5;
 
