@@ -16,6 +16,7 @@ import {
 import { join } from "node:path";
 import { ExitCode } from "../src/error.ts";
 import type { Ballot } from "../src/protocol/types.ts";
+import { commitTimes } from "../src/storage/commit_price.ts";
 import type { LogOptions } from "../src/storage/log_open.ts";
 import type { Identity } from "../src/storage/sqlite_format.ts";
 import type { SqliteOptions } from "../src/storage/sqlite_open.ts";
@@ -107,6 +108,7 @@ function suite<O extends SqliteOptions>(backed: Backed<O>): void {
   });
   describe("acceptor-trash-files", () => trashed(backed));
   describe("one process", () => oneProcess(backed));
+  describe("what a commit takes", () => price(backed));
 }
 
 function committed<O extends SqliteOptions>({ files, busy }: Backed<O>): void {
@@ -397,5 +399,17 @@ function oneProcess<O extends SqliteOptions>({ files }: Backed<O>): void {
     expect(refusal(options).message).toContain(`${FILES[name]} is in use by`);
     storage.close();
     expect(replayed(options)).toContain("record 5");
+  });
+}
+
+function price<O extends SqliteOptions>({ files }: Backed<O>): void {
+  test("is told of each, by a storage that had nothing", () => {
+    const options = files.optionsIn(newDirectory());
+    const storage = files.open(options);
+    expect(commitTimes(storage, 7, 100)).toHaveLength(7);
+    storage.close();
+    const again = files.open(options);
+    expect(() => commitTimes(again, 1, 100)).toThrow("in a storage of its own");
+    again.close();
   });
 }

@@ -1,14 +1,18 @@
 /**
- * What the targets need besides loads: the price of a synced write, of doing nothing, of starting, and of running for long.
+ * What the targets need besides loads: the price of a synced commit, of doing nothing, of starting, and of running for long.
  */
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Settings } from "../config/config.ts";
+import { DEFAULT_SETTINGS } from "../config/schema.ts";
 import { CliError } from "../error.ts";
 import { choosePlace } from "../ops/cluster_place.ts";
 import { selfCommand } from "../ops/lab_capability.ts";
 import { lastFigures } from "../ops/lab_figures.ts";
 import { how } from "../ops/lab_process.ts";
+import { commitTimes } from "../storage/commit_price.ts";
+import { openStorage } from "../storage/open.ts";
 import { OwnBed } from "./bed.ts";
 import { StartStage } from "./first_frame.ts";
 import { usesBetween } from "./measure.ts";
@@ -39,10 +43,38 @@ async function pause(ms: number, stop: AbortSignal): Promise<void> {
   }
 }
 
-/** Microseconds of a small append and fdatasync, the median of many, where databases are kept. */
-export function syncedWrite(path: string | undefined): number {
+/** In microseconds, each the median of many, where databases are kept. */
+export interface SyncPrice {
+  /** One record in the backend, by one process. */
+  readonly commitUs: number;
+  /** As many bytes written to the end of a file, which grows, and fdatasync: no backend is in it. */
+  readonly appendUs: number;
+}
+
+export function syncPrice(backend: Settings["storageBackend"], path: string | undefined): SyncPrice {
   const directory = mkdtempSync(join(path ?? tmpdir(), "kpaxos-sync-"));
-  const file = openSync(join(directory, "log"), "w");
+  try {
+    return { commitUs: syncedCommit(backend, directory), appendUs: syncedAppend(join(directory, "append")) };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function syncedCommit(backend: Settings["storageBackend"], storagePath: string): number {
+  const settings = { ...DEFAULT_SETTINGS, storageBackend: backend, storagePath };
+  const identity = { cluster: "kpaxos-bench", clusterId: 0, wire: "native", acceptors: 1, acceptor: 0 };
+  const storage = openStorage(settings, identity, (text) => {
+    throw new CliError(text);
+  });
+  try {
+    return median(commitTimes(storage, WRITES, WRITE_BYTES));
+  } finally {
+    storage.close();
+  }
+}
+
+function syncedAppend(path: string): number {
+  const file = openSync(path, "w");
   const bytes = new Uint8Array(WRITE_BYTES);
   try {
     const times: number[] = [];
@@ -55,7 +87,6 @@ export function syncedWrite(path: string | undefined): number {
     return median(times);
   } finally {
     closeSync(file);
-    rmSync(directory, { recursive: true, force: true });
   }
 }
 

@@ -11,7 +11,7 @@ import type { CellResult } from "./result.ts";
 import { type BenchListener, type BenchOptions, runBench } from "./run.ts";
 import { median } from "./statistics.ts";
 import { summaryOf, whole } from "./table.ts";
-import { idleUse, memoryUse, startUp, syncedWrite } from "./target_probes.ts";
+import { idleUse, memoryUse, startUp, syncPrice } from "./target_probes.ts";
 
 export interface Target {
   readonly what: string;
@@ -175,15 +175,17 @@ export class Targets {
     });
   }
 
-  async #disk(storage: string): Promise<void> {
+  async #disk(storage: "sqlite" | "log"): Promise<void> {
     const { storagePath } = this.#options;
-    const before = syncedWrite(storagePath);
+    const before = syncPrice(storage, storagePath);
     const [one, thousand] = await this.#measure({
       storages: [storage],
       batchings: [true],
       windows: [1, 1000],
     });
-    const commitUs = (before + syncedWrite(storagePath)) / 2;
+    const after = syncPrice(storage, storagePath);
+    const commitUs = (before.commitUs + after.commitUs) / 2;
+    const appendUs = (before.appendUs + after.appendUs) / 2;
     const { valuesPerSecond } = summaryOf(thousand!);
     this.#found({
       what: `${storage} storage, synchronous, packed, window 1000`,
@@ -195,8 +197,8 @@ export class Targets {
     const p50 = sent(one!, "p50");
     this.#found({
       what: `${storage} storage, synchronous, window 1`,
-      goal: "p50 at most 2 × one synced write",
-      measured: `${whole(p50)} µs, a write with fdatasync ${whole(commitUs)} µs`,
+      goal: "p50 at most 2 × one synced commit",
+      measured: `${whole(p50)} µs, one commit alone ${whole(commitUs)} µs (an append with fdatasync ${whole(appendUs)} µs)`,
       ratio: p50 / commitUs,
       met: p50 <= 2 * commitUs,
     });
