@@ -39,7 +39,7 @@ const PACKED = { packs: true, outstanding: 1000 };
 const LOADS: readonly Load[] = [
   { name: "roles, packed", options: { wire: "native", ...PACKED }, values: 1_000_000 },
   { name: "roles, single", options: { wire: "native", ...SINGLE }, values: 150_000 },
-  { name: "replicas, packed", options: { wire: "native", replicas: true, ...PACKED }, values: 1_000_000 },
+  { name: "replicas, packed", options: { wire: "native", replicas: true, ...PACKED }, values: 1_200_000 },
   { name: "replicas, single", options: { wire: "native", replicas: true, ...SINGLE }, values: 150_000 },
   { name: "roles", options: { wire: "kernel-paxos", ...SINGLE }, values: 100_000 },
   { name: "replicas", options: { wire: "kernel-paxos", replicas: true, ...SINGLE }, values: 100_000 },

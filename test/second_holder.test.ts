@@ -157,7 +157,9 @@ describe("a cluster in memory with one replica of a store", () => {
     const first = storeReplica(cluster, 5);
     first.put("greeting", "hello");
     cluster.runUntil("it is full", () => told.has(Busy.windowFull));
-    expect([trimmed(cluster), held(cluster)]).toEqual([0, 2048]);
+    expect(trimmed(cluster)).toBe(0);
+    // It says so from nine tenths on.
+    expect(held(cluster)).toBeWithin(1843, 2049);
     cluster.runFor(4 * SECOND_US);
     expect(first.parts.snapshots.loneliness).toContain(
       'only this process has the state of the application "kv"',

@@ -246,9 +246,13 @@ export function macOf(kind: number, number: number): Uint32Array {
 /** A configuration of such a cluster. Windows are small, so that they are reached. */
 export function simConfig(shape: Shape, settings: readonly string[]): Config {
   const { acceptors, proposers, learners, replicas = 0, sharedHosts = false } = shape;
-  const lines = ["acceptor-window-instances 4096", "acceptor-window-bytes 2097152"];
-  lines.push("learner-window-instances 256", "learner-window-bytes 262144", "client-timeout 200ms");
-  if (!settings.some((line) => line.startsWith("session-limit "))) lines.push("session-limit 1024");
+  const lines = ["learner-window-instances 256", "learner-window-bytes 262144", "client-timeout 200ms"];
+  for (const line of [
+    "acceptor-window-instances 4096",
+    "acceptor-window-bytes 2097152",
+    "session-limit 1024",
+  ])
+    if (!settings.some((one) => one.startsWith(line.slice(0, line.indexOf(" ") + 1)))) lines.push(line);
   const add = (role: string, kind: number, count: number): void => {
     for (let id = 0; id < count; id++) lines.push(`${role} ${id} 02:4b:50:00:${hex(kind)}:${hex(id + 1)}`);
   };

@@ -133,7 +133,7 @@ describe("safety", () => {
     const repeats = playOn(bench, "repeat from=l0 first=1 last=max");
     expect(repeats.map((line) => line.split("value=")[1])).toEqual("v1 v2 v3 v4 v5 v6 v7 v8".split(" "));
     // An old instance is not decided again: it is gone, and stays gone.
-    playOn(bench, "hi from=l0\ntrim from=l0 iid=0", "after ms=1000\ntrim from=l0 iid=4");
+    playOn(bench, "hi from=l0\ntrim from=l0 iid=0", "after ms=2100\ntrim from=l0 iid=4");
     const again = playOn(bench, "accept from=p1 iid=3 ballot=9.1 life=8 value=again");
     expect(again.at(-1)).toStartWith("acceptorState to=p1 trim=4 highest=8");
     expect(again.filter((line) => /^(write|accepted)/.test(line))).toEqual([]);
@@ -315,7 +315,7 @@ describe("liveness", () => {
       bench,
       "new proposer proposers=1\nnew acceptor",
       hears,
-      `after ms=1000\ntrim from=l0 iid=${far - 1}`,
+      `after ms=2100\ntrim from=l0 iid=${far - 1}`,
     );
     playOn(bench, `rangePromise aid=0,1 first=${far} ballot=1.0`);
     expect(playOn(bench, "value from=c0 value=a")).toContain(`accept iid=${far} ballot=1.0 value=a`);

@@ -104,6 +104,9 @@ export class TurnCluster {
     const native = options.wire === "native";
     const settings = [
       `wire ${options.wire}`,
+      // So large that trims keep up: under pressure snapshots are taken all the time.
+      "acceptor-window-instances 32768",
+      "acceptor-window-bytes 33554432",
       "trim-every 512",
       ...(native ? [`batching ${options.packs ? "yes" : "no"}`] : []),
     ];

@@ -39,6 +39,8 @@ const ROOM_RESERVE = 32;
 const STATE_INTERVAL_US = 1_000_000;
 /** Under pressure the state is told more often, so that learners trim and proposers wait in time. */
 const PRESSURE_INTERVAL_US = 100_000;
+/** So much of the window in use is pressure. */
+const HALF = 0.5;
 /** A learner that has not said hi for so long is taken out of the audience. */
 const LEARNER_SILENCE_US = 10_000_000;
 
@@ -93,6 +95,8 @@ export class Acceptor {
   readonly #instances: InstancePromises;
   #nowUs = 0;
   #stateDueUs = 0;
+  /** Since when the states have said that the window is half full; −1: the last one did not. */
+  #pressedUs = -1;
   #wasFull = false;
   /** Flags of a refusal that the next state tells everyone: the store can lack room for one value while it looks half empty. */
   #refusal = 0;
@@ -211,7 +215,8 @@ export class Acceptor {
       this.counters.trimsRefused++;
       return;
     }
-    const allowed = rule === null ? iid : rule.report(from, iid, hasApplications, this.#nowUs, kind);
+    const allowed =
+      rule === null ? iid : rule.report(from, iid, hasApplications, this.#nowUs, kind, this.#pressedUs);
     if (allowed <= this.log.trimIid) {
       this.counters.trimsIgnored++;
       return;
@@ -273,10 +278,12 @@ export class Acceptor {
     if (this.#nowUs === 0) this.#leader.start(nowUs);
     this.#nowUs = nowUs;
     this.fellows?.tick(nowUs);
-    if (!this.isVoting || nowUs < this.#stateDueUs) return;
+    if (!this.isVoting || !this.#isStateDue(nowUs)) return;
     const flags = this.#flags() | this.#refusal;
     this.#refusal = 0;
     this.#wasFull = (flags & StateFlag.full) !== 0;
+    if (flags === 0) this.#pressedUs = -1;
+    else if (this.#pressedUs < 0) this.#pressedUs = nowUs;
     this.#stateDueUs = nowUs + (flags === 0 ? STATE_INTERVAL_US : PRESSURE_INTERVAL_US);
     this.audience.expireLearners(nowUs - LEARNER_SILENCE_US);
     this.#outbox.acceptorState(this.log.trimIid, this.log.highestIid, flags);
@@ -288,10 +295,19 @@ export class Acceptor {
     return this.isVoting ? Math.min(dueUs, this.#stateDueUs) : dueUs;
   }
 
-  /** It votes from now on. `isFirst`: it has no former life that could have granted a lease. */
+  /** It votes from now on. `isFirst`: it has no former life that could have granted a lease, or answered a learner. */
   begins(isFirst: boolean): void {
     this.#stateDueUs = 0;
-    if (isFirst) this.#leader.forgetFormerLease();
+    if (!isFirst) return;
+    this.#leader.forgetFormerLease();
+    this.#options.trimRule?.beginsLog();
+  }
+
+  /** That the window is half full does not wait for the next state of a quiet time where it is still to be heard who reports. */
+  #isStateDue(nowUs: number): boolean {
+    if (nowUs >= this.#stateDueUs) return true;
+    const isListening = this.#options.trimRule?.hasHeard === false;
+    return isListening && this.#pressedUs < 0 && this.log.fill() >= HALF;
   }
 
   /** A report of somebody who has said hi, about what may be in the log. */
@@ -413,6 +429,6 @@ export class Acceptor {
 
   #flags(): number {
     const fill = this.log.fill();
-    return (fill >= 0.5 ? StateFlag.halfFull : 0) | (fill >= 0.9 ? StateFlag.full : 0);
+    return (fill >= HALF ? StateFlag.halfFull : 0) | (fill >= 0.9 ? StateFlag.full : 0);
   }
 }

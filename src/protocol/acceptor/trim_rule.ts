@@ -6,20 +6,35 @@
  * their applications. The rule is `quorum`, what a majority of them has
  * reported, or `all`. It holds among those of each kind of state: who is behind goes on with a snapshot of its own kind only, so
  * those of another must not outvote it. With nobody heard nothing is trimmed; whoever was silent for too long comes back by
- * a snapshot. An acceptor that has just begun hears all who report before it believes the first.
+ * a snapshot.
+ *
+ * Before it believes the first report that counts, an acceptor *listens*: when it has just begun, and when it has heard nobody
+ * that counts for as long as the timeout (it was cut off, or all of them were away). Everybody who runs shall have been heard by
+ * then, and who runs says hi, without which no report is taken, and reports. Hi comes every 100 ms from who has not been
+ * answered yet, and every second from who takes itself for registered: with this acceptor before it was restarted or cut off. Where
+ * the log began with this very acceptor nobody can have been registered before. A report comes every second from who has nothing new,
+ * and at once when an acceptor says that it is half full, as one that listens does as soon as it is, and again after 100 ms. So it listens for
+ * the longest of both where the window has room, and under pressure until that has been told, twice, and answered: a window
+ * that is loaded in half a second must not have to wait for more.
  *
  * Invariant: what is allowed never exceeds what, of each kind, as many learners as the rule asks for have reported.
  */
 import type { Peer } from "../types.ts";
 
 export const REPORTING_LEARNERS_LIMIT = 1024;
-/** Learners report ten times as often. */
-const HEARING_US = 1_000_000;
+/** Within it everybody who runs says hi, where nobody has been answered before, and else; with time for the way, or for one more. */
+const FIRST_HI_US = 200_000;
+const HI_US = 1_100_000;
+/** Within it everybody says how far it is; and everybody who has been told of a window that is half full. */
+const REPORT_US = 1_000_000;
+const PRESSED_REPORT_US = 100_000;
 
 export type TrimPolicy = "quorum" | "all";
 
 export class TrimRule {
   readonly policy: TrimPolicy;
+  /** It has listened for long enough, and believes who reports. */
+  hasHeard = false;
   /** Reports of learners without applications count where there are no others. */
   readonly #countsAlone: boolean;
   readonly #timeoutUs: number;
@@ -30,7 +45,9 @@ export class TrimRule {
   readonly #kinds = new Uint32Array(REPORTING_LEARNERS_LIMIT);
   readonly #sorted = new Float64Array(REPORTING_LEARNERS_LIMIT);
   #count = 0;
+  /** When the first report came that counts; −1: none has, or all have fallen silent since. */
   #firstUs = -1;
+  #listensUs = HI_US;
 
   /** `expectsApplications`: the configuration has learners or replicas. */
   constructor(timeoutMs: number, policy: TrimPolicy, expectsApplications = false) {
@@ -39,11 +56,29 @@ export class TrimRule {
     this.policy = policy;
   }
 
-  /** Takes a report in and answers up to which instance may be trimmed (0: nothing). */
-  report(from: Peer, iid: number, hasApplications: boolean, nowUs: number, kind = 0): number {
+  /** The log begins with the acceptor: no learner has been answered by a former self of it. */
+  beginsLog(): void {
+    this.#listensUs = FIRST_HI_US;
+  }
+
+  /**
+   * Takes a report in and answers up to which instance may be trimmed (0: nothing). `pressedUs`: since when everybody has been
+   * told that the window is half full; −1: it is not.
+   */
+  report(
+    from: Peer,
+    iid: number,
+    hasApplications: boolean,
+    nowUs: number,
+    kind: number,
+    pressedUs: number,
+  ): number {
+    let counting = 0;
     for (let i = this.#count - 1; i >= 0; i--) {
       if (nowUs - this.#heardUs[i]! > this.#timeoutUs) this.#drop(i);
+      else if (this.#countsAlone || this.#strong[i] === 1) counting++;
     }
+    if (counting === 0) this.#silence();
     let index = this.#find(from);
     if (index < 0) {
       // No place for one more: trimming without it could lose what it needs, so nothing is trimmed.
@@ -55,8 +90,25 @@ export class TrimRule {
     this.#strong[index] = hasApplications ? 1 : 0;
     this.#kinds[index] = kind;
     this.#heardUs[index] = nowUs;
-    if (this.#firstUs < 0) this.#firstUs = nowUs;
-    return nowUs - this.#firstUs < Math.min(HEARING_US, this.#timeoutUs) ? 0 : this.#allowed();
+    if (this.#firstUs < 0 && (hasApplications || this.#countsAlone)) this.#firstUs = nowUs;
+    this.hasHeard = !this.listens(nowUs, pressedUs);
+    return this.hasHeard ? this.#allowed() : 0;
+  }
+
+  /** Somebody may run whom it has not heard yet. */
+  listens(nowUs: number, pressedUs: number): boolean {
+    if (this.hasHeard) return false;
+    if (this.#firstUs < 0) return true;
+    const heardUs = nowUs - this.#firstUs;
+    if (heardUs >= Math.min(this.#listensUs + REPORT_US, this.#timeoutUs)) return false;
+    return heardUs < this.#listensUs || pressedUs < 0 || nowUs - pressedUs < PRESSED_REPORT_US;
+  }
+
+  /** Nobody counts: who comes next is not believed before the others are heard, who may be back as well. */
+  #silence(): void {
+    if (this.#firstUs >= 0) this.#listensUs = HI_US;
+    this.#firstUs = -1;
+    this.hasHeard = false;
   }
 
   /** How many reports count now, and whether only those of learners with applications do. */
