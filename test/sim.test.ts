@@ -12,7 +12,7 @@ const SECONDS = 3;
 /** What was looked at in runs with a store, strangers and groups, too. */
 const CHECKS = [
   ...["promises", "votes", "resumes", "entries", "deliveries", "values", "bounds", "lost"],
-  ...["calls", "keys", "strangers", "held", "sessions", "merged"],
+  ...["calls", "keys", "strangers", "held", "sessions", "merged", "runs"],
 ];
 
 function explain({ plan, failure }: Outcome): string {

@@ -5,6 +5,14 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Journal } from "../src/protocol/acceptor/journal.ts";
 import { RecordFlag } from "../src/protocol/acceptor/journal.ts";
+import {
+  ENTRY_HEADER_BYTES,
+  entryBytes,
+  SHORT_HEADER_BYTES,
+  shortEntryBytes,
+  writeEntryHeader,
+  writeShortHeader,
+} from "../src/protocol/batch.ts";
 import { crc32c } from "../src/protocol/crc32c.ts";
 import type { Ballot } from "../src/protocol/types.ts";
 import { Agenda } from "../src/sim/agenda.ts";
@@ -277,6 +285,48 @@ describe("the log of values", () => {
     deliver(first, 1, 1, 2);
     deliver(first, 2, 3);
     expect(() => spoil(log, log.consumer("other"))).toThrow(/^(order|integrity): /);
+  });
+});
+
+describe("values that come as a run", () => {
+  const SESSION = 9;
+  /** Of values of these numbers; `shift`: what its entries say that their sequence is ahead. */
+  const run = (numbers: readonly number[], shift = 0): Uint8Array => {
+    const size = 12;
+    const batch = new Uint8Array(256);
+    const view = new DataView(batch.buffer);
+    let at = 0;
+    for (const [i, number] of numbers.entries()) {
+      const header = i === 0 ? ENTRY_HEADER_BYTES : SHORT_HEADER_BYTES;
+      if (i === 0) writeEntryHeader(view, at, SESSION, 1 + shift, size, 0);
+      else writeShortHeader(view, at, size, 0);
+      batch[at + header + 8] = number;
+      at += i === 0 ? entryBytes(size) : shortEntryBytes(size);
+    }
+    return batch.subarray(0, at);
+  };
+  const give = (to: Checker, count: number, batch: Uint8Array): boolean =>
+    to.takeRun(1, 0, count, true, SESSION, 1, batch, 0, batch.length);
+
+  test("are looked at one by one, where runs are taken", () => {
+    const log = new ValueLog();
+    const [first, second] = [log.consumer("first"), log.consumer("second")];
+    expect(give(first, 3, run([1, 2, 3]))).toBe(false);
+    log.takesRuns = () => true;
+    expect(give(first, 3, run([1, 2, 3]))).toBe(true);
+    first.finished(1);
+    expect([log.count, log.runs]).toEqual([3, 1]);
+    expect(() => give(second, 3, run([1, 2, 4]))).toThrow(/^order: /);
+  });
+
+  test.each([
+    ["too few", 3, run([1, 2])],
+    ["too many", 2, run([1, 2, 3])],
+    ["of another sequence", 2, run([1, 2], 1)],
+  ] as const)("%s", (_what, count, batch) => {
+    const log = new ValueLog();
+    log.takesRuns = () => true;
+    expect(() => give(log.consumer("one"), count, batch)).toThrow(/^integrity: /);
   });
 });
 

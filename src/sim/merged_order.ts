@@ -5,6 +5,7 @@
  */
 import { crc32c } from "../protocol/crc32c.ts";
 import type { ValueConsumer } from "../protocol/learner/session_filter.ts";
+import { type Run, RunReader } from "./runs.ts";
 import type { Delivery } from "./session_oracle.ts";
 import type { ValueLog } from "./value_log.ts";
 import { Violation } from "./violation.ts";
@@ -16,6 +17,7 @@ export class MergedOrder implements ValueConsumer {
   compared = 0;
   readonly #name: string;
   readonly #logs: readonly ValueLog[];
+  readonly #runs: RunReader;
   /** Up to where a snapshot of some group covers it. */
   #covered = 0;
   /** Values of the position under way. */
@@ -26,12 +28,19 @@ export class MergedOrder implements ValueConsumer {
   constructor(name: string, logs: readonly ValueLog[]) {
     this.#name = name;
     this.#logs = logs;
+    this.#runs = new RunReader(name, this);
   }
 
   /** A group goes on behind its instance `iid`, with a snapshot: the order begins there, or says that it passes over. */
   goesOn(group: number, iid: number): void {
     this.#covered = Math.max(this.#covered, (iid - 1) * this.#logs.length + group + 1);
     if (!this.#hasBegun) this.done = this.#covered;
+  }
+
+  /** Whether values come so is for whoever is in front of it to say. */
+  takeRun(...run: Run): boolean {
+    this.#runs.take(...run);
+    return true;
   }
 
   take(

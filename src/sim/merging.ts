@@ -12,6 +12,7 @@ import type { Parts } from "./cluster.ts";
 import { MergedOrder } from "./merged_order.ts";
 import { type Consumer, WatchedState, type Watcher } from "./parts.ts";
 import type { Plant } from "./plants.ts";
+import type { Run } from "./runs.ts";
 import type { Station } from "./station.ts";
 import type { Checker, ValueLog } from "./value_log.ts";
 
@@ -117,6 +118,9 @@ class Both implements ValueConsumer {
   take(...value: Parameters<ValueConsumer["take"]>): boolean {
     // Neither of them ever has to wait.
     return this.#checker.take(...value) && this.#merged.take(...value);
+  }
+  takeRun(...run: Run): boolean {
+    return this.#checker.takeRun(...run) && this.#merged.takeRun?.(...run) === true;
   }
   finished(iid: number): void {
     this.#checker.finished(iid);

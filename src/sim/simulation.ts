@@ -97,9 +97,11 @@ export class Simulation implements Stage {
       random: stream("cores").next,
       around: new Backstage(this, lives, plant, trace !== undefined),
     });
+    const runs = stream("runs");
     this.groups = configsOfGroups(this.cluster.config).map((config, number) => {
       const group = new Group({ number, config, checks: this.#checks });
       group.values.mayMissTellers = scenario.mishaps.bereave !== undefined || scenario.mergers !== undefined;
+      group.values.takesRuns = () => runs.happens(1 / 2);
       return group;
     });
     this.#casting = new Casting({
@@ -156,6 +158,7 @@ export class Simulation implements Stage {
         votes: observer.counters.votes,
         entries: submissions.chosenCount,
         values: log.compared,
+        runs: log.runs,
         held: holdings.checked,
       }))
         addTo(this.#checks, what, count);

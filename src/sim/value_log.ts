@@ -7,6 +7,7 @@ import type { ClientSink } from "../protocol/client/client.ts";
 import type { ValueSource } from "../protocol/client/value_source.ts";
 import { crc32c } from "../protocol/crc32c.ts";
 import type { ValueConsumer } from "../protocol/learner/session_filter.ts";
+import { type Run, RunReader, type TakesRuns } from "./runs.ts";
 import type { Delivery, SessionOracle } from "./session_oracle.ts";
 import { Violation } from "./violation.ts";
 
@@ -74,6 +75,10 @@ export class ValueLog {
    * to nobody but a proposer.
    */
   mayMissTellers = false;
+  /** Which runs of values learners take at once. */
+  takesRuns: TakesRuns = () => false;
+  /** How many they took so. */
+  runs = 0;
   /** Values that learners handed on, each compared with what is due. */
   compared = 0;
   readonly #oracle: SessionOracle | undefined;
@@ -216,6 +221,7 @@ export class ValueLog {
 export class Checker implements ValueConsumer {
   readonly #log: ValueLog;
   readonly #name: string;
+  readonly #runs: RunReader;
   /** Values of the instance under way that were delivered. */
   #taken = 0;
   /** The last instance that was delivered as a whole. */
@@ -224,6 +230,14 @@ export class Checker implements ValueConsumer {
   constructor(log: ValueLog, name: string) {
     this.#log = log;
     this.#name = name;
+    this.#runs = new RunReader(name, this);
+  }
+
+  takeRun(...run: Run): boolean {
+    if (!this.#log.takesRuns()) return false;
+    this.#log.runs++;
+    this.#runs.take(...run);
+    return true;
   }
 
   take(
