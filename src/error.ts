@@ -1,7 +1,8 @@
 /**
  * The one error type for operating trouble: a missing interface, a bad option, a file that cannot be read.
  * It names the cause and place in `message`, and what to do about it in `hint`. Bad wire input is never an
- * error (it is counted and refused), and a broken invariant is an assertion, not a `CliError`.
+ * error (it is counted and refused), and a broken invariant is an assertion, not a `CliError`. And what an error of somebody
+ * else says.
  */
 export const ExitCode = {
   ok: 0,
@@ -27,4 +28,13 @@ export class CliError extends Error {
     this.exitCode = options.exitCode ?? ExitCode.failure;
     this.hint = options.hint;
   }
+}
+
+/** The name that the system or a library gave to what went wrong (`ENOENT`, `SQLITE_FULL`), else "". */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

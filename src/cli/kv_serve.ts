@@ -7,7 +7,7 @@ import type { Config } from "../config/config.ts";
 import { groupOfKey } from "../config/groups.ts";
 import { deviceDirectories, makeDeviceDirectory } from "../delivery/device_directory.ts";
 import { deviceName } from "../delivery/device_layout.ts";
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, codeOf, ExitCode, messageOf } from "../error.ts";
 import { isAnswered, kvSocketPath } from "../kv/place.ts";
 import { KvServer } from "../kv/server.ts";
 import { KvStore } from "../kv/store.ts";
@@ -118,7 +118,7 @@ function serveTcp(listen: string, kv: KvServer, maxRequestBodySize: number): Bun
   try {
     return Bun.serve({ hostname, port: Number(match[2]), fetch: kv.fetch, maxRequestBodySize });
   } catch (error) {
-    throw new CliError(`cannot listen on ${listen}: ${error instanceof Error ? error.message : error}`, {
+    throw new CliError(`cannot listen on ${listen}: ${messageOf(error)}`, {
       hint: hintOf(error),
       cause: error,
     });
@@ -126,7 +126,7 @@ function serveTcp(listen: string, kv: KvServer, maxRequestBodySize: number): Bun
 }
 
 function hintOf(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  const code = codeOf(error);
   if (code === "EADDRNOTAVAIL")
     return "`ip address` lists the addresses of this host; 0.0.0.0 is all of them";
   if (code === "EACCES") return "ports below 1024 need root or CAP_NET_BIND_SERVICE; take a higher one";

@@ -3,7 +3,7 @@
  * and turns whatever is thrown into "error:" and "hint:" on standard error. Prints data nowhere else than stdout,
  * and sets no exit code: that is main.ts.
  */
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, ExitCode, messageOf } from "../error.ts";
 import { standardError, standardOutput } from "../streams.ts";
 import { nearest } from "../text/nearest.ts";
 import { readArgs, usageError } from "./args.ts";
@@ -89,7 +89,7 @@ export function report(error: unknown): ExitCode {
     if (error.hint !== undefined) lines.push(`${style.bold("hint:")} ${error.hint}`);
     if (debugging()) lines.push(stackOf(error));
   } else {
-    lines.push(`${style.red("error:")} ${error instanceof Error ? error.message : String(error)}`);
+    lines.push(`${style.red("error:")} ${messageOf(error)}`);
     lines.push("this is a bug in kpaxos; please report it with the output of kpaxos --version");
     lines.push(debugging() ? stackOf(error) : "set KPAXOS_DEBUG=1 to see where it happened");
   }

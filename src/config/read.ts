@@ -3,7 +3,7 @@
  * environment; a file with errors is a `CliError` that holds all of them.
  */
 import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, codeOf, ExitCode, messageOf } from "../error.ts";
 import type { Config, Diagnostic } from "./config.ts";
 import { type Overrides, type ParseResult, parseConfig } from "./parse.ts";
 import { formatDiagnostic } from "./report.ts";
@@ -78,7 +78,7 @@ function unreadable(path: string, why: string, hint: string, cause?: unknown): C
 }
 
 function readError(path: string, error: unknown): CliError {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  const code = codeOf(error);
   if (code === "ENOENT" || code === "ENOTDIR") {
     const hint =
       "name it with -f FILE. The smallest one has three lines: acceptor 0 127.0.0.1 8800, proposer 0 127.0.0.1 8801, " +
@@ -92,6 +92,6 @@ function readError(path: string, error: unknown): CliError {
       cause: error,
     });
   }
-  const why = error instanceof Error ? error.message : String(error);
+  const why = messageOf(error);
   return unreadable(path, why, "it must be a text file that this user can read", error);
 }

@@ -9,14 +9,14 @@
  */
 import { existsSync, linkSync, mkdirSync, readdirSync, rmSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { CliError } from "../error.ts";
+import { CliError, codeOf } from "../error.ts";
 import { Sleeper } from "../native/ring.ts";
 import { SharedMemory, WakePipe } from "../native/shared_memory.ts";
 import { assert } from "../protocol/assert.ts";
 import { copyBytes } from "../protocol/bytes.ts";
 import { MAX_IID } from "../protocol/types.ts";
 import type { DeliveryLog } from "./delivery_log.ts";
-import { deviceTrouble, nativeCode } from "./device_errors.ts";
+import { deviceTrouble } from "./device_errors.ts";
 import {
   Control,
   DEVICE_MAGIC,
@@ -221,7 +221,7 @@ function giveName(draft: string, path: string, id: number): void {
       linkSync(draft, path);
       return;
     } catch (error) {
-      if (nativeCode(error) !== "EEXIST") throw error;
+      if (codeOf(error) !== "EEXIST") throw error;
     }
     removeStale(path, id);
   }
@@ -236,7 +236,7 @@ function removeStale(path: string, id: number): void {
   try {
     old = SharedMemory.open(path);
   } catch (error) {
-    if (nativeCode(error) === "ENOENT") return;
+    if (codeOf(error) === "ENOENT") return;
     throw error;
   }
   try {
@@ -268,7 +268,7 @@ function removeWakePipes(path: string): void {
       pipe.close();
     } catch (error) {
       // Removed by its reader meanwhile, or not a FIFO: nobody sleeps on it.
-      if (!["ENOENT", "ENXIO"].includes(nativeCode(error))) throw error;
+      if (!["ENOENT", "ENXIO"].includes(codeOf(error))) throw error;
     }
     rmSync(fifo, { force: true });
   }

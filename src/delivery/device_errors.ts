@@ -1,18 +1,12 @@
 /**
  * What can go wrong around a device's file, in words a user can act on.
  */
-import { CliError, ExitCode } from "../error.ts";
-
-/** The errno name of an error of the operating system, else "". */
-export function nativeCode(error: unknown): string {
-  if (!(error instanceof Error) || !("code" in error)) return "";
-  return typeof error.code === "string" ? error.code : "";
-}
+import { CliError, codeOf, ExitCode } from "../error.ts";
 
 /** The `CliError` for trouble at `path` while trying to `doing`; bugs pass through unchanged. */
 export function deviceTrouble(error: unknown, path: string, doing: string): unknown {
   if (error instanceof CliError) return error;
-  const code = nativeCode(error);
+  const code = codeOf(error);
   switch (code) {
     case "":
       return error;

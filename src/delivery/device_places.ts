@@ -3,11 +3,11 @@
  * States and words are explained in `device_layout.ts`; whatever comes from a place is checked here.
  */
 import { rmSync } from "node:fs";
+import { codeOf } from "../error.ts";
 import { Ring, RingError, Sleeper } from "../native/ring.ts";
 import { type SharedMemory, WakePipe } from "../native/shared_memory.ts";
 import { MAX_IID } from "../protocol/types.ts";
 import type { DeliveryLog } from "./delivery_log.ts";
-import { nativeCode } from "./device_errors.ts";
 import {
   Control,
   loadNumber,
@@ -201,7 +201,7 @@ export class DevicePlaces {
       reader.pipe ??= WakePipe.open(this.options.wakePath(reader.place));
       reader.pipe.wake();
     } catch (error) {
-      const code = nativeCode(error);
+      const code = codeOf(error);
       if (code === "") throw error;
       // Its own time-out wakes it; that is late, so say so, but only once.
       if (!reader.deaf)

@@ -8,12 +8,12 @@
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { CliError } from "../error.ts";
+import { CliError, codeOf } from "../error.ts";
 import { Ring } from "../native/ring.ts";
 import { SharedMemory, WakePipe } from "../native/shared_memory.ts";
 import { assert } from "../protocol/assert.ts";
 import { MAX_IID } from "../protocol/types.ts";
-import { deviceTrouble, nativeCode } from "./device_errors.ts";
+import { deviceTrouble } from "./device_errors.ts";
 import {
   Control,
   DEVICE_MAGIC,
@@ -103,7 +103,7 @@ export class DeviceReader {
     try {
       reader.join(SharedMemory.open(reader.path));
     } catch (error) {
-      if (nativeCode(error) === "ENOENT") throw reader.noLearner();
+      if (codeOf(error) === "ENOENT") throw reader.noLearner();
       throw deviceTrouble(error, reader.path, `open the delivery device of learner ${id}`);
     }
     return reader;
@@ -353,7 +353,7 @@ export class DeviceReader {
     try {
       memory = SharedMemory.open(this.path);
     } catch (error) {
-      if (nativeCode(error) === "ENOENT") return false;
+      if (codeOf(error) === "ENOENT") return false;
       throw deviceTrouble(error, this.path, `open the delivery device of learner ${this.id}`);
     }
     try {

@@ -7,13 +7,12 @@
  */
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, codeOf, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
 import { MAX_RECORD_BYTES, PacketFifo } from "../native/packet_fifo.ts";
 import { MAX_IID } from "../protocol/types.ts";
 import { DEVICE_RECORD_BYTES } from "../wire/client_record.ts";
 import type { DeliveryLog } from "./delivery_log.ts";
-import { nativeCode } from "./device_errors.ts";
 import { deviceRecord } from "./device_record.ts";
 import type { LogCursor } from "./log_cursor.ts";
 import { Found } from "./log_record.ts";
@@ -163,7 +162,7 @@ export class FifoDevice implements Readers {
 }
 
 function trouble(error: unknown, path: string): unknown {
-  const code = nativeCode(error);
+  const code = codeOf(error);
   if (code === "") return error;
   if (code === "ENXIO")
     return new CliError(`${path} is there and is not a FIFO`, {

@@ -6,7 +6,7 @@
 import { accessSync, constants, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { open, rename } from "node:fs/promises";
 import { join } from "node:path";
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, codeOf, ExitCode, messageOf } from "../error.ts";
 import { decodeSnapshot, type Encoded, encodedOf, type Snapshot, type SnapshotRefusal } from "./snapshot.ts";
 
 /** A turn of the event loop between pieces, so that a large snapshot holds up nothing. */
@@ -126,8 +126,8 @@ export class SnapshotFile implements SnapshotPlace {
   }
 
   #trouble(doing: string, error: unknown): CliError {
-    const text = error instanceof Error ? error.message : String(error);
-    const code = error instanceof Error && "code" in error ? error.code : "";
+    const text = messageOf(error);
+    const code = codeOf(error);
     return new CliError(`cannot ${doing} ${this.path}: ${text}`, {
       exitCode: ["EACCES", "EPERM", "EROFS"].includes(String(code))
         ? ExitCode.noPermission

@@ -6,7 +6,7 @@
  * served: from the file if there is one, else by another process, too. A state is begun at instance 1, empty, or with a
  * snapshot, never in between, unless that is asked for (`beginning.ts`), or it is of sessions alone (`unknown_sessions.ts`).
  */
-import { CliError } from "../error.ts";
+import { CliError, messageOf } from "../error.ts";
 import type { Log } from "../log.ts";
 import type { Extra } from "../node/roles.ts";
 import { assert } from "../protocol/assert.ts";
@@ -370,7 +370,7 @@ export class Snapshots implements Application, Extra {
       } catch (error) {
         // One that had gaps has nothing to go back to, and loses this one, too, with the next instance.
         if (wasWhole) assert(state.restore(former, formerIid) === null, "a state goes back to what it was");
-        return `${machine.name} says: ${error instanceof Error ? error.message : String(error)}`;
+        return `${machine.name} says: ${messageOf(error)}`;
       }
     }
     this.#unknown.isBegun = false;

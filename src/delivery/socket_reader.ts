@@ -3,6 +3,7 @@
  * the last value it gave; what it cannot have any more it tells. Never blocks.
  */
 import type { Socket } from "bun";
+import { messageOf } from "../error.ts";
 import { MAX_IID } from "../protocol/types.ts";
 import { LAST_INDEX, type StartAt } from "./log_record.ts";
 import { after } from "./position.ts";
@@ -119,7 +120,7 @@ export class SocketReader {
           this.#reason = error.message;
         },
       },
-    }).catch((error: unknown) => this.#gone(error instanceof Error ? error.message : String(error)));
+    }).catch((error: unknown) => this.#gone(messageOf(error)));
   }
 
   #opened(socket: Socket<undefined>): void {

@@ -7,12 +7,12 @@
  */
 import { chmodSync, lstatSync, rmSync } from "node:fs";
 import type { Socket, UnixSocketListener } from "bun";
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, codeOf, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
 import { copyBytes } from "../protocol/bytes.ts";
 import { MAX_IID } from "../protocol/types.ts";
 import type { DeliveryLog } from "./delivery_log.ts";
-import { deviceTrouble, nativeCode } from "./device_errors.ts";
+import { deviceTrouble } from "./device_errors.ts";
 import type { LogCursor } from "./log_cursor.ts";
 import { Found, LAST_INDEX, type StartAt } from "./log_record.ts";
 import { after, range } from "./position.ts";
@@ -359,7 +359,7 @@ function removeStale(path: string): void {
     if (!lstatSync(path).isSocket())
       throw new CliError(`${path} is there and is not a socket`, { hint: `remove it: rm ${path}` });
   } catch (error) {
-    if (nativeCode(error) === "ENOENT") return;
+    if (codeOf(error) === "ENOENT") return;
     throw error;
   }
   rmSync(path, { force: true });

@@ -3,7 +3,7 @@
  */
 
 import type { ReadMode } from "../api/state_machine.ts";
-import { CliError } from "../error.ts";
+import { CliError, messageOf } from "../error.ts";
 import { KEYS_PATH, type ListedKey, STATUS_PATH, VERSION_HEADER } from "./server.ts";
 
 /** Where a server is: the path of its Unix socket, or an address like http://host:port. */
@@ -101,7 +101,7 @@ export class KvClient {
       const isLate = error instanceof Error && error.name === "TimeoutError";
       const fate = init.method === "GET" ? "" : "; what was sent may still take effect";
       if (isLate) throw new CliError(`${where} did not answer in ${this.#timeoutMs} ms${fate}`);
-      throw new CliError(`cannot reach ${where}: ${error instanceof Error ? error.message : error}`, {
+      throw new CliError(`cannot reach ${where}: ${messageOf(error)}`, {
         hint: "is `kpaxos kv serve` running there?",
         cause: error,
       });

@@ -3,6 +3,7 @@
  * no state of its own. What it answers after a write was chosen and applied; what it cannot know it says so (504).
  */
 import { OutcomeUnknownError, READ_MODES, type ReadMode, type Replicated } from "../api/state_machine.ts";
+import { messageOf } from "../error.ts";
 import {
   type Command,
   type Condition,
@@ -64,7 +65,7 @@ export class KvServer {
       return await this.#answer(request);
     } catch (error) {
       if (error instanceof BadRequest) return failure(error.status, error.message);
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       return failure(error instanceof OutcomeUnknownError ? 504 : 503, message);
     }
   };

@@ -6,7 +6,7 @@
  */
 import { dlopen, FFIType, type Library, type Pointer, toArrayBuffer } from "bun:ffi";
 import { closeSync, readFileSync, writeSync } from "node:fs";
-import { CliError } from "../error.ts";
+import { CliError, messageOf } from "../error.ts";
 import { standardError } from "../streams.ts";
 import { fifoSymbols } from "./fifo_symbols.ts";
 import { ringSymbols } from "./ring_symbols.ts";
@@ -55,7 +55,7 @@ function load(path: string, hint: string): NativeSymbols {
   try {
     return dlopen(path, symbols).symbols;
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     throw new CliError(`cannot load the C library ${path}: ${why}`, { hint, cause });
   }
 }

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import type { Diagnostic } from "../config/config.ts";
 import type { Flags } from "../config/parse.ts";
 import { SCHEMA } from "../config/schema.ts";
-import { CliError } from "../error.ts";
+import { CliError, messageOf } from "../error.ts";
 import { withLock } from "./cluster_lock.ts";
 import {
   addClusterHost,
@@ -175,7 +175,7 @@ function undo(state: ClusterState, error: unknown): unknown {
     removeDirectory(state.directory);
     return error;
   } catch (second) {
-    const [first, why] = [error, second].map((one) => (one instanceof Error ? one.message : String(one)));
+    const [first, why] = [error, second].map((one) => messageOf(one));
     return new CliError(`${first}\nundoing the start failed too: ${why}`, {
       hint: "try kpaxos cluster down",
       cause: error,

@@ -5,7 +5,7 @@
  */
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, codeOf, ExitCode, messageOf } from "../error.ts";
 import { identify, isAlive, type ProcessId } from "./process_id.ts";
 
 const WAIT_MS = 20_000;
@@ -16,7 +16,7 @@ function tryLink(from: string, to: string): boolean {
     linkSync(from, to);
     return true;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
+    if (codeOf(error) === "EEXIST") return false;
     throw error;
   }
 }
@@ -26,7 +26,7 @@ function holderOf(path: string): { readonly text: string; readonly id: ProcessId
     const text = readFileSync(path, "utf8");
     return { text, id: JSON.parse(text) as ProcessId };
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (codeOf(error) === "ENOENT") return undefined;
     throw error;
   }
 }
@@ -52,7 +52,7 @@ function tryAcquire(path: string, own: string): ProcessId | undefined {
 }
 
 function noPlace(directory: string, cause: unknown): CliError {
-  const why = cause instanceof Error ? cause.message : String(cause);
+  const why = messageOf(cause);
   return new CliError(`the state of clusters cannot be kept in ${directory}: ${why}`, {
     exitCode: ExitCode.noPermission,
     hint: "name a directory that this user may write: --dir DIR, or set XDG_STATE_HOME",

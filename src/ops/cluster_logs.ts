@@ -2,6 +2,7 @@
  * The logs of a cluster's roles: the last lines, those of several roles in the order of their times, and what comes next.
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { codeOf } from "../error.ts";
 import { logPath, newestLog } from "./cluster_roles.ts";
 import { type ClusterState, readState, type SeatState } from "./cluster_state.ts";
 
@@ -25,7 +26,7 @@ function openLog(path: string): number | undefined {
   try {
     return openSync(path, "r");
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (codeOf(error) === "ENOENT") return undefined;
     throw error;
   }
 }

@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join, resolve } from "node:path";
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, codeOf, ExitCode, messageOf } from "../error.ts";
 import { isAlive, type ProcessId } from "./process_id.ts";
 
 export type SeatRole = "acceptor" | "proposer" | "learner" | "replica" | "user-learner";
@@ -100,9 +100,9 @@ export function readState(directory: string): ClusterState | undefined {
   try {
     text = readFileSync(path, "utf8");
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+    const code = codeOf(cause);
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     throw new CliError(`cannot read the cluster's state: ${why}`, { exitCode: ExitCode.noPermission, cause });
   }
   const state = parseState(text);
@@ -147,7 +147,7 @@ export function makeDirectory(directory: string): void {
     });
   } catch (cause) {
     if (cause instanceof CliError) throw cause;
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     throw new CliError(`the cluster's directory cannot be made: ${why}`, {
       exitCode: ExitCode.noPermission,
       hint: "name a directory that this user may write: --dir DIR, or set XDG_STATE_HOME",

@@ -4,7 +4,7 @@
 import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, codeOf, ExitCode } from "../error.ts";
 
 /** A directory for a cluster that ends with this process; removes those of owners that were killed. */
 export function makeOwnDirectory(): string {
@@ -12,8 +12,8 @@ export function makeOwnDirectory(): string {
     sweepDirectories();
     return mkdtempSync(join(tmpdir(), `kpaxos-cluster-${pidNamespace()}-${process.pid}-`));
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-    if (typeof code !== "string") throw cause;
+    const code = codeOf(cause);
+    if (code === "") throw cause;
     throw new CliError(`cannot make a directory in ${tmpdir()}: ${code}`, {
       exitCode: ["EACCES", "EPERM", "EROFS"].includes(code) ? ExitCode.noPermission : ExitCode.failure,
       hint: "set TMPDIR to a directory that this user may write, with room for the cluster's files",

@@ -3,13 +3,14 @@
  * somebody has ended, or is a stranger's.
  */
 import { readFileSync } from "node:fs";
+import { codeOf } from "../error.ts";
 
 /** What a call on a process or a file of /proc returns, or undefined when that has meanwhile ceased to exist. */
 export function ifThere<T>(call: () => T): T | undefined {
   try {
     return call();
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    const code = codeOf(error);
     if (code === "ENOENT" || code === "ESRCH" || code === "EACCES" || code === "EPERM") return undefined;
     throw error;
   }

@@ -3,6 +3,7 @@
  * that a pid the kernel gave to somebody else is never signalled. Also finds processes by a token in their environment.
  */
 import { readdirSync } from "node:fs";
+import { codeOf } from "../error.ts";
 import { readProc, readStat } from "./proc.ts";
 
 export interface ProcessId {
@@ -51,7 +52,7 @@ export function signal(id: ProcessId, name: NodeJS.Signals): boolean {
     process.kill(id.pid, name);
     return true;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ESRCH") return false;
+    if (codeOf(error) === "ESRCH") return false;
     throw error;
   }
 }

@@ -6,6 +6,8 @@
  * `replay` has checked every chunk; each region that is written begins with the state, so that regions before it are needed
  * for their instances alone.
  */
+
+import { messageOf } from "../error.ts";
 import type { Journal } from "../protocol/acceptor/journal.ts";
 import { assert } from "../protocol/assert.ts";
 import { copyBytes } from "../protocol/bytes.ts";
@@ -194,7 +196,7 @@ export class LogStorage implements Storage {
       if (this.#isReady && this.#failure === undefined) this.#writer.close();
     } catch (error) {
       const trouble = troubleWith(this.path, "close", error);
-      const what = trouble instanceof Error ? trouble.message : String(trouble);
+      const what = messageOf(trouble);
       this.#parts.warn(`${what}; what was promised is in the log, and the next start finds it there`);
     } finally {
       this.#parts.file.close();

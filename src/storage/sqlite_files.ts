@@ -16,7 +16,7 @@ import {
   statSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, codeOf, ExitCode, messageOf } from "../error.ts";
 
 const PROC_LOCKS = "/proc/locks";
 
@@ -123,12 +123,8 @@ const HINTS: Readonly<Record<string, string>> = {
   ENOTDIR: "something on this path is a file: storage-path takes a directory",
 };
 
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
-}
-
 function textOf(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = messageOf(error);
   return error instanceof SQLiteError && error.code !== undefined ? `${text} (${error.code})` : text;
 }
 
