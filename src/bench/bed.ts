@@ -8,7 +8,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Flags } from "../config/parse.ts";
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, ExitCode, messageOf } from "../error.ts";
 import { diesWithUs } from "../ops/child.ts";
 import { remove, up } from "../ops/cluster.ts";
 import { type Choice, commandOn, describePlace } from "../ops/cluster_place.ts";
@@ -172,8 +172,7 @@ function databaseDirectory(storagePath: string | undefined, own: string): string
     return path;
   } catch (cause) {
     rmSync(own, { recursive: true, force: true });
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new CliError(`no place for databases: ${why}`, {
+    throw new CliError(`no place for databases: ${messageOf(cause)}`, {
       exitCode: ExitCode.usage,
       hint: "name a directory that this user may write: --storage-path DIR",
       cause,

@@ -44,9 +44,11 @@ export type Floor =
 export function compileFloor(link: "ethernet" | "udp"): Floor {
   if (link === "udp")
     return { ok: false, reason: "the floor speaks raw Ethernet only, and this cluster UDP" };
-  const compiler = process.env.CC ?? COMPILERS.map((name) => Bun.which(name)).find((path) => path !== null);
+  const wanted = process.env.CC === undefined ? COMPILERS : [process.env.CC];
+  const compiler = wanted.map((name) => Bun.which(name)).find((path) => path !== null);
   if (compiler === undefined || compiler === null) {
-    return { ok: false, reason: "no C compiler (apt-get install gcc libc6-dev)" };
+    const reason = process.env.CC === undefined ? "no C compiler" : `CC names no program: ${process.env.CC}`;
+    return { ok: false, reason: `${reason} (apt-get install gcc libc6-dev)` };
   }
   const directory = mkdtempSync(join(tmpdir(), "kpaxos-floor-"));
   const remove = (): void => rmSync(directory, { recursive: true, force: true });

@@ -2,9 +2,9 @@
  * Results as a page: one HTML file with its plots inside, which needs nothing from outside and fits a dark and a light screen;
  * beside it the figures as JSON.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, codeOf, ExitCode, messageOf } from "../error.ts";
 import { type HistogramData, LatencyHistogram } from "../node/latency_histogram.ts";
 import { loadName, shapeName } from "./cells.ts";
 import type { BenchResult, CellResult } from "./result.ts";
@@ -228,11 +228,17 @@ ${timePlot(result, cells)}
 
 /** Before anything is measured: a directory that cannot be written is no surprise at the end. */
 export function makeReportDirectory(directory: string): void {
+  const draft = join(directory, `${REPORT_NAME}.new`);
   try {
     mkdirSync(directory, { recursive: true });
+    writeFileSync(draft, "");
+    rmSync(draft);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new CliError(`cannot make the report's directory: ${why}`, { exitCode: ExitCode.usage, cause });
+    throw new CliError(`cannot write a report there: ${messageOf(cause)}`, {
+      exitCode: codeOf(cause) === "EACCES" ? ExitCode.noPermission : ExitCode.usage,
+      hint: "give --report a directory that this user may write; it is made if it is not there",
+      cause,
+    });
   }
 }
 

@@ -2,7 +2,7 @@
  * What a run of the benchmark found, as `--json` writes and `compare` reads it.
  */
 import { readFileSync } from "node:fs";
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, ExitCode, messageOf } from "../error.ts";
 import type { HistogramData, LatencyFigures } from "../node/latency_histogram.ts";
 import type { Cell } from "./cells.ts";
 
@@ -109,18 +109,23 @@ function isResult(value: unknown): value is BenchResult {
   );
 }
 
+const WRITES = "kpaxos bench --json > FILE";
+
 /** A file that `kpaxos bench --json` wrote. */
 export function readResult(path: string): BenchResult {
   let value: unknown;
   try {
     value = JSON.parse(readFileSync(path, "utf8"));
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new CliError(`cannot read ${path}: ${why}`, { exitCode: ExitCode.usage, cause });
+    throw new CliError(`cannot read ${path}: ${messageOf(cause)}`, {
+      exitCode: ExitCode.usage,
+      hint: `--compare takes two files that were written by: ${WRITES}`,
+      cause,
+    });
   }
   if (isResult(value)) return value;
   throw new CliError(`${path} is no result of kpaxos bench (format ${FORMAT} ${FORMAT_VERSION})`, {
     exitCode: ExitCode.usage,
-    hint: "write one: kpaxos bench --json > FILE",
+    hint: `write one: ${WRITES}`,
   });
 }

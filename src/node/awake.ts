@@ -3,7 +3,7 @@
  * is woken does not wait for one to wake up first. The kernel keeps to it as long as the device of its latency requests is open.
  */
 import { closeSync, openSync, writeSync } from "node:fs";
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, codeOf, ExitCode } from "../error.ts";
 
 /** Takes a request as 4 bytes: how many microseconds a processor may take to wake up. */
 const DEVICE = "/dev/cpu_dma_latency";
@@ -17,7 +17,7 @@ export function keepAwake(wanted: boolean): () => void {
     writeSync(device, AT_ONCE);
     return () => closeSync(device);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = codeOf(error);
     throw new CliError(`keep-awake: ${DEVICE} cannot be written (${code})`, {
       exitCode: code === "ENOENT" ? ExitCode.config : ExitCode.noPermission,
       hint: "run it as root, or let its user write that device (a rule of udev); containers mostly have none: leave keep-awake out",

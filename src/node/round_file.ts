@@ -2,9 +2,19 @@
  * The highest ballot a proposer of the Kernel_Paxos wire has used, in a file: the wire has no life, so a restarted
  * proposer must not use a ballot of its former self again. Written before the ballot is used.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
-import { CliError } from "../error.ts";
+import { CliError, codeOf, ExitCode, messageOf } from "../error.ts";
 import type { Ballot } from "../protocol/types.ts";
 
 export class RoundFile {
@@ -16,14 +26,16 @@ export class RoundFile {
     this.path = join(directory, `${cluster}-proposer-${id}.ballot`);
   }
 
-  /** The highest ballot used by former lives; 0 when the file does not exist yet. */
+  /** The highest ballot used by former lives; 0 when the file does not exist yet, but can be made. */
   read(): number {
     let text: string;
     try {
+      mkdirSync(this.#directory, { recursive: true });
+      accessSync(this.#directory, constants.W_OK);
       text = readFileSync(this.path, "utf8");
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return 0;
-      throw new CliError(`cannot read ${this.path}: ${(error as Error).message}`, { cause: error });
+      if (codeOf(error) === "ENOENT") return 0;
+      throw this.#trouble(error);
     }
     const ballot = Number(text.trim());
     if (Number.isInteger(ballot) && ballot >= 0 && text.trim() !== "") return ballot;
@@ -52,10 +64,15 @@ export class RoundFile {
         closeSync(directory);
       }
     } catch (error) {
-      throw new CliError(`cannot keep the ballot in ${this.path}: ${(error as Error).message}`, {
-        hint: "set `state-directory` to a directory this user may write",
-        cause: error,
-      });
+      throw this.#trouble(error);
     }
+  }
+
+  #trouble(error: unknown): CliError {
+    return new CliError(`cannot keep the ballot in ${this.path}: ${messageOf(error)}`, {
+      exitCode: codeOf(error) === "EACCES" ? ExitCode.noPermission : ExitCode.failure,
+      hint: "set `state-directory` to a directory this user may write",
+      cause: error,
+    });
   }
 }

@@ -113,7 +113,8 @@ function realtime(): Scheduled {
   holders++;
   return {
     restore: () => {
-      if (--holders === 0) setRealtime(false);
+      // A Worker cannot know whether others of this process count on it.
+      if (--holders === 0 && Bun.isMainThread) setRealtime(false);
     },
   };
 }
