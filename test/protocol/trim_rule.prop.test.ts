@@ -96,6 +96,7 @@ describe("the trim rule", () => {
         { numRuns: 300 },
       );
     },
+    300_000,
   );
 
   /** One that has listened: peer 9 was heard, and is not counted any more. */

@@ -1,9 +1,9 @@
 /**
  * Fetching a snapshot: asks everyone who may have one, takes the newest that is offered, and fetches it in segments,
  * several under way at once. Not the least that would do: behind the newest there is the least of the log to read, and to be
- * trimmed meanwhile, which would take another snapshot; and a state is as whole with either. What is lost is asked for again from where it broke off; a server that falls silent, or does not
- * have the snapshot any more, is left for another one, and what has come already is kept if that one offers the very same
- * snapshot. Pure.
+ * trimmed meanwhile, which would take another snapshot; and a state is as whole with either. What is lost is asked for again
+ * from where it broke off; a server that falls silent, or does not have the snapshot any more, is left for another one, and
+ * what has come already is kept if that one offers the very same snapshot. Pure.
  *
  * Invariant: `bytes` are complete only when every byte came and the checksum is that of the offer.
  */
