@@ -40,7 +40,7 @@ function begun() {
 
 test("stays patient while waits are short", () => {
   const { thread, patience } = begun();
-  for (let us = 20 * MS; us < 100 * SECOND; us += 20 * MS) {
+  for (let us = 100 * MS; us < 100 * SECOND; us += 100 * MS) {
     thread.ran(50, 300);
     patience.look(us);
     expect(thread.isPatient).toBe(true);
@@ -49,29 +49,29 @@ test("stays patient while waits are short", () => {
 
 test("long waits end it, before anybody has waited for much longer than it takes to know", () => {
   const { thread, patience } = begun();
-  thread.ran(7, 3 * MS);
-  patience.look(21 * MS);
+  thread.ran(31, 3 * MS);
+  patience.look(100 * MS);
   expect(thread.isPatient).toBe(true);
   // Of too few nothing is said, but they are not forgotten.
   thread.ran(1, 3 * MS);
-  patience.look(42 * MS);
+  patience.look(200 * MS);
   expect([thread.isPatient, patience.isPatient]).toEqual([false, false]);
 });
 
 test("one long wait among many short ones does not", () => {
   const { thread, patience } = begun();
-  thread.ran(1, 10 * MS);
-  thread.ran(40, 50);
-  patience.look(20 * MS);
+  thread.ran(1, 40 * MS);
+  thread.ran(70, 50);
+  patience.look(100 * MS);
   expect(thread.isPatient).toBe(true);
 });
 
 test("tries again later, each time later, at most once a minute", () => {
   const { thread, patience } = begun();
   const tries: number[] = [];
-  for (let us = 20 * MS; us < 300 * SECOND; us += 20 * MS) {
+  for (let us = 100 * MS; us < 300 * SECOND; us += 100 * MS) {
     const before = thread.isPatient;
-    if (before) thread.ran(8, 3 * MS);
+    if (before) thread.ran(32, 3 * MS);
     patience.look(us);
     if (thread.isPatient && !before) tries.push(us);
   }
@@ -85,8 +85,8 @@ test("once it was right for ten seconds the next try is soon again", () => {
   const until = (wanted: boolean, waitUs: number): number => {
     const from = us;
     while (thread.isPatient !== wanted) {
-      thread.ran(8, waitUs);
-      us += 20 * MS;
+      thread.ran(32, waitUs);
+      us += 100 * MS;
       patience.look(us);
     }
     return us - from;
@@ -95,12 +95,12 @@ test("once it was right for ten seconds the next try is soon again", () => {
   until(true, 0);
   until(false, 3 * MS);
   expect(until(true, 0)).toBeGreaterThanOrEqual(2 * SECOND);
-  for (const end = us + 11 * SECOND; us < end; us += 20 * MS) {
-    thread.ran(8, 100);
+  for (const end = us + 11 * SECOND; us < end; us += 100 * MS) {
+    thread.ran(32, 100);
     patience.look(us);
   }
   until(false, 3 * MS);
-  expect(until(true, 0)).toBeLessThanOrEqual(SECOND + 20 * MS);
+  expect(until(true, 0)).toBeLessThanOrEqual(SECOND + 100 * MS);
 });
 
 test("who may not be patient is not asked again", () => {

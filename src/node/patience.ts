@@ -4,14 +4,14 @@
  * of being pushed aside by those they send to. But beside a program that does not sleep a patient thread waits for the end of a time
  * slice, each time it is woken: when its waits are long it becomes an ordinary thread, and tries again later, later each time.
  *
- * Invariants: what it costs to find out that the waits are long is bounded, some twenty milliseconds in each `retry`; who
- * never waits long stays patient.
+ * Invariants: what it costs to find out that the waits are long is bounded, about a tenth of a second in each pause between two tries;
+ * who never waits long stays patient.
  */
 
 /** How often the waits are looked at. */
-const LOOK_US = 20_000;
-/** So few say nothing: the kernel, or what is below it, may stop a processor once for longer. */
-const WAKES = 8;
+const LOOK_US = 100_000;
+/** Fewer say nothing: a processor may be stopped once for tens of milliseconds, by the kernel or a hypervisor. */
+const WAKES = 32;
 /** Longer than others of a cluster under full load work between two sleeps, shorter than a time slice. */
 const LONG_WAIT_US = 700;
 const RETRY_FIRST_US = 1_000_000;
