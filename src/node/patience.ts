@@ -14,8 +14,9 @@ const LOOK_US = 100_000;
 const WAKES = 32;
 /** Longer than others of a cluster under full load work between two sleeps, shorter than a time slice. */
 const LONG_WAIT_US = 700;
-const RETRY_FIRST_US = 1_000_000;
-const RETRY_MAX_US = 64_000_000;
+/** Each process of a cluster tries by itself, and one that is slow slows all. */
+const RETRY_FIRST_US = 4_000_000;
+const RETRY_MAX_US = 256_000_000;
 /** Patience that lasts so long was right: the next retry is soon again. */
 const PROVEN_US = 10_000_000;
 
