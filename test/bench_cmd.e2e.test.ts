@@ -289,7 +289,7 @@ describe("what is wrong is said before anything runs", () => {
     [["--compare", "a.json"], "--compare needs two results"],
     [["--compare", "/none/a.json", "/none/b.json"], "cannot read /none/a.json"],
     [["lnk"], 'unexpected "lnk"'],
-    [["--report", "/dev/null/x"], "cannot make the report's directory"],
+    [["--report", "/dev/null/x"], "cannot write a report there: "],
     [["--storage-path", "/none"], "/none"],
     [["link", "--listen"], "--listen needs --interface NAME or --address IP:PORT"],
     [["link", "--listen", "--address", "1.2.3.4"], "--address expects IP:port"],

@@ -1,5 +1,5 @@
 /**
- * The floor's open loop: every value that had its turn while it measured counts once, whether it was answered, had to wait for
+ * The floor's loops, above all the open one: every value that had its turn while it measured counts once, whether it was answered, had to wait for
  * its place or never came back. All roles are on the `lo` of a network namespace of their own. How fast it is is not looked at.
  */
 import { afterAll, expect, test } from "bun:test";
@@ -14,7 +14,7 @@ afterAll(() => {
 
 const WARM_UP = 0.3;
 const DRAIN_US = 500_000;
-/** `$1`: the program; `$2`: others' roles, yes or no; then what the client is told. A role is started when the one before is ready. */
+/** `$1`: the program; `$2`: what runs beside the client; then what the client is told. A role is started when the one before is ready. */
 const SCRIPT = `
 set -e
 program=$1 others=$2; shift 2
@@ -25,9 +25,12 @@ mkfifo "$ready"
 started=
 trap 'kill $started; rm "$ready"' EXIT
 start() { "$program" "$@" $all 2>"$ready" & started="$started $!"; read -r _ <"$ready"; }
-if [ "$others" = yes ]; then
+if [ "$others" = roles ]; then
   for id in 0 1 2; do start acceptor --id $id; done
   start proposer
+elif [ "$others" = replicas ]; then
+  for id in 1 2; do start acceptor --id $id --learns; done
+  start proposer --votes --learns
 fi
 "$program" client $all "$@"
 `;
@@ -39,9 +42,9 @@ interface Told {
   readonly latencies: readonly number[];
 }
 
-async function run(others: boolean, ...words: string[]): Promise<Told> {
+async function run(others: "nobody" | "roles" | "replicas", ...words: string[]): Promise<Told> {
   if (!floor.ok) throw new Error(floor.reason);
-  const script = ["sh", "-c", SCRIPT, "sh", floor.program, others ? "yes" : "no", ...words];
+  const script = ["sh", "-c", SCRIPT, "sh", floor.program, others, ...words];
   const child = Bun.spawn(["unshare", "--net", ...script], { stdout: "pipe", stderr: "pipe" });
   const [text, errors] = await Promise.all([child.stdout.text(), child.stderr.text()]);
   if (!text.startsWith("{")) throw new Error(`the floor said nothing: ${errors}`);
@@ -63,7 +66,7 @@ function expectAbout(values: number, turns: number): void {
 describeNetns("the floor", () => {
   describeUnless(floor.ok ? undefined : floor.reason, "in an open loop", () => {
     test("counts what never comes back with the time it was waited for", async () => {
-      const told = await run(false, "--rate", "1000", "--window", "10", "--seconds", "0.2");
+      const told = await run("nobody", "--rate", "1000", "--window", "10", "--seconds", "0.2");
       const { values, least, most } = counted(told);
       expectAbout(values, 200);
       expectAbout(told.lost, 1000 * (0.2 + WARM_UP));
@@ -73,24 +76,27 @@ describeNetns("the floor", () => {
     });
 
     test("counts each value once", async () => {
-      const told = await run(true, "--rate", "2000.5", "--window", "4096", "--seconds", "1", "--packs");
+      const told = await run("roles", "--rate", "2000.5", "--window", "4096", "--seconds", "1", "--packs");
       expectAbout(counted(told).values, 2000.5);
       expect(told.values).toBeGreaterThan(0);
     });
 
     test("counts what has to wait for its place, too", async () => {
-      const told = await run(true, "--rate", "1000000", "--window", "1", "--seconds", "0.3");
+      const told = await run("roles", "--rate", "1000000", "--window", "1", "--seconds", "0.3");
       expectAbout(counted(told).values, 300_000);
       expect(told.lost).toBeGreaterThan(0);
       expect(counted(told).most).toBeGreaterThanOrEqual(DRAIN_US);
     });
 
-    test("and in a closed one, what was answered", async () => {
-      const told = await run(true, "--window", "10", "--seconds", "0.3");
-      const { values } = counted(told);
-      expect(values).toBeGreaterThan(0);
-      expect(values).toBeLessThanOrEqual(told.values + 2 * 10);
-    });
+    test.each(["roles", "replicas"] as const)(
+      "and in a closed one, of %s, what was answered",
+      async (others) => {
+        const told = await run(others, "--window", "10", "--seconds", "0.3");
+        const { values } = counted(told);
+        expect(values).toBeGreaterThan(0);
+        expect(values).toBeLessThanOrEqual(told.values + 2 * 10);
+      },
+    );
   });
 });
 

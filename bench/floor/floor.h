@@ -54,6 +54,7 @@ struct settings {
   bool packs;
   bool spins;
   bool votes; /* the proposer is an acceptor, too */
+  bool learns; /* so are all of them learners: replicas */
   uint8_t proposer[6];
   uint8_t client[6];
 };

@@ -1,6 +1,6 @@
 /*
  * floor ROLE INTERFACE --id N --acceptors N --proposer MAC --client MAC
- *       [--window N --size N --seconds N --rate N --packs --spins --votes]
+ *       [--window N --size N --seconds N --rate N --packs --spins --votes --learns]
  */
 #include <err.h>
 #include <getopt.h>
@@ -38,7 +38,8 @@ static struct settings read_settings(int count, char **words) {
       {"window", required_argument, NULL, 'w'},   {"size", required_argument, NULL, 's'},
       {"seconds", required_argument, NULL, 't'},  {"rate", required_argument, NULL, 'r'},
       {"packs", no_argument, NULL, 'k'},          {"spins", no_argument, NULL, 'b'},
-      {"votes", no_argument, NULL, 'v'},          {NULL, 0, NULL, 0},
+      {"votes", no_argument, NULL, 'v'},          {"learns", no_argument, NULL, 'l'},
+      {NULL, 0, NULL, 0},
   };
   struct settings settings = {.acceptors = 3, .window = 1, .size = 64, .seconds = 2};
   for (int letter; (letter = getopt_long(count, words, "", OPTIONS, NULL)) != -1;) {
@@ -53,6 +54,7 @@ static struct settings read_settings(int count, char **words) {
     else if (letter == 'k') settings.packs = true;
     else if (letter == 'b') settings.spins = true;
     else if (letter == 'v') settings.votes = true;
+    else if (letter == 'l') settings.learns = true;
     else exit(2);
   }
   if (count - optind != 2) errx(2, "which role, on which interface?");

@@ -1,9 +1,22 @@
-/* The proposer gives numbers, acceptors keep values and say so. */
+/* The proposer gives numbers, acceptors keep values and say so; in replicas all of them learn, too. */
 #include <err.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "floor.h"
+
+struct votes {
+  uint64_t iid;
+  uint32_t votes; /* a bit an acceptor */
+  uint32_t bytes; /* of its values, once they are here */
+};
+
+/* Counts votes and delivers in order, to nobody. */
+struct learner {
+  struct votes *instances;
+  uint64_t next;
+  uint64_t delivered_bytes;
+};
 
 struct acceptor {
   const struct settings *settings;
@@ -11,6 +24,7 @@ struct acceptor {
   uint8_t *kept; /* a frame's worth for each instance */
   uint64_t first; /* what is still to be told: consecutive instances */
   uint16_t count;
+  struct learner learner; /* of a replica */
 };
 
 struct proposer {
@@ -21,14 +35,42 @@ struct proposer {
 static struct acceptor new_acceptor(const struct settings *settings, struct link *link) {
   struct acceptor acceptor = {.settings = settings, .link = link, .kept = calloc(INSTANCES, FRAME_BYTES)};
   if (acceptor.kept == NULL) err(1, "memory");
+  if (!settings->learns) return acceptor;
+  acceptor.learner = (struct learner){.instances = calloc(INSTANCES, sizeof(struct votes)), .next = 1};
+  if (acceptor.learner.instances == NULL) err(1, "memory");
   return acceptor;
+}
+
+static struct votes *votes_of(struct learner *learner, uint64_t iid) {
+  struct votes *instance = &learner->instances[iid % INSTANCES];
+  if (instance->iid != iid) *instance = (struct votes){.iid = iid};
+  return instance;
+}
+
+static void vote(struct learner *learner, uint64_t iid, uint8_t acceptor) {
+  if (iid >= learner->next) votes_of(learner, iid)->votes |= 1u << acceptor;
+}
+
+static void learn_accepted(struct learner *learner, const struct message_header *header) {
+  if (header->acceptor >= MAX_ACCEPTORS) return;
+  for (unsigned i = 0; i < header->values; i++) vote(learner, header->iid + i, header->acceptor);
+}
+
+static void deliver(struct learner *learner, uint32_t acceptors) {
+  for (;; learner->next++) {
+    const struct votes *instance = &learner->instances[learner->next % INSTANCES];
+    if (instance->iid != learner->next || instance->bytes == 0) return;
+    if ((uint32_t)__builtin_popcount(instance->votes) <= acceptors / 2) return;
+    learner->delivered_bytes += instance->bytes;
+  }
 }
 
 static void tell(struct acceptor *acceptor) {
   if (acceptor->count == 0) return;
-  struct message_header *answer = link_frame(acceptor->link, acceptor->settings->client);
+  const struct settings *settings = acceptor->settings;
+  struct message_header *answer = link_frame(acceptor->link, settings->learns ? EVERYONE : settings->client);
   answer->type = ACCEPTED;
-  answer->acceptor = (uint8_t)acceptor->settings->id;
+  answer->acceptor = (uint8_t)settings->id;
   answer->iid = acceptor->first;
   answer->values = acceptor->count;
   link_frame_length(acceptor->link, 0);
@@ -42,23 +84,35 @@ static void accept_value(struct acceptor *acceptor, const struct message_header 
   if (!follows || !acceptor->settings->packs) tell(acceptor);
   if (acceptor->count == 0) acceptor->first = header->iid;
   acceptor->count++;
+  if (!acceptor->settings->learns) return;
+  votes_of(&acceptor->learner, header->iid)->bytes = (uint32_t)bytes;
+  vote(&acceptor->learner, header->iid, (uint8_t)acceptor->settings->id);
 }
 
 static void hear_accept(void *self, const struct message_header *header, const uint8_t *values) {
-  if (header->type == ACCEPT) accept_value(self, header, values);
+  struct acceptor *acceptor = self;
+  if (header->type == ACCEPT) accept_value(acceptor, header, values);
+  else if (header->type == ACCEPTED && acceptor->settings->learns) learn_accepted(&acceptor->learner, header);
+}
+
+/* What a turn has left to do. */
+static void finish(struct acceptor *acceptor) {
+  tell(acceptor);
+  if (acceptor->settings->learns) deliver(&acceptor->learner, acceptor->settings->acceptors);
+  link_flush(acceptor->link);
 }
 
 void run_acceptor(const struct settings *settings, struct link *link) {
   struct acceptor acceptor = new_acceptor(settings, link);
   for (;;) {
     (void)link_receive(link, LONG_SECONDS, hear_accept, &acceptor);
-    tell(&acceptor);
-    link_flush(link);
+    finish(&acceptor);
   }
 }
 
 static void hear_submit(void *self, const struct message_header *header, const uint8_t *values) {
   struct proposer *proposer = self;
+  if (header->type == ACCEPTED) hear_accept(&proposer->acceptor, header, values);
   if (header->type != SUBMIT) return;
   size_t bytes = (size_t)header->values * header->size;
   struct link *link = proposer->acceptor.link;
@@ -76,7 +130,6 @@ void run_proposer(const struct settings *settings, struct link *link) {
   struct proposer proposer = {.acceptor = new_acceptor(settings, link), .next = 1};
   for (;;) {
     (void)link_receive(link, LONG_SECONDS, hear_submit, &proposer);
-    if (settings->votes) tell(&proposer.acceptor);
-    link_flush(link);
+    finish(&proposer.acceptor);
   }
 }

@@ -91,7 +91,7 @@ function loadWords({ window, clients, size, rate }: Cell, seconds: number): stri
   ];
 }
 
-/** Acceptors are on hosts 0…, the proposer and the client behind them; a replica that leads is acceptor 0 as well. */
+/** Acceptors are on hosts 0…, the proposer and the client behind them; a replica that leads is acceptor 0 as well, and all of them learn. */
 export async function measureFloor(
   program: string,
   bed: OwnBed,
@@ -111,6 +111,7 @@ export async function measureFloor(
       hostMac(clientHost),
     ],
     ...(cell.batching ? ["--packs"] : []),
+    ...(replicas ? ["--learns"] : []),
   ];
   const started: LabProcess[] = [];
   const start = async (host: number, role: string, ...words: string[]): Promise<LabProcess> => {
