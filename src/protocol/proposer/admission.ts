@@ -270,7 +270,8 @@ export class Admission implements EntryListener {
       case Outcome.deliver:
       case Outcome.piece:
         this.#iid[slot] = iid;
-        this.#mark(slot, Say.delivered);
+        // What came another way is acknowledged there: its client has gone on.
+        if (sequence <= this.#heardTo[slot]!) this.#mark(slot, Say.delivered);
         break;
       case Outcome.duplicate:
         this.#mark(slot, Say.delivered);
