@@ -44,6 +44,22 @@ const PATIENT = `
   }
   console.log(JSON.stringify(policies));
 `;
+/** One in a Worker becomes real-time and ends, while the main thread says what it has before and after. */
+const IN_WORKER = `
+  import { schedulingPolicy } from ${JSON.stringify(join(import.meta.dir, "../src/native/cpus.ts"))};
+  import { schedule } from ${JSON.stringify(join(import.meta.dir, "../src/node/scheduling.ts"))};
+  if (Bun.isMainThread) {
+    const policies = [schedulingPolicy()];
+    const worker = new Worker(import.meta.path);
+    worker.onmessage = () => {
+      console.log(JSON.stringify([...policies, schedulingPolicy()]));
+      process.exit();
+    };
+  } else {
+    schedule({ scheduling: "realtime", busyPoll: false }).restore();
+    postMessage("ended");
+  }
+`;
 const SCHED_IDLE = 5;
 const REALTIME = ["--scheduling", "realtime"];
 
@@ -180,6 +196,18 @@ describe("a process", () => {
       const told = Bun.spawnSync(["chrt", "-o", "0", process.execPath, "-e", HOLDERS]);
       const { roundRobin, other } = Policy;
       expect(JSON.parse(told.stdout.toString())).toEqual([roundRobin, roundRobin, other]);
+    });
+
+    test("a Worker that ends leaves it to the others of its process", () => {
+      const directory = mkdtempSync(join(tmpdir(), "kpaxos-cpus-"));
+      try {
+        const script = join(directory, "in_worker.ts");
+        writeFileSync(script, IN_WORKER);
+        const told = Bun.spawnSync(["chrt", "-o", "0", process.execPath, script]);
+        expect(JSON.parse(told.stdout.toString())).toEqual([Policy.other, Policy.roundRobin]);
+      } finally {
+        rmSync(directory, { recursive: true, force: true });
+      }
     });
 
     test("realtime where it may not", async () => {

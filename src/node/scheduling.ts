@@ -43,7 +43,7 @@ class CallingThread implements PatientThread {
     this.look();
   }
 
-  /** Leaves nothing to collect: it happens fifty times a second. */
+  /** Leaves nothing to collect: it happens ten times a second. */
   look(): void {
     const length = readSync(this.#file, this.#bytes, 0, this.#bytes.length, 0);
     this.#numbers.fill(0);
