@@ -245,6 +245,100 @@ test(
   TIMEOUT_MS,
 );
 
+/** What processes that commit at once have to do. */
+function commits(where: string, command: readonly string[] = COMMAND): void {
+  test(
+    `${where}: both backends, alone and at once`,
+    () =>
+      withUser(
+        async (user) => {
+          const words = ["--commits", "3", "--acceptors", "2", "--storage-path", user.home];
+          const { prices, ...rest } = JSON.parse(await user.ok("bench", "commit", "--json", ...words)) as {
+            prices: ({ storage: string } & Record<string, number>)[];
+          };
+          expect(rest).toEqual({ acceptors: 2, commits: 3 });
+          expect(prices.map(({ storage }) => storage)).toEqual(["sqlite", "log"]);
+          for (const { storage: _, ...times } of prices) {
+            expect(Object.keys(times)).toEqual(["aloneUs", "quorumUs", "appendUs"]);
+            for (const us of Object.values(times)) expect(us).toBeGreaterThan(0);
+          }
+          expect(readdirSync(user.home)).toEqual([]);
+        },
+        { command },
+      ),
+    TIMEOUT_MS,
+  );
+}
+
+describe("commits", () => {
+  commits("a checkout");
+  describeUnless(
+    existsSync(COMPILED) ? undefined : "dist/kpaxos is not there: npm run build",
+    "compiled",
+    () => commits("the executable", [COMPILED]),
+  );
+
+  test(
+    "a signal ends all processes, and nothing is left",
+    () =>
+      withUser(async (user) => {
+        const words = ["--storage", "log", "--storage-path", user.home];
+        const child = user.spawn(["bench", "commit", "--commits", "100000", ...words]);
+        // Alone first, for longer than anybody waits here.
+        await until("one commits", () => readdirSync(user.home).length > 0, 20_000);
+        child.kill("SIGINT");
+        await child.exited;
+        expect(child.signalCode).toBe("SIGINT");
+        expect(readdirSync(user.home)).toEqual([]);
+      }),
+    TIMEOUT_MS,
+  );
+
+  for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+    test(
+      `${signal} to the one that tells ends those that are told`,
+      () =>
+        withUser(async (user) => {
+          const child = user.spawn(["bench", "commit", "--commits", "2000", "--acceptors", "8"]);
+          await until("eight commit", () => user.processes().length === 9, 60_000);
+          child.kill(signal);
+          await child.exited;
+          expect(child.signalCode).toBe(signal);
+          await until("nothing runs any more", () => user.processes().length === 0);
+        }),
+      TIMEOUT_MS,
+    );
+  }
+
+  test(
+    "one that ends is named",
+    () =>
+      withUser(async (user) => {
+        const child = user.spawn(["bench", "commit", "--commits", "2000", "--acceptors", "8"]);
+        await until("eight commit", () => user.processes().length === 9, 60_000);
+        const told = user.processes().find(({ pid }) => pid !== child.pid)!;
+        process.kill(told.pid, "SIGKILL");
+        const [code, err] = await Promise.all([child.exited, child.stderr.text()]);
+        expect(err).toMatch(/^error: process \d that commits ended by SIGKILL/m);
+        expect(code).toBe(1);
+      }),
+    TIMEOUT_MS,
+  );
+
+  test("one that is told commits what it reads at once, and ends with its input", async () =>
+    withUser(async (user) => {
+      const words = ["--when-told", "--storage", "log", "--storage-path", user.home];
+      const child = Bun.spawn([...COMMAND, "bench", "commit", ...words], {
+        stdin: Buffer.from("123"),
+        stdout: "pipe",
+        stderr: "pipe",
+      });
+      const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+      expect({ err, code }).toEqual({ err: "", code: 0 });
+      expect(out).toMatch(/^0 [\d.]+\n3 [\d.]+\n$/);
+    }));
+});
+
 describe("a cluster that runs", () => {
   test(
     "is measured by its configuration, and left as it is",
@@ -297,12 +391,18 @@ describe("what is wrong is said before anything runs", () => {
     [["link", "--interface", "eth0"], "--interface needs --listen, or --peer MAC"],
     [["link", "--sizes", "5"], "from 28 to"],
     [["link", "--address", "127.0.0.1:9"], "--address goes with --listen"],
+    [["commit", "--storage", "memory"], "--storage expects a list of sqlite, log"],
+    [["commit", "--storage-path", "/none"], "no place for databases: "],
+    [["commit", "--when-told", "--storage", "log"], "--when-told needs --storage-path DIR"],
+    [["commit", "--when-told", "--storage-path", "/tmp"], "and one backend: --storage log"],
   ];
   for (const [words, said] of wrong) {
     test(words.join(" "), () =>
       withUser(async (user) => {
         const where =
-          words[0] === "link" || words.includes("--compare") ? [] : ["--udp", ...SHORT.slice(0, 2)];
+          ["link", "commit"].includes(words[0]!) || words.includes("--compare")
+            ? []
+            : ["--udp", ...SHORT.slice(0, 2)];
         const free = where.filter((word) => !words.includes(word));
         const { code, out, err } = await user.run(
           "bench",

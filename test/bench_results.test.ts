@@ -7,9 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { cellsOf, groupsOf, halfOf, keyOf, type Sweep } from "../src/bench/cells.ts";
+import { readTold } from "../src/bench/commit_when_told.ts";
 import { compare, roundsNeeded } from "../src/bench/compare.ts";
 import { comparisonLines } from "../src/bench/comparison_text.ts";
 import { lacksFloor } from "../src/bench/floor.ts";
+import { QuorumRounds } from "../src/bench/quorum_rounds.ts";
 import { htmlReport, writeReport } from "../src/bench/report.ts";
 import { readResult } from "../src/bench/result.ts";
 import { leastChance, median, rankTest } from "../src/bench/statistics.ts";
@@ -87,6 +89,12 @@ describe("before anything is measured", () => {
     expect(heaviest(open)).toMatchObject({ rate: 30, window: 4096 });
   });
 
+  test("open loops and closed ones are not weighed against each other: a closed one fills what it has", () => {
+    const cells = cellsOf({ ...SWEEP, windows: [1, 500], rates: [1000, null] });
+    expect(heaviest(cells)).toMatchObject({ window: 500, rate: null });
+    expect(heaviest([...cells].reverse())).toMatchObject({ window: 500, rate: null });
+  });
+
   test("the floor says which loads it does not have", () => {
     expect(lacksFloor(CELL)).toBeUndefined();
     expect(lacksFloor({ ...CELL, rate: 1000, window: 4096, clients: 100 })).toBeUndefined();
@@ -94,6 +102,67 @@ describe("before anything is measured", () => {
     expect(lacksFloor({ ...CELL, rate: 1000, storage: "sqlite" })).toContain("disk");
     expect(lacksFloor({ ...CELL, size: 7 })).toContain("8 to 1400");
   });
+});
+
+describe("commits of a quorum", () => {
+  test("take until a majority is done; who is not goes on, and takes up in its next commit what it was told since", () => {
+    const rounds = new QuorumRounds(3);
+    expect(rounds.isOver).toBe(true);
+    rounds.tell(10);
+    rounds.done(1, 1, 10.25);
+    expect(rounds.isOver).toBe(false);
+    rounds.done(0, 1, 10.125);
+    expect(rounds.isOver).toBe(true);
+    rounds.tell(20);
+    // The third is done with the first round only now, and goes on to the second.
+    rounds.done(2, 1, 20.125);
+    rounds.done(0, 2, 20.25);
+    expect(rounds.isOver).toBe(false);
+    rounds.done(2, 2, 20.5);
+    expect(rounds.isOver).toBe(true);
+    rounds.tell(30);
+    rounds.done(0, 3, 30.125);
+    // What it had not begun when it was told more is one commit.
+    rounds.done(1, 3, 30.375);
+    expect(rounds.isOver).toBe(true);
+    expect(rounds.timesUs).toEqual([250, 500, 375]);
+  });
+
+  test("are those of the first to be done, in whatever order they are heard", () => {
+    const rounds = new QuorumRounds(5);
+    rounds.tell(0);
+    [4, 1, 3, 5, 2].forEach((atMs, party) => {
+      rounds.done(party, 1, atMs);
+      expect(rounds.isOver).toBe(party >= 2);
+    });
+    expect(rounds.timesUs).toEqual([3000]);
+  });
+
+  test("one party is a quorum of one, and of four it takes three", () => {
+    for (const [parties, needed] of [
+      [1, 1],
+      [2, 2],
+      [4, 3],
+    ] as const) {
+      const rounds = new QuorumRounds(parties);
+      rounds.tell(0);
+      for (let party = 0; party < parties; party++) {
+        expect(rounds.isOver).toBe(party >= needed);
+        rounds.done(party, 1, party + 1);
+      }
+      expect(rounds.timesUs).toEqual([needed * 1000]);
+    }
+  });
+
+  test("no round begins before the last one is over, and nothing is done that nobody was told", () => {
+    const rounds = new QuorumRounds(3);
+    expect(() => rounds.done(0, 1, 1)).toThrow("what it was told");
+    rounds.tell(0);
+    expect(() => rounds.tell(1)).toThrow("when the one before is over");
+  });
+
+  test("a line of one that commits is read back", () =>
+    expect(readTold("12 1795374006907.25")).toEqual({ records: 12, atMs: 1_795_374_006_907.25 }));
 });
 
 describe("the rank test", () => {

@@ -14,9 +14,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { Committer } from "../src/bench/committer.ts";
 import { ExitCode } from "../src/error.ts";
 import type { Ballot } from "../src/protocol/types.ts";
-import { commitTimes } from "../src/storage/commit_price.ts";
 import type { LogOptions } from "../src/storage/log_open.ts";
 import type { Identity } from "../src/storage/sqlite_format.ts";
 import type { SqliteOptions } from "../src/storage/sqlite_open.ts";
@@ -108,7 +108,7 @@ function suite<O extends SqliteOptions>(backed: Backed<O>): void {
   });
   describe("acceptor-trash-files", () => trashed(backed));
   describe("one process", () => oneProcess(backed));
-  describe("what a commit takes", () => price(backed));
+  describe("the commits of a benchmark", () => commits(backed));
 }
 
 function committed<O extends SqliteOptions>({ files, busy }: Backed<O>): void {
@@ -402,14 +402,14 @@ function oneProcess<O extends SqliteOptions>({ files }: Backed<O>): void {
   });
 }
 
-function price<O extends SqliteOptions>({ files }: Backed<O>): void {
-  test("is told of each, by a storage that had nothing", () => {
+function commits<O extends SqliteOptions>({ files }: Backed<O>): void {
+  test("are of a storage that had nothing", () => {
     const options = files.optionsIn(newDirectory());
     const storage = files.open(options);
-    expect(commitTimes(storage, 7, 100)).toHaveLength(7);
+    new Committer(storage).commit(7);
     storage.close();
     const again = files.open(options);
-    expect(() => commitTimes(again, 1, 100)).toThrow("in a storage of its own");
+    expect(() => new Committer(again)).toThrow("in a storage of its own");
     again.close();
   });
 }

@@ -5,10 +5,10 @@
  * Invariant: after `close` nothing of a cluster of ours is left, whatever happened before; what this process leaves behind
  * when it is killed ends by itself, and the next cluster sweeps it.
  */
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Flags } from "../config/parse.ts";
-import { CliError, ExitCode, messageOf } from "../error.ts";
+import { CliError } from "../error.ts";
 import { diesWithUs } from "../ops/child.ts";
 import { remove, up } from "../ops/cluster.ts";
 import { type Choice, commandOn, describePlace } from "../ops/cluster_place.ts";
@@ -22,6 +22,7 @@ import { sweepLeftovers } from "../ops/lab_sweep.ts";
 import { makeOwnDirectory } from "../ops/own_directory.ts";
 import { signal } from "../ops/process_id.ts";
 import type { ClusterShape } from "./cells.ts";
+import { databaseDirectory } from "./database_directory.ts";
 import type { Watched } from "./usage.ts";
 
 export interface Bed {
@@ -37,8 +38,6 @@ export interface Bed {
   trouble(): string;
   close(): Promise<void>;
 }
-
-const WHERE_DATABASES = "storage";
 
 export interface BedOptions {
   readonly shape: ClusterShape;
@@ -67,9 +66,10 @@ export class OwnBed implements Bed {
     const { shape, choice, stop } = options;
     sweepLeftovers();
     const own = makeOwnDirectory();
-    const databases = databaseDirectory(options.storagePath, own);
-    const directories = [databases, own];
+    const directories = [own];
     try {
+      const databases = databaseDirectory(options.storagePath, own);
+      directories.unshift(databases);
       const state = await up({
         name: "bench",
         directory: join(own, "cluster"),
@@ -161,22 +161,6 @@ export class OwnBed implements Bed {
     } finally {
       for (const directory of this.#directories) rmSync(directory, { recursive: true, force: true });
     }
-  }
-}
-
-function databaseDirectory(storagePath: string | undefined, own: string): string {
-  try {
-    if (storagePath !== undefined) return mkdtempSync(join(storagePath, "kpaxos-bench-"));
-    const path = join(own, WHERE_DATABASES);
-    mkdirSync(path);
-    return path;
-  } catch (cause) {
-    rmSync(own, { recursive: true, force: true });
-    throw new CliError(`no place for databases: ${messageOf(cause)}`, {
-      exitCode: ExitCode.usage,
-      hint: "name a directory that this user may write: --storage-path DIR",
-      cause,
-    });
   }
 }
 

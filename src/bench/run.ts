@@ -14,6 +14,7 @@ import { load, machineFacts } from "./machine.ts";
 import { type Measured, measureRound, type Timing } from "./measure.ts";
 import { type BenchResult, type CellResult, type FloorResult, FORMAT, FORMAT_VERSION } from "./result.ts";
 import { median } from "./statistics.ts";
+import { orStopped } from "./stopping.ts";
 import { heaviest, type WarmUps } from "./warm_up.ts";
 
 /** Of a load that only warms up: the least a client takes. */
@@ -115,21 +116,6 @@ class CellRun {
       histogram: all.toJSON(),
       lost: floors.reduce((sum, { figures }) => sum + figures.lost, 0),
     };
-  }
-}
-
-/** Rejects when `stop` does, whatever `work` waits for then. */
-async function orStopped<T>(work: Promise<T>, stop: AbortSignal): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onStop = (): void => reject(stop.reason);
-  stop.addEventListener("abort", onStop, { once: true });
-  // What dies because it was stopped says nothing new.
-  work.catch(() => undefined);
-  try {
-    stop.throwIfAborted();
-    return await Promise.race([work, promise]);
-  } finally {
-    stop.removeEventListener("abort", onStop);
   }
 }
 

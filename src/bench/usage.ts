@@ -34,6 +34,12 @@ export function residentOf(pid: number): number {
   return Number(/^VmRSS:\s*(\d+) kB$/m.exec(readProc(`/proc/${pid}/status`) ?? "")?.[1] ?? 0) * KIB;
 }
 
+/** How often its first thread has slept; 0: it has ended. */
+export function wakeUpsOf(pid: number): number {
+  const text = readProc(`/proc/${pid}/status`) ?? "";
+  return Number(/^voluntary_ctxt_switches:\s*(\d+)$/m.exec(text)?.[1] ?? 0);
+}
+
 /** Frames that the interfaces of a network namespace have sent, by the text of its /proc/net/dev. */
 export function sentFrames(text: string, loopback: boolean): number {
   let frames = 0;

@@ -182,6 +182,7 @@ export const benchCommand = defineKpaxosCommand({
       { command: "kpaxos bench -f paxos.conf", what: "a cluster that runs" },
       { command: "kpaxos bench --compare before.json after.json", what: "did it change?" },
       { command: "kpaxos bench link", what: "the bare link, without Paxos" },
+      { command: "kpaxos bench commit", what: "the bare disk, without Paxos" },
     ],
     notes: [
       "LIST is values with commas between them; every combination is measured, in rounds one after the other. As root, or where " +
@@ -205,13 +206,17 @@ export const benchCommand = defineKpaxosCommand({
       description: "the bare message rate and round trip of a link, without Paxos",
       load: async () => (await import("./bench_link.ts")).linkCommand,
     },
+    commit: {
+      description: "what a synced commit takes on a disk, alone and beside others",
+      load: async () => (await import("./bench_commit.ts")).commitCommand,
+    },
   },
   run: async ({ args, rawArgs }) => {
     if (args.compare !== undefined) return await compareFiles(args.compare, args.other, args.json === true);
     if (args.other !== undefined) {
       throw usageError(
         `unexpected "${args.other}"`,
-        "kpaxos bench link measures a link; --compare A.json B.json compares",
+        "kpaxos bench link measures a link, kpaxos bench commit a disk; --compare A.json B.json compares",
       );
     }
     if (args.preset !== undefined) {

@@ -90,7 +90,18 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "node:",
   ],
   // Measures clusters as `ops` starts them; `bench/floor` is the C program beside them.
-  bench: ["bench/floor/", "storage/", "net/", "node/", "ops/", "config/", "error.ts", "node:"],
+  bench: [
+    "bench/floor/",
+    "protocol/assert.ts",
+    "protocol/types.ts",
+    "storage/",
+    "net/",
+    "node/",
+    "ops/",
+    "config/",
+    "error.ts",
+    "node:",
+  ],
   api: ["protocol/", "wire/", "net/", "delivery/", "node/", "config/", "log.ts", "error.ts", "node:"],
   // Everything but what touches the machine.
   sim: [

@@ -1,0 +1,138 @@
+/**
+ * What a quorum's commits take where as many processes commit at once on one disk as a cluster on it has acceptors. Each is a
+ * process of this very program, with a storage of its own in the backend that is measured.
+ *
+ * Invariant: in the end nothing runs any more; what this process leaves behind when it is killed ends by itself.
+ */
+import { join } from "node:path";
+import { CliError } from "../error.ts";
+import { diesWithUs } from "../ops/child.ts";
+import { selfCommand } from "../ops/lab_capability.ts";
+import { how, LabProcess } from "../ops/lab_process.ts";
+import { readTold, sharedClock, type Told } from "./commit_when_told.ts";
+import type { DiskBackend } from "./committer.ts";
+import { QuorumRounds } from "./quorum_rounds.ts";
+import { orStopped } from "./stopping.ts";
+
+const END_MS = 10_000;
+/** Of what two processes read at once. */
+const CLOCK_ERROR_MS = 0.1;
+const ONE = new Uint8Array(1);
+
+export interface QuorumOptions {
+  readonly backend: DiskBackend;
+  readonly acceptors: number;
+  readonly commits: number;
+  readonly stop: AbortSignal;
+}
+
+class Party {
+  readonly process: LabProcess;
+  /** Rejects when it ends. */
+  readonly failure: Promise<never>;
+  readonly #input: { write(bytes: Uint8Array): unknown; flush(): unknown; end(): unknown };
+
+  constructor(name: string, argv: readonly string[], told: (told: Told) => void) {
+    const child = Bun.spawn(diesWithUs(argv), {
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "pipe",
+      // Ctrl-C at our terminal is for us, who then end it.
+      detached: true,
+    });
+    this.#input = child.stdin;
+    const decoder = new TextDecoder();
+    let rest = "";
+    const onStdout = (chunk: Uint8Array): void => {
+      const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) told(readTold(line));
+    };
+    this.process = new LabProcess(name, argv, child, { onStdout });
+    this.failure = this.process.exited.then((ending) => {
+      throw new CliError(`${name} ended${how(ending)}:\n${this.process.tail()}`);
+    });
+    // Whoever waits for it hears of its end; later it is to end.
+    this.failure.catch(() => undefined);
+  }
+
+  tell(): void {
+    this.#input.write(ONE);
+    this.#input.flush();
+  }
+
+  async end(): Promise<void> {
+    this.#input.end();
+    const ending = await this.process.ending(END_MS);
+    if (ending.exitCode === 0) return;
+    throw new CliError(`${this.process.name} ended${how(ending)}:\n${this.process.tail()}`);
+  }
+}
+
+class Quorum {
+  readonly parties: Party[] = [];
+  readonly #rounds: QuorumRounds;
+  #ready = 0;
+  #isAhead = false;
+  #heard: () => void = () => undefined;
+
+  constructor(acceptors: number) {
+    this.#rounds = new QuorumRounds(acceptors);
+  }
+
+  start(directory: string, { backend, acceptors }: QuorumOptions): void {
+    for (let id = 0; id < acceptors; id++) {
+      const words = ["bench", "commit", "--when-told", "--storage", backend];
+      const argv = [...selfCommand(), ...words, "--storage-path", join(directory, `${id}`)];
+      this.parties.push(new Party(`process ${id} that commits`, argv, (told) => this.#told(id, told)));
+    }
+  }
+
+  async measure(commits: number): Promise<number[]> {
+    await Promise.race([this.#run(commits), ...this.parties.map(({ failure }) => failure)]);
+    await Promise.all(this.parties.map((party) => party.end()));
+    const { timesUs } = this.#rounds;
+    if (this.#isAhead || timesUs.some((us) => us < 0))
+      throw new CliError("the system's clock was set while commits were measured", {
+        hint: "measure again",
+      });
+    return timesUs;
+  }
+
+  async #run(commits: number): Promise<void> {
+    await this.#until(() => this.#ready === this.parties.length);
+    for (let i = 0; i < commits; i++) {
+      this.#rounds.tell(sharedClock());
+      for (const party of this.parties) party.tell();
+      await this.#until(() => this.#rounds.isOver);
+    }
+  }
+
+  /** Resolves with the line of a party after which it is so. */
+  #until(isSo: () => boolean): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#heard = () => {
+      if (isSo()) resolve();
+    };
+    return promise;
+  }
+
+  #told(id: number, { records, atMs }: Told): void {
+    this.#isAhead ||= atMs > sharedClock() + CLOCK_ERROR_MS;
+    if (records === 0) this.#ready++;
+    else this.#rounds.done(id, records, atMs);
+    this.#heard();
+  }
+}
+
+/** Of each round, from when all were told until a majority was done, in microseconds. Each has a directory of its own in this one. */
+export async function quorumCommitTimes(directory: string, options: QuorumOptions): Promise<number[]> {
+  const quorum = new Quorum(options.acceptors);
+  try {
+    quorum.start(directory, options);
+    return await orStopped(quorum.measure(options.commits), options.stop);
+  } finally {
+    for (const { process } of quorum.parties) process.kill("SIGKILL");
+    await Promise.allSettled(quorum.parties.map(({ process }) => process.exited));
+  }
+}
