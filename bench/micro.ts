@@ -7,6 +7,7 @@
  * `--quick` runs each task for milliseconds, to see that it runs; its figures mean nothing.
  */
 import { Bench } from "tinybench";
+import { CYCLE_VALUES, clientCycle } from "./client_cycle.ts";
 import { codecBench } from "./codec.ts";
 import { nativeBench } from "./native.ts";
 import { admissionStep, filterStep, PACKED, packedLearnerStep, packerStep } from "./packed.ts";
@@ -65,6 +66,14 @@ function packedBench(add: Add): void {
   }
 }
 
+/** A full window of a client's: what each value costs, from sending it to knowing that it is delivered. */
+function cycleBench(add: Add): void {
+  for (const sessions of [1, 10]) {
+    const step = clientCycle(new Cluster("native"), { sessions, window: 1000 });
+    add(`native: client: a value's whole way, 1000 of ${sessions} sessions under way`, CYCLE_VALUES, step);
+  }
+}
+
 function measure(quick: boolean, only: string): Row[] {
   const bench = new Bench({
     time: quick ? 2 : 500,
@@ -82,6 +91,7 @@ function measure(quick: boolean, only: string): Row[] {
   codecBench(add);
   stepsBench(add);
   packedBench(add);
+  cycleBench(add);
   ringBench(add);
   const end = nativeBench(add);
   bench.runSync();

@@ -85,8 +85,9 @@ export function packerStep(cluster: Cluster): () => void {
   return () => {
     for (let i = 0; i < PACKED; i++) {
       sequence++;
-      if (!packer.hasRoom(SESSION, sequence, VALUE_BYTES, 0)) throw new Error("there is no room");
-      copyBytes(value, 0, packer.bytes, packer.write(SESSION, sequence, VALUE_BYTES, 0), VALUE_BYTES);
+      const at = packer.begin(SESSION, sequence, VALUE_BYTES, 0, 0);
+      if (at < 0) throw new Error("there is no room");
+      copyBytes(value, 0, packer.bytes, at, VALUE_BYTES);
     }
     packer.flush(0);
     party.drop();

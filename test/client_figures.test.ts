@@ -7,13 +7,13 @@ import { ClientFigures } from "../src/node/client_figures.ts";
 test("in a closed loop it counts from when the value was sent: what is held back is not under way", () => {
   const figures = new ClientFigures({ clients: 1, outstanding: 2 });
   figures.begin(1000);
-  for (const number of [0, 1]) figures.made(0, number);
+  for (const number of [0, 1]) figures.made(0, number, 1);
   figures.nowUs = 1500;
-  figures.delivered(500, 64, 0, 0);
+  figures.delivered(500, 64, 0, 0, 1);
   figures.nowUs = 1900;
-  figures.made(0, 2);
+  figures.made(0, 2, 1);
   figures.nowUs = 2200;
-  figures.delivered(300, 64, 0, 2);
+  figures.delivered(300, 64, 0, 2, 1);
   expect(figures.latency()).toMatchObject({ p50: 300, max: 500 });
   expect(figures).toMatchObject({ values: 2, bytes: 128 });
 });
@@ -33,15 +33,15 @@ describe("an open loop", () => {
 
   test("a value that has to wait for its place counts with its wait", () => {
     const figures = make();
-    figures.made(0, 0);
-    figures.made(1, 0);
+    figures.made(0, 0, 1);
+    figures.made(1, 0, 1);
     figures.nowUs = 11_000;
-    figures.delivered(0, 64, 0, 0);
+    figures.delivered(0, 64, 0, 0, 1);
     expect(figures.latency().max).toBe(1000);
     // Due at 10 200, sent at 11 000.
-    figures.made(0, 1);
+    figures.made(0, 1, 1);
     figures.nowUs = 11_300;
-    figures.delivered(0, 64, 0, 1);
+    figures.delivered(0, 64, 0, 1, 1);
     expect(figures.latency().max).toBe(1100);
   });
 
@@ -56,9 +56,9 @@ describe("an open loop", () => {
 
   test("what warmed up is forgotten", () => {
     const figures = make();
-    figures.made(0, 0);
+    figures.made(0, 0, 1);
     figures.nowUs = 10_050;
-    figures.delivered(0, 64, 0, 0);
+    figures.delivered(0, 64, 0, 0, 1);
     figures.restart();
     expect(figures.latency().max).toBe(0);
     expect(figures.values).toBe(0);

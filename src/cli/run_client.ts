@@ -237,9 +237,9 @@ function sinkOf(figures: ClientSink, part: number, parts: number): ClientSink {
   if (parts === 1) return figures;
   const of = (client: number): number => client * parts + part;
   return {
-    made: (client, number) => figures.made?.(of(client), number),
-    delivered: (latencyUs, bytes, client, number, iid) =>
-      figures.delivered(latencyUs, bytes, of(client), number, iid),
+    made: (client, first, count) => figures.made?.(of(client), first, count),
+    delivered: (latencyUs, bytes, client, first, count, iid) =>
+      figures.delivered(latencyUs, bytes, of(client), first, count, iid),
     uncertain: (client, number) => figures.uncertain?.(of(client), number),
   };
 }

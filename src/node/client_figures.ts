@@ -51,21 +51,38 @@ export class ClientFigures implements ClientSink {
     return this.#startUs + value * this.#intervalUs;
   }
 
-  made(client: number, number: number): void {
-    if (this.#intervalUs > 0) this.#intendedUs[this.#placeOf(client, number)] = this.dueUs(this.#made++);
+  made(client: number, first: number, count: number): void {
+    if (this.#intervalUs === 0) return;
+    const base = client * this.#outstanding;
+    let place = first % this.#outstanding;
+    for (let left = count; left > 0; left--) {
+      this.#intendedUs[base + place] = this.dueUs(this.#made++);
+      if (++place === this.#outstanding) place = 0;
+    }
   }
 
-  delivered(sinceSentUs: number, bytes: number, client: number, number: number): void {
-    const latencyUs =
-      this.#intervalUs > 0 ? this.nowUs - this.#intendedUs[this.#placeOf(client, number)]! : sinceSentUs;
-    this.values++;
-    this.bytes += bytes;
-    this.#histogram.record(latencyUs);
-    this.#onValue?.(latencyUs);
+  delivered(sinceSentUs: number, bytes: number, client: number, first: number, count: number): void {
+    this.values += count;
+    this.bytes += bytes * count;
+    if (this.#intervalUs > 0) {
+      this.#deliveredLate(client, first, count);
+      return;
+    }
+    this.#histogram.record(sinceSentUs, count);
+    if (this.#onValue === undefined) return;
+    for (let left = count; left > 0; left--) this.#onValue(sinceSentUs);
   }
 
-  #placeOf(client: number, number: number): number {
-    return client * this.#outstanding + (number % this.#outstanding);
+  /** Of an open loop: each has its own time. */
+  #deliveredLate(client: number, first: number, count: number): void {
+    const base = client * this.#outstanding;
+    let place = first % this.#outstanding;
+    for (let left = count; left > 0; left--) {
+      const latencyUs = this.nowUs - this.#intendedUs[base + place]!;
+      this.#histogram.record(latencyUs);
+      this.#onValue?.(latencyUs);
+      if (++place === this.#outstanding) place = 0;
+    }
   }
 
   /** What was measured up to now was to warm up. */

@@ -132,9 +132,11 @@ export class ValueLog {
       return `${process}/${client}/${number}`;
     };
     return {
-      delivered: (_latencyUs, _bytes, client, number) => {
-        const key = once(client, number);
-        if (this.keeps) told.delivered.add(key);
+      delivered: (_latencyUs, _bytes, client, first, count) => {
+        for (let number = first; number < first + count; number++) {
+          const key = once(client, number);
+          if (this.keeps) told.delivered.add(key);
+        }
       },
       uncertain: (client, number) => told.uncertain.add(once(client, number)),
     };

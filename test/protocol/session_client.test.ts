@@ -97,7 +97,10 @@ class World {
     };
     const source = plan.source ?? new PatternValues(0, 50, this.random);
     this.client = new SessionClient(options, source, outbox, {
-      delivered: (_latencyUs, bytes, client, number) => this.told.push(`${client}/${number} ${bytes}`),
+      delivered: (_latencyUs, bytes, client, first, count) => {
+        for (let number = first; number < first + count; number++)
+          this.told.push(`${client}/${number} ${bytes}`);
+      },
       uncertain: (client, number) => this.uncertain.push(`${client}/${number}`),
     });
     if (plan.ownLearner === true) this.ownLog = new OwnLog(this.client, limits.sessions, () => undefined);

@@ -11,7 +11,7 @@ import { buildLearner } from "../../src/node/build.ts";
 import { buildClient, ownApplication } from "../../src/node/build_client.ts";
 import type { CoreContext } from "../../src/node/process.ts";
 import type { Extra } from "../../src/node/roles.ts";
-import type { Client } from "../../src/protocol/client/client.ts";
+import type { Client, ClientSink } from "../../src/protocol/client/client.ts";
 import { Role } from "../../src/protocol/types.ts";
 import { HostClock } from "../../src/sim/clock.ts";
 import { type Host, type Parts, SimCluster } from "../../src/sim/cluster.ts";
@@ -198,7 +198,11 @@ export class LoadModel {
       values: rate === undefined ? Number.POSITIVE_INFINITY : 0,
       proposerId: 0,
     };
-    const sink = { delivered: (latencyUs: number) => void this.#latencies.push(latencyUs) };
+    const sink: ClientSink = {
+      delivered: (latencyUs, _bytes, _client, _first, count) => {
+        for (let left = count; left > 0; left--) this.#latencies.push(latencyUs);
+      },
+    };
     const built = buildClient(context, plan, outbox, sink);
     const { client } = built;
     this.clients.push(client);

@@ -5,10 +5,20 @@
 import type { AckKind, Ballot, Busy } from "../types.ts";
 
 export interface ClientSink {
-  /** A new value is under way from now on. */
-  made?(client: number, number: number): void;
-  /** A value is delivered: told once. `number` counts the client's values (from 0); `iid` 0: not known. */
-  delivered(latencyUs: number, bytes: number, client: number, number: number, iid: number): void;
+  /** `count` new values of the client's are under way from now on, from number `first` on (its values count from 0). */
+  made?(client: number, first: number, count: number): void;
+  /**
+   * `count` values of the client's are delivered, from number `first` on, each of `bytes` bytes and after `latencyUs`: told once, and
+   * in order. `iid` 0: not known.
+   */
+  delivered(
+    latencyUs: number,
+    bytes: number,
+    client: number,
+    first: number,
+    count: number,
+    iid: number,
+  ): void;
   /** It will never be known of a value that was sent whether it is (or still will be) delivered: its session is gone. */
   uncertain?(client: number, number: number): void;
 }

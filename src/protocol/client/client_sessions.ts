@@ -82,20 +82,6 @@ export class ClientSessions {
     return this.sendNext[client]! < this.nextSequence[client]!;
   }
 
-  /** A new value; there must be room for it. */
-  add(client: number, size: number, pieces: number, nowUs: number): void {
-    const place = this.tailAt[client]!;
-    const first = this.nextSequence[client]!;
-    this.lastSequence[place] = first + pieces - 1;
-    this.size[place] = size;
-    this.pieces[place] = pieces;
-    this.madeUs[place] = nowUs;
-    this.isResent[place] = 0;
-    this.nextSequence[client] = first + pieces;
-    this.tail[client] = this.tail[client]! + 1;
-    this.tailAt[client] = this.#after(client, place);
-  }
-
   /** `sendNext` is sent. True: with it a whole value is sent again. */
   sent(client: number, nowUs: number): boolean {
     const sequence = this.sendNext[client]!;
@@ -118,21 +104,6 @@ export class ClientSessions {
     return true;
   }
 
-  /** The oldest value under way is delivered. */
-  isHeadDone(client: number): boolean {
-    return this.underWay(client) > 0 && this.lastSequence[this.headAt[client]!]! <= this.done[client]!;
-  }
-
-  takeHead(client: number): void {
-    const head = this.head[client]! + 1;
-    const place = this.#after(client, this.headAt[client]!);
-    this.head[client] = head;
-    this.headAt[client] = place;
-    if (this.sending[client]! >= head) return;
-    this.sending[client] = head;
-    this.sendingAt[client] = place;
-  }
-
   /** Goes back: everything from `sequence` on is sent again. */
   goBack(client: number, sequence: number): void {
     const to = Math.max(sequence, this.done[client]! + 1);
@@ -150,6 +121,12 @@ export class ClientSessions {
   /** Whether the oldest value under way was sent as a whole: it may have been delivered. */
   mayHeadBeDelivered(client: number): boolean {
     return this.underWay(client) > 0 && this.lastSequence[this.headAt[client]!]! <= this.sentTo[client]!;
+  }
+
+  /** Takes off the oldest value under way, of a session that is gone. */
+  takeHead(client: number): void {
+    this.head[client] = this.head[client]! + 1;
+    this.headAt[client] = this.#after(client, this.headAt[client]!);
   }
 
   /** The session is gone: what is under way is numbered anew, for the next one, which has another nonce. */

@@ -21,44 +21,48 @@ export class EntryPacker {
   readonly pieceBytes: number;
   readonly #outbox: Outbox;
   readonly #view: DataView;
-  readonly #batching: boolean;
+  /** Of a message that takes entries after its first. */
+  readonly #limit: number;
   #used = 0;
-  /** Of the last entry; what comes next in its session is written shortly. */
+  /** What would come next in the session of the last entry is written shortly. */
   #session = 0;
-  #sequence = 0;
+  #next = 0;
 
   /** `batching`: several entries share a message, and so an instance. */
   constructor(outbox: Outbox, batching: boolean) {
     this.#outbox = outbox;
-    this.#batching = batching;
     this.bytes = new Uint8Array(outbox.maxValue & ~3);
     this.#view = new DataView(this.bytes.buffer);
     this.pieceBytes = this.bytes.length - ENTRY_HEADER_BYTES;
+    this.#limit = batching ? this.bytes.length : 0;
   }
 
-  /** Whether this entry can be written without more frames than there are. */
-  hasRoom(session: number, sequence: number, length: number, proposerId: number): boolean {
-    const size = this.#isNext(session, sequence) ? shortEntryBytes(length) : entryBytes(length);
-    const isFull = !this.#batching || this.#used + size > this.bytes.length;
-    if (isFull) this.flush(proposerId);
-    return this.#used > 0 || this.#outbox.room() >= ROOM_RESERVE;
-  }
-
-  /** Writes an entry's header, after `hasRoom`; returns where its value goes in `bytes`. */
-  write(session: number, sequence: number, length: number, flags: number): number {
+  /** Writes an entry's header; returns where its value goes in `bytes`, −1: that would take more frames than there are. */
+  begin(session: number, sequence: number, length: number, flags: number, proposerId: number): number {
     const at = this.#used;
-    const isShort = this.#isNext(session, sequence);
-    if (isShort) writeShortHeader(this.#view, at, length, flags);
-    else writeEntryHeader(this.#view, at, session, sequence, length, flags);
+    if (at > 0 && session === this.#session && sequence === this.#next) {
+      const end = at + shortEntryBytes(length);
+      if (end <= this.#limit) {
+        writeShortHeader(this.#view, at, length, flags);
+        this.#next = sequence + 1;
+        this.#used = end;
+        return at + SHORT_HEADER_BYTES;
+      }
+    }
+    return this.#beginFull(session, sequence, length, flags, proposerId);
+  }
+
+  #beginFull(session: number, sequence: number, length: number, flags: number, proposerId: number): number {
+    const size = entryBytes(length);
+    if (this.#used + size > this.#limit) this.flush(proposerId);
+    const at = this.#used;
+    if (at === 0 && this.#outbox.room() < ROOM_RESERVE) return -1;
+    writeEntryHeader(this.#view, at, session, sequence, length, flags);
     // An opening's number is a nonce.
     this.#session = (flags & EntryFlag.open) !== 0 ? 0 : session;
-    this.#sequence = sequence;
-    this.#used = at + (isShort ? shortEntryBytes(length) : entryBytes(length));
-    return at + (isShort ? SHORT_HEADER_BYTES : ENTRY_HEADER_BYTES);
-  }
-
-  #isNext(session: number, sequence: number): boolean {
-    return this.#used > 0 && session === this.#session && sequence === this.#sequence + 1;
+    this.#next = sequence + 1;
+    this.#used = at + size;
+    return at + ENTRY_HEADER_BYTES;
   }
 
   /** Sends what is packed. */

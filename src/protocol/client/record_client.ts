@@ -162,7 +162,7 @@ export class RecordClient implements Client {
       this.#size[slot] = this.#drawSize();
       this.#firstSentUs[slot] = this.#nowUs;
       this.counters.submitted++;
-      this.#sink.made?.(Math.floor(slot / this.#options.outstanding), this.#sequence[slot]!);
+      this.#sink.made?.(Math.floor(slot / this.#options.outstanding), this.#sequence[slot]!, 1);
       this.#send(slot);
     }
     return false;
@@ -216,6 +216,6 @@ export class RecordClient implements Client {
     this.#addIdle(slot);
     this.counters.delivered++;
     const client = Math.floor(slot / this.#options.outstanding);
-    this.#sink.delivered(this.#nowUs - this.#firstSentUs[slot]!, this.#size[slot]!, client, number, 0);
+    this.#sink.delivered(this.#nowUs - this.#firstSentUs[slot]!, this.#size[slot]!, client, number, 1, 0);
   }
 }

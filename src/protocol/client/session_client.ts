@@ -17,6 +17,7 @@ import { ClientSessions, drawNonce } from "./client_sessions.ts";
 import { EntryPacker } from "./entry_packer.ts";
 import { ProposerChoice } from "./proposer_choice.ts";
 import { SendWindow } from "./send_window.ts";
+import { ValueRuns } from "./value_runs.ts";
 import type { ValueSource } from "./value_source.ts";
 
 const CHECK_US = 10_000;
@@ -42,6 +43,7 @@ export class SessionClient implements Client {
   readonly #source: ValueSource;
   readonly #sink: ClientSink;
   readonly #packer: EntryPacker;
+  readonly #runs: ValueRuns;
   readonly #byId: NumberIndex;
   readonly #byNonce: NumberIndex;
   readonly #choice: ProposerChoice;
@@ -74,6 +76,7 @@ export class SessionClient implements Client {
     this.#limit = options.values;
     this.sessions = new ClientSessions(clients, outstanding);
     this.#packer = new EntryPacker(outbox, options.batching);
+    this.#runs = new ValueRuns(this.sessions, source, this.#packer, sink);
     this.#byId = new NumberIndex(this.sessions.id);
     this.#byNonce = new NumberIndex(this.sessions.nonce);
     this.#choice = new ProposerChoice(options.proposerId, options.proposers, options.followsLeader);
@@ -242,8 +245,7 @@ export class SessionClient implements Client {
       if (sessions.id[client] === 0 || sessions.underWay(client) > 0) continue;
       const session = sessions.id[client]!;
       const sequence = sessions.nextSequence[client]!;
-      if (!this.#packer.hasRoom(session, sequence, 0, this.#choice.id)) break;
-      this.#packer.write(session, sequence, 0, EntryFlag.close);
+      if (this.#packer.begin(session, sequence, 0, EntryFlag.close, this.#choice.id) < 0) break;
     }
     this.#packer.flush(this.#choice.id);
   }
@@ -256,28 +258,33 @@ export class SessionClient implements Client {
     if (sessions.id[client] === 0) return this.#sendOpening(client);
     if (!this.#ready) return true;
     const limit = Math.min(this.#window.size, Math.max(sessions.outstanding, PIECES_IN_FLIGHT));
-    while (sessions.inFlight(client) + 1 <= limit) {
-      if (!sessions.hasToSend(client) && !this.#add(client)) return true;
-      if (!this.#sendNext(client)) return false;
+    const inFlight = sessions.inFlight(client);
+    let most = Math.floor(limit - inFlight);
+    let hasRoom = true;
+    while (most > 0) {
+      if (sessions.hasToSend(client)) hasRoom = this.#sendNext(client);
+      else if (!this.#sendNew(client, most)) break;
+      if (!hasRoom) break;
+      most = Math.floor(limit - sessions.inFlight(client));
     }
-    return true;
+    if (inFlight === 0 && sessions.inFlight(client) > 0) this.#waitUs[client] = this.#nowUs;
+    return hasRoom;
   }
 
-  /** Makes a new value; false: the window is full, or there is none. */
-  #add(client: number): boolean {
-    const { sessions } = this;
-    if (sessions.underWay(client) === sessions.outstanding) return false;
-    if (this.counters.submitted >= this.#limit) return false;
+  /** Makes new values, and sends those that are easily sent; false: there are none, or as many are under way as may be. */
+  #sendNew(client: number, most: number): boolean {
+    const { sessions, counters } = this;
+    const places = sessions.outstanding - sessions.underWay(client);
+    const count = Math.min(most, places, this.#limit - counters.submitted);
+    if (count <= 0) return false;
     this.#expects();
-    this.#outstanding++;
-    const size = this.#source.sizeOf(client, sessions.tail[client]!);
-    const pieces = Math.max(1, Math.ceil(size / this.#packer.pieceBytes));
-    this.#sink.made?.(client, sessions.tail[client]!);
-    sessions.add(client, size, pieces, this.#nowUs);
-    this.counters.submitted++;
+    const made = this.#runs.send(client, count, this.#choice.id, this.#nowUs);
+    this.#outstanding += made;
+    counters.submitted += made;
     return true;
   }
 
+  /** Sends a piece, or again what was sent before; false: there is no room. */
   #sendNext(client: number): boolean {
     const { sessions } = this;
     const { pieceBytes, bytes } = this.#packer;
@@ -288,10 +295,10 @@ export class SessionClient implements Client {
     const from = (sequence - last + sessions.pieces[place]! - 1) * pieceBytes;
     const length = Math.min(pieceBytes, sessions.size[place]! - from);
     const session = sessions.id[client]!;
-    if (!this.#packer.hasRoom(session, sequence, length, this.#choice.id)) return false;
-    const at = this.#packer.write(session, sequence, length, sequence < last ? EntryFlag.more : 0);
+    const flags = sequence < last ? EntryFlag.more : 0;
+    const at = this.#packer.begin(session, sequence, length, flags, this.#choice.id);
+    if (at < 0) return false;
     this.#source.copy(client, number, from, length, bytes, at);
-    if (sessions.inFlight(client) === 0) this.#waitUs[client] = this.#nowUs;
     if (sessions.sent(client, this.#nowUs)) this.counters.resent++;
     return true;
   }
@@ -300,8 +307,7 @@ export class SessionClient implements Client {
   #sendOpening(client: number): boolean {
     this.#packer.flush(this.#choice.id);
     const nonce = this.sessions.nonce[client]!;
-    if (!this.#packer.hasRoom(nonce, 0, 0, this.#choice.id)) return false;
-    this.#packer.write(nonce, 0, 0, EntryFlag.open);
+    if (this.#packer.begin(nonce, 0, 0, EntryFlag.open, this.#choice.id) < 0) return false;
     if (this.#isOpening[client] === 0) {
       this.#expects();
       this.#isOpening[client] = 1;
@@ -324,26 +330,14 @@ export class SessionClient implements Client {
     const inFlight = sessions.inFlight(client);
     if (!sessions.deliveredTo(client, sequence)) return;
     this.#window.delivered(sequence - before, inFlight);
+    const count = this.#runs.takeOff(client, iid, this.#nowUs);
+    this.#outstanding -= count;
+    this.counters.delivered += count;
     // Of what came at once: how long the first was under way, which is waited for, and the last, which tells of queues.
-    let firstUs = -1;
-    let lastUs = -1;
-    while (sessions.isHeadDone(client)) {
-      const number = sessions.head[client]!;
-      const place = sessions.headAt[client]!;
-      const latencyUs = this.#nowUs - sessions.madeUs[place]!;
-      if (sessions.isResent[place] === 0) {
-        lastUs = this.#nowUs - sessions.sentUs[place]!;
-        if (firstUs < 0) firstUs = lastUs;
-      }
-      sessions.takeHead(client);
-      this.#outstanding--;
-      this.counters.delivered++;
-      this.#sink.delivered(latencyUs, sessions.size[place]!, client, number, iid);
-      this.#source.release(client, number);
-    }
-    if (firstUs >= 0) {
-      this.#retry.sample(firstUs);
-      this.#window.sample(lastUs, this.#nowUs);
+    const { firstAt, lastAt } = this.#runs;
+    if (firstAt >= 0) {
+      this.#retry.sample(this.#nowUs - sessions.sentUs[firstAt]!);
+      this.#window.sample(this.#nowUs - sessions.sentUs[lastAt]!, this.#nowUs);
     }
     this.#progress(client);
     this.#active.add(client);
