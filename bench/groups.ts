@@ -12,7 +12,8 @@
 import { OwnBed } from "../src/bench/bed.ts";
 import { measureRound } from "../src/bench/measure.ts";
 import { choosePlace, describePlace } from "../src/ops/cluster_place.ts";
-import { commandOf, flags, grouped, MAIN_FLAG, printRow, script, whole, wholes } from "./support/script.ts";
+import { grouped } from "../src/text/grouped.ts";
+import { commandOf, flags, MAIN_FLAG, printRow, script, whole, wholes } from "./support/script.ts";
 
 const WARM_UP_S = 1;
 const NEVER = new AbortController().signal;

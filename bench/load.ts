@@ -11,19 +11,11 @@
  */
 import { type ClientFigures, lastFigures } from "../src/ops/lab_figures.ts";
 import type { Seat } from "../src/ops/seats.ts";
+import { grouped } from "../src/text/grouped.ts";
 import { Lab } from "../test/support/lab.ts";
 import { LabCluster, type Settings } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
-import {
-  commandOf,
-  flags,
-  grouped,
-  MAIN_FLAG,
-  printRow,
-  script,
-  usageError,
-  whole,
-} from "./support/script.ts";
+import { commandOf, flags, MAIN_FLAG, printRow, script, usageError, whole } from "./support/script.ts";
 
 const SEATS: readonly Seat[] = [
   ...[0, 1, 2].map((id) => ({ role: "acceptor", id, host: id }) as const),

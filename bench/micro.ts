@@ -7,6 +7,7 @@
  * `--quick` runs each task for milliseconds, to see that it runs; its figures mean nothing.
  */
 import { Bench } from "tinybench";
+import { grouped } from "../src/text/grouped.ts";
 import { CYCLE_VALUES, clientCycle } from "./client_cycle.ts";
 import { codecBench } from "./codec.ts";
 import { nativeBench } from "./native.ts";
@@ -14,7 +15,7 @@ import { admissionStep, filterStep, PACKED, packedLearnerStep, packerStep } from
 import { Cluster } from "./parties.ts";
 import { ringBench } from "./ring.ts";
 import { acceptorStep, clientStep, learnerStep, proposerStep } from "./steps.ts";
-import { flags, grouped, script, usageError } from "./support/script.ts";
+import { flags, script, usageError } from "./support/script.ts";
 
 /** Adds a task: `run` does the named thing `operations` times, so that taking the time does not count. */
 export type Add = (name: string, operations: number, run: () => void) => void;

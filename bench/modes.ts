@@ -20,13 +20,13 @@ import { cpuOf, sentFrames } from "../src/bench/usage.ts";
 import { lastFigures } from "../src/ops/lab_figures.ts";
 import type { LabProcess } from "../src/ops/lab_process.ts";
 import type { Seat } from "../src/ops/seats.ts";
+import { grouped } from "../src/text/grouped.ts";
 import { Lab } from "../test/support/lab.ts";
 import { LabCluster } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
 import {
   commandOf,
   flags,
-  grouped,
   MAIN_FLAG,
   printRow,
   script,

@@ -19,12 +19,13 @@ import { median } from "../src/bench/statistics.ts";
 import { type ClientFigures, lastFigures } from "../src/ops/lab_figures.ts";
 import type { LabProcess } from "../src/ops/lab_process.ts";
 import type { Seat } from "../src/ops/seats.ts";
+import { grouped } from "../src/text/grouped.ts";
 import { settled } from "../test/support/failover.ts";
 import { Lab } from "../test/support/lab.ts";
 import { LabCluster, type Settings } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
 import { ChoosingTimes, Flooder } from "./queues_watch.ts";
-import { commandOf, flags, grouped, MAIN_FLAG, printRow, script, whole } from "./support/script.ts";
+import { commandOf, flags, MAIN_FLAG, printRow, script, whole } from "./support/script.ts";
 
 /** Of proposer 0. */
 const PROPOSER_HOST = 3;

@@ -16,6 +16,7 @@ import {
 import { join } from "node:path";
 import { lastFigures } from "../src/ops/lab_figures.ts";
 import type { Seat } from "../src/ops/seats.ts";
+import { grouped } from "../src/text/grouped.ts";
 import { Lab } from "../test/support/lab.ts";
 import { LabCluster } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork, loopbackNetwork } from "../test/support/lab_network.ts";
@@ -167,7 +168,7 @@ export async function clusterTable(options: ClusterOptions): Promise<string> {
   for (const [key, all] of runs) {
     const run = all.toSorted((a, b) => a.valuesPerSecond - b.valuesPerSecond)[all.length >> 1]!;
     const { valuesPerSecond, p50Us, p99Us, syncedUs, cpuUs } = run;
-    const rate = Math.round(valuesPerSecond).toLocaleString("en");
+    const rate = grouped(valuesPerSecond);
     const ratio = (p50Us / syncedUs).toFixed(2);
     lines.push(row([...key.split(" "), rate, p50Us, p99Us, syncedUs.toFixed(0), ratio, cpuUs.toFixed(2)]));
   }

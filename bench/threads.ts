@@ -14,18 +14,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { median } from "../src/bench/statistics.ts";
 import { LabProcess } from "../src/ops/lab_process.ts";
+import { grouped } from "../src/text/grouped.ts";
 import { Lab } from "../test/support/lab.ts";
-import {
-  commandOf,
-  flags,
-  grouped,
-  number,
-  printRow,
-  script,
-  usageError,
-  whole,
-  wholes,
-} from "./support/script.ts";
+import { commandOf, flags, number, printRow, script, usageError, whole, wholes } from "./support/script.ts";
 import { type Driven, drive, type Served, serve } from "./threads/busy.ts";
 import { threadedLibrary, WHICH, withThreadedLeader } from "./threads/library.ts";
 

@@ -13,8 +13,9 @@ import { join } from "node:path";
 import { median } from "../src/bench/statistics.ts";
 import { HOST_INTERFACE, hostMac } from "../src/ops/lab_names.ts";
 import { LabProcess } from "../src/ops/lab_process.ts";
+import { grouped } from "../src/text/grouped.ts";
 import { Lab } from "../test/support/lab.ts";
-import { flags, grouped, number, printRow, script, whole, wholes } from "./support/script.ts";
+import { flags, number, printRow, script, whole, wholes } from "./support/script.ts";
 
 const SOURCE = join(import.meta.dir, "xdp/xdp.c");
 const MODES = ["packet", "generic", "native"] as const;

@@ -82,11 +82,6 @@ export function printRow(cells: readonly (string | number)[]): void {
   process.stdout.write(`| ${cells.join(" | ")} |\n`);
 }
 
-/** A figure for people: 1,234. */
-export function grouped(figure: number): string {
-  return Math.round(figure).toLocaleString("en");
-}
-
 /** Runs the program; what it throws is told, and makes the exit code. */
 export async function script(main: () => void | Promise<void>): Promise<void> {
   try {

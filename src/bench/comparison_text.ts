@@ -1,13 +1,14 @@
 /**
  * A comparison of two results as text.
  */
+import { grouped } from "../text/grouped.ts";
 import type { CellComparison, Comparison, Difference } from "./compare.ts";
 import { roundsNeeded, SIGNIFICANCE } from "./compare.ts";
 import { aligned } from "./table.ts";
 
 function figure(number: number): string {
   if (!Number.isFinite(number)) return "?";
-  return number >= 100 ? Math.round(number).toLocaleString("en") : number.toFixed(2);
+  return number >= 100 ? grouped(number) : number.toFixed(2);
 }
 
 function percent(ratio: number): string {

@@ -2,14 +2,16 @@
  * Results as a page: one HTML file with its plots inside, which needs nothing from outside and fits a dark and a light screen;
  * beside it the figures as JSON.
  */
+
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CliError, codeOf, ExitCode, messageOf } from "../error.ts";
 import { type HistogramData, LatencyHistogram } from "../node/latency_histogram.ts";
+import { grouped } from "../text/grouped.ts";
 import { loadName, shapeName } from "./cells.ts";
 import type { BenchResult, CellResult } from "./result.ts";
 import { COLOURS, escapeXml, type Series, svgPlot } from "./svg.ts";
-import { commonLine, floorRowsOf, roundsText, rowsOf, summaryOf, whole } from "./table.ts";
+import { commonLine, floorRowsOf, roundsText, rowsOf, summaryOf } from "./table.ts";
 
 export const REPORT_NAME = "index.html";
 export const DATA_NAME = "result.json";
@@ -175,7 +177,7 @@ function coresTable(result: BenchResult): string {
   const rows = result.cells.map((one, i) => [
     nameOf(one, result),
     ...roles.map((role) => summaries[i]!.coresByRole.get(role)?.toFixed(2) ?? ""),
-    whole(summaries[i]!.residentBytes / 1e6),
+    grouped(summaries[i]!.residentBytes / 1e6),
   ]);
   return table([["load", ...roles, "MB of the largest process"], ...rows], "named");
 }

@@ -1,6 +1,7 @@
 /**
  * Results as text: a table of all cells, what is common to all of them said once above it.
  */
+import { grouped } from "../text/grouped.ts";
 import type { Cell } from "./cells.ts";
 import type { BenchResult, CellResult, FloorFigures, ProcessUse, Round } from "./result.ts";
 import { median } from "./statistics.ts";
@@ -58,12 +59,8 @@ function roleOf(name: string): string {
   return name.split(" ")[0]!;
 }
 
-export function whole(number: number): string {
-  return Math.round(number).toLocaleString("en");
-}
-
 function short(number: number): string {
-  return number >= 100 ? whole(number) : number >= 10 ? number.toFixed(1) : number.toFixed(2);
+  return number >= 100 ? grouped(number) : number >= 10 ? number.toFixed(1) : number.toFixed(2);
 }
 
 const FIELDS: readonly (readonly [title: string, text: (cell: Cell) => string])[] = [
@@ -78,7 +75,7 @@ const FIELDS: readonly (readonly [title: string, text: (cell: Cell) => string])[
     "window",
     ({ window, halfOfWindow }) => (halfOfWindow === undefined ? `${window}` : `½ of ${halfOfWindow}`),
   ],
-  ["rate", ({ rate }) => (rate === null ? "closed" : whole(rate))],
+  ["rate", ({ rate }) => (rate === null ? "closed" : grouped(rate))],
 ];
 
 /** What differs between cells, and what does not. */
@@ -114,12 +111,12 @@ export function rowsOf(result: BenchResult): string[][] {
     const ratio = (number: number | null): string => (number === null ? "" : number.toFixed(2));
     return [
       ...varying.map(([, text]) => text(cell)),
-      whole(valuesPerSecond),
+      grouped(valuesPerSecond),
       short(mbps),
-      ...[p50, p90, p99, p999, max].map(whole),
+      ...[p50, p90, p99, p999, max].map(grouped),
       short(cpuUs),
       ...(hasFrames ? [framesPerValue === null ? "" : short(framesPerValue)] : []),
-      whole(residentBytes / 1e6),
+      grouped(residentBytes / 1e6),
       ...(hasFloorRate ? [ratio(floorRate)] : []),
       ...(hasFloor ? [ratio(floorP50), ratio(floorP99)] : []),
     ];
@@ -137,7 +134,7 @@ export function floorRowsOf(
     const { rate, valuesPerSecond, latencyUs, lost } = one.floor;
     const { p50, p90, p99, p999, max } = latencyUs;
     const figures = [valuesPerSecond, p50, p90, p99, p999, max, lost];
-    return [[nameOf(one, at), rate === null ? "closed" : whole(rate), ...figures.map(whole)]];
+    return [[nameOf(one, at), rate === null ? "closed" : grouped(rate), ...figures.map(grouped)]];
   });
   const titles = ["load", "rate", "values/s", "p50 µs", "p90", "p99", "p99.9", "max", "lost"];
   return rows.length === 0 ? [] : [titles, ...rows];
@@ -194,5 +191,5 @@ function floorLines(result: BenchResult): string[] {
 function coresLine(one: CellResult): string {
   const { coresByRole, unanswered } = summaryOf(one);
   const cores = [...coresByRole].map(([role, busy]) => `${role} ${busy.toFixed(2)}`).join(", ");
-  return unanswered > 0 ? `${cores}; ${whole(unanswered)} values did not come back in time` : cores;
+  return unanswered > 0 ? `${cores}; ${grouped(unanswered)} values did not come back in time` : cores;
 }

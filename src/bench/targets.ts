@@ -5,13 +5,14 @@
 
 import { CliError } from "../error.ts";
 import type { LatencyFigures } from "../node/latency_histogram.ts";
+import { grouped } from "../text/grouped.ts";
 import type { Sweep } from "./cells.ts";
 import { DISK_BACKENDS, type DiskBackend } from "./committer.ts";
 import type { CellResult } from "./result.ts";
 import { type BenchListener, type BenchOptions, runBench } from "./run.ts";
 import { median } from "./statistics.ts";
 import { type SyncPrice, syncPrice } from "./sync_price.ts";
-import { summaryOf, whole } from "./table.ts";
+import { summaryOf } from "./table.ts";
 import { idleUse, memoryUse, startUp } from "./target_probes.ts";
 
 export interface Target {
@@ -65,7 +66,7 @@ const floorOf = ({ rounds }: CellResult, what: "valuesPerSecond" | "p50"): numbe
   median(rounds.map(({ floor }) => floor?.[what] ?? Number.NaN));
 
 function openLoop(rate: number | null, { p50, p99 }: LatencyFigures): string {
-  return `${whole(rate ?? 0)} values/s: p50 ${whole(p50)} µs, p99 ${whole(p99)} µs`;
+  return `${grouped(rate ?? 0)} values/s: p50 ${grouped(p50)} µs, p99 ${grouped(p99)} µs`;
 }
 
 /** What this machine gives whoever does nothing but phase 2. */
@@ -82,7 +83,7 @@ function latencyTarget(what: string, one: CellResult, most: number, why: string)
   const goal = `p50 at most ${most} × floor`;
   const { floorP50: ratio } = summaryOf(one);
   if (ratio === null) return unmeasured(what, goal, why);
-  const measured = `${whole(sent(one, "p50"))} µs, floor ${whole(floorOf(one, "p50"))} µs`;
+  const measured = `${grouped(sent(one, "p50"))} µs, floor ${grouped(floorOf(one, "p50"))} µs`;
   return { what, goal, measured, ratio, met: ratio <= most };
 }
 
@@ -97,7 +98,7 @@ function rateTarget(
   const goal = `values/s at least ${least} × floor${aim === undefined ? "" : ` (${aim} aimed at)`}`;
   const { floorRate: ratio, valuesPerSecond } = summaryOf(one);
   if (ratio === null) return unmeasured(what, goal, why);
-  const measured = `${whole(valuesPerSecond)}, floor ${whole(floorOf(one, "valuesPerSecond"))}`;
+  const measured = `${grouped(valuesPerSecond)}, floor ${grouped(floorOf(one, "valuesPerSecond"))}`;
   return { what, goal, measured, ratio, met: ratio >= least };
 }
 
@@ -157,8 +158,8 @@ export class Targets {
     const rate = summaryOf(thousand!).valuesPerSecond;
     this.#found({
       what: `${who}window 1000, packed, on a quiet machine`,
-      goal: `at least ${whole(QUIET_MACHINE_RATE)} values/s`,
-      measured: whole(rate),
+      goal: `at least ${grouped(QUIET_MACHINE_RATE)} values/s`,
+      measured: grouped(rate),
       ratio: rate / QUIET_MACHINE_RATE,
       met: rate >= QUIET_MACHINE_RATE,
     });
@@ -192,8 +193,8 @@ export class Targets {
     const { valuesPerSecond } = summaryOf(thousand!);
     this.#found({
       what: `${storage} storage, synchronous, packed, window 1000`,
-      goal: `at least ${whole(DISK_RATE)} values/s`,
-      measured: whole(valuesPerSecond),
+      goal: `at least ${grouped(DISK_RATE)} values/s`,
+      measured: grouped(valuesPerSecond),
       ratio: valuesPerSecond / DISK_RATE,
       met: valuesPerSecond >= DISK_RATE,
     });
@@ -203,7 +204,7 @@ export class Targets {
     this.#found({
       what,
       goal: "p50 at most 2 × one synced commit",
-      measured: `${whole(p50)} µs, one commit alone ${whole(aloneUs)} µs (an append with fdatasync ${whole(mean("appendUs"))} µs)`,
+      measured: `${grouped(p50)} µs, one commit alone ${grouped(aloneUs)} µs (an append with fdatasync ${grouped(mean("appendUs"))} µs)`,
       ratio: p50 / aloneUs,
       met: p50 <= 2 * aloneUs,
     });
@@ -211,7 +212,7 @@ export class Targets {
     this.#found({
       what: `${what}, all acceptors on this one disk`,
       goal: "p50 at most 2 × the commits of a quorum at once",
-      measured: `${whole(p50)} µs, ${acceptors} processes commit at once: a majority of them is done after ${whole(quorumUs)} µs`,
+      measured: `${grouped(p50)} µs, ${acceptors} processes commit at once: a majority of them is done after ${grouped(quorumUs)} µs`,
       ratio: p50 / quorumUs,
       met: p50 <= 2 * quorumUs,
     });
@@ -229,7 +230,7 @@ export class Targets {
       this.#found({
         what: `Kernel_Paxos wire, window ${window}`,
         goal: "no slower than native unpacked, but for frames it cannot merge",
-        measured: `${whole(other!.valuesPerSecond)}, native ${whole(native!.valuesPerSecond)} (frames per value ${frames}, native first)`,
+        measured: `${grouped(other!.valuesPerSecond)}, native ${grouped(native!.valuesPerSecond)} (frames per value ${frames}, native first)`,
         ratio,
         met: ratio >= Math.min(1, merged),
       });
@@ -261,7 +262,7 @@ export class Targets {
     this.#found({
       what: "idle role",
       goal: `under ${100 * IDLE_CORES} % of a core`,
-      measured: `${(100 * cores).toFixed(2)} %, ${whole(wakeUps)} wake-ups a second (the busiest)`,
+      measured: `${(100 * cores).toFixed(2)} %, ${grouped(wakeUps)} wake-ups a second (the busiest)`,
       ratio: null,
       met: cores < IDLE_CORES,
     });
@@ -279,9 +280,9 @@ export class Targets {
     const longest = this.#options.seconds * LONG_ROUNDS;
     const { instances, halfway, end, largest } = await memoryUse(this.#options, LONG_INSTANCES, longest);
     this.#found({
-      what: `memory of a role after ${whole(instances)} instances`,
-      goal: `flat, under ${whole(RESIDENT_BYTES / 1e6)} MB`,
-      measured: `${largest}: ${whole(end / 1e6)} MB, halfway ${whole(halfway / 1e6)} MB`,
+      what: `memory of a role after ${grouped(instances)} instances`,
+      goal: `flat, under ${grouped(RESIDENT_BYTES / 1e6)} MB`,
+      measured: `${largest}: ${grouped(end / 1e6)} MB, halfway ${grouped(halfway / 1e6)} MB`,
       ratio: end / halfway,
       met: instances < LONG_INSTANCES ? null : end < RESIDENT_BYTES && end < 1.1 * halfway,
     });

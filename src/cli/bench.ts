@@ -11,6 +11,7 @@ import { SCHEMA } from "../config/schema.ts";
 import { CliError, ExitCode } from "../error.ts";
 import { createLog } from "../log.ts";
 import { shellLine } from "../ops/cluster_roles.ts";
+import { grouped } from "../text/grouped.ts";
 import { usageError } from "./args.ts";
 import { MAX_WINDOW, numbers, oneOf, settingsOf } from "./bench_lists.ts";
 import { type ArgsDef, type ArgValues, defineKpaxosCommand } from "./command.ts";
@@ -275,7 +276,7 @@ export function listenerOf(): BenchListener {
       at = `${done + 1} of ${all}`;
     },
     measured: (what, valuesPerSecond, p50) =>
-      log.info(`${at}: ${what}: ${Math.round(valuesPerSecond).toLocaleString("en")} values/s, p50 ${p50} µs`),
+      log.info(`${at}: ${what}: ${grouped(valuesPerSecond)} values/s, p50 ${p50} µs`),
   };
 }
 

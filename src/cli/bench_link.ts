@@ -5,6 +5,7 @@ import type { LinkFigures } from "../bench/link_ends.ts";
 import { ExitCode } from "../error.ts";
 import { createLog } from "../log.ts";
 import { type Address, parseAddress } from "../net/address.ts";
+import { grouped } from "../text/grouped.ts";
 import { usageError } from "./args.ts";
 import { numbers } from "./bench_lists.ts";
 import { type ArgsDef, type ArgValues, defineKpaxosCommand } from "./command.ts";
@@ -156,7 +157,6 @@ function printFigures(place: string, figures: readonly LinkFigures[], json: bool
     printJson({ place, figures });
     return;
   }
-  const whole = (number: number): string => Math.round(number).toLocaleString("en");
   const titles = [
     "bytes",
     "sent/s",
@@ -170,12 +170,12 @@ function printFigures(place: string, figures: readonly LinkFigures[], json: bool
   ];
   const rows = figures.map(({ bytes, oneWay, roundTrips }) => [
     `${bytes}`,
-    whole(oneWay.sentPerSecond),
-    whole(oneWay.receivedPerSecond),
-    whole(oneWay.mbps),
+    grouped(oneWay.sentPerSecond),
+    grouped(oneWay.receivedPerSecond),
+    grouped(oneWay.mbps),
     `${(oneWay.lostShare * 100).toFixed(1)} %`,
-    whole(roundTrips.perSecond),
-    ...[roundTrips.latencyUs.p50, roundTrips.latencyUs.p99, roundTrips.latencyUs.max].map(whole),
+    grouped(roundTrips.perSecond),
+    ...[roundTrips.latencyUs.p50, roundTrips.latencyUs.p99, roundTrips.latencyUs.max].map(grouped),
   ]);
   print(place);
   const widths = titles.map((title, column) =>

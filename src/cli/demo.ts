@@ -5,6 +5,7 @@ import { ExitCode } from "../error.ts";
 import { configPath } from "../ops/cluster_roles.ts";
 import type { ClusterState } from "../ops/cluster_state.ts";
 import type { Agreement, DemoListener, Outage, Place, Run } from "../ops/demo.ts";
+import { grouped } from "../text/grouped.ts";
 import { clientLine, clusterLine } from "./cluster_common.ts";
 import { defineKpaxosCommand } from "./command.ts";
 import { print, printJson } from "./output.ts";
@@ -16,10 +17,6 @@ function row(name: string, text: string): void {
 
 function time(us: number): string {
   return us >= 10_000 ? `${(us / 1000).toFixed(1)} ms` : `${Math.round(us)} µs`;
-}
-
-function count(number: number): string {
-  return Math.round(number).toLocaleString("en");
 }
 
 /** What to type to work with a cluster that is kept. */
@@ -39,7 +36,7 @@ const textReport: DemoListener = {
   ran: ({ window, valueSize, seconds, valuesPerSecond, latencyUs }: Run) =>
     row(
       `window ${window}`,
-      `${count(valuesPerSecond)} values/s, p50 ${time(latencyUs.p50)}, p99 ${time(latencyUs.p99)} ` +
+      `${grouped(valuesPerSecond)} values/s, p50 ${time(latencyUs.p50)}, p99 ${time(latencyUs.p99)} ` +
         `(${valueSize} B values, ${seconds.toFixed(1)} s)`,
     ),
   survived: ({ acceptor, downSeconds, window, clients }: Outage) => {
@@ -52,8 +49,8 @@ const textReport: DemoListener = {
         deliveries === "own learner" ? "client with its own learner" : "remote client, user-learner";
       row(
         "",
-        `${whose}: ${count(valuesPerSecond)} values/s, p50 ${time(latencyUs.p50)}, ` +
-          `p99 ${time(latencyUs.p99)}, ${count(resent)} sent again (window ${window})`,
+        `${whose}: ${grouped(valuesPerSecond)} values/s, p50 ${time(latencyUs.p50)}, ` +
+          `p99 ${time(latencyUs.p99)}, ${grouped(resent)} sent again (window ${window})`,
       );
     }
     row("", "it came back with an empty memory, and recovered from the others");
@@ -61,11 +58,11 @@ const textReport: DemoListener = {
   agreed: ({ learners, values, sha256 }: Agreement) =>
     row(
       "learners",
-      `${learners} delivered the same ${count(values)} values in one order (${sha256.slice(0, 12)}…)`,
+      `${learners} delivered the same ${grouped(values)} values in one order (${sha256.slice(0, 12)}…)`,
     ),
   acceptors: (lastInstances: readonly (number | undefined)[]) => {
     const known = lastInstances.filter((instance) => instance !== undefined);
-    if (known.length > 0) row("acceptors", `last instance ${known.map(count).join(", ")}`);
+    if (known.length > 0) row("acceptors", `last instance ${known.map(grouped).join(", ")}`);
   },
   kept: (state: ClusterState) => {
     row("running", `cluster ${state.name}; for example:`);

@@ -99,6 +99,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "node/",
     "ops/",
     "config/",
+    "text/",
     "error.ts",
     "node:",
   ],
