@@ -20,7 +20,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Config } from "../config/config.ts";
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, codeOf, ExitCode } from "../error.ts";
 import { KEY_BYTES, MAX_KEYS } from "../net/hmac.ts";
 
 const WORD = "kpaxos-key-1";
@@ -201,6 +201,7 @@ function bad(message: string, hint: string): CliError {
 
 function openError(path: string, error: unknown): CliError {
   const code = codeOf(error);
+  if (code === "") throw error;
   if (code === "ENOENT" || code === "ENOTDIR")
     return bad(
       `there is no key file ${path}`,
@@ -217,6 +218,7 @@ function openError(path: string, error: unknown): CliError {
 
 function writeError(path: string, error: unknown): CliError {
   const code = codeOf(error);
+  if (code === "") throw error;
   if (code === "EEXIST") {
     return new CliError(`${path} is there already`, {
       hint: "--force replaces it, and with it the key; kpaxos key add puts a second key beside it",
@@ -227,9 +229,4 @@ function writeError(path: string, error: unknown): CliError {
     exitCode,
     hint: "name a file in a directory of yours",
   });
-}
-
-function codeOf(error: unknown): string {
-  if (error instanceof Error && "code" in error) return String(error.code);
-  throw error;
 }
