@@ -12,7 +12,6 @@ import { type Link, MAC_BYTES, Port } from "../src/net/link.ts";
 import type { MemoryLink, MemoryNetwork } from "../src/net/memory.ts";
 import type { SystemLink } from "../src/net/system_link.ts";
 import { openUdp } from "../src/net/udp.ts";
-import { STANDING_BYTES } from "../src/protocol/standing.ts";
 import { Role, type RoleName } from "../src/protocol/types.ts";
 import { maxNativeValue } from "../src/wire/native.ts";
 import { NativeFrames } from "../src/wire/native_frames.ts";
@@ -282,7 +281,7 @@ describe("room", () => {
     );
     expect([keyed!.trailerBytes, keyless!.trailerBytes]).toEqual([16, 4]);
     expect(maxNativeValue(keyed!, 3)).toBe(maxNativeValue(keyless!, 3));
-    const promise = FIXED_BYTES[NativeType.promise]! + 3 * STANDING_BYTES;
+    const promise = FIXED_BYTES[NativeType.promisePart]!;
     const record = FIXED_BYTES[NativeType.promiseRecord]! + maxNativeValue(keyed!, 3);
     const bytes = HEADER_BYTES + promise + record + keyed!.trailerBytes;
     expect(bytes).toBeLessThanOrEqual(keyed!.maxPayload);

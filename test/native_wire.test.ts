@@ -91,14 +91,12 @@ describe("values", () => {
     const heard = say(acceptor, () => {
       acceptor.outbox.repeated(acceptor.peer("learner", 1), 1, b(1), 1, 0, bytes, 0, maxValue);
       acceptor.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING);
-      // What a MAC would take is left over without one.
-      const over = maxValue + MAC_BYTES - CRC_BYTES + 1;
-      expect(acceptor.outbox.promiseRecord(1, b(1), 1, 0, bytes, 0, over)).toBe(false);
       expect(acceptor.outbox.promiseRecord(1, b(1), 1, 0, bytes, 0, maxValue)).toBe(true);
+      // What a MAC would take is left over without one; it holds no second record.
       expect(acceptor.outbox.promiseRecord(2, b(1), 1, 0, bytes, 0, 0)).toBe(false);
       acceptor.outbox.promiseEnd(1);
     });
-    expect([heard.learner?.length, heard.proposer?.length]).toEqual([1, 3]);
+    expect([heard.learner?.length, heard.proposer?.length]).toEqual([1, 5]);
     // A neighbour whose frames are larger can send one more; it does not fit the stores here.
     const big = new Endpoint(network, { role: "proposer", id: 1, maxPayload: 9000 });
     const jumbo = new Endpoint(network, { role: "acceptor", id: 2, maxPayload: 9000 });
@@ -224,14 +222,36 @@ describe("frames", () => {
     expect(acceptor.outbox.promiseRecord(1, b(1), 1, 0, value, 0, value.length)).toBe(true);
     acceptor.outbox.promiseEnd(MAX_IID);
     acceptor.outbox.preempted(to, 1, b(1));
-    expect(acceptor.send()).toBe(3);
+    expect(acceptor.send()).toBe(4);
     expect(proposer.hear().map(([name]) => name)).toEqual([
       "onPreVoted",
+      "onPromiseBegin",
+      "onPromiseEnd",
       "onPromiseBegin",
       "onPromiseRecord",
       "onPromiseEnd",
       "onPreempted",
     ]);
+  });
+
+  test("a promise gets a second frame only for a record that would not fit even alone beside the standing", () => {
+    const to = acceptor.peer("proposer", 0);
+    const value = new Uint8Array(acceptor.wire.maxValue);
+    const say = (...lengths: readonly number[]) => {
+      acceptor.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING);
+      const fits = lengths.map((length, i) =>
+        acceptor.outbox.promiseRecord(1 + i, b(1), 1, 0, value, 0, length),
+      );
+      acceptor.outbox.promiseEnd(lengths.length);
+      acceptor.send();
+      const ends = proposer.hear().filter(([name]) => name === "onPromiseEnd").length;
+      return [...fits, ends];
+    };
+    const beside = 1500 - CRC_BYTES - HEADER_BYTES - 56 - STANDING.length - 32;
+    expect(say(beside)).toEqual([true, 1]);
+    expect(say(beside + 4)).toEqual([true, 2]);
+    expect(say(0, beside)).toEqual([true, false, 1]);
+    expect(say(value.length, 0)).toEqual([true, false, 2]);
   });
 
   test.each([1, 3, 5, 7, 41])(
@@ -243,13 +263,14 @@ describe("frames", () => {
         for (const maxPayload of [1280, 1452, 1499, 1500, 9000]) {
           const one = new Endpoint(network, { role: "acceptor", id: 0, maxPayload, acceptors: count, keys });
           const { maxValue } = one.wire;
-          expect(maxValue).toBe((maxPayload - 132 - 12 * count) & ~3);
+          expect(maxValue).toBe((maxPayload - 116) & ~3);
           const to = one.peer("proposer", 0);
-          const value = new Uint8Array(maxValue + 4);
+          const value = new Uint8Array(maxValue);
           one.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, standing);
           expect(one.outbox.promiseRecord(1, b(1), 1, 0, value, 0, maxValue)).toBe(true);
           one.outbox.promiseEnd(MAX_IID);
-          expect(one.sealed()[0]!.length).toBe(132 - 16 + 12 * count + maxValue);
+          const frames = one.sealed().map(({ length }) => length);
+          expect(frames).toEqual([84 + 12 * count, 116 - 16 + maxValue]);
         }
       }
     },
@@ -259,11 +280,14 @@ describe("frames", () => {
     const tight = new Endpoint(network, { role: "acceptor", id: 2, txSlots: 1 });
     const to = tight.peer("proposer", 0);
     expect(tight.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING)).toBe(true);
-    tight.outbox.promiseEnd(MAX_IID);
+    // Nor is there one for a record that needs a frame of its own: the promise ends before it.
+    const longest = new Uint8Array(tight.wire.maxValue);
+    expect(tight.outbox.promiseRecord(1, b(1), 1, 0, longest, 0, longest.length)).toBe(false);
+    tight.outbox.promiseEnd(0);
     expect(tight.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING)).toBe(false);
     tight.outbox.accepted(1, 0, b(1), 1, HELLO, 0, 5);
     tight.outbox.accepted(2, 0, b(1), 1, HELLO, 0, 5);
-    expect(tight.wire.counters.overflow).toBe(3);
+    expect(tight.wire.counters.overflow).toBe(4);
     tight.send();
     expect(proposer.hear().map(([name]) => name)).toEqual(["onPromiseBegin", "onPromiseEnd"]);
     tight.outbox.accepted(3, 0, b(1), 1, HELLO, 0, 5);

@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import { Port } from "../src/net/link.ts";
+import { crc32c } from "../src/protocol/crc32c.ts";
 import { type Ballot, MAX_IID, Role, type RoleName } from "../src/protocol/types.ts";
 import { type FrameFields, formatHex } from "../src/wire/frame_fields.ts";
 import {
@@ -17,7 +18,16 @@ import {
 } from "../src/wire/native_layout.ts";
 import { encodeNativeText } from "../src/wire/native_text.ts";
 import { addressOf, CLUSTER, Endpoint, GROUP, memoryNetwork } from "./support/native_fixture.ts";
-import { entry, expected, HELLO, perform, SAYINGS, stage, standingOf } from "./support/native_sayings.ts";
+import {
+  entry,
+  expected,
+  HELLO,
+  HELLO_HEX,
+  perform,
+  SAYINGS,
+  stage,
+  standingOf,
+} from "./support/native_sayings.ts";
 
 /** At the edges of 32 and 53 bits. */
 const EDGES = [1, 2, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1, MAX_IID - 1, MAX_IID];
@@ -112,6 +122,7 @@ function good(name: NativeName): FrameFields {
   for (const [field] of fields) all[field] = 1;
   if (flags !== undefined) all[flags] = 1;
   if (name === "sessionOpen") all.end = 2;
+  if (name === "promisePart") all.standing = crc32c(contentOf("promise"));
   if (value) all.value = formatHex(contentOf(name));
   return all;
 }
@@ -120,6 +131,9 @@ function contentOf(name: NativeName): Uint8Array {
   if (name === "promise" || name === "standing") return standingOf(1, 1);
   return name === "clientValue" ? entry(3) : HELLO;
 }
+
+/** They stand behind a promise only. */
+const BEHIND_A_PROMISE: readonly string[] = ["promiseRecord", "promisePart"];
 
 const speakerOf = (name: NativeName): RoleName =>
   ROLES.find((role) => (NATIVE_MESSAGES[name].from & Role[role]) !== 0)!;
@@ -149,10 +163,10 @@ function judge() {
       if (counters.badField > before.badField) return calls.length === 0 ? "badField" : "half";
       return calls.length > 0 ? "taken" : "nothing";
     },
-    /** The same behind the beginning of a promise: so are records said. */
+    /** The same behind the beginning of a promise, if it is said so only. */
     framed(fields: FrameFields, role: RoleName): Uint8Array {
       const one = frame(fields, role);
-      return fields.message === "promiseRecord"
+      return BEHIND_A_PROMISE.includes(String(fields.message))
         ? joined(frame(good("promise"), role), one.slice(HEADER_BYTES))
         : one;
     },
@@ -169,6 +183,7 @@ function joined(payload: Uint8Array, ...messages: readonly Uint8Array[]): Uint8A
 const MAY_BE_ZERO: Readonly<Record<string, readonly string[]>> = {
   promise: ["life", "trimIid"],
   promiseRecord: ["valueLife"],
+  promisePart: ["life", "standing"],
   accept: ["chosenIid"],
   accepted: ["life"],
   acceptedValue: ["life"],
@@ -223,8 +238,9 @@ describe("what is refused", () => {
     for (const role of ROLES) {
       const isAllowed = (NATIVE_MESSAGES[name].from & Role[role]) !== 0;
       expect((SPEAKERS[NativeType[name]]! & Role[role]) !== 0).toBe(isAllowed);
-      // A record without a promise before it is refused in any case.
-      const result = isAllowed && name !== "promiseRecord" ? "taken" : "badField";
+      // A record without a promise before it is refused in any case; what goes on with a lost one is not told.
+      const lone = name === "promisePart" ? "nothing" : name === "promiseRecord" ? "badField" : "taken";
+      const result = isAllowed ? lone : "badField";
       expect(`${role}: ${take(frame(good(name), role), role)}`).toBe(`${role}: ${result}`);
     }
   });
@@ -232,9 +248,9 @@ describe("what is refused", () => {
   test.each(NAMES)("%s with a number of more than 53 bits, or a 0 where none may be", (name) => {
     const { take, framed } = judge();
     const role = speakerOf(name);
-    const record = name === "promiseRecord";
-    const wrong = record ? "half" : "badField";
-    const start = record ? framed(good("promise"), role).length : HEADER_BYTES;
+    const isBehind = BEHIND_A_PROMISE.includes(name);
+    const wrong = isBehind ? "half" : "badField";
+    const start = isBehind ? framed(good("promise"), role).length : HEADER_BYTES;
     let at = start + 4;
     for (const [field, words] of NATIVE_MESSAGES[name].fields) {
       if (words === 2) {
@@ -272,6 +288,7 @@ describe("what is refused", () => {
     ["sessionOpen", { first: 2, end: 2 }],
     ["promise", { asked: 2, first: 1 }],
     ["promise", { first: 3, last: 1 }],
+    ["promisePart", { first: 2, last: 1 }],
   ] as const)("%s with a range that runs backwards: %j", (name, fields) => {
     const { take, frame } = judge();
     const role = speakerOf(name);
@@ -346,6 +363,39 @@ describe("what follows a message", () => {
     const alone = say(0);
     expect(alone.length).toBeGreaterThan(0);
     expect(say(0xff)).toEqual(alone);
+    expect(ear.wire.counters.badField).toBe(0);
+  });
+
+  test("a part of a promise is told with what its promise said at its head, and beside that one only", () => {
+    const standing = formatHex(standingOf(1, 1));
+    const begun = ["onPromiseBegin", "acceptor 0", 0, 1, 1, 5, 5, 7, 3, standing];
+    const head = { ...good("promise"), first: 4, last: 4, trimIid: 3 };
+    const part = { ...good("promisePart"), first: 5, last: 7 };
+    const { ear, frame } = judge();
+    const heard = (fields: FrameFields, speaker = 1, life = 1) => {
+      const record = frame(good("promiseRecord"), "acceptor").slice(HEADER_BYTES);
+      const payload = joined(frame(fields, "acceptor"), record);
+      const view = new DataView(payload.buffer);
+      view.setUint32(16, speaker, true);
+      view.setUint32(HEADER_BYTES + 12, life, true);
+      return ear.take(payload, addressOf("acceptor", 0));
+    };
+    const told = [
+      begun,
+      ["onPromiseRecord", "acceptor 0", 0, 1, 1, 1, 1, HELLO_HEX],
+      ["onPromiseEnd", "acceptor 0", 0],
+    ];
+    expect(heard(part)).toEqual([]);
+    expect(heard(head)).toHaveLength(3);
+    expect(heard(part)).toEqual(told);
+    // To another prepare, after the acceptor came to know more, of another process.
+    expect(heard({ ...part, ballot: 2 })).toEqual([]);
+    expect(heard({ ...part, standing: 1 })).toEqual([]);
+    expect(heard(part, 2)).toEqual([]);
+    expect(heard(part, 1, 2)).toEqual([]);
+    expect(heard(part)).toEqual(told);
+    expect(heard({ ...head, value: formatHex(standingOf(2, 1)) })).toHaveLength(3);
+    expect(heard(part)).toEqual([]);
     expect(ear.wire.counters.badField).toBe(0);
   });
 

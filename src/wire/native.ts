@@ -21,6 +21,7 @@ import {
   NATIVE_MAGIC,
   NATIVE_VERSION,
   NativeType,
+  PROMISE_OVERHEAD_BYTES,
   VALUE_OVERHEAD_BYTES,
 } from "./native_layout.ts";
 import { NativeMessages } from "./native_messages.ts";
@@ -33,10 +34,11 @@ const HIGH = 2 ** 32;
 const HIGH_LIMIT = 2 ** 21;
 const BAD = -1;
 
-/** Largest value one instance can carry over a link: its record has to fit a promise. */
+/** Largest value one instance can carry over a link: its record has to fit a promise. 0 where not even a standing fits. */
 export function maxNativeValue(link: Link, acceptors: number): number {
-  const overhead = VALUE_OVERHEAD_BYTES + acceptors * STANDING_BYTES;
-  return Math.max(0, (Math.min(link.maxPayload, 0xfffc) - overhead) & ~3);
+  const most = Math.min(link.maxPayload, 0xfffc);
+  if (most < PROMISE_OVERHEAD_BYTES + acceptors * STANDING_BYTES) return 0;
+  return Math.max(0, (most - VALUE_OVERHEAD_BYTES) & ~3);
 }
 
 /** The group address of a cluster: locally administered, "kp", and 16 bits of the cluster id. */

@@ -58,6 +58,7 @@ export const NativeType = {
   snapshotFetch: 33,
   snapshotChunk: 34,
   advance: 35,
+  promisePart: 36,
 } as const;
 export type NativeType = (typeof NativeType)[keyof typeof NativeType];
 export type NativeName = keyof typeof NativeType;
@@ -310,6 +311,17 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     value: true,
   },
   advance: { from: Role.learner, fields: [["iid", 2]], value: false },
+  promisePart: {
+    from: Role.acceptor,
+    fields: [
+      ["ballot", 2],
+      ["life", 2],
+      ["first", 2],
+      ["last", 2],
+      ["standing", 1],
+    ],
+    value: false,
+  },
 };
 
 export const NATIVE_NAMES: readonly (NativeName | undefined)[] = names();
@@ -321,11 +333,13 @@ export const HAS_VALUE: Uint8Array = hasValue();
 export const SPEAKERS: Uint8Array = speakers();
 
 /**
- * What a frame carries besides the value of its single accept or promise record. A MAC is counted with and without keys: a
- * value that was accepted without must fit a frame that has one.
+ * What a frame carries besides the value of its single accept or promise record, which may need a frame without the standing. A
+ * MAC is counted with and without keys: a value that was accepted without must fit a frame that has one.
  */
 export const VALUE_OVERHEAD_BYTES =
-  HEADER_BYTES + MAC_BYTES + FIXED_BYTES[NativeType.promise]! + FIXED_BYTES[NativeType.promiseRecord]!;
+  HEADER_BYTES + MAC_BYTES + FIXED_BYTES[NativeType.promisePart]! + FIXED_BYTES[NativeType.promiseRecord]!;
+/** What the frame of a promise carries besides its standing. */
+export const PROMISE_OVERHEAD_BYTES = HEADER_BYTES + MAC_BYTES + FIXED_BYTES[NativeType.promise]!;
 
 function names(): (NativeName | undefined)[] {
   const list: (NativeName | undefined)[] = [undefined];

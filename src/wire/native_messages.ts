@@ -22,11 +22,15 @@ import {
 } from "../protocol/types.ts";
 import type { Members } from "./members.ts";
 import { NativeType, SPEAKERS, VOTED } from "./native_layout.ts";
+import { PromiseHeads } from "./promise_heads.ts";
 
 const HIGH = 2 ** 32;
 /** Above 53 bits a pair of words is no number of ours. */
 const HIGH_LIMIT = 2 ** 21;
 const BAD = -1;
+/** Whether promise records may follow; `unheard`: the promise they go on with is not known here, so they are not told. */
+const Promising = { no: 0, told: 1, unheard: 2 } as const;
+type Promising = (typeof Promising)[keyof typeof Promising];
 
 export class NativeMessages {
   readonly #words: Uint32Array;
@@ -34,22 +38,24 @@ export class NativeMessages {
   readonly #acceptors: number;
   readonly #members: Members;
   readonly #maxValue: number;
-  /** Promise records may follow. */
-  #promising = false;
+  readonly #heads: PromiseHeads;
+  #promising: Promising = Promising.no;
 
   constructor(area: Area, members: Members, maxValue: number) {
     this.#words = area.words;
     this.#bytes = area.bytes;
     this.#acceptors = members.acceptors.length;
+    this.#heads = new PromiseHeads(members.acceptors.length);
     this.#members = members;
     this.#maxValue = maxValue;
   }
 
   /** No record of the promise follows; nothing if none was open. */
   endPromise(receiver: Receiver, from: Peer, aid: number): void {
-    if (!this.#promising) return;
-    this.#promising = false;
-    receiver.onPromiseEnd(from, aid);
+    if (this.#promising === Promising.no) return;
+    const isTold = this.#promising === Promising.told;
+    this.#promising = Promising.no;
+    if (isTold) receiver.onPromiseEnd(from, aid);
   }
 
   /**
@@ -57,7 +63,7 @@ export class NativeMessages {
    * read as "nothing was accepted there".
    */
   voidPromise(): void {
-    this.#promising = false;
+    this.#promising = Promising.no;
   }
 
   /** One message whose fields begin at word `at`; false when a number in it is out of range, or its sender may not say it. */
@@ -264,6 +270,8 @@ export class NativeMessages {
       return true;
     }
     if (first < 1) return false;
+    if (type === NativeType.promisePart)
+      return this.#promisePart(at, first as Ballot, second, from, aid, life, receiver);
     if (type >= NativeType.preVoted) {
       return this.#amongAcceptors(
         type,
@@ -291,7 +299,7 @@ export class NativeMessages {
       return true;
     }
     if (type === NativeType.promise)
-      return this.#promise(at, first as Ballot, second, valueLength, from, aid, receiver);
+      return this.#promise(at, first as Ballot, second, valueLength, from, aid, life, receiver);
     return this.#record(type, flags, at, first, second as Ballot, valueLength, from, aid, receiver);
   }
 
@@ -317,8 +325,9 @@ export class NativeMessages {
       else receiver.onRepeated(from, aid, iid, ballot, life, flags, bytes, offset, valueLength);
       return true;
     }
-    if (flags > RECORD_FLAGS || !this.#promising) return false;
-    receiver.onPromiseRecord(from, aid, iid, ballot, life, flags, bytes, offset, valueLength);
+    if (flags > RECORD_FLAGS || this.#promising === Promising.no) return false;
+    if (this.#promising === Promising.told)
+      receiver.onPromiseRecord(from, aid, iid, ballot, life, flags, bytes, offset, valueLength);
     return true;
   }
 
@@ -360,6 +369,7 @@ export class NativeMessages {
     valueLength: number,
     from: Peer,
     aid: number,
+    speaker: Life,
     receiver: Receiver,
   ): boolean {
     const bytes = this.#bytes;
@@ -370,8 +380,35 @@ export class NativeMessages {
     const last = this.#pair(at + 8);
     const trimIid = this.#pair(at + 10);
     if (asked < 1 || first < asked || last < first - 1 || last > MAX_IID || trimIid < 0) return false;
-    this.#promising = true;
+    this.#promising = Promising.told;
+    this.#heads.keep(aid, speaker, ballot, life, trimIid, bytes, offset);
     receiver.onPromiseBegin(from, aid, ballot, life, asked, first, last, trimIid, bytes, offset, valueLength);
+    return true;
+  }
+
+  /** It goes on from the promise before it; where that was lost, nothing comes of it. */
+  #promisePart(
+    at: number,
+    ballot: Ballot,
+    life: Life,
+    from: Peer,
+    aid: number,
+    speaker: Life,
+    receiver: Receiver,
+  ): boolean {
+    const heads = this.#heads;
+    const first = this.#pair(at + 4);
+    const last = this.#pair(at + 6);
+    if (first < 1 || last < first || last > MAX_IID) return false;
+    if (!heads.has(aid, speaker, ballot, life, this.#words[at + 8]!)) {
+      this.#promising = Promising.unheard;
+      return true;
+    }
+    this.#promising = Promising.told;
+    const { bytes, length } = heads;
+    const offset = heads.at(aid);
+    const trimIid = heads.trimIid[aid]!;
+    receiver.onPromiseBegin(from, aid, ballot, life, first, first, last, trimIid, bytes, offset, length);
     return true;
   }
 

@@ -7,12 +7,22 @@
 import { Port } from "../net/link.ts";
 import type { AudienceView } from "../protocol/acceptor/audience.ts";
 import { assert } from "../protocol/assert.ts";
+import { crc32c } from "../protocol/crc32c.ts";
 import type { Outbox } from "../protocol/outbox.ts";
-import { type Ballot, type Life, NO_PEER, type Peer, Role, type Standing } from "../protocol/types.ts";
+import {
+  type Ballot,
+  type Life,
+  NO_BALLOT,
+  NO_PEER,
+  type Peer,
+  Role,
+  type Standing,
+} from "../protocol/types.ts";
 import { EVERYONE } from "./native_frames.ts";
 import { ALL_IDS, NativeType, VOTED } from "./native_layout.ts";
 import { messageBytes, NativeSideOutbox } from "./native_side_outbox.ts";
 
+const NO_BYTES = new Uint8Array(0);
 const NOBODY: AudienceView = { count: 0, peerAt: () => NO_PEER };
 
 export class NativeOutbox extends NativeSideOutbox implements Outbox {
@@ -27,8 +37,14 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
   #rangeLife = 0;
   /** It is for this process alone: the others read it in the accepts. */
   #rangeIsOwn = false;
-  /** The promise frame being filled. */
+  /** The promise being said: to whom, what it answers, its standing, where the present frame's `last` stands. */
+  #promiseTo: Peer = NO_PEER;
+  #promiseBallot: Ballot = NO_BALLOT;
+  #promiseLife: Life = 0;
+  #promiseStanding: Uint8Array = NO_BYTES;
   #promiseLastAt = 0;
+  /** Its frame holds no record yet, and is its first. */
+  #promiseIsBare = false;
 
   setAudience(audience: AudienceView): void {
     this.#audience = audience;
@@ -120,6 +136,11 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
     frames.pair(0);
     frames.pair(trimIid);
     frames.value(standing, 0, standing.length);
+    this.#promiseTo = to;
+    this.#promiseBallot = ballot;
+    this.#promiseLife = life;
+    this.#promiseStanding = standing;
+    this.#promiseIsBare = true;
     return true;
   }
 
@@ -134,7 +155,8 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
   ): boolean {
     const frames = this.frames;
     const size = messageBytes(NativeType.promiseRecord, length);
-    if (frames.roomInFrame() < size) return false;
+    if (frames.roomInFrame() < size && !this.#promiseGoesOn(iid)) return false;
+    this.#promiseIsBare = false;
     frames.append(NativeType.promiseRecord, flags, size);
     frames.pair(iid);
     frames.pair(valueBallot);
@@ -146,6 +168,22 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
   promiseEnd(last: number): void {
     this.frames.patchPair(this.#promiseLastAt, last);
     this.frames.closeLast();
+  }
+
+  /** A record that has no room even as the only one beside the standing gets a frame without it. */
+  #promiseGoesOn(iid: number): boolean {
+    if (!this.#promiseIsBare) return false;
+    this.promiseEnd(iid - 1);
+    const to = this.#promiseTo;
+    if (!this.to(to, this.peers.role[to]!, NativeType.promisePart, 0, 0)) return false;
+    const { frames } = this;
+    frames.pair(this.#promiseBallot);
+    frames.pair(this.#promiseLife);
+    frames.pair(iid);
+    this.#promiseLastAt = frames.position();
+    frames.pair(iid);
+    frames.word(crc32c(this.#promiseStanding));
+    return true;
   }
 
   preempted(to: Peer, iid: number, ballot: Ballot): void {

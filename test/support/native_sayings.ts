@@ -193,9 +193,34 @@ const promise = (
   ],
 });
 
+/** A record so long that it does not fit beside the standing. */
+const LONGEST = new Uint8Array(1384).fill(7);
+
 const OF_ACCEPTORS: readonly Saying[] = [
   promise("proposer", 0, "promise", "p0"),
   promise("acceptor", 2, "promiseRecord", "a2"),
+  {
+    name: "promisePart",
+    by: "a1",
+    say: (from, n) => {
+      const { outbox } = from;
+      outbox.promiseBegin(from.peer("proposer", 0), b(n), n, n, n, n - 1, standingOf(low(n), n));
+      outbox.promiseRecord(n, b(n), n, 0, LONGEST, 0, LONGEST.length);
+      outbox.promiseEnd(MAX_IID);
+    },
+    ethernet: ["p0"],
+    told: (n) => {
+      const standing = formatHex(standingOf(low(n), n));
+      const longest = formatHex(LONGEST);
+      return [
+        ["onPromiseBegin", 1, n, n, n, n, n - 1, n - 1, standing],
+        ["onPromiseEnd", 1],
+        ["onPromiseBegin", 1, n, n, n, n, MAX_IID, n - 1, standing],
+        ["onPromiseRecord", 1, n, n, n, 0, longest],
+        ["onPromiseEnd", 1],
+      ];
+    },
+  },
   {
     name: "preempted",
     by: "a1",
