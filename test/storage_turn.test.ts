@@ -12,12 +12,19 @@ import type { Ballot } from "../src/protocol/types.ts";
 import { MemoryCluster } from "./support/memory_cluster.ts";
 
 describe("a commit that throws", () => {
-  for (const wire of ["native", "kernel-paxos"] as const) {
-    test(`${wire}: no frame of its turn is sent`, () => {
-      const cluster = new MemoryCluster({ seed: 1, wire });
-      const hosts = [0, 1, 2].map((id) => cluster.acceptor(id));
-      cluster.proposer(0);
-      cluster.learner(0);
+  for (const [wire, replicas] of [
+    ["native", 0],
+    ["native", 3],
+    ["kernel-paxos", 0],
+    ["kernel-paxos", 3],
+  ] as const) {
+    test(`${wire}, ${replicas > 0 ? "replicas" : "roles apart"}: no frame of its turn is sent`, () => {
+      const cluster = new MemoryCluster({ seed: 1, wire, replicas });
+      const hosts = [0, 1, 2].map((id) => (replicas > 0 ? cluster.replica(id) : cluster.acceptor(id)));
+      if (replicas === 0) {
+        cluster.proposer(0);
+        cluster.learner(0);
+      }
       const client = cluster.client({ values: 10_000, outstanding: 4 });
       const values = () => client.cores.client!.counters.delivered;
       cluster.runUntil("values are chosen", () => values() > 50);

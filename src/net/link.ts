@@ -78,6 +78,15 @@ export interface ChecksumOptions {
   readonly keys?: readonly Uint8Array[] | undefined;
 }
 
+/** Of descriptors that were sent already: only this process itself still looks at them. */
+export function leaveToSelf({ area, txBase }: Link, ntx: number): void {
+  const { words } = area;
+  for (let slot = 0; slot < ntx; slot++) {
+    const at = txBase + slot * DESCRIPTOR_WORDS + PORTS;
+    words[at] = words[at]! & Port.self;
+  }
+}
+
 export interface Link {
   readonly kind: "ethernet" | "udp" | "memory";
   readonly area: Area;
@@ -97,6 +106,11 @@ export interface Link {
    * many lie in rx slots 0…n − 1. They stay valid until the next call.
    */
   step(ntx: number, waitUs: number): number;
+  /**
+   * Sends tx slots 0…ntx − 1 ahead of the step, and takes every port but `self` from their descriptors: the step sends what comes
+   * after them. What the last step received need not stay valid.
+   */
+  send(ntx: number): void;
   counters(): LinkCounters;
   close(): void;
 }

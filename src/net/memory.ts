@@ -19,6 +19,7 @@ import {
   LENGTH,
   type Link,
   type LinkCounters,
+  leaveToSelf,
   OFFSET,
   PORTS,
   Port,
@@ -311,12 +312,18 @@ export class MemoryLink implements Link {
   step(ntx: number, _waitUs: number): number {
     assert(!this.#closed, "a closed link is not stepped");
     this.#counters.steps++;
-    for (let slot = 0; slot < ntx; slot++) this.#send(this.txBase + slot * DESCRIPTOR_WORDS);
+    this.#sendAll(ntx);
     let received = 0;
     while (received < this.rxSlots && this.nextDueUs() <= this.#network.nowUs) {
       if (this.#receive(this.#queue.pop(), received * DESCRIPTOR_WORDS)) received++;
     }
     return received;
+  }
+
+  send(ntx: number): void {
+    assert(!this.#closed, "a closed link sends nothing");
+    this.#sendAll(ntx);
+    leaveToSelf(this, ntx);
   }
 
   /** When the next frame for this link is due. */
@@ -363,6 +370,10 @@ export class MemoryLink implements Link {
     queue.protocol[slot] = protocol;
     queue.source[2 * slot] = from.address[0]!;
     queue.source[2 * slot + 1] = from.address[1]!;
+  }
+
+  #sendAll(ntx: number): void {
+    for (let slot = 0; slot < ntx; slot++) this.#send(this.txBase + slot * DESCRIPTOR_WORDS);
   }
 
   #send(descriptor: number): void {

@@ -8,7 +8,14 @@ import { Errno, unwrap } from "../native/unwrap.ts";
 import { assert } from "../protocol/assert.ts";
 import { trailerBytesOf } from "./frame_seal.ts";
 import { KEY_BYTES, MAX_KEYS } from "./hmac.ts";
-import { ADDRESS_WORDS, type Area, type ChecksumOptions, type Link, type LinkCounters } from "./link.ts";
+import {
+  ADDRESS_WORDS,
+  type Area,
+  type ChecksumOptions,
+  type Link,
+  type LinkCounters,
+  leaveToSelf,
+} from "./link.ts";
 
 // Words and numbers of ffi/kpaxos.h.
 export const Option = {
@@ -137,6 +144,12 @@ export class SystemLink implements Link {
     const wait = waitUs > MAX_WAIT_US ? MAX_WAIT_US : waitUs > 0 ? waitUs | 0 : 0;
     const frames = this.#nativeStep(this.#handle, ntx, this.rxSlots, this.#spinUs, wait);
     return frames >= 0 ? frames : unwrap(frames, `${this.kind} link`);
+  }
+
+  send(ntx: number): void {
+    const result = this.#nativeStep(this.#handle, ntx, 0, 0, 0);
+    if (result < 0) unwrap(result, `${this.kind} link`);
+    leaveToSelf(this, ntx);
   }
 
   /** Ends a step's sleep. */

@@ -58,6 +58,8 @@ export interface Cores {
 
 export class Roles implements Receiver {
   readonly cores: Cores;
+  /** In this turn an acceptor heard an accept, and a learner of this process did, too. */
+  heardAccept = false;
   readonly #acceptor: Acceptor | null;
   readonly #fellows: FellowAcceptors | null;
   readonly #proposer: Proposer | null;
@@ -77,6 +79,7 @@ export class Roles implements Receiver {
 
   /** Time passes: before the turn's messages. */
   tick(nowUs: number): void {
+    this.heardAccept = false;
     this.#acceptor?.tick(nowUs);
     this.#learner?.tick(nowUs);
     this.#proposer?.tick(nowUs);
@@ -174,6 +177,7 @@ export class Roles implements Receiver {
   ): void {
     this.#acceptor?.onAccept(from, iid, promiseIid, ballot, life, bytes, offset, length);
     if (this.cores.pairsAccepts) this.#learner?.onAccept(iid, ballot, life, bytes, offset, length);
+    this.heardAccept = this.#acceptor !== null && this.#learner !== null;
   }
 
   onAccepted(

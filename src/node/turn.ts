@@ -2,6 +2,8 @@
  * One turn of a node: synchronous and timeless. Received frames are decoded, the cores step, the storage commits,
  * and only then are frames handed out (law 1: persist before send). Frames for cores of this same process never reach the
  * kernel, but they too are decoded only after the commit, straight from their transmit slots.
+ *
+ * What a replica's acceptor answers to an accept that came alone is committed and sent before its learner and proposer act.
  */
 import { DESCRIPTOR_WORDS, type Link, PORTS, Port } from "../net/link.ts";
 import { assert } from "../protocol/assert.ts";
@@ -9,6 +11,9 @@ import type { Receiver } from "../protocol/receiver.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Wire } from "../wire/wire.ts";
 import type { Roles } from "./roles.ts";
+
+/** Turns of more frames than this send once, at their end: under load one sending for all is cheaper. */
+const FEW_FRAMES = 2;
 
 export class Node {
   readonly link: Link;
@@ -37,15 +42,16 @@ export class Node {
       const descriptor = link.rxBase + i * DESCRIPTOR_WORDS;
       wire.decode(descriptor, link.area.words[descriptor + PORTS]!, this.#receiver, nowUs);
     }
-    let sealed = 0;
+    if (roles.heardAccept && received <= FEW_FRAMES) link.send(this.#commit());
+    let stepped = 0;
     for (;;) {
       const more = roles.pump(nowUs);
-      const done = sealed;
-      sealed = this.#commit();
-      if (!this.#stepSelf(done, sealed, nowUs)) {
+      const sealed = this.#commit();
+      if (!this.#stepSelf(stepped, sealed, nowUs)) {
         this.hasMore = more;
         return sealed;
       }
+      stepped = sealed;
     }
   }
 

@@ -106,6 +106,7 @@ export function memoryLink(kind: Link["kind"], own: Uint32Array, txSlots = 8, sl
     trailerBytes: 0,
     address: own,
     step: () => 0,
+    send: () => undefined,
     counters: () => {
       throw new Error("this link counts nothing");
     },

@@ -159,6 +159,7 @@ function withoutMulticast(link: MemoryLink): Link {
     trailerBytes,
     address,
     step: (ntx, waitUs) => link.step(ntx, waitUs),
+    send: (ntx) => link.send(ntx),
     counters: () => link.counters(),
     close: () => link.close(),
   };
