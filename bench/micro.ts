@@ -13,6 +13,7 @@ import { codecBench } from "./codec.ts";
 import { nativeBench } from "./native.ts";
 import { admissionStep, filterStep, PACKED, packedLearnerStep, packerStep } from "./packed.ts";
 import { Cluster } from "./parties.ts";
+import { CORES, INSTANCES, replicaStep } from "./replica.ts";
 import { ringBench } from "./ring.ts";
 import { acceptorStep, clientStep, learnerStep, proposerStep } from "./steps.ts";
 import { flags, script, usageError } from "./support/script.ts";
@@ -75,6 +76,11 @@ function cycleBench(add: Add): void {
   }
 }
 
+/** Full instances, thousands between two trims: what each costs the cores of a replica. */
+function replicaBench(add: Add): void {
+  for (const [name, cores] of CORES) add(`native: ${name}: a full instance`, INSTANCES, replicaStep(cores));
+}
+
 function measure(quick: boolean, only: string): Row[] {
   const bench = new Bench({
     time: quick ? 2 : 500,
@@ -92,6 +98,7 @@ function measure(quick: boolean, only: string): Row[] {
   codecBench(add);
   stepsBench(add);
   packedBench(add);
+  replicaBench(add);
   cycleBench(add);
   ringBench(add);
   const end = nativeBench(add);

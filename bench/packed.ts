@@ -26,7 +26,7 @@ const SESSION = 1;
 const LOG_BYTES = 4 << 20;
 
 /** A message of values of one session, which goes on where it ended. */
-class PackedMessage {
+export class PackedMessage {
   readonly bytes = new Uint8Array(
     entryBytes(VALUE_BYTES) + (PACKED - 1) * (SHORT_HEADER_BYTES + VALUE_BYTES),
   );
@@ -48,7 +48,7 @@ class PackedMessage {
 }
 
 /** A filter that knows session 1. */
-function filterWith(consumer: ValueConsumer | null): SessionFilter {
+export function filterWith(consumer: ValueConsumer | null): SessionFilter {
   const filter = new SessionFilter(new SessionTable({ sessions: 1024, maxValueBytes: 1 << 16 }), consumer);
   const opening = new Uint8Array(ENTRY_HEADER_BYTES);
   writeEntryHeader(new DataView(opening.buffer), 0, 99, 0, 0, EntryFlag.open);

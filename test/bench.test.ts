@@ -38,6 +38,7 @@ test("every microbenchmark runs", () => {
     "packed value admitted",
     "packed value delivered",
     "packed value, accept",
+    "a full instance",
     "ring",
     "FFI",
     "crc32c",

@@ -1,53 +1,50 @@
 /**
- * A bounded store for values: one buffer, cut into pages, each page cut into blocks of one size class. `alloc` and
- * `free` are O(1) and allocate nothing. When nothing fits `alloc` answers −1, and the caller refuses or waits.
- * A value of length 0 takes no space, and the buffer is allocated with the first block: a store that is never used costs nothing.
+ * A bounded store for values: one buffer, cut into pages. Values lie one behind the other in a page; when the last of a page is
+ * given back, all of the page is free again. So values that come and go in about the same order, as instances do, cost a few
+ * additions each, and of memory that has left the cache nothing is touched before a value is written to it. Only where no page is
+ * free are the holes between values searched. When nothing fits `alloc` answers −1, and the caller refuses or waits.
+ * Memory is allocated with the first block only: a store that is never used costs nothing. A value of length 0 takes no space.
  */
 import { assert } from "./assert.ts";
 import { copyBytes } from "./bytes.ts";
 
-export const PAGE_BYTES = 65536;
-/** Block sizes; steps of at most half keep the waste per value under a third. */
-const CLASSES = [
-  32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 32768,
-  65536,
-];
+const PAGE_SHIFT = 16;
+export const PAGE_BYTES = 1 << PAGE_SHIFT;
 export const MAX_BLOCK_BYTES = PAGE_BYTES;
+/** Blocks are whole units; which units of a page are holes is one bit each. */
+const UNIT_SHIFT = 5;
+const UNIT_BYTES = 1 << UNIT_SHIFT;
+const PAGE_UNITS = PAGE_BYTES / UNIT_BYTES;
+const PAGE_WORDS = PAGE_UNITS / 32;
 const NONE = -1;
-/** Which list the empty pages are in that were used before. */
-const EMPTY = CLASSES.length;
-/** Size class by length in units of 32 bytes. */
-const CLASS_BY_UNITS = classByUnits();
 
 export class Arena {
   /** To be read anew after `alloc`. */
   bytes: Uint8Array = new Uint8Array(0);
   /** Bytes in blocks that are taken. */
   used = 0;
-  #words = new Int32Array(0);
   readonly #pages: number;
   /** Pages from here on were never used. */
   #freshPages = 0;
-  readonly #classOf: Uint8Array;
-  /** First free block of a page (byte offset), its untouched rest, and how many blocks are taken. */
+  /** Pages that are free again; what was freed last is taken first: it may still be in the cache. */
   readonly #free: Int32Array;
-  readonly #fresh: Int32Array;
+  #freeCount = 0;
+  /** Blocks taken, by page. */
   readonly #taken: Int32Array;
-  /** Doubly linked list of a class's pages with room; of empty pages under index `EMPTY`. */
-  readonly #next: Int32Array;
-  readonly #previous: Int32Array;
-  readonly #heads: Int32Array;
+  /** The page that is being filled, from `#at` to `#end` (byte offsets). */
+  #page = NONE;
+  #at = 0;
+  #end = 0;
+  /** Which units of a page were given back or left over, and how many. */
+  #holes = new Int32Array(0);
+  readonly #holeUnits: Int32Array;
 
   /** `capacity` in bytes, rounded up to whole pages. */
   constructor(capacity: number) {
     this.#pages = Math.max(1, Math.ceil(capacity / PAGE_BYTES));
-    this.#classOf = new Uint8Array(this.#pages);
-    this.#free = new Int32Array(this.#pages).fill(NONE);
-    this.#fresh = new Int32Array(this.#pages);
+    this.#free = new Int32Array(this.#pages);
     this.#taken = new Int32Array(this.#pages);
-    this.#next = new Int32Array(this.#pages).fill(NONE);
-    this.#previous = new Int32Array(this.#pages).fill(NONE);
-    this.#heads = new Int32Array(CLASSES.length + 1).fill(NONE);
+    this.#holeUnits = new Int32Array(this.#pages);
   }
 
   get capacity(): number {
@@ -57,29 +54,11 @@ export class Arena {
   /** Byte offset of a block of at least `length` bytes, or −1. */
   alloc(length: number): number {
     if (length === 0) return 0;
-    if (length > MAX_BLOCK_BYTES) return NONE;
-    const c = CLASS_BY_UNITS[(length + 31) >>> 5]!;
-    let page = this.#heads[c]!;
-    if (page === NONE) {
-      page = this.#emptyPage();
-      if (page === NONE) return NONE;
-      this.#classOf[page] = c;
-      this.#free[page] = NONE;
-      this.#fresh[page] = page * PAGE_BYTES;
-      this.#link(c, page);
-    }
-    const size = CLASSES[c]!;
-    let block = this.#free[page]!;
-    if (block !== NONE) {
-      this.#free[page] = this.#words[block >>> 2]!;
-    } else {
-      block = this.#fresh[page]!;
-      this.#fresh[page] = block + size;
-    }
-    this.#taken[page] = this.#taken[page]! + 1;
-    if (this.#free[page] === NONE && this.#fresh[page]! + size > (page + 1) * PAGE_BYTES)
-      this.#unlink(c, page);
-    this.used += size;
+    const size = sizeOf(length);
+    if (this.#at + size > this.#end) return this.#allocElsewhere(size);
+    const block = this.#at;
+    this.#at = block + size;
+    this.#take(this.#page, size);
     return block;
   }
 
@@ -93,63 +72,110 @@ export class Arena {
   /** Gives back the block at `offset` that was taken for `length` bytes. */
   free(offset: number, length: number): void {
     if (length === 0) return;
-    const page = Math.floor(offset / PAGE_BYTES);
-    const c = this.#classOf[page]!;
-    const size = CLASSES[c]!;
-    assert(this.#taken[page]! > 0 && length <= size, "a freed block was taken");
-    const wasFull = this.#free[page] === NONE && this.#fresh[page]! + size > (page + 1) * PAGE_BYTES;
-    this.#words[offset >>> 2] = this.#free[page]!;
-    this.#free[page] = offset;
-    this.#taken[page] = this.#taken[page]! - 1;
+    const page = offset >>> PAGE_SHIFT;
+    const size = sizeOf(length);
+    const taken = this.#taken[page]! - 1;
+    assert(taken >= 0, "a freed block was taken");
+    this.#taken[page] = taken;
     this.used -= size;
-    if (this.#taken[page] === 0) {
-      if (!wasFull) this.#unlink(c, page);
-      this.#link(EMPTY, page);
-    } else if (wasFull) {
-      this.#link(c, page);
-    }
+    if (taken > 0) this.#setHole(page, offset, size);
+    else this.#emptied(page);
   }
 
-  /** One that was used before, else the next one; −1: all are taken. */
-  #emptyPage(): number {
-    const page = this.#heads[EMPTY]!;
-    if (page !== NONE) {
-      this.#unlink(EMPTY, page);
-      return page;
-    }
-    if (this.#freshPages === this.#pages) return NONE;
-    if (this.#freshPages === 0) this.#begin();
-    return this.#freshPages++;
+  #take(page: number, size: number): void {
+    this.#taken[page] = this.#taken[page]! + 1;
+    this.used += size;
+  }
+
+  /** Begins the next page; where there is none a hole has to do. */
+  #allocElsewhere(size: number): number {
+    if (size > MAX_BLOCK_BYTES) return NONE;
+    let page: number;
+    if (this.#freeCount > 0) page = this.#free[--this.#freeCount]!;
+    else if (this.#freshPages < this.#pages) {
+      if (this.#freshPages === 0) this.#begin();
+      page = this.#freshPages++;
+    } else return this.#allocHole(size);
+    this.#leave();
+    this.#page = page;
+    const block = page * PAGE_BYTES;
+    this.#at = block + size;
+    this.#end = block + PAGE_BYTES;
+    this.#take(page, size);
+    return block;
   }
 
   #begin(): void {
-    const buffer = new ArrayBuffer(this.capacity);
-    this.bytes = new Uint8Array(buffer);
-    this.#words = new Int32Array(buffer);
+    this.bytes = new Uint8Array(this.capacity);
+    this.#holes = new Int32Array(this.#pages * PAGE_WORDS);
   }
 
-  #link(list: number, page: number): void {
-    const head = this.#heads[list]!;
-    this.#next[page] = head;
-    this.#previous[page] = NONE;
-    if (head !== NONE) this.#previous[head] = page;
-    this.#heads[list] = page;
+  /** What is left over of the page that was being filled is a hole. */
+  #leave(): void {
+    if (this.#at === this.#end) return;
+    this.#setHole(this.#page, this.#at, this.#end - this.#at);
+    this.#at = this.#end;
   }
 
-  #unlink(list: number, page: number): void {
-    const next = this.#next[page]!;
-    const previous = this.#previous[page]!;
-    if (previous === NONE) this.#heads[list] = next;
-    else this.#next[previous] = next;
-    if (next !== NONE) this.#previous[next] = previous;
+  #allocHole(size: number): number {
+    if (this.used + size > this.capacity) return NONE;
+    this.#leave();
+    const units = size >>> UNIT_SHIFT;
+    for (let page = 0; page < this.#pages; page++) {
+      if (this.#holeUnits[page]! < units) continue;
+      const unit = this.#findHole(page, units);
+      if (unit < 0) continue;
+      for (let i = unit; i < unit + units; i++) {
+        const word = page * PAGE_WORDS + (i >>> 5);
+        this.#holes[word] = this.#holes[word]! & ~(1 << (i & 31));
+      }
+      this.#holeUnits[page] = this.#holeUnits[page]! - units;
+      this.#take(page, size);
+      return page * PAGE_BYTES + unit * UNIT_BYTES;
+    }
+    return NONE;
+  }
+
+  /** The first of so many units of a page that are holes, or −1. */
+  #findHole(page: number, units: number): number {
+    const first = page * PAGE_WORDS;
+    let run = 0;
+    for (let unit = 0; unit < PAGE_UNITS; unit++) {
+      const word = this.#holes[first + (unit >>> 5)]!;
+      if ((word & (1 << (unit & 31))) === 0) {
+        run = 0;
+        // Mostly nothing, or all of it, is a hole.
+        if (word === 0) unit |= 31;
+      } else if (++run === units) return unit + 1 - units;
+    }
+    return NONE;
+  }
+
+  /** Marks the units of these bytes, a word at a time. */
+  #setHole(page: number, offset: number, size: number): void {
+    const first = (offset >>> UNIT_SHIFT) & (PAGE_UNITS - 1);
+    const units = size >>> UNIT_SHIFT;
+    const end = first + units;
+    const words = page * PAGE_WORDS;
+    for (let unit = first; unit < end; unit = (unit | 31) + 1) {
+      const count = Math.min(end, (unit | 31) + 1) - unit;
+      const bits = (-1 >>> (32 - count)) << (unit & 31);
+      const word = words + (unit >>> 5);
+      this.#holes[word] = this.#holes[word]! | bits;
+    }
+    this.#holeUnits[page] = this.#holeUnits[page]! + units;
+  }
+
+  /** All of the page is free: it has no holes. */
+  #emptied(page: number): void {
+    this.#holes.fill(0, page * PAGE_WORDS, (page + 1) * PAGE_WORDS);
+    this.#holeUnits[page] = 0;
+    if (page === this.#page) this.#at = page * PAGE_BYTES;
+    else this.#free[this.#freeCount++] = page;
   }
 }
 
-function classByUnits(): Uint8Array {
-  const classes = new Uint8Array(MAX_BLOCK_BYTES / 32 + 1);
-  for (let units = 1, c = 0; units < classes.length; units++) {
-    if (units * 32 > CLASSES[c]!) c++;
-    classes[units] = c;
-  }
-  return classes;
+/** Bytes of a block for a value of this length. */
+function sizeOf(length: number): number {
+  return (length + UNIT_BYTES - 1) & -UNIT_BYTES;
 }
