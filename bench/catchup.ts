@@ -17,12 +17,13 @@ import { LabCluster } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork, loopbackNetwork, type Network } from "../test/support/lab_network.ts";
 import { until } from "../test/support/until.ts";
 import { commandOf, flags, MAIN_FLAG, script, whole } from "./support/script.ts";
+import { ACCEPTORS } from "./support/seats.ts";
 
 const PATIENCE_MS = 120_000;
 const HOSTS = 7;
 
 const SEATS: readonly Seat[] = [
-  ...[0, 1, 2].map((id): Seat => ({ role: "acceptor", id, host: id })),
+  ...ACCEPTORS,
   { role: "proposer", id: 0, host: 3 },
   { role: "learner", id: 0, host: 4 },
   { role: "learner", id: 1, host: 5 },

@@ -13,11 +13,12 @@ import { Lab } from "../test/support/lab.ts";
 import { LabCluster } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
 import { commandOf, flags, MAIN_FLAG, printRow, script, whole } from "./support/script.ts";
+import { ACCEPTORS } from "./support/seats.ts";
 
 const PROPOSERS = [0, 1, 2];
 const CLIENT_HOST = 7;
 const SEATS: readonly Seat[] = [
-  ...[0, 1, 2].map((id) => ({ role: "acceptor", id, host: id }) as const),
+  ...ACCEPTORS,
   ...PROPOSERS.map((id) => ({ role: "proposer", id, host: 3 + id }) as const),
   { role: "learner", id: 0, host: 6, args: ["--print", "--json"] },
 ];

@@ -6,23 +6,23 @@
  *     bun bench/idle.ts [--seconds 20] [--wire W] [--main PATH]
  */
 import { readFileSync } from "node:fs";
-import { sentFrames } from "../src/bench/usage.ts";
+import { sentFrames, wakeUpsOf } from "../src/bench/usage.ts";
 import type { Seat } from "../src/ops/seats.ts";
 import { Lab } from "../test/support/lab.ts";
 import { LabCluster } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
 import { commandOf, flags, MAIN_FLAG, printRow, script, whole } from "./support/script.ts";
+import { ACCEPTORS, REPLICAS } from "./support/seats.ts";
 
 /** Compilers and collectors come to rest. */
 const SETTLE_MS = 15_000;
 const GOAL_PERCENT = 2;
 const CLIENT_HOST = 6;
 const ROLES: readonly Seat[] = [
-  ...[0, 1, 2].map((id) => ({ role: "acceptor", id, host: id }) as const),
+  ...ACCEPTORS,
   ...[0, 1].map((id) => ({ role: "proposer", id, host: 3 + id }) as const),
   { role: "learner", id: 0, host: 5 },
 ];
-const REPLICAS: readonly Seat[] = [0, 1, 2].map((id) => ({ role: "replica", id, host: id }));
 
 interface Use {
   readonly ns: number;
@@ -31,11 +31,12 @@ interface Use {
 }
 
 function used(pid: number): Use {
-  const main = `/proc/${pid}/task/${pid}`;
-  const ns = Number(readFileSync(`${main}/schedstat`, "utf8").split(" ")[0]);
-  const status = readFileSync(`${main}/status`, "utf8");
-  const sleeps = Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)?.[1]);
-  return { ns, sleeps, sent: sentFrames(readFileSync(`/proc/${pid}/net/dev`, "utf8"), false) };
+  const ns = Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, "utf8").split(" ")[0]);
+  return {
+    ns,
+    sleeps: wakeUpsOf(pid),
+    sent: sentFrames(readFileSync(`/proc/${pid}/net/dev`, "utf8"), false),
+  };
 }
 
 async function measure(

@@ -16,11 +16,9 @@ import { Lab } from "../test/support/lab.ts";
 import { LabCluster, type Settings } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
 import { commandOf, flags, MAIN_FLAG, printRow, script, usageError, whole } from "./support/script.ts";
+import { ACCEPTORS } from "./support/seats.ts";
 
-const SEATS: readonly Seat[] = [
-  ...[0, 1, 2].map((id) => ({ role: "acceptor", id, host: id }) as const),
-  { role: "proposer", id: 0, host: 3 },
-];
+const SEATS: readonly Seat[] = [...ACCEPTORS, { role: "proposer", id: 0, host: 3 }];
 const CLIENT_HOST = SEATS.length;
 const WARM_UP_S = 1;
 const SETTLE_MS = 30_000;

@@ -13,6 +13,7 @@ import { Lab } from "../test/support/lab.ts";
 import { LabCluster } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
 import { commandOf, flags, MAIN_FLAG, script, whole } from "./support/script.ts";
+import { ACCEPTORS, REPLICAS } from "./support/seats.ts";
 
 const MIB = 2 ** 20;
 const LIMIT_MIB = 200;
@@ -21,11 +22,10 @@ const FLAT_MIB = 0.5;
 const CLIENT_HOST = 5;
 const WATCH_MS = 200;
 const ROLES: readonly Seat[] = [
-  ...[0, 1, 2].map((id) => ({ role: "acceptor", id, host: id }) as const),
+  ...ACCEPTORS,
   { role: "proposer", id: 0, host: 3 },
   { role: "learner", id: 0, host: 4 },
 ];
-const REPLICAS: readonly Seat[] = [0, 1, 2].map((id) => ({ role: "replica", id, host: id }));
 
 /** The largest mappings of a process that are resident, in MiB. */
 function largest(pid: number): string {

@@ -16,7 +16,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { median } from "../src/bench/statistics.ts";
-import { cpuOf, sentFrames } from "../src/bench/usage.ts";
+import { cpuOf, sentFrames, wakeUpsOf } from "../src/bench/usage.ts";
 import { lastFigures } from "../src/ops/lab_figures.ts";
 import type { LabProcess } from "../src/ops/lab_process.ts";
 import type { Seat } from "../src/ops/seats.ts";
@@ -34,17 +34,12 @@ import {
   whole,
   wholes,
 } from "./support/script.ts";
+import { ACCEPTORS, REPLICAS } from "./support/seats.ts";
 
 const SETTLE_MS = 15_000;
 const CLIENT_HOST = 4;
 
-const SEATS: readonly Seat[] = [
-  { role: "acceptor", id: 0, host: 0 },
-  { role: "acceptor", id: 1, host: 1 },
-  { role: "acceptor", id: 2, host: 2 },
-  { role: "proposer", id: 0, host: 3 },
-];
-const REPLICAS: readonly Seat[] = [0, 1, 2].map((id) => ({ role: "replica", id, host: id }));
+const ROLES: readonly Seat[] = [...ACCEPTORS, { role: "proposer", id: 0, host: 3 }];
 
 /** Seats and client are five: with fewer processors two ways to share two of them, and all on one. */
 const CPUS = availableParallelism() > CLIENT_HOST ? ["0,1,2,3,4"] : ["1,1,1,0,0", "1,1,1,1,0", "0,0,0,0,0"];
@@ -148,8 +143,7 @@ function options(): Options {
 function sleepsOf(pid: number): number {
   let sleeps = 0;
   for (const thread of readdirSync(`/proc/${pid}/task`)) {
-    const status = readFileSync(`/proc/${pid}/task/${thread}/status`, "utf8");
-    sleeps += Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)?.[1] ?? 0);
+    sleeps += wakeUpsOf(pid, Number(thread));
   }
   return sleeps;
 }
@@ -169,7 +163,7 @@ function usage(processes: readonly LabProcess[]): Usage {
 }
 
 function clusterOf(lab: Lab, mode: Mode, { wire, replicas }: Options): LabCluster {
-  const seats = (replicas ? REPLICAS : SEATS).map((seat, i) => {
+  const seats = (replicas ? REPLICAS : ROLES).map((seat, i) => {
     const cpu = mode.cpus[i];
     return cpu === undefined ? seat : { ...seat, args: ["--cpu", cpu] };
   });

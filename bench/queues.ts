@@ -26,11 +26,12 @@ import { LabCluster, type Settings } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
 import { ChoosingTimes, Flooder } from "./queues_watch.ts";
 import { commandOf, flags, MAIN_FLAG, printRow, script, whole } from "./support/script.ts";
+import { ACCEPTORS } from "./support/seats.ts";
 
 /** Of proposer 0. */
 const PROPOSER_HOST = 3;
 const SEATS: readonly Seat[] = [
-  ...[0, 1, 2].map((id) => ({ role: "acceptor", id, host: id }) as const),
+  ...ACCEPTORS,
   ...[0, 1].map((id) => ({ role: "proposer", id, host: PROPOSER_HOST + id }) as const),
 ];
 const LISTENER_HOST = SEATS.length;

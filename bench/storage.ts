@@ -1,20 +1,16 @@
 /**
  * What a durable record costs: commits of 1, 64 and 256 records in either backend, each against a plain append of the same
  * bytes with one fdatasync, in the same run and on the same disk. The ratio says something on any machine, the microseconds
- * do not. With `--cluster`: what whole clusters make of it (`storage_cluster.ts`).
+ * do not. What several processes take that commit at once: `kpaxos bench commit`.
  *
  *     bun bench/storage.ts [--json] [--quick] [--directory DIR] [--backends sqlite,log]
- *     bun bench/storage.ts --cluster [--windows 1,10,100,1000] [--size 64] [--seconds 3] [--rounds 1] [--udp] …
  */
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
-import type { Journal } from "../src/protocol/acceptor/journal.ts";
+import { DISK_BACKENDS, type DiskBackend, NOBODY, openEmptyStorage } from "../src/bench/committer.ts";
 import type { Ballot } from "../src/protocol/types.ts";
-import { openLog } from "../src/storage/log_open.ts";
-import { openSqlite } from "../src/storage/sqlite_open.ts";
 import type { Storage } from "../src/storage/storage.ts";
-import { clusterTable } from "./storage_cluster.ts";
+import { flags, script, usageError } from "./support/script.ts";
 
 const GROUPS = [1, 64, 256];
 const SIZES = [64, 1400];
@@ -37,14 +33,6 @@ interface Row {
   /** Mean time of a commit over that of a plain append and fdatasync. */
   readonly ratio: number;
 }
-
-const NOBODY: Journal = {
-  promised: () => undefined,
-  promisedAt: () => undefined,
-  accepted: () => undefined,
-  trimmed: () => undefined,
-  standing: () => undefined,
-};
 
 class Writer {
   readonly #storage: Storage;
@@ -74,28 +62,15 @@ function timed(times: Float64Array, at: number, work: () => void): void {
   times[at] = (performance.now() - began) * 1000;
 }
 
-function open(backend: string, directory: string): Storage {
-  const options = {
-    directory,
-    identity: { cluster: "bench", clusterId: 0, wire: "native", acceptors: 3, acceptor: 0 },
-    sync: true,
-    trash: false,
-    warn: () => undefined,
-  };
-  return backend === "sqlite"
-    ? openSqlite(options)
-    : openLog({ ...options, windowInstances: 2 ** 19, windowBytes: 64 << 20 });
-}
-
 /** Commits and appends take turns, so that a busy moment of the disk meets both. */
 function measure(
-  backend: string,
+  backend: DiskBackend,
   directory: string,
   valueBytes: number,
   records: number,
   commits: number,
 ): Row {
-  const storage = open(backend, join(directory, `${backend}-${valueBytes}-${records}`));
+  const storage = openEmptyStorage(backend, join(directory, `${backend}-${valueBytes}-${records}`));
   storage.replay(NOBODY);
   const value = crypto.getRandomValues(new Uint8Array(valueBytes));
   const writer = new Writer(storage, value);
@@ -159,44 +134,30 @@ function table(rows: readonly Row[]): string {
   return [heads, ...body].map((cells) => cells.map((cell) => cell.padStart(10)).join("")).join("\n");
 }
 
-function numbers(text: string): number[] {
-  return text.split(",").map(Number);
-}
-
-if (import.meta.main) {
-  const { values } = parseArgs({
-    options: {
-      json: { type: "boolean", default: false },
-      quick: { type: "boolean", default: false },
-      directory: { type: "string", default: "/var/tmp" },
-      backends: { type: "string", default: "sqlite,log" },
-      cluster: { type: "boolean", default: false },
-      windows: { type: "string", default: "1,10,100,1000" },
-      size: { type: "string", default: "64" },
-      seconds: { type: "string", default: "3" },
-      rounds: { type: "string", default: "1" },
-      udp: { type: "boolean", default: false },
-    },
+function main(): void {
+  const chosen = flags({
+    json: { type: "boolean", default: false },
+    quick: { type: "boolean", default: false },
+    directory: { type: "string", default: "/var/tmp" },
+    backends: { type: "string", default: DISK_BACKENDS.join(",") },
   });
-  const backends = values.backends.split(",");
-  const directory = mkdtempSync(join(values.directory, "kpaxos-bench-"));
+  const backends = chosen.backends.split(",").map((name) => {
+    const backend = DISK_BACKENDS.find((known) => known === name);
+    if (backend !== undefined) return backend;
+    throw usageError(`--backends: there is no ${name}`, `there are ${DISK_BACKENDS.join(", ")}`);
+  });
+  const commits = chosen.quick ? 3 : 1500;
+  const directory = mkdtempSync(join(chosen.directory, "kpaxos-bench-"));
   try {
-    if (values.cluster) {
-      const [size, seconds, rounds] = [values.size, values.seconds, values.rounds].map(Number);
-      const windows = numbers(values.windows);
-      const options = { directory, backends, windows, udp: values.udp };
-      const told = await clusterTable({ ...options, size: size!, seconds: seconds!, rounds: rounds! });
-      process.stdout.write(`${told}\n`);
-    } else {
-      const commits = values.quick ? 3 : 1500;
-      const rows = SIZES.flatMap((size) =>
-        GROUPS.flatMap((records) =>
-          backends.map((backend) => measure(backend, directory, size, records, commits)),
-        ),
-      );
-      process.stdout.write(`${values.json ? JSON.stringify(rows) : table(rows)}\n`);
-    }
+    const rows = SIZES.flatMap((size) =>
+      GROUPS.flatMap((records) =>
+        backends.map((backend) => measure(backend, directory, size, records, commits)),
+      ),
+    );
+    process.stdout.write(`${chosen.json ? JSON.stringify(rows) : table(rows)}\n`);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
 }
+
+await script(main);

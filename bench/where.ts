@@ -20,15 +20,12 @@ import { Lab } from "../test/support/lab.ts";
 import { LabCluster } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
 import { commandOf, flags, MAIN_FLAG, number, printRow, script, whole } from "./support/script.ts";
+import { ACCEPTORS, REPLICAS } from "./support/seats.ts";
 
 const CLIENT_HOST = 4;
 const LOOK_MS = 2000;
 const COMPILING_SHARE = 0.04;
-const ROLES: readonly Seat[] = [
-  ...[0, 1, 2].map((id) => ({ role: "acceptor", id, host: id }) as const),
-  { role: "proposer", id: 0, host: 3 },
-];
-const REPLICAS: readonly Seat[] = [0, 1, 2].map((id) => ({ role: "replica", id, host: id }));
+const ROLES: readonly Seat[] = [...ACCEPTORS, { role: "proposer", id: 0, host: 3 }];
 
 /** The first that matches a frame of the stack, innermost first, tells what a sample was for. */
 const KINDS = [

@@ -25,7 +25,8 @@ const LIFE = 2 ** 52 + 1;
 const FIRST_COMMITS = 600;
 
 const ignore = (): void => undefined;
-const NOBODY = {
+/** Of an empty storage nothing is told. */
+export const NOBODY = {
   promised: ignore,
   promisedAt: ignore,
   accepted: ignore,

@@ -51,7 +51,7 @@ export async function idleUse(
     const from = look();
     await pause(seconds * 1000, options.stop);
     const to = look();
-    if (!bed.stands) throw new CliError(`a cluster that nobody used did not stand:\n${bed.trouble()}`);
+    if (!bed.stands) throw new CliError(`an idle cluster did not last:\n${bed.trouble()}`);
     const watched = (to.atMs - from.atMs) / 1000;
     return {
       cores: Math.max(...usesBetween(members, from, to).map((one) => one.userCores + one.systemCores)),

@@ -34,9 +34,9 @@ export function residentOf(pid: number): number {
   return Number(/^VmRSS:\s*(\d+) kB$/m.exec(readProc(`/proc/${pid}/status`) ?? "")?.[1] ?? 0) * KIB;
 }
 
-/** How often its first thread has slept; 0: it has ended. */
-export function wakeUpsOf(pid: number): number {
-  const text = readProc(`/proc/${pid}/status`) ?? "";
+/** How often a thread has slept, the first one unless told; 0: it has ended. */
+export function wakeUpsOf(pid: number, thread = pid): number {
+  const text = readProc(`/proc/${pid}/task/${thread}/status`) ?? "";
   return Number(/^voluntary_ctxt_switches:\s*(\d+)$/m.exec(text)?.[1] ?? 0);
 }
 
