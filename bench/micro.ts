@@ -10,6 +10,7 @@ import { Bench } from "tinybench";
 import { grouped } from "../src/text/grouped.ts";
 import { CYCLE_VALUES, clientCycle } from "./client_cycle.ts";
 import { codecBench } from "./codec.ts";
+import { FRAMES, leaderStep } from "./leader.ts";
 import { nativeBench } from "./native.ts";
 import { admissionStep, filterStep, PACKED, packedLearnerStep, packerStep } from "./packed.ts";
 import { Cluster } from "./parties.ts";
@@ -68,6 +69,14 @@ function packedBench(add: Add): void {
   }
 }
 
+/** Full instances, from a client's frame to the acknowledgement. */
+function leaderBench(add: Add): void {
+  const step = leaderStep(new Cluster("native"));
+  add("native: leader: a full instance, proposed and chosen", STEPS * FRAMES, () => {
+    for (let i = 0; i < STEPS; i++) step();
+  });
+}
+
 /** A full window of a client's: what each value costs, from sending it to knowing that it is delivered. */
 function cycleBench(add: Add): void {
   for (const sessions of [1, 10]) {
@@ -98,6 +107,7 @@ function measure(quick: boolean, only: string): Row[] {
   codecBench(add);
   stepsBench(add);
   packedBench(add);
+  leaderBench(add);
   replicaBench(add);
   cycleBench(add);
   ringBench(add);

@@ -21,7 +21,7 @@ import { type Cluster, Party, VALUE_BYTES } from "./parties.ts";
 import { learnerOf, rolesOf } from "./steps.ts";
 
 /** As many values of 64 B as an instance carries. */
-export const PACKED = 19;
+export const PACKED = 20;
 const SESSION = 1;
 const LOG_BYTES = 4 << 20;
 

@@ -106,12 +106,20 @@ export class Party {
     this.wire.clear();
   }
 
-  /** Copies a frame to the first receive slot of another process. */
-  copy(slot: number, other: Party): void {
+  /** What was said since the last time lies in another process's receive slots, from `at` on; returns how many frames. */
+  leave(other: Party, at: number): number {
+    const frames = this.wire.seal();
+    for (let slot = 0; slot < frames; slot++) this.copy(slot, other, at + slot);
+    this.wire.clear();
+    return frames;
+  }
+
+  /** Copies a frame to a receive slot of another process. */
+  copy(slot: number, other: Party, at = 0): void {
     const from = this.link.area;
     const into = other.link.area;
     const tx = this.link.txBase + slot * DESCRIPTOR_WORDS;
-    const rx = other.link.rxBase;
+    const rx = other.link.rxBase + at * DESCRIPTOR_WORDS;
     const length = from.words[tx + LENGTH]!;
     copyBytes(from.bytes, from.words[tx + OFFSET]!, into.bytes, into.words[rx + OFFSET]!, length);
     into.words[rx + LENGTH] = length;

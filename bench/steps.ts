@@ -139,8 +139,16 @@ export function learnerStep(cluster: Cluster): () => void {
   };
 }
 
-/** A client value comes in, its accept goes out, two acceptors' `accepted` come in: it is learned. */
-export function proposerStep(cluster: Cluster): () => void {
+/** A proposer that leads, its acceptors, which answer as they are told to, and a client. */
+export interface Led {
+  readonly client: Party;
+  readonly acceptors: readonly Party[];
+  readonly party: Party;
+  readonly proposer: Proposer;
+  readonly roles: Roles;
+}
+
+export function led(cluster: Cluster): Led {
   const { native, ballot, life } = cluster;
   const client = new Party(cluster, Role.learner, 0);
   const acceptors = [0, 1].map((id) => new Party(cluster, Role.acceptor, id));
@@ -172,24 +180,31 @@ export function proposerStep(cluster: Cluster): () => void {
   );
   learner.repair.catchingUp = false;
   const roles = rolesOf(cluster, party, { proposer, learner });
-  const value = clientValue();
-  const view = new DataView(value.buffer);
-  const to = acceptors.map((one) => one.members.proposers[0]!);
-  for (let i = 0; i < 2; i++) acceptors[i]!.outbox.setAudience({ count: 1, peerAt: () => to[i]! });
   proposer.tick(1);
   roles.pump(1);
   party.drop();
-  acceptors.forEach((one, i) => {
+  for (const one of acceptors) {
+    const to = one.members.proposers[0]!;
+    one.outbox.setAudience({ count: 1, peerAt: () => to });
     if (native) {
-      one.outbox.promiseBegin(to[i]!, ballot, life, 1, 1, 0, STANDING);
+      one.outbox.promiseBegin(to, ballot, life, 1, 1, 0, STANDING);
       one.outbox.promiseEnd(MAX_IID);
     } else {
       for (let iid = 1; iid <= PREEXEC_WINDOW; iid++)
-        one.outbox.promise(to[i]!, iid, ballot, NO_BALLOT, NOTHING, 0, 0);
+        one.outbox.promise(to, iid, ballot, NO_BALLOT, NOTHING, 0, 0);
     }
     one.tell(party, roles);
-  });
+  }
   if (proposer.stage !== "leading") throw new Error(`the proposer is ${proposer.stage}`);
+  return { client, acceptors, party, proposer, roles };
+}
+
+/** A client value comes in, its accept goes out, two acceptors' `accepted` come in: it is learned. */
+export function proposerStep(cluster: Cluster): () => void {
+  const { native, ballot, life } = cluster;
+  const { client, acceptors, party, proposer, roles } = led(cluster);
+  const value = clientValue();
+  const view = new DataView(value.buffer);
   let iid = 0;
   return () => {
     iid++;
@@ -200,7 +215,8 @@ export function proposerStep(cluster: Cluster): () => void {
     party.drop();
     for (let i = 0; i < 2; i++) {
       const one = acceptors[i]!;
-      if (native) one.outbox.repeated(to[i]!, iid, ballot, life, 0, value, 0, value.length);
+      const to = one.members.proposers[0]!;
+      if (native) one.outbox.repeated(to, iid, ballot, life, 0, value, 0, value.length);
       else one.outbox.accepted(iid, iid + PREEXEC_WINDOW, ballot, life, value, 0, value.length);
       one.tell(party, roles);
     }

@@ -38,6 +38,7 @@ test("every microbenchmark runs", () => {
     "packed value admitted",
     "packed value delivered",
     "packed value, accept",
+    "leader: a full instance",
     "a full instance",
     "ring",
     "FFI",
