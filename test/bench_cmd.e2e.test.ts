@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { BenchResult } from "../src/bench/result.ts";
 import type { Target } from "../src/bench/targets.ts";
@@ -284,12 +285,12 @@ describe("commits", () => {
       withUser(async (user) => {
         const words = ["--storage", "log", "--storage-path", user.home];
         const child = user.spawn(["bench", "commit", "--commits", "100000", ...words]);
-        // Alone first, for longer than anybody waits here.
-        await until("one commits", () => readdirSync(user.home).length > 0, 20_000);
+        await until("there are databases", () => readdirSync(user.home).length > 0, 20_000);
         child.kill("SIGINT");
         await child.exited;
         expect(child.signalCode).toBe("SIGINT");
         expect(readdirSync(user.home)).toEqual([]);
+        expect(readdirSync(tmpdir()).filter((name) => name.includes(`-${child.pid}-`))).toEqual([]);
       }),
     TIMEOUT_MS,
   );

@@ -122,9 +122,11 @@ describe("commits of a quorum", () => {
     expect(rounds.isOver).toBe(true);
     rounds.tell(30);
     rounds.done(0, 3, 30.125);
-    // What it had not begun when it was told more is one commit.
+    // Two rounds in one commit.
     rounds.done(1, 3, 30.375);
-    expect(rounds.isOver).toBe(true);
+    expect([rounds.isOver, rounds.isDoneByAll]).toEqual([true, false]);
+    rounds.done(2, 3, 40);
+    expect(rounds.isDoneByAll).toBe(true);
     expect(rounds.timesUs).toEqual([250, 500, 375]);
   });
 

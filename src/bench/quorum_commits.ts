@@ -2,7 +2,7 @@
  * What a quorum's commits take where as many processes commit at once on one disk as a cluster on it has acceptors. Each is a
  * process of this very program, with a storage of its own in the backend that is measured.
  *
- * Invariant: in the end nothing runs any more; what this process leaves behind when it is killed ends by itself.
+ * Invariant: after `close` nothing runs any more; what this process leaves behind when it is killed ends by itself.
  */
 import { join } from "node:path";
 import { CliError } from "../error.ts";
@@ -12,19 +12,11 @@ import { how, LabProcess } from "../ops/lab_process.ts";
 import { readTold, sharedClock, type Told } from "./commit_when_told.ts";
 import type { DiskBackend } from "./committer.ts";
 import { QuorumRounds } from "./quorum_rounds.ts";
-import { orStopped } from "./stopping.ts";
 
 const END_MS = 10_000;
 /** Of what two processes read at once. */
 const CLOCK_ERROR_MS = 0.1;
 const ONE = new Uint8Array(1);
-
-export interface QuorumOptions {
-  readonly backend: DiskBackend;
-  readonly acceptors: number;
-  readonly commits: number;
-  readonly stop: AbortSignal;
-}
 
 class Party {
   readonly process: LabProcess;
@@ -69,8 +61,8 @@ class Party {
   }
 }
 
-class Quorum {
-  readonly parties: Party[] = [];
+export class CommittingQuorum {
+  readonly #parties: Party[] = [];
   readonly #rounds: QuorumRounds;
   #ready = 0;
   #isAhead = false;
@@ -80,17 +72,29 @@ class Quorum {
     this.#rounds = new QuorumRounds(acceptors);
   }
 
-  start(directory: string, { backend, acceptors }: QuorumOptions): void {
+  /** Each has a directory of its own in this one. Resolves when all are ready; until then and between rounds they are idle. */
+  async start(backend: DiskBackend, directory: string, acceptors: number): Promise<void> {
     for (let id = 0; id < acceptors; id++) {
       const words = ["bench", "commit", "--when-told", "--storage", backend];
       const argv = [...selfCommand(), ...words, "--storage-path", join(directory, `${id}`)];
-      this.parties.push(new Party(`process ${id} that commits`, argv, (told) => this.#told(id, told)));
+      this.#parties.push(new Party(`process ${id} that commits`, argv, (told) => this.#told(id, told)));
     }
+    await this.#until(() => this.#ready === acceptors);
   }
 
-  async measure(commits: number): Promise<number[]> {
-    await Promise.race([this.#run(commits), ...this.parties.map(({ failure }) => failure)]);
-    await Promise.all(this.parties.map((party) => party.end()));
+  /** So many rounds one after the other. Resolves when nobody commits any more. */
+  async commit(rounds: number): Promise<void> {
+    for (let i = 0; i < rounds; i++) {
+      this.#rounds.tell(sharedClock());
+      for (const party of this.#parties) party.tell();
+      await this.#until(() => this.#rounds.isOver);
+    }
+    await this.#until(() => this.#rounds.isDoneByAll);
+  }
+
+  /** Ends all. Of each round, from when all were told until a majority was done, in microseconds. */
+  async end(): Promise<number[]> {
+    await Promise.all(this.#parties.map((party) => party.end()));
     const { timesUs } = this.#rounds;
     if (this.#isAhead || timesUs.some((us) => us < 0))
       throw new CliError("the system's clock was set while commits were measured", {
@@ -99,22 +103,20 @@ class Quorum {
     return timesUs;
   }
 
-  async #run(commits: number): Promise<void> {
-    await this.#until(() => this.#ready === this.parties.length);
-    for (let i = 0; i < commits; i++) {
-      this.#rounds.tell(sharedClock());
-      for (const party of this.parties) party.tell();
-      await this.#until(() => this.#rounds.isOver);
-    }
+  /** However it went: nothing runs any more. */
+  async close(): Promise<void> {
+    for (const { process } of this.#parties) process.kill("SIGKILL");
+    await Promise.allSettled(this.#parties.map(({ process }) => process.exited));
   }
 
   /** Resolves with the line of a party after which it is so. */
-  #until(isSo: () => boolean): Promise<void> {
+  async #until(isSo: () => boolean): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#heard = () => {
       if (isSo()) resolve();
     };
-    return promise;
+    this.#heard();
+    await Promise.race([promise, ...this.#parties.map(({ failure }) => failure)]);
   }
 
   #told(id: number, { records, atMs }: Told): void {
@@ -122,17 +124,5 @@ class Quorum {
     if (records === 0) this.#ready++;
     else this.#rounds.done(id, records, atMs);
     this.#heard();
-  }
-}
-
-/** Of each round, from when all were told until a majority was done, in microseconds. Each has a directory of its own in this one. */
-export async function quorumCommitTimes(directory: string, options: QuorumOptions): Promise<number[]> {
-  const quorum = new Quorum(options.acceptors);
-  try {
-    quorum.start(directory, options);
-    return await orStopped(quorum.measure(options.commits), options.stop);
-  } finally {
-    for (const { process } of quorum.parties) process.kill("SIGKILL");
-    await Promise.allSettled(quorum.parties.map(({ process }) => process.exited));
   }
 }

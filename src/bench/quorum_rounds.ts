@@ -34,6 +34,10 @@ export class QuorumRounds {
     return rounds === 0 || this.#doneMs.filter((doneMs) => doneMs.length === rounds).length >= this.#majority;
   }
 
+  get isDoneByAll(): boolean {
+    return this.#doneMs.every((doneMs) => doneMs.length === this.#toldMs.length);
+  }
+
   /** Of each round, from when all were told until a majority was done, in microseconds. */
   get timesUs(): number[] {
     return this.#toldMs.map((toldMs, round) => {

@@ -5,11 +5,13 @@
 import { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { makeOwnDirectory } from "../ops/own_directory.ts";
-import { Committer, openEmptyStorage, RECORD_BYTES } from "./committer.ts";
+import { Committer, type DiskBackend, openEmptyStorage, RECORD_BYTES } from "./committer.ts";
 import { databaseDirectory } from "./database_directory.ts";
-import { type QuorumOptions, quorumCommitTimes } from "./quorum_commits.ts";
+import { CommittingQuorum } from "./quorum_commits.ts";
 import { median } from "./statistics.ts";
-import { timesUs } from "./stopping.ts";
+import { orStopped } from "./stopping.ts";
+
+const BYTES = new Uint8Array(RECORD_BYTES);
 
 /** In microseconds, each the median of all. */
 export interface SyncPrice {
@@ -21,10 +23,18 @@ export interface SyncPrice {
   readonly appendUs: number;
 }
 
-export interface SyncPriceOptions extends QuorumOptions {
+export interface SyncPriceOptions {
+  readonly backend: DiskBackend;
   /** A directory on the disk; undefined: where clusters are kept. */
   readonly storagePath: string | undefined;
+  readonly acceptors: number;
+  /** Of each. */
+  readonly commits: number;
+  readonly stop: AbortSignal;
 }
+
+/** They take turns, so that a busy moment of the disk meets all of them. */
+const TURN = 50;
 
 export async function syncPrice(options: SyncPriceOptions): Promise<SyncPrice> {
   const own = makeOwnDirectory();
@@ -32,39 +42,47 @@ export async function syncPrice(options: SyncPriceOptions): Promise<SyncPrice> {
   try {
     const directory = databaseDirectory(options.storagePath, own);
     directories.push(directory);
-    return {
-      aloneUs: median(await aloneTimes(join(directory, "alone"), options)),
-      quorumUs: median(await quorumCommitTimes(directory, options)),
-      appendUs: median(await appendTimes(join(directory, "append"), options)),
-    };
+    return await priceIn(directory, options);
   } finally {
     for (const one of directories) rmSync(one, { recursive: true, force: true });
   }
 }
 
-async function aloneTimes(
+async function priceIn(
   directory: string,
-  { backend, commits, stop }: SyncPriceOptions,
-): Promise<number[]> {
-  const storage = openEmptyStorage(backend, directory);
+  { backend, acceptors, commits, stop }: SyncPriceOptions,
+): Promise<SyncPrice> {
+  const quorum = new CommittingQuorum(acceptors);
+  const storage = openEmptyStorage(backend, join(directory, "alone"));
+  const file = openSync(join(directory, "append"), "w");
   try {
     const committer = new Committer(storage);
-    return await timesUs(commits, () => committer.commit(1), stop);
+    await orStopped(quorum.start(backend, directory, acceptors), stop);
+    const [alone, append]: [number[], number[]] = [[], []];
+    for (let left = commits; left > 0; left -= TURN) {
+      const turn = Math.min(TURN, left);
+      alone.push(...timesUs(turn, () => committer.commit(1)));
+      await orStopped(quorum.commit(turn), stop);
+      append.push(...timesUs(turn, () => appendSynced(file)));
+    }
+    const together = await orStopped(quorum.end(), stop);
+    return { aloneUs: median(alone), quorumUs: median(together), appendUs: median(append) };
   } finally {
+    await quorum.close();
+    closeSync(file);
     storage.close();
   }
 }
 
-async function appendTimes(path: string, { commits, stop }: SyncPriceOptions): Promise<number[]> {
-  const file = openSync(path, "w");
-  const bytes = new Uint8Array(RECORD_BYTES);
-  const append = (): void => {
-    writeSync(file, bytes);
-    fdatasyncSync(file);
-  };
-  try {
-    return await timesUs(commits, append, stop);
-  } finally {
-    closeSync(file);
-  }
+function appendSynced(file: number): void {
+  writeSync(file, BYTES);
+  fdatasyncSync(file);
+}
+
+function timesUs(calls: number, call: () => void): number[] {
+  return Array.from({ length: calls }, () => {
+    const began = performance.now();
+    call();
+    return (performance.now() - began) * 1000;
+  });
 }
