@@ -44,9 +44,16 @@ export class NativeFrames {
   /** How many frames were closed: a message can be completed only while this stays the same. */
   closed = 0;
   readonly #options: NativeFramesOptions;
+  readonly #tx: TxFrames;
+  readonly #peers: Peers;
   readonly #words: Uint32Array;
   readonly #bytes: Uint8Array;
   readonly #limit: number;
+  /** The header, but for who speaks to whom and how much. */
+  readonly #first: number;
+  readonly #clusterId: number;
+  readonly #lifeLow: number;
+  readonly #lifeHigh: number;
   /** Of each open frame: descriptor, bytes used, and its destination as (source, roles and id, peer). */
   readonly #descriptor = new Int32Array(OPEN_LIMIT);
   readonly #used = new Int32Array(OPEN_LIMIT);
@@ -62,7 +69,14 @@ export class NativeFrames {
   #frame = -1;
 
   constructor(options: NativeFramesOptions) {
+    const { group, clusterId, life } = options;
     this.#options = options;
+    this.#tx = options.tx;
+    this.#peers = options.peers;
+    this.#first = (NATIVE_MAGIC | (NATIVE_VERSION << 8) | (group << 24)) >>> 0;
+    this.#clusterId = clusterId;
+    this.#lifeLow = life >>> 0;
+    this.#lifeHigh = Math.floor(life / HIGH);
     this.#words = options.link.area.words;
     this.#bytes = options.link.area.bytes;
     this.#limit = Math.min(options.link.maxPayload - options.link.trailerBytes, 0xfffc) & ~3;
@@ -222,21 +236,24 @@ export class NativeFrames {
   }
 
   #openFrame(source: number, target: number, peer: number, values: number): number {
-    const { tx, life, clusterId, group } = this.#options;
     if (this.#open === OPEN_LIMIT) this.#close(0);
-    const descriptor = tx.open();
+    const descriptor = this.#tx.open();
     if (descriptor < 0) return -1;
     const words = this.#words;
     const at = words[descriptor + OFFSET]! >>> 2;
-    words[at] = (NATIVE_MAGIC | (NATIVE_VERSION << 8) | (group << 24)) >>> 0;
-    words[at + 1] = clusterId;
+    words[at] = this.#first;
+    words[at + 1] = this.#clusterId;
     words[at + 2] = (source & 0xff) | ((target & 0xff) << 8);
     words[at + 3] = ((source >>> 8) | ((target >>> 8) << 16)) >>> 0;
-    words[at + 4] = life >>> 0;
-    words[at + 5] = Math.floor(life / HIGH);
+    words[at + 4] = this.#lifeLow;
+    words[at + 5] = this.#lifeHigh;
     words[at + 6] = 0;
     words[descriptor + PROTOCOL] = NATIVE_ETHERTYPE;
-    this.#address(descriptor, target, peer);
+    if (peer === EVERYONE) this.#addressEveryone(descriptor, target);
+    else {
+      this.#peers.copyAddress(peer as Peer, words, descriptor + ADDRESS);
+      words[descriptor + PORTS] = this.#peers.ports[peer]!;
+    }
     const frame = this.#open++;
     this.#descriptor[frame] = descriptor;
     this.#used[frame] = HEADER_BYTES;
@@ -247,14 +264,9 @@ export class NativeFrames {
     return frame;
   }
 
-  #address(descriptor: number, target: number, peer: number): void {
-    const { peers, multicast, roles } = this.#options;
+  #addressEveryone(descriptor: number, target: number): void {
+    const { multicast, roles } = this.#options;
     const words = this.#words;
-    if (peer >= 0) {
-      peers.copyAddress(peer as Peer, words, descriptor + ADDRESS);
-      words[descriptor + PORTS] = peers.ports[peer]!;
-      return;
-    }
     assert(multicast !== null, "only a link with multicast sends to everyone");
     for (let i = 0; i < ADDRESS_WORDS; i++) words[descriptor + ADDRESS + i] = multicast[i]!;
     const self = (target & 0xff & roles) !== 0 ? Port.self : 0;
