@@ -20,7 +20,9 @@ export class ActiveRing {
   add(index: number): void {
     if (this.#isIn[index] === 1) return;
     this.#isIn[index] = 1;
-    this.#ring[(this.#head + this.count++) % this.#ring.length] = index;
+    let at = this.#head + this.count++;
+    if (at >= this.#ring.length) at -= this.#ring.length;
+    this.#ring[at] = index;
   }
 
   /** All, this one first. */
@@ -35,7 +37,7 @@ export class ActiveRing {
   /** The first has nothing to send any more. */
   shift(): void {
     this.#isIn[this.first] = 0;
-    this.#head = (this.#head + 1) % this.#ring.length;
+    if (++this.#head === this.#ring.length) this.#head = 0;
     this.count--;
   }
 }

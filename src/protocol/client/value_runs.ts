@@ -60,10 +60,10 @@ export class ValueRuns {
       sent++;
       if (++place === wrapAt) place -= outstanding;
     }
+    sessions.sentTo[client] = from + sent - 1;
     sessions.sendNext[client] = from + sent;
     sessions.sending[client] = first + sent;
     sessions.sendingAt[client] = place;
-    if (sent > 0) sessions.sentTo[client] = from + sent - 1;
     let made = sent;
     let next = from + sent;
     if (sent < most) {
