@@ -3,7 +3,7 @@
  * executable; and that nothing is ever left behind. Figures are not looked at, only that there are some.
  */
 import { describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { BenchResult } from "../src/bench/result.ts";
@@ -315,8 +315,12 @@ describe("commits", () => {
     "one that ends is named",
     () =>
       withUser(async (user) => {
-        const child = user.spawn(["bench", "commit", "--commits", "2000", "--acceptors", "8"]);
-        await until("eight commit", () => user.processes().length === 9, 60_000);
+        const words = ["--storage", "log", "--storage-path", user.home];
+        const child = user.spawn(["bench", "commit", "--commits", "100000", ...words]);
+        const path = new Bun.Glob("*/append");
+        const appended = (): boolean =>
+          [...path.scanSync(user.home)].some((file) => statSync(join(user.home, file)).size > 0);
+        await until("a turn of all is over", appended, 60_000);
         const told = user.processes().find(({ pid }) => pid !== child.pid)!;
         process.kill(told.pid, "SIGKILL");
         const [code, err] = await Promise.all([child.exited, child.stderr.text()]);

@@ -5,7 +5,7 @@
  * Invariant: after `close` nothing runs any more; what this process leaves behind when it is killed ends by itself.
  */
 import { join } from "node:path";
-import { CliError } from "../error.ts";
+import { CliError, codeOf } from "../error.ts";
 import { diesWithUs } from "../ops/child.ts";
 import { selfCommand } from "../ops/lab_capability.ts";
 import { how, LabProcess } from "../ops/lab_process.ts";
@@ -49,8 +49,13 @@ class Party {
   }
 
   tell(): void {
-    this.#input.write(ONE);
-    this.#input.flush();
+    try {
+      this.#input.write(ONE);
+      this.#input.flush();
+    } catch (error) {
+      // It has ended: `failure` says how.
+      if (codeOf(error) !== "EPIPE") throw error;
+    }
   }
 
   async end(): Promise<void> {
