@@ -173,7 +173,7 @@ function checkDeliveryLog(given: Given, report: Report): void {
 
 /** What one instance takes at most in a frame of 1500 bytes. */
 const INSTANCE_BYTES = 1536;
-/** A page for each size of values, of which little is used (`protocol/arena.ts`). */
+/** Pages that are not free as a whole (`protocol/arena.ts`). */
 const PAGES_BYTES = 12 * 65_536;
 
 /**

@@ -110,16 +110,24 @@ export class BatchReader {
   /** After `restOfRun`: bytes of the longest value of the run. */
   longest = 0;
   #bytes: Uint8Array = NO_BYTES;
+  /** Of `#bytes`: an entry's word in one load. */
+  #view: DataView = new DataView(NO_BYTES.buffer);
   #at = 0;
   #end = 0;
   #rest = 0;
   #restEnd = 0;
 
   open(bytes: Uint8Array, offset: number, length: number): void {
-    this.#bytes = bytes;
+    if (bytes !== this.#bytes) this.#changeBuffer(bytes);
     this.#at = offset;
     this.#end = offset + length;
     this.index = -1;
+  }
+
+  /** Nearly always the batches of a reader are all in one buffer. */
+  #changeBuffer(bytes: Uint8Array): void {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
   /** Where the value ends, with its padding, and the next entry begins. */
@@ -135,10 +143,12 @@ export class BatchReader {
   /** Moves to the next entry; false at the end, or where the bytes are no whole entry. */
   next(): boolean {
     const at = this.#at;
-    const bytes = this.#bytes;
-    const size = sizeOfEntry(bytes, at, this.#end, this.index < 0);
+    const left = this.#end - at;
+    if (left < SHORT_HEADER_BYTES) return false;
+    const view = this.#view;
+    const head = view.getInt32(at, true);
+    const size = sizeOfEntry(head, left, this.index < 0);
     if (size === 0) return false;
-    const head = word(bytes, at);
     this.valueLength = head & 0xffffff;
     this.flags = (head >>> 24) & ~EntryFlag.next;
     this.isShort = (head & NEXT_BIT) !== 0;
@@ -146,9 +156,9 @@ export class BatchReader {
       this.sequence++;
       this.valueOffset = at + SHORT_HEADER_BYTES;
     } else {
-      const high = word(bytes, at + 8);
-      this.session = (high & 0x1fffff) * HIGH_BITS + word(bytes, at + 4);
-      this.sequence = (high >>> 21) * HIGH_BITS + word(bytes, at + 12);
+      const high = view.getInt32(at + 8, true);
+      this.session = (high & 0x1fffff) * HIGH_BITS + view.getUint32(at + 4, true);
+      this.sequence = (high >>> 21) * HIGH_BITS + view.getUint32(at + 12, true);
       this.valueOffset = at + ENTRY_HEADER_BYTES;
     }
     this.#at = at + size;
@@ -164,22 +174,24 @@ export class BatchReader {
     this.longest = this.valueLength;
     this.#rest = 0;
     if (this.flags !== 0) return 0;
-    const bytes = this.#bytes;
+    const view = this.#view;
     const end = this.#end;
     let at = this.#at;
     let rest = 0;
+    let longest = this.valueLength;
     while (end - at >= SHORT_HEADER_BYTES) {
-      const head = word(bytes, at);
+      const head = view.getInt32(at, true);
       const length = head & 0xffffff;
       const size = shortEntryBytes(length);
       if (head >>> 24 !== EntryFlag.next || size > end - at) break;
-      if (length > this.longest) this.longest = length;
+      if (length > longest) longest = length;
       // Most have the header of the one before: with its size the processor need not wait for each length in turn.
       do {
         rest++;
         at += size;
-      } while (end - at >= size && word(bytes, at) === head);
+      } while (end - at >= size && view.getInt32(at, true) === head);
     }
+    this.longest = longest;
     this.#rest = rest;
     this.#restEnd = at;
     return rest;
@@ -198,9 +210,10 @@ export function isBatch(bytes: Uint8Array, offset: number, length: number, forbi
   const end = offset + length;
   let at = offset;
   while (at < end) {
-    const size = sizeOfEntry(bytes, at, end, at === offset);
-    if (size === 0 || (bytes[at + 3]! & forbidden) !== 0) return false;
+    if (end - at < SHORT_HEADER_BYTES) return false;
     const head = word(bytes, at);
+    const size = sizeOfEntry(head, end - at, at === offset);
+    if (size === 0 || (bytes[at + 3]! & forbidden) !== 0) return false;
     // As in `restOfRun`: what has the same header is as long, and as good.
     do at += size;
     while (end - at >= size && word(bytes, at) === head);
@@ -218,15 +231,16 @@ export function isOpening(bytes: Uint8Array, offset: number, length: number): bo
   return length >= ENTRY_HEADER_BYTES && (bytes[offset + 3]! & EntryFlag.open) !== 0;
 }
 
-/** Bytes of the entry at `at`; 0: none that is whole. A short one has another before it, and opens nothing. */
-function sizeOfEntry(bytes: Uint8Array, at: number, end: number, isFirst: boolean): number {
-  if (end - at < SHORT_HEADER_BYTES) return 0;
-  const head = word(bytes, at);
+/**
+ * Bytes of the entry that begins with this word, where so many bytes are left; 0: none that is whole. A short one has another
+ * before it, and opens nothing.
+ */
+function sizeOfEntry(head: number, left: number, isFirst: boolean): number {
   const length = ((head & 0xffffff) + 3) & ~3;
   let size = SHORT_HEADER_BYTES + length;
   if ((head & NEXT_BIT) === 0) size = ENTRY_HEADER_BYTES + length;
   else if (isFirst || (head & OPEN_BIT) !== 0) return 0;
-  return size > end - at ? 0 : size;
+  return size > left ? 0 : size;
 }
 
 function word(bytes: Uint8Array, at: number): number {

@@ -5,9 +5,7 @@
  * It counts only as the whole of its batch, without a value: then every learner forgets all sessions at this instance.
  * Anywhere else it is discarded.
  */
-import { BatchReader, ENTRY_HEADER_BYTES, EntryBuffer, EntryFlag } from "./batch.ts";
-
-const reader = new BatchReader();
+import { ENTRY_HEADER_BYTES, EntryBuffer, EntryFlag, valueLengthAt } from "./batch.ts";
 
 /** The batch, whole: `RESET_BYTES` of it. */
 export const RESET = resetBatch();
@@ -16,9 +14,9 @@ export const RESET_BYTES = RESET.length;
 /** Whether the batch has all sessions begin anew. */
 export function isReset(bytes: Uint8Array, offset: number, length: number): boolean {
   // Hardly any other batch is so short.
-  if (length !== RESET_BYTES) return false;
-  reader.open(bytes, offset, length);
-  return reader.next() && reader.flags === EntryFlag.reset;
+  return (
+    length === RESET_BYTES && bytes[offset + 3] === EntryFlag.reset && valueLengthAt(bytes, offset) === 0
+  );
 }
 
 function resetBatch(): Uint8Array {

@@ -26,7 +26,7 @@ const COLD: Readonly<Record<string, readonly string[]>> = {
   "src/net/peers.ts": [],
   "src/net/system_link.ts": ["commonOptions", "openHandle", "counters", "close"],
   "src/protocol/arena.ts": ["#begin"],
-  "src/protocol/batch.ts": [],
+  "src/protocol/batch.ts": ["#changeBuffer"],
   "src/protocol/bytes.ts": [],
   "src/protocol/number_index.ts": ["#begin"],
   "src/protocol/quorum.ts": [],
