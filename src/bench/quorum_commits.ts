@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { CliError, codeOf } from "../error.ts";
 import { diesWithUs } from "../ops/child.ts";
 import { selfCommand } from "../ops/lab_capability.ts";
-import { how, LabProcess } from "../ops/lab_process.ts";
+import { type Ending, how, LabProcess } from "../ops/lab_process.ts";
 import { readTold, sharedClock, type Told } from "./commit_when_told.ts";
 import type { DiskBackend } from "./committer.ts";
 import { QuorumRounds } from "./quorum_rounds.ts";
@@ -42,7 +42,7 @@ class Party {
     };
     this.process = new LabProcess(name, argv, child, { onStdout });
     this.failure = this.process.exited.then((ending) => {
-      throw new CliError(`${name} ended${how(ending)}:\n${this.process.tail()}`);
+      throw this.#ended(ending);
     });
     // Whoever waits for it hears of its end; later it is to end.
     this.failure.catch(() => undefined);
@@ -61,8 +61,11 @@ class Party {
   async end(): Promise<void> {
     this.#input.end();
     const ending = await this.process.ending(END_MS);
-    if (ending.exitCode === 0) return;
-    throw new CliError(`${this.process.name} ended${how(ending)}:\n${this.process.tail()}`);
+    if (ending.exitCode !== 0) throw this.#ended(ending);
+  }
+
+  #ended(ending: Ending): CliError {
+    return new CliError(`${this.process.name} ended${how(ending)}:\n${this.process.tail()}`);
   }
 }
 
@@ -70,6 +73,7 @@ export class CommittingQuorum {
   readonly #parties: Party[] = [];
   readonly #rounds: QuorumRounds;
   #ready = 0;
+  /** Somebody said when it was done before that was, by our clock. */
   #isAhead = false;
   #heard: () => void = () => undefined;
 
@@ -77,7 +81,7 @@ export class CommittingQuorum {
     this.#rounds = new QuorumRounds(acceptors);
   }
 
-  /** Each has a directory of its own in this one. Resolves when all are ready; until then and between rounds they are idle. */
+  /** Each has a directory of its own in this one. Resolves when all are ready; from then on they are idle until they are told. */
   async start(backend: DiskBackend, directory: string, acceptors: number): Promise<void> {
     for (let id = 0; id < acceptors; id++) {
       const words = ["bench", "commit", "--when-told", "--storage", backend];
