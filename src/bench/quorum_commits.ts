@@ -73,7 +73,7 @@ export class CommittingQuorum {
   readonly #parties: Party[] = [];
   readonly #rounds: QuorumRounds;
   #ready = 0;
-  /** Somebody said when it was done before that was, by our clock. */
+  /** A time was told that our clock had yet to reach. */
   #isAhead = false;
   #heard: () => void = () => undefined;
 
