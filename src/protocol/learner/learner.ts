@@ -165,9 +165,8 @@ export class Learner {
 
   /** The value that a proposer has sent for an instance (native wire: `accept` is multicast). */
   onAccept(iid: number, ballot: Ballot, life: Life, bytes: Uint8Array, offset: number, length: number): void {
-    if (!this.#inWindow(iid) || this.window.isReady(iid)) return;
-    this.window.offer(iid, ballot, life, bytes, offset, length);
-    if (this.window.isReady(iid)) this.#learned(iid);
+    if (this.#inWindow(iid) && this.window.offer(iid, ballot, life, bytes, offset, length))
+      this.#learned(iid);
   }
 
   /** An acceptor's record of an instance: `flags` are `RepeatFlag` bits, 0 of an `accepted` as it is sent to everybody. */
@@ -186,10 +185,10 @@ export class Learner {
     if (this.isNews(iid)) this.repair.catchingUp = false;
     if (iid > this.highestIid) this.highestIid = iid;
     if (!this.#inWindow(iid)) return;
-    const wasReady = this.window.isReady(iid);
-    this.window.vote(iid, aid, ballot, life, flags);
-    if (length >= 0) this.window.offer(iid, ballot, life, bytes, offset, length);
-    if (!wasReady && this.window.isReady(iid)) this.#learned(iid);
+    const { window } = this;
+    let isReady = window.vote(iid, aid, ballot, life, flags) && window.isReady(iid);
+    if (length >= 0 && window.offer(iid, ballot, life, bytes, offset, length)) isReady = true;
+    if (isReady) this.#learned(iid);
     if (length >= 0) this.repair.onRecord(aid, iid, length);
   }
 
@@ -241,15 +240,16 @@ export class Learner {
     const window = this.window;
     while (window.isReady(this.next)) {
       const iid = this.next;
-      if (!this.#application.deliver(iid, window.arena.bytes, window.offset(iid), window.length(iid))) {
+      const length = window.length(iid);
+      if (!this.#application.deliver(iid, window.arena.bytes, window.offset(iid), length)) {
         this.counters.stalled++;
         this.isStalled = true;
         return false;
       }
       this.isStalled = false;
-      this.counters.deliveredBytes += window.length(iid);
-      this.#trims.delivered(window.length(iid));
-      this.repair.delivered(window.length(iid));
+      this.counters.deliveredBytes += length;
+      this.#trims.delivered(length);
+      this.repair.delivered(length);
       window.release(iid);
       this.next = iid + 1;
       this.counters.delivered++;

@@ -103,6 +103,8 @@ export class LearnerWindow {
    */
   vote(iid: number, aid: number, ballot: Ballot, life: Life, flags = 0): boolean {
     const slot = this.#take(iid);
+    // Whatever comes later tells nothing new.
+    if (this.#chosenBallot[slot] !== NO_BALLOT) return false;
     const at = slot * this.#acceptors + aid;
     const knows = (flags & (RepeatFlag.known | RepeatFlag.marked)) !== 0;
     if (knows) this.#knowing.add(slot, aid);
@@ -113,7 +115,6 @@ export class LearnerWindow {
       this.#recordLife[at] = life;
       this.#isVote[at] = isVote ? 1 : 0;
     }
-    if (this.#chosenBallot[slot] !== NO_BALLOT) return false;
     if ((flags & RepeatFlag.marked) !== 0 || (isVote && this.#votes(slot, ballot, life) >= this.#quorum)) {
       this.#chosenBallot[slot] = ballot;
       this.#chosenLife[slot] = life;
@@ -146,28 +147,30 @@ export class LearnerWindow {
   }
 
   /**
-   * Keeps the value of a proposal. Before anything is chosen the highest ballot's is kept; then only the chosen one.
+   * Keeps the value of a proposal. Before anything is chosen the highest ballot's is kept; then only the chosen one. True when
+   * this makes the instance ready.
    */
-  offer(iid: number, ballot: Ballot, life: Life, bytes: Uint8Array, offset: number, length: number): void {
+  offer(iid: number, ballot: Ballot, life: Life, bytes: Uint8Array, offset: number, length: number): boolean {
     const slot = this.#take(iid);
     const has = this.#length[slot] !== NO_VALUE;
-    if (has && this.#valueBallot[slot] === ballot && this.#valueLife[slot] === life) return;
-    if (this.isReady(iid)) return;
-    if (this.#chosenBallot[slot] !== NO_BALLOT) {
-      if (!this.#proves(slot, ballot, life)) return;
-    } else if (has && this.#valueBallot[slot]! > ballot) return;
+    if (has && this.#valueBallot[slot] === ballot && this.#valueLife[slot] === life) return false;
+    const isChosen = this.#chosenBallot[slot] !== NO_BALLOT;
+    if (isChosen) {
+      if (this.isReady(iid) || !this.#proves(slot, ballot, life)) return false;
+    } else if (has && this.#valueBallot[slot]! > ballot) return false;
     // The former candidate goes first: it may hold the very place that the new one needs.
     if (has) {
       this.arena.free(this.#offset[slot]!, this.#length[slot]!);
       this.#length[slot] = NO_VALUE;
     }
     const stored = this.#store(iid, bytes, offset, length);
-    if (stored < 0) return;
+    if (stored < 0) return false;
     if (iid > this.#topIid) this.#topIid = iid;
     this.#valueBallot[slot] = ballot;
     this.#valueLife[slot] = life;
     this.#offset[slot] = stored;
     this.#length[slot] = length;
+    return isChosen;
   }
 
   /** Forgets the instance: it is delivered, or skipped. */
@@ -206,8 +209,9 @@ export class LearnerWindow {
 
   #take(iid: number): number {
     const slot = iid & this.#mask;
-    if (this.#iid[slot] !== iid) {
-      this.#clear(slot);
+    const held = this.#iid[slot]!;
+    if (held !== iid) {
+      if (held !== 0) this.#clear(slot);
       this.#iid[slot] = iid;
     }
     return slot;
