@@ -17,6 +17,8 @@ const UNIT_BYTES = 1 << UNIT_SHIFT;
 const PAGE_UNITS = PAGE_BYTES / UNIT_BYTES;
 const PAGE_WORDS = PAGE_UNITS / 32;
 const NONE = -1;
+/** More than any block. */
+const NOT_MISSED = MAX_BLOCK_BYTES + 1;
 
 export class Arena {
   /** To be read anew after `alloc`. */
@@ -38,6 +40,8 @@ export class Arena {
   /** Which units of a page were given back or left over, and how many. */
   #holes = new Int32Array(0);
   readonly #holeUnits: Int32Array;
+  /** A hole of so many bytes was searched in vain, and nothing was given back since. */
+  #missedBytes = NOT_MISSED;
 
   /** `capacity` in bytes, rounded up to whole pages. */
   constructor(capacity: number) {
@@ -78,6 +82,7 @@ export class Arena {
     assert(taken >= 0, "a freed block was taken");
     this.#taken[page] = taken;
     this.used -= size;
+    this.#missedBytes = NOT_MISSED;
     if (taken > 0) this.#setHole(page, offset, size);
     else this.#emptied(page);
   }
@@ -118,7 +123,7 @@ export class Arena {
   }
 
   #allocHole(size: number): number {
-    if (this.used + size > this.capacity) return NONE;
+    if (size >= this.#missedBytes || this.used + size > this.capacity) return NONE;
     this.#leave();
     const units = size >>> UNIT_SHIFT;
     for (let page = 0; page < this.#pages; page++) {
@@ -133,6 +138,7 @@ export class Arena {
       this.#take(page, size);
       return page * PAGE_BYTES + unit * UNIT_BYTES;
     }
+    this.#missedBytes = size;
     return NONE;
   }
 
