@@ -3,6 +3,7 @@
  * one commit, and after it a line that says how many records are committed, and when. Ends with its input.
  */
 import { readSync, writeSync } from "node:fs";
+import { codeOf } from "../error.ts";
 import { Committer, type DiskBackend, openEmptyStorage } from "./committer.ts";
 
 const INPUT = 0;
@@ -39,6 +40,9 @@ export function commitWhenTold(backend: DiskBackend, directory: string): void {
       records += read;
       say();
     }
+  } catch (error) {
+    // Nobody reads any more: nothing failed.
+    if (codeOf(error) !== "EPIPE") throw error;
   } finally {
     storage.close();
   }

@@ -3,8 +3,7 @@
  * What is stored is of no use afterwards.
  */
 import { DEFAULT_SETTINGS } from "../config/schema.ts";
-import { CliError } from "../error.ts";
-import { assert } from "../protocol/assert.ts";
+import { CliError, ExitCode } from "../error.ts";
 import type { Ballot } from "../protocol/types.ts";
 import { openStorage } from "../storage/open.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -50,8 +49,11 @@ export class Committer {
   #iid = 0;
 
   constructor(storage: Storage) {
-    const isKept = storage.replay(NOBODY);
-    assert(!isKept, "the price of a commit is measured in a storage of its own");
+    if (storage.replay(NOBODY))
+      throw new CliError("commits are measured in a storage of its own, and this one has been used", {
+        exitCode: ExitCode.usage,
+        hint: "name another directory: --storage-path DIR",
+      });
     this.#storage = storage;
     for (let i = 0; i < FIRST_COMMITS; i++) this.commit(1);
   }

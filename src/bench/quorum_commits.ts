@@ -20,11 +20,15 @@ const ONE = new Uint8Array(1);
 
 class Party {
   readonly process: LabProcess;
-  /** Rejects when it ends. */
-  readonly failure: Promise<never>;
   readonly #input: { write(bytes: Uint8Array): unknown; flush(): unknown; end(): unknown };
 
-  constructor(name: string, argv: readonly string[], told: (told: Told) => void) {
+  /** `ended`: told what went wrong, should it end; and again when it is to end. */
+  constructor(
+    name: string,
+    argv: readonly string[],
+    told: (told: Told) => void,
+    ended: (error: unknown) => void,
+  ) {
     const child = Bun.spawn(diesWithUs(argv), {
       stdin: "pipe",
       stdout: "pipe",
@@ -41,11 +45,7 @@ class Party {
       for (const line of lines) told(readTold(line));
     };
     this.process = new LabProcess(name, argv, child, { onStdout });
-    this.failure = this.process.exited.then((ending) => {
-      throw this.#ended(ending);
-    });
-    // Whoever waits for it hears of its end; later it is to end.
-    this.failure.catch(() => undefined);
+    this.process.exited.then((ending) => ended(this.#ended(ending)), ended);
   }
 
   tell(): void {
@@ -53,7 +53,7 @@ class Party {
       this.#input.write(ONE);
       this.#input.flush();
     } catch (error) {
-      // It has ended: `failure` says how.
+      // It has ended: `ended` is told how.
       if (codeOf(error) !== "EPIPE") throw error;
     }
   }
@@ -70,25 +70,35 @@ class Party {
 }
 
 export class CommittingQuorum {
+  readonly #acceptors: number;
   readonly #parties: Party[] = [];
   readonly #rounds: QuorumRounds;
   #ready = 0;
   /** A time was told that our clock had yet to reach. */
   #isAhead = false;
+  /** Of the first that ended; undefined: all run. */
+  #failure: unknown;
   #heard: () => void = () => undefined;
 
   constructor(acceptors: number) {
+    this.#acceptors = acceptors;
     this.#rounds = new QuorumRounds(acceptors);
   }
 
   /** Each has a directory of its own in this one. Resolves when all are ready; from then on they are idle until they are told. */
-  async start(backend: DiskBackend, directory: string, acceptors: number): Promise<void> {
-    for (let id = 0; id < acceptors; id++) {
+  async start(backend: DiskBackend, directory: string): Promise<void> {
+    for (let id = 0; id < this.#acceptors; id++) {
       const words = ["bench", "commit", "--when-told", "--storage", backend];
       const argv = [...selfCommand(), ...words, "--storage-path", join(directory, `${id}`)];
-      this.#parties.push(new Party(`process ${id} that commits`, argv, (told) => this.#told(id, told)));
+      const party = new Party(
+        `process ${id} that commits`,
+        argv,
+        (told) => this.#told(id, told),
+        (error) => this.#ended(error),
+      );
+      this.#parties.push(party);
     }
-    await this.#until(() => this.#ready === acceptors);
+    await this.#until(() => this.#ready === this.#acceptors);
   }
 
   /** So many rounds one after the other. Resolves when nobody commits any more. */
@@ -101,7 +111,7 @@ export class CommittingQuorum {
     await this.#until(() => this.#rounds.isDoneByAll);
   }
 
-  /** Ends all. Of each round, from when all were told until a majority was done, in microseconds. */
+  /** Ends all. Of each round, from before the first is told until a majority was done, in microseconds. */
   async end(): Promise<number[]> {
     await Promise.all(this.#parties.map((party) => party.end()));
     const { timesUs } = this.#rounds;
@@ -118,14 +128,20 @@ export class CommittingQuorum {
     await Promise.allSettled(this.#parties.map(({ process }) => process.exited));
   }
 
-  /** Resolves with the line of a party after which it is so. */
+  /** Resolves with the line of a party after which it is so; rejects when one ends. */
   async #until(isSo: () => boolean): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#heard = () => {
-      if (isSo()) resolve();
+      if (this.#failure !== undefined) reject(this.#failure);
+      else if (isSo()) resolve();
     };
     this.#heard();
-    await Promise.race([promise, ...this.#parties.map(({ failure }) => failure)]);
+    await promise;
+  }
+
+  #ended(error: unknown): void {
+    this.#failure ??= error;
+    this.#heard();
   }
 
   #told(id: number, { records, atMs }: Told): void {

@@ -16,6 +16,7 @@ export class QuorumRounds {
     this.#doneMs = Array.from({ length: parties }, () => []);
   }
 
+  /** A round begins: right before the first is told. */
   tell(atMs: number): void {
     assert(this.isOver, "a round begins when the one before is over");
     this.#toldMs.push(atMs);
@@ -38,7 +39,7 @@ export class QuorumRounds {
     return this.#doneMs.every((doneMs) => doneMs.length === this.#toldMs.length);
   }
 
-  /** Of each round, from when all were told until a majority was done, in microseconds. */
+  /** Of each round, from before the first is told until a majority was done, in microseconds. */
   get timesUs(): number[] {
     return this.#toldMs.map((toldMs, round) => {
       const doneMs = this.#doneMs.map((all) => all[round] ?? Number.POSITIVE_INFINITY);

@@ -4,6 +4,7 @@
  */
 import { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { CliError, messageOf } from "../error.ts";
 import { makeOwnDirectory } from "../ops/own_directory.ts";
 import { Committer, type DiskBackend, openEmptyStorage, RECORD_BYTES } from "./committer.ts";
 import { databaseDirectory } from "./database_directory.ts";
@@ -54,16 +55,17 @@ async function priceIn(
 ): Promise<SyncPrice> {
   const quorum = new CommittingQuorum(acceptors);
   const storage = openEmptyStorage(backend, join(directory, "alone"));
-  const file = openSync(join(directory, "append"), "w");
+  const path = join(directory, "append");
+  const file = openSync(path, "w");
   try {
     const committer = new Committer(storage);
-    await orStopped(quorum.start(backend, directory, acceptors), stop);
+    await orStopped(quorum.start(backend, directory), stop);
     const [alone, append]: [number[], number[]] = [[], []];
     for (let left = commits; left > 0; left -= TURN) {
       const turn = Math.min(TURN, left);
       alone.push(...timesUs(turn, () => committer.commit(1)));
       await orStopped(quorum.commit(turn), stop);
-      append.push(...timesUs(turn, () => appendSynced(file)));
+      append.push(...timesUs(turn, () => appendSynced(file, path)));
     }
     const together = await orStopped(quorum.end(), stop);
     return { aloneUs: median(alone), quorumUs: median(together), appendUs: median(append) };
@@ -74,9 +76,16 @@ async function priceIn(
   }
 }
 
-function appendSynced(file: number): void {
-  writeSync(file, BYTES);
-  fdatasyncSync(file);
+function appendSynced(file: number, path: string): void {
+  try {
+    writeSync(file, BYTES);
+    fdatasyncSync(file);
+  } catch (cause) {
+    throw new CliError(`cannot append to ${path}: ${messageOf(cause)}`, {
+      hint: "name a directory on a disk that has room: --storage-path DIR",
+      cause,
+    });
+  }
 }
 
 function timesUs(calls: number, call: () => void): number[] {
