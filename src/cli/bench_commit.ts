@@ -50,9 +50,9 @@ export const commitCommand = defineKpaxosCommand({
     ],
     notes: [
       "Alone: one process commits a record of 100 bytes, again and again, with nobody else on the disk. A quorum at once: as many " +
-        "processes as there are acceptors are told together, each with a storage of its own; from then until a majority is done. " +
-        "Who is not done by then goes on, and begins its next commit afterwards. Append: 100 bytes to the end of a file, and " +
-        "fdatasync. They take turns; all figures are medians.",
+        "processes as there are acceptors are told together, each with a storage of its own; from then until a majority is done; " +
+        "the pipes they are told through are in it. Who is not done by then goes on, and begins its next commit afterwards. " +
+        "Append: 100 bytes to the end of a file, and fdatasync. They take turns; all figures are medians.",
     ],
   },
   args: commitArgs,
