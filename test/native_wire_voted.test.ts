@@ -60,6 +60,15 @@ function ports(): number[] {
 }
 
 describe("what a leader says", () => {
+  test("a vote on an accept that has left already goes to everybody", () => {
+    propose(4);
+    leader.link.send(leader.wire.seal());
+    leader.wire.left();
+    accepted(4);
+    leader.send();
+    expect(other.hear()).toEqual([...proposal(4), vote(4)]);
+  });
+
   test("the vote of its own acceptor travels within its accepts; to itself it is told in one range", () => {
     for (const iid of [4, 5, 6]) propose(iid);
     for (const iid of [4, 5, 6]) accepted(iid);

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { CliError } from "../src/error.ts";
 import { type Address, formatAddress, parseUdp } from "../src/net/address.ts";
-import { Port } from "../src/net/link.ts";
+import { DESCRIPTOR_WORDS, PORTS, Port } from "../src/net/link.ts";
 import type { SystemLink } from "../src/net/system_link.ts";
 import { MAX_DATAGRAM, openUdp, type UdpOptions } from "../src/net/udp.ts";
 import { put, receive, send } from "./support/link_frames.ts";
@@ -45,6 +45,24 @@ describe("UDP link", () => {
     const [answer] = receive(client);
     expect([...answer!.payload]).toEqual([4]);
     expect([...answer!.from]).toEqual([...server.address]);
+  });
+
+  test("what was sent ahead of a step is not sent by it again, and the process itself still finds it", () => {
+    const server = open({ address: freePort("127.0.0.1") });
+    const client = open();
+    for (let slot = 0; slot < 3; slot++) {
+      put(client, slot, server.address, Port.wire | Port.self, new Uint8Array([slot]));
+    }
+    client.send(2);
+    const { words } = client.area;
+    const ports = [0, 1, 2].map((slot) => words[client.txBase + slot * DESCRIPTOR_WORDS + PORTS]);
+    expect(ports).toEqual([Port.self, Port.self, Port.wire | Port.self]);
+    expect(receive(server).map(({ payload }) => payload[0])).toEqual([0, 1]);
+    send(server, at("127.0.0.1", client), Port.wire, new Uint8Array([7]));
+    // The step sends the third, and receives as ever.
+    expect(client.step(3, 1_000_000)).toBe(1);
+    expect(receive(server).map(({ payload }) => payload[0])).toEqual([2]);
+    expect(client.counters().txFrames).toBe(3);
   });
 
   test("every size up to the largest datagram, and no more", () => {

@@ -58,7 +58,7 @@ export interface Cores {
 
 export class Roles implements Receiver {
   readonly cores: Cores;
-  /** In this turn an acceptor heard an accept, and a learner of this process did, too. */
+  /** In this turn the acceptor of a process that has a learner, too, heard an accept. */
   heardAccept = false;
   readonly #acceptor: Acceptor | null;
   readonly #fellows: FellowAcceptors | null;

@@ -3,7 +3,7 @@
  * and only then are frames handed out (law 1: persist before send). Frames for cores of this same process never reach the
  * kernel, but they too are decoded only after the commit, straight from their transmit slots.
  *
- * What a replica's acceptor answers to an accept that came alone is committed and sent before its learner and proposer act.
+ * In a turn of few frames what a replica's acceptor answers to an accept is committed and sent before its learner and proposer act.
  */
 import { DESCRIPTOR_WORDS, type Link, PORTS, Port } from "../net/link.ts";
 import { assert } from "../protocol/assert.ts";
@@ -42,17 +42,26 @@ export class Node {
       const descriptor = link.rxBase + i * DESCRIPTOR_WORDS;
       wire.decode(descriptor, link.area.words[descriptor + PORTS]!, this.#receiver, nowUs);
     }
-    if (roles.heardAccept && received <= FEW_FRAMES) link.send(this.#commit());
+    const ahead = roles.heardAccept && received <= FEW_FRAMES ? this.#sendAhead() : 0;
     let stepped = 0;
     for (;;) {
       const more = roles.pump(nowUs);
       const sealed = this.#commit();
       if (!this.#stepSelf(stepped, sealed, nowUs)) {
         this.hasMore = more;
-        return sealed;
+        return sealed === ahead ? 0 : sealed;
       }
       stepped = sealed;
     }
+  }
+
+  /** Commits and sends what there is to send by now; returns how many slots that took. */
+  #sendAhead(): number {
+    const sealed = this.#commit();
+    if (sealed === 0) return 0;
+    this.link.send(sealed);
+    this.wire.left();
+    return sealed;
   }
 
   #commit(): number {

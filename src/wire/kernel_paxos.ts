@@ -104,6 +104,9 @@ export class KernelPaxosWire implements Wire {
     return this.#tx.room();
   }
 
+  /** A frame is one message there, and complete when it is written. */
+  left(): void {}
+
   clear(): void {
     this.#tx.clear();
   }

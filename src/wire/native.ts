@@ -34,7 +34,7 @@ const HIGH = 2 ** 32;
 const HIGH_LIMIT = 2 ** 21;
 const BAD = -1;
 
-/** Largest value one instance can carry over a link: its record has to fit a promise. 0 where not even a standing fits. */
+/** Largest value one instance can carry over a link: its record has to fit a promise's second frame. 0 where not even a standing fits. */
 export function maxNativeValue(link: Link, acceptors: number): number {
   const most = Math.min(link.maxPayload, 0xfffc);
   if (most < PROMISE_OVERHEAD_BYTES + acceptors * STANDING_BYTES) return 0;
@@ -106,6 +106,10 @@ export class NativeWire implements Wire {
 
   room(): number {
     return this.#tx.room();
+  }
+
+  left(): void {
+    this.#frames.ownAccepts.clear();
   }
 
   clear(): void {

@@ -1,7 +1,7 @@
 /**
  * The multicast accepts that this process sends in this turn, so that the acceptor which lives in it can say within them that it
- * has accepted, too. Nothing of a turn leaves before the turn's last commit, and an entry lives for one turn: what an accept
- * says of its sender's own vote is durable before anybody else hears it.
+ * has accepted, too. Nothing leaves before the commit that makes it durable, and an entry lives until its frame leaves: what an accept
+ * says of its sender's own vote is durable before anybody else hears it, and never said in a frame that is gone.
  */
 import type { Ballot } from "../protocol/types.ts";
 
@@ -32,7 +32,7 @@ export class OwnAccepts {
     return isIt ? this.#head[place]! : -1;
   }
 
-  /** The turn is over: its frames leave. */
+  /** The frames leave. */
   clear(): void {
     this.#turns++;
   }

@@ -39,6 +39,8 @@ export interface Wire {
   seal(): number;
   /** Slots still free this turn. */
   room(): number;
+  /** What is sealed has left: nothing is added to it any more. */
+  left(): void;
   /** After the frames were handed to the link: all slots are free again. */
   clear(): void;
 }
