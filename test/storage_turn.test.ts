@@ -2,13 +2,17 @@
  * A storage that fails ends its node: nothing that a turn would have revealed leaves, in the turn itself or later.
  */
 import { describe, expect, test } from "bun:test";
+import { createLog } from "../src/log.ts";
 import type { SystemLink } from "../src/net/system_link.ts";
+import { restoreAcceptor } from "../src/node/acceptor_storage.ts";
 import { Runner } from "../src/node/run.ts";
 import type { Node } from "../src/node/turn.ts";
 import type { Acceptor } from "../src/protocol/acceptor/acceptor.ts";
 import { AcceptorLog } from "../src/protocol/acceptor/acceptor_log.ts";
 import { AcceptorRestore } from "../src/protocol/acceptor/acceptor_restore.ts";
 import type { Ballot } from "../src/protocol/types.ts";
+import { simConfig } from "../src/sim/parts.ts";
+import type { Storage } from "../src/storage/storage.ts";
 import { MemoryCluster } from "./support/memory_cluster.ts";
 
 describe("a commit that throws", () => {
@@ -93,6 +97,22 @@ describe("what a storage kept, put back", () => {
     expect([5, 6, 7].map((iid) => log.promisedAt(iid))).toEqual([50, 50, 50].map(at));
     expect([5, 6, 7].map((iid) => log.ballotAt(iid))).toEqual([20, 20, 0].map(at));
     expect([log.flagsAt(5), log.lifeAt(5), log.lengthAt(5)]).toEqual([1, 7, 3]);
+  });
+
+  test("a value longer than a frame takes now is refused at start, with both lengths", () => {
+    const { settings } = simConfig({ acceptors: 1, proposers: 1, learners: 0 }, []);
+    const storage = {
+      forgets: false,
+      replay: (into: AcceptorRestore) => {
+        into.accepted(1, at(1), 1, 0, value, 0, 900);
+        into.accepted(2, at(1), 1, 0, value, 0, 10);
+        return true;
+      },
+    } as unknown as Storage;
+    const restore = (maxValue: number) =>
+      restoreAcceptor(empty(16, 65536), storage, settings, createLog("quiet", ""), maxValue);
+    expect(restore(900)).toBe(true);
+    expect(() => restore(896)).toThrow("900 bytes in an instance, of which one may have 896 here");
   });
 
   test("what does not fit is said, and which limit it met", () => {

@@ -25,12 +25,13 @@ export function openAcceptorStorage(config: Config, acceptor: number, log: Log):
   return openStorage(settings, identity, (text) => log.warn(text));
 }
 
-/** False: the storage held nothing, and the acceptor is empty. */
+/** False: the storage held nothing, and the acceptor is empty. `maxValue`: bytes that one instance may carry on this link. */
 export function restoreAcceptor(
   acceptor: Acceptor,
   storage: Storage,
   settings: Readonly<Settings>,
   log: Log,
+  maxValue: number,
 ): boolean {
   const restore = new AcceptorRestore(acceptor);
   const kept = storage.replay(restore);
@@ -41,6 +42,15 @@ export function restoreAcceptor(
       exitCode: ExitCode.config,
       hint: `raise ${spec.key}: it is ${formatValue(spec, settings[field])} now, and was more when this was written`,
     });
+  }
+  if (restore.longest > maxValue) {
+    throw new CliError(
+      `what this acceptor has kept does not fit a frame: ${restore.longest} bytes in an instance, of which one may have ${maxValue} here`,
+      {
+        exitCode: ExitCode.config,
+        hint: "frames were larger when this was written: raise the interface's MTU to what it was, or go back from UDP to Ethernet",
+      },
+    );
   }
   if (storage.forgets) {
     const text = "this acceptor keeps everything in memory: after a restart it has forgotten its promises";

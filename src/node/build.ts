@@ -48,7 +48,7 @@ export function buildAcceptor(context: CoreContext, fresh = false): { acceptor: 
     outbox,
   );
   outbox.setAudience(acceptor.audience);
-  restoreAcceptor(acceptor, context.storage, settings, log);
+  restoreAcceptor(acceptor, context.storage, settings, log, outbox.maxValue);
   return { acceptor, watch: new AcceptorWatch(context, acceptor, trimRule) };
 }
 

@@ -167,6 +167,7 @@ export class Arena {
       const count = Math.min(end, (unit | 31) + 1) - unit;
       const bits = (-1 >>> (32 - count)) << (unit & 31);
       const word = words + (unit >>> 5);
+      assert((this.#holes[word]! & bits) === 0, "a block is given back once");
       this.#holes[word] = this.#holes[word]! | bits;
     }
     this.#holeUnits[page] = this.#holeUnits[page]! + units;

@@ -157,6 +157,7 @@ export class NativeFrames {
 
   /** Appends a message to the very frame of the last one, which has the room for it (`roomInFrame`). */
   append(type: number, flags: number, length: number): void {
+    assert(length <= this.roomInFrame(), "an appended message fits its frame");
     const frame = this.#frame;
     const at = this.#words[this.#descriptor[frame]! + OFFSET]! + this.#used[frame]!;
     this.#used[frame] = this.#used[frame]! + length;

@@ -155,7 +155,7 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
   ): boolean {
     const frames = this.frames;
     const size = messageBytes(NativeType.promiseRecord, length);
-    if (frames.roomInFrame() < size && !this.#promiseGoesOn(iid)) return false;
+    if (frames.roomInFrame() < size && !this.#promiseGoesOn(iid, size)) return false;
     this.#promiseIsBare = false;
     frames.append(NativeType.promiseRecord, flags, size);
     frames.pair(iid);
@@ -171,8 +171,9 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
   }
 
   /** A record that has no room even as the only one beside the standing gets a frame without it. */
-  #promiseGoesOn(iid: number): boolean {
-    if (!this.#promiseIsBare) return false;
+  #promiseGoesOn(iid: number, size: number): boolean {
+    const fits = messageBytes(NativeType.promisePart, 0) + size <= this.frames.maxMessage;
+    if (!this.#promiseIsBare || !fits) return false;
     this.promiseEnd(iid - 1);
     const to = this.#promiseTo;
     if (!this.to(to, this.peers.role[to]!, NativeType.promisePart, 0, 0)) return false;

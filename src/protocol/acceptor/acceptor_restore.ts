@@ -11,8 +11,9 @@ import type { Journal } from "./journal.ts";
 export class AcceptorRestore implements Journal {
   /** What the window has too little of; `accepted` and `promisedAt` do nothing from then on. */
   lacks: "instances" | "bytes" | undefined;
-  /** Records taken. */
+  /** Records taken, and bytes of the longest value among them. */
   records = 0;
+  longest = 0;
   readonly #acceptor: Acceptor;
 
   constructor(acceptor: Acceptor) {
@@ -49,6 +50,7 @@ export class AcceptorRestore implements Journal {
     // Accepting at a ballot promises it; an instance that was promised higher since stays so.
     if (promised > ballot) log.promise(iid, promised);
     this.records++;
+    this.longest = Math.max(this.longest, length);
   }
 
   trimmed(iid: number): void {
