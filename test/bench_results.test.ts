@@ -89,12 +89,6 @@ describe("before anything is measured", () => {
     expect(heaviest(open)).toMatchObject({ rate: 30, window: 4096 });
   });
 
-  test("open loops and closed ones are not weighed against each other: a closed one fills what it has", () => {
-    const cells = cellsOf({ ...SWEEP, windows: [1, 500], rates: [1000, null] });
-    expect(heaviest(cells)).toMatchObject({ window: 500, rate: null });
-    expect(heaviest([...cells].reverse())).toMatchObject({ window: 500, rate: null });
-  });
-
   test("the floor says which loads it does not have", () => {
     expect(lacksFloor(CELL)).toBeUndefined();
     expect(lacksFloor({ ...CELL, rate: 1000, window: 4096, clients: 100 })).toBeUndefined();

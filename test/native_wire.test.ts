@@ -91,6 +91,10 @@ describe("values", () => {
     const heard = say(acceptor, () => {
       acceptor.outbox.repeated(acceptor.peer("learner", 1), 1, b(1), 1, 0, bytes, 0, maxValue);
       acceptor.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING);
+      // What a MAC would take is left over without one.
+      const over = maxValue + MAC_BYTES - CRC_BYTES + 1;
+      for (const length of [over, over + 600])
+        expect(acceptor.outbox.promiseRecord(1, b(1), 1, 0, new Uint8Array(length), 0, length)).toBe(false);
       expect(acceptor.outbox.promiseRecord(1, b(1), 1, 0, bytes, 0, maxValue)).toBe(true);
       // What a MAC would take is left over without one; it holds no second record.
       expect(acceptor.outbox.promiseRecord(2, b(1), 1, 0, bytes, 0, 0)).toBe(false);
@@ -404,7 +408,7 @@ test("frame decode shows what was sent", () => {
   });
   const header = {
     message: "frame",
-    version: 4,
+    version: 5,
     group: 3,
     cluster: 0xc0ffee11,
     from: "proposer 0",

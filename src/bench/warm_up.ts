@@ -18,14 +18,8 @@ export function warmUpsOf(asked: number | undefined): WarmUps {
   return { warmUp: asked ?? WARM_UP, firstWarmUp: asked ?? FIRST_WARM_UP };
 }
 
-/**
- * The one that takes most of a cluster, whose compiled paths all the others use. A closed loop, where there is one: the largest
- * has the cluster do all that it can, while what an open loop brings may be little. Of open loops the fastest.
- */
+/** The one that takes most of a cluster, whose compiled paths all the others use. All are closed loops, or all are open. */
 export function heaviest(cells: readonly Cell[]): Cell {
-  const closed = cells.filter(({ rate }) => rate === null);
   const weightOf = ({ rate, window, clients, groups }: Cell): number => rate ?? window * clients * groups;
-  return (closed.length > 0 ? closed : cells).reduce((most, cell) =>
-    weightOf(cell) > weightOf(most) ? cell : most,
-  );
+  return cells.reduce((most, cell) => (weightOf(cell) > weightOf(most) ? cell : most));
 }
