@@ -403,6 +403,7 @@ describe("what is wrong is said before anything runs", () => {
     [["commit", "--storage", "memory"], "--storage expects a list of sqlite, log"],
     [["commit", "--storage-path", "/none"], "no place for databases: "],
     [["commit", "--when-told", "--storage", "log"], "--when-told needs --storage-path DIR"],
+    [["commit", "--when-told", "--commits=5"], "--commits=5 says nothing to one process"],
     [["commit", "--when-told", "--storage-path", "/tmp"], "and one backend: --storage log"],
   ];
   for (const [words, said] of wrong) {

@@ -396,6 +396,11 @@ describe("what follows a message", () => {
     expect(heard(part)).toEqual(told);
     expect(heard({ ...head, value: formatHex(standingOf(2, 1)) })).toHaveLength(3);
     expect(heard(part)).toEqual([]);
+    // Of two that ask in turns the one whose head was heard last goes on; the other asks again.
+    expect(heard(head)).toHaveLength(3);
+    expect(heard({ ...head, ballot: 2 })).toHaveLength(3);
+    expect(heard(part)).toEqual([]);
+    expect(heard({ ...part, ballot: 2 })).toHaveLength(3);
     expect(ear.wire.counters.badField).toBe(0);
   });
 

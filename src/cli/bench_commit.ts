@@ -30,7 +30,13 @@ const commitArgs = {
     default: 3,
     description: "processes that commit at once",
   },
-  commits: { type: "integer", min: 1, max: 100_000, default: 500, description: "of each" },
+  commits: {
+    type: "integer",
+    min: 1,
+    max: 100_000,
+    default: 500,
+    description: "so many alone, of a quorum, and appends",
+  },
   "when-told": {
     type: "boolean",
     description: "be one of those processes: in --storage-path, a record for each byte on standard input",
@@ -38,6 +44,8 @@ const commitArgs = {
   json: { type: "boolean", description: "print the figures as one JSON object" },
 } as const satisfies ArgsDef;
 type CommitArgs = ArgValues<typeof commitArgs>;
+/** Flags that say nothing to a process that commits when it is told. */
+const NOT_WHEN_TOLD = /^(--acceptors|-a|--commits|--json)(=|$)/;
 
 export const commitCommand = defineKpaxosCommand({
   meta: {
@@ -56,9 +64,9 @@ export const commitCommand = defineKpaxosCommand({
     ],
   },
   args: commitArgs,
-  run: async ({ args }) => {
+  run: async ({ args, rawArgs }) => {
     const backends = oneOf("--storage", args.storage, DISK_BACKENDS) as DiskBackend[];
-    if (args["when-told"] === true) return await commitWhenTold(args, backends);
+    if (args["when-told"] === true) return await commitWhenTold(args, rawArgs, backends);
     const { syncPrice } = await import("../bench/sync_price.ts");
     const { acceptors, commits, "storage-path": storagePath } = args;
     const prices: (SyncPrice & { readonly storage: string })[] = [];
@@ -74,7 +82,14 @@ export const commitCommand = defineKpaxosCommand({
   },
 });
 
-async function commitWhenTold(args: CommitArgs, backends: readonly DiskBackend[]): Promise<ExitCode> {
+async function commitWhenTold(
+  args: CommitArgs,
+  rawArgs: readonly string[],
+  backends: readonly DiskBackend[],
+): Promise<ExitCode> {
+  const useless = rawArgs.find((arg) => NOT_WHEN_TOLD.test(arg));
+  if (useless !== undefined)
+    throw usageError(`${useless} says nothing to one process that is told when to commit`, "leave it out");
   const [backend, ...more] = backends;
   const directory = args["storage-path"];
   if (directory === undefined || more.length > 0)
