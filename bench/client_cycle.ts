@@ -16,6 +16,7 @@ import { SessionClient } from "../src/protocol/client/session_client.ts";
 import { PatternValues } from "../src/protocol/client/value_source.ts";
 import { Role } from "../src/protocol/types.ts";
 import { type Cluster, Party, VALUE_BYTES } from "./parties.ts";
+import { CLIENT_PLAN } from "./steps.ts";
 
 /** Values of a batch, and batches that come before the client has its turn. */
 const RUN = 20;
@@ -54,17 +55,7 @@ class Batches {
 
 export function clientCycle(cluster: Cluster, { sessions, window }: CycleOptions): () => void {
   const party = new Party(cluster, Role.learner, 0);
-  const plan = {
-    clients: sessions,
-    outstanding: window / sessions,
-    proposerId: 0,
-    proposers: 1,
-    batching: true,
-    timeoutMs: 1000,
-    queueDelayMs: 5,
-    values: Number.POSITIVE_INFINITY,
-    random: Math.random,
-  };
+  const plan = { ...CLIENT_PLAN, clients: sessions, outstanding: window / sessions, random: Math.random };
   const figures = new ClientFigures(plan);
   const source = new PatternValues(VALUE_BYTES, VALUE_BYTES, () => 0.5);
   const client = new SessionClient(plan, source, party.outbox, figures);

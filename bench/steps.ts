@@ -231,7 +231,7 @@ export function clientStep(cluster: Cluster): () => void {
   return cluster.native ? sessionClientStep(cluster) : recordClientStep(cluster);
 }
 
-const CLIENT_PLAN = {
+export const CLIENT_PLAN = {
   clients: 1,
   outstanding: 1,
   leastSize: VALUE_BYTES,
