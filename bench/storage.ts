@@ -3,11 +3,14 @@
  * bytes with one fdatasync, in the same run and on the same disk. The ratio says something on any machine, the microseconds
  * do not. What several processes take that commit at once: `kpaxos bench commit`.
  *
- *     bun bench/storage.ts [--json] [--quick] [--directory DIR] [--backends sqlite,log]
+ *     bun bench/storage.ts [--json] [--quick] [--storage-path DIR] [--backends sqlite,log]
  */
-import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { DISK_BACKENDS, type DiskBackend, NOBODY, openEmptyStorage } from "../src/bench/committer.ts";
+import { databaseDirectory } from "../src/bench/database_directory.ts";
+import { hear } from "../src/bench/stopping.ts";
+import { stoppable } from "../src/cli/stoppable.ts";
 import type { Ballot } from "../src/protocol/types.ts";
 import type { Storage } from "../src/storage/storage.ts";
 import { flags, script, usageError } from "./support/script.ts";
@@ -63,13 +66,13 @@ function timed(times: Float64Array, at: number, work: () => void): void {
 }
 
 /** Commits and appends take turns, so that a busy moment of the disk meets both. */
-function measure(
+async function measure(
   backend: DiskBackend,
   directory: string,
   valueBytes: number,
   records: number,
-  commits: number,
-): Row {
+  { commits, stop }: { readonly commits: number; readonly stop: AbortSignal },
+): Promise<Row> {
   const storage = openEmptyStorage(backend, join(directory, `${backend}-${valueBytes}-${records}`));
   storage.replay(NOBODY);
   const value = crypto.getRandomValues(new Uint8Array(valueBytes));
@@ -80,6 +83,7 @@ function measure(
   const commitUs = new Float64Array(commits);
   const appendUs = new Float64Array(commits);
   for (let i = 0; i < commits; i++) {
+    await hear(stop);
     timed(journalUs, i, () => writer.journal(records));
     timed(commitUs, i, () => storage.commit());
     timed(appendUs, i, () => {
@@ -134,11 +138,11 @@ function table(rows: readonly Row[]): string {
   return [heads, ...body].map((cells) => cells.map((cell) => cell.padStart(10)).join("")).join("\n");
 }
 
-function main(): void {
+async function main(): Promise<void> {
   const chosen = flags({
     json: { type: "boolean", default: false },
     quick: { type: "boolean", default: false },
-    directory: { type: "string", default: "/var/tmp" },
+    "storage-path": { type: "string", default: "/var/tmp" },
     backends: { type: "string", default: DISK_BACKENDS.join(",") },
   });
   const backends = chosen.backends.split(",").map((name) => {
@@ -147,17 +151,20 @@ function main(): void {
     throw usageError(`--backends: there is no ${name}`, `there are ${DISK_BACKENDS.join(", ")}`);
   });
   const commits = chosen.quick ? 3 : 1500;
-  const directory = mkdtempSync(join(chosen.directory, "kpaxos-bench-"));
-  try {
-    const rows = SIZES.flatMap((size) =>
-      GROUPS.flatMap((records) =>
-        backends.map((backend) => measure(backend, directory, size, records, commits)),
-      ),
-    );
-    process.stdout.write(`${chosen.json ? JSON.stringify(rows) : table(rows)}\n`);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  const rows = await stoppable(async (stop) => {
+    const directory = databaseDirectory(chosen["storage-path"]);
+    try {
+      const done: Row[] = [];
+      for (const size of SIZES)
+        for (const records of GROUPS)
+          for (const backend of backends)
+            done.push(await measure(backend, directory, size, records, { commits, stop }));
+      return done;
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
+  process.stdout.write(`${chosen.json ? JSON.stringify(rows) : table(rows)}\n`);
 }
 
 await script(main);

@@ -2,11 +2,14 @@
  * The microbenchmarks run, each for a moment: their figures are not looked at. All programs of bench/ tell wrong flags.
  */
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { until } from "./support/until.ts";
 
 const BENCH = join(import.meta.dir, "../bench");
 const MICRO = join(BENCH, "micro.ts");
+const STORAGE = join(BENCH, "storage.ts");
 
 function micro(...args: string[]): { status: number; out: string; err: string } {
   const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, MICRO, ...args]);
@@ -71,13 +74,41 @@ test("so does what a key costs", () => {
 });
 
 test("the benchmark of storage runs", () => {
-  const words = [join(import.meta.dir, "../bench/storage.ts"), "--quick", "--json"];
+  const words = [STORAGE, "--quick", "--json"];
   const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, ...words]);
   expect({ exitCode, err: stderr.toString() }).toEqual({ exitCode: 0, err: "" });
   const rows = JSON.parse(stdout.toString()) as { records: number; ratio: number }[];
   expect(rows.map(({ records }) => records)).toEqual([1, 1, 64, 64, 256, 256, 1, 1, 64, 64, 256, 256]);
   for (const { ratio } of rows) expect(ratio).toBeGreaterThan(0);
 });
+
+test("the benchmark of storage tells a directory that is not there", () => {
+  const words = [STORAGE, "--storage-path", "/none/here"];
+  const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, ...words]);
+  expect({ exitCode, out: stdout.toString() }).toEqual({ exitCode: 2, out: "" });
+  expect(stderr.toString()).toMatch(
+    /^error: no place for databases: ENOENT.*\nhint: .*--storage-path DIR\n$/,
+  );
+});
+
+test.each(["SIGINT", "SIGTERM"] as const)(
+  "%s ends the benchmark of storage, and nothing is left",
+  async (signal) => {
+    const home = mkdtempSync(join(tmpdir(), "kpaxos-bench-test-"));
+    try {
+      const child = Bun.spawn([process.execPath, STORAGE, "--storage-path", home], { stderr: "pipe" });
+      const plain = new Bun.Glob("*/plain");
+      await until("it measures", () => [...plain.scanSync(home)].length > 0, 20_000);
+      child.kill(signal);
+      await child.exited;
+      expect({ by: child.signalCode, err: await child.stderr.text() }).toEqual({ by: signal, err: "" });
+      expect(readdirSync(home)).toEqual([]);
+    } finally {
+      rmSync(home, { recursive: true, force: true });
+    }
+  },
+  30_000,
+);
 
 describe("a flag that nobody knows is told, with those there are", () => {
   const programs = [...new Bun.Glob("*.ts").scanSync(BENCH)].filter((file) =>

@@ -2,7 +2,7 @@
  * What an acceptor keeps, in each backend: what was committed is there again, and whatever else a file may be is refused with a
  * reason. What only one of them has is in `storage_sqlite.test.ts` and `storage_log.test.ts`.
  */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import {
   copyFileSync,
   mkdirSync,
@@ -411,5 +411,23 @@ function commits<O extends SqliteOptions>({ files }: Backed<O>): void {
     const again = files.open(options);
     expect(() => new Committer(again)).toThrow("in a storage of its own");
     again.close();
+  });
+
+  test("hear a signal while they warm up", async () => {
+    const storage = files.open(files.optionsIn(newDirectory()));
+    const stop = new AbortController();
+    const onSignal = (): void => stop.abort(new Error("ended by SIGUSR2"));
+    process.on("SIGUSR2", onSignal);
+    const commit = spyOn(storage, "commit").mockImplementationOnce(() => {
+      process.kill(process.pid, "SIGUSR2");
+      return 0;
+    });
+    try {
+      await expect(new Committer(storage).warmUp(stop.signal)).rejects.toThrow("ended by SIGUSR2");
+      expect(commit.mock.calls.length).toBeLessThan(100);
+    } finally {
+      process.off("SIGUSR2", onSignal);
+      storage.close();
+    }
   });
 }

@@ -68,7 +68,7 @@ export class OwnBed implements Bed {
     const own = makeOwnDirectory();
     const directories = [own];
     try {
-      const databases = databaseDirectory(options.storagePath, own);
+      const databases = databaseDirectory(options.storagePath ?? own);
       directories.unshift(databases);
       const state = await up({
         name: "bench",

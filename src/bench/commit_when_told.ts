@@ -26,10 +26,11 @@ export function readTold(line: string): Told {
 }
 
 /** A line without records says that it is ready. */
-export function commitWhenTold(backend: DiskBackend, directory: string): void {
+export async function commitWhenTold(backend: DiskBackend, directory: string): Promise<void> {
   const storage = openEmptyStorage(backend, directory);
   try {
     const committer = new Committer(storage);
+    await committer.warmUp();
     const input = new Uint8Array(4096);
     let records = 0;
     // Synchronous: the event loop would take a part of what is measured.

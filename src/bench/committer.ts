@@ -7,6 +7,7 @@ import { CliError, ExitCode } from "../error.ts";
 import type { Ballot } from "../protocol/types.ts";
 import { openStorage } from "../storage/open.ts";
 import type { Storage } from "../storage/storage.ts";
+import { hear } from "./stopping.ts";
 
 /** Those that sync. */
 export const DISK_BACKENDS = ["sqlite", "log"] as const;
@@ -42,7 +43,6 @@ export function openEmptyStorage(backend: DiskBackend, storagePath: string): Sto
   });
 }
 
-/** What is left to the measured commits has been through all that happens only at first. */
 export class Committer {
   readonly #storage: Storage;
   readonly #value = new Uint8Array(RECORD_BYTES);
@@ -55,7 +55,14 @@ export class Committer {
         hint: "name another directory: --storage-path DIR",
       });
     this.#storage = storage;
-    for (let i = 0; i < FIRST_COMMITS; i++) this.commit(1);
+  }
+
+  /** From then on commits have been through all that happens only at first. `stop` is heard between them. */
+  async warmUp(stop?: AbortSignal): Promise<void> {
+    for (let i = 0; i < FIRST_COMMITS; i++) {
+      if (stop !== undefined) await hear(stop);
+      this.commit(1);
+    }
   }
 
   commit(records: number): void {

@@ -1,5 +1,5 @@
 /**
- * Waiting that a stop ends.
+ * Waiting that a stop ends, and work that does not wait but hears it.
  */
 const NAP_MS = 50;
 
@@ -16,6 +16,12 @@ export async function orStopped<T>(work: Promise<T>, stop: AbortSignal): Promise
   } finally {
     stop.removeEventListener("abort", onStop);
   }
+}
+
+/** Between two pieces of work that keep the event loop: a signal has its turn. */
+export async function hear(stop: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => setImmediate(resolve));
+  stop.throwIfAborted();
 }
 
 /** Sleeps, and hears a stop soon. */

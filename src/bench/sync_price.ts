@@ -41,7 +41,7 @@ export async function syncPrice(options: SyncPriceOptions): Promise<SyncPrice> {
   const own = makeOwnDirectory();
   const directories = [own];
   try {
-    const directory = databaseDirectory(options.storagePath, own);
+    const directory = databaseDirectory(options.storagePath ?? own);
     directories.push(directory);
     return await priceIn(directory, options);
   } finally {
@@ -59,6 +59,7 @@ async function priceIn(
   const file = openSync(path, "w");
   try {
     const committer = new Committer(storage);
+    await committer.warmUp(stop);
     await orStopped(quorum.start(backend, directory), stop);
     const [alone, append]: [number[], number[]] = [[], []];
     for (let left = commits; left > 0; left -= TURN) {

@@ -95,7 +95,7 @@ async function commitWhenTold(
   if (directory === undefined || more.length > 0)
     throw usageError("--when-told needs --storage-path DIR, and one backend: --storage log");
   const { commitWhenTold } = await import("../bench/commit_when_told.ts");
-  commitWhenTold(backend!, directory);
+  await commitWhenTold(backend!, directory);
   return ExitCode.ok;
 }
 

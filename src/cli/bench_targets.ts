@@ -3,6 +3,8 @@
  */
 import type { Target } from "../bench/targets.ts";
 import { warmUpsOf } from "../bench/warm_up.ts";
+import type { Flags } from "../config/parse.ts";
+import { parseBoolean } from "../config/values.ts";
 import { ExitCode } from "../error.ts";
 import { usageError } from "./args.ts";
 import { type BenchArgs, listenerOf } from "./bench.ts";
@@ -38,6 +40,18 @@ function lines(targets: readonly Target[]): string[] {
   return cells.map((row) => `| ${row.join(" | ")} |`);
 }
 
+/** Its rows compare with commits that sync. */
+function checkSync({ "storage-sync": given }: Flags): void {
+  if (given === undefined) return;
+  const sync = parseBoolean("storage-sync", String(given));
+  if (sync.ok && sync.value === false)
+    throw usageError(
+      "--preset targets is about storage that syncs, and storage-sync no does not",
+      "leave it out; without the preset it can be measured: " +
+        "kpaxos bench --storage sqlite,log --settings storage-sync=no",
+    );
+}
+
 export async function runTargets(args: BenchArgs): Promise<ExitCode> {
   const given = CHOSEN.find((flag) => args[flag] !== undefined);
   if (given !== undefined)
@@ -45,6 +59,8 @@ export async function runTargets(args: BenchArgs): Promise<ExitCode> {
       `--preset targets chooses --${given} itself`,
       "it takes --rounds, --seconds, --warm-up, --settings, --storage-path and --json",
     );
+  const settings = settingsOf(args.settings);
+  checkSync(settings);
   const { Targets } = await import("../bench/targets.ts");
   const { load, machineFacts } = await import("../bench/machine.ts");
   const machine = machineFacts();
@@ -58,12 +74,12 @@ export async function runTargets(args: BenchArgs): Promise<ExitCode> {
     rounds: args.rounds,
     seconds: args.seconds,
     ...warmUpsOf(args["warm-up"]),
-    settings: settingsOf(args.settings),
+    settings,
     storagePath: args["storage-path"],
   };
   await stoppable((stop) => new Targets({ ...options, stop }, listener, found).run());
   const facts = { ...machine, loadAfter: load() };
-  if (args.json === true) printJson({ machine: facts, settings: options.settings, targets });
+  if (args.json === true) printJson({ machine: facts, settings, targets });
   else {
     print(
       `${facts.cpu}, ${facts.cores} cores, ${facts.kernel}, Bun ${facts.bun}, kpaxos ${facts.kpaxos}; ` +
