@@ -19,8 +19,11 @@ import { ringBench } from "./ring.ts";
 import { acceptorStep, clientStep, learnerStep, proposerStep } from "./steps.ts";
 import { flags, script, usageError } from "./support/script.ts";
 
-/** Adds a task: `run` does the named thing `operations` times, so that taking the time does not count. */
-export type Add = (name: string, operations: number, run: () => void) => void;
+/**
+ * Adds a task. What `make` returns does the named thing `operations` times, so that taking the time does not count; nothing is made
+ * for a task that is not measured.
+ */
+export type Add = (name: string, operations: number, make: () => () => void) => void;
 
 interface Row {
   readonly name: string;
@@ -33,61 +36,58 @@ interface Row {
 
 const STEPS = 64;
 
+function repeated(step: () => void): () => void {
+  return () => {
+    for (let i = 0; i < STEPS; i++) step();
+  };
+}
+
 function stepsBench(add: Add): void {
   for (const wire of ["native", "kernel-paxos"] as const) {
-    const steps: [name: string, step: () => void][] = [
-      ["acceptor: accept in, accepted out", acceptorStep(new Cluster(wire))],
-      ["acceptor: prepare and accept in, promise and accepted out", acceptorStep(new Cluster(wire), true)],
-      ["learner: accept and 2 accepted in, delivered", learnerStep(new Cluster(wire))],
-      ["proposer: value in, accept out, 2 accepted in, learned", proposerStep(new Cluster(wire))],
-      ["client: value out, delivered", clientStep(new Cluster(wire))],
+    const steps: [name: string, stepOf: (cluster: Cluster) => () => void][] = [
+      ["acceptor: accept in, accepted out", acceptorStep],
+      ["acceptor: prepare and accept in, promise and accepted out", (cluster) => acceptorStep(cluster, true)],
+      ["learner: accept and 2 accepted in, delivered", learnerStep],
+      ["proposer: value in, accept out, 2 accepted in, learned", proposerStep],
+      ["client: value out, delivered", clientStep],
     ];
-    for (const [name, step] of steps) {
-      add(`${wire}: ${name}`, STEPS, () => {
-        for (let i = 0; i < STEPS; i++) step();
-      });
-    }
+    for (const [name, stepOf] of steps)
+      add(`${wire}: ${name}`, STEPS, () => repeated(stepOf(new Cluster(wire))));
   }
 }
 
 /** Messages full of values: what each value costs of them. */
 function packedBench(add: Add): void {
-  const cluster = new Cluster("native");
-  const steps: [name: string, step: () => void][] = [
-    ["client: a value packed", packerStep(cluster)],
-    ["proposer: a packed value admitted and acknowledged", admissionStep(new Cluster("native"))],
-    ["filter: a packed value delivered to the log", filterStep()],
-    [
-      "learner: a packed value, accept and 2 accepted in, delivered to the log",
-      packedLearnerStep(new Cluster("native")),
-    ],
+  const steps: [name: string, stepOf: (cluster: Cluster) => () => void][] = [
+    ["client: a value packed", packerStep],
+    ["proposer: a packed value admitted and acknowledged", admissionStep],
+    ["filter: a packed value delivered to the log", filterStep],
+    ["learner: a packed value, accept and 2 accepted in, delivered to the log", packedLearnerStep],
   ];
-  for (const [name, step] of steps) {
-    add(`native: ${name}`, STEPS * PACKED, () => {
-      for (let i = 0; i < STEPS; i++) step();
-    });
-  }
+  for (const [name, stepOf] of steps)
+    add(`native: ${name}`, STEPS * PACKED, () => repeated(stepOf(new Cluster("native"))));
 }
 
 /** Full instances, from a client's frame to the acknowledgement. */
 function leaderBench(add: Add): void {
-  const step = leaderStep(new Cluster("native"));
-  add("native: leader: a full instance, proposed and chosen", STEPS * FRAMES, () => {
-    for (let i = 0; i < STEPS; i++) step();
-  });
+  add("native: leader: a full instance, proposed and chosen", STEPS * FRAMES, () =>
+    repeated(leaderStep(new Cluster("native"))),
+  );
 }
 
 /** A full window of a client's: what each value costs, from sending it to knowing that it is delivered. */
 function cycleBench(add: Add): void {
   for (const sessions of [1, 10]) {
-    const step = clientCycle(new Cluster("native"), { sessions, window: 1000 });
-    add(`native: client: a value's whole way, 1000 of ${sessions} sessions under way`, CYCLE_VALUES, step);
+    add(`native: client: a value's whole way, 1000 of ${sessions} sessions under way`, CYCLE_VALUES, () =>
+      clientCycle(new Cluster("native"), { sessions, window: 1000 }),
+    );
   }
 }
 
 /** Full instances, thousands between two trims: what each costs the cores of a replica. */
 function replicaBench(add: Add): void {
-  for (const [name, cores] of CORES) add(`native: ${name}: a full instance`, INSTANCES, replicaStep(cores));
+  for (const [name, cores] of CORES)
+    add(`native: ${name}: a full instance`, INSTANCES, () => replicaStep(cores));
 }
 
 function measure(quick: boolean, only: string): Row[] {
@@ -99,10 +99,12 @@ function measure(quick: boolean, only: string): Row[] {
     throws: true,
   });
   const operations = new Map<string, number>();
-  const add: Add = (name, count, run) => {
+  const names: string[] = [];
+  const add: Add = (name, count, make) => {
+    names.push(name);
     if (!name.includes(only)) return;
     operations.set(name, count);
-    bench.add(name, run);
+    bench.add(name, make());
   };
   codecBench(add);
   stepsBench(add);
@@ -112,6 +114,11 @@ function measure(quick: boolean, only: string): Row[] {
   cycleBench(add);
   ringBench(add);
   const end = nativeBench(add);
+  if (operations.size === 0)
+    throw usageError(
+      `--only: no task has ${JSON.stringify(only)} in its name`,
+      `the tasks are\n  ${names.join("\n  ")}`,
+    );
   bench.runSync();
   end();
   return bench.tasks.map(({ name, result }) => {
@@ -139,11 +146,6 @@ function main(): void {
     only: { type: "string", default: "" },
   });
   const rows = measure(quick, only);
-  if (rows.length === 0)
-    throw usageError(
-      `--only: no task has ${JSON.stringify(only)} in its name`,
-      "without --only all are listed",
-    );
   process.stdout.write(`${json ? JSON.stringify(rows) : table(rows)}\n`);
 }
 

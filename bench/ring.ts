@@ -24,28 +24,38 @@ function sum(words: Int32Array, offset: number): number {
   return total;
 }
 
-export function ringBench(add: Add): void {
+function twoViews(): { words: Int32Array; producer: Ring; consumer: Ring } {
   const buffer = new ArrayBuffer(Ring.bytesFor(CAPACITY));
   const memory = { bytes: new Uint8Array(buffer), words: new Int32Array(buffer) };
   const producer = Ring.create(memory, 0, CAPACITY);
-  const consumer = Ring.attach(memory, 0);
-  const c = library();
+  return { words: memory.words, producer, consumer: Ring.attach(memory, 0) };
+}
 
+export function ringBench(add: Add): void {
   add("ring: 64 B record, published and released alone", BATCH, () => {
-    for (let i = 0; i < BATCH; i++) {
-      fill(memory.words, producer.reserve(RECORD_BYTES, 1), i);
-      producer.submit();
-      if (consumer.peek()) sink[0]! += sum(memory.words, consumer.recordOffset);
-      consumer.release();
-    }
+    const { words, producer, consumer } = twoViews();
+    return () => {
+      for (let i = 0; i < BATCH; i++) {
+        fill(words, producer.reserve(RECORD_BYTES, 1), i);
+        producer.submit();
+        if (consumer.peek()) sink[0]! += sum(words, consumer.recordOffset);
+        consumer.release();
+      }
+    };
   });
   add(`ring: 64 B record, ${BATCH} in one batch`, BATCH, () => {
-    for (let i = 0; i < BATCH; i++) fill(memory.words, producer.reserve(RECORD_BYTES, 1), i);
-    producer.submit();
-    while (consumer.peek()) sink[0]! += sum(memory.words, consumer.recordOffset);
-    consumer.release();
+    const { words, producer, consumer } = twoViews();
+    return () => {
+      for (let i = 0; i < BATCH; i++) fill(words, producer.reserve(RECORD_BYTES, 1), i);
+      producer.submit();
+      while (consumer.peek()) sink[0]! += sum(words, consumer.recordOffset);
+      consumer.release();
+    };
   });
   add("FFI: a call that does nothing", CALLS, () => {
-    for (let i = 0; i < CALLS; i++) sink[0]! += c.kpx_ring_bytes(CAPACITY);
+    const c = library();
+    return () => {
+      for (let i = 0; i < CALLS; i++) sink[0]! += c.kpx_ring_bytes(CAPACITY);
+    };
   });
 }

@@ -62,6 +62,14 @@ test("as a table, and only some", () => {
   expect(lines).toHaveLength(5);
 });
 
+test("what is in no name is told, with all names there are", () => {
+  const { status, out, err } = micro("--only", "crc23c");
+  expect({ status, out }).toEqual({ status: 2, out: "" });
+  expect(err).toStartWith('error: --only: no task has "crc23c" in its name\nhint: the tasks are\n');
+  expect(err.trimEnd().split("\n").length).toBeGreaterThanOrEqual(25);
+  expect(err).toContain("\n  crc32c of 64 B in C\n");
+});
+
 test("so does what a key costs", () => {
   const { exitCode, stdout } = Bun.spawnSync([
     ...[process.execPath, join(import.meta.dir, "../bench/auth.ts")],
