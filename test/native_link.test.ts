@@ -1,106 +1,35 @@
 /**
  * Raw Ethernet links on two hosts (network namespaces joined by a cable), all in this process.
  */
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { spawnSync } from "node:child_process";
-import { type EthernetOptions, openEthernet } from "../src/net/ethernet.ts";
+import { beforeAll, expect, test } from "bun:test";
 import { NATIVE_ETHERTYPE } from "../src/net/ethertypes.ts";
 import { KERNEL_PAXOS_ALL, kernelPaxosFilter, nativeFilter } from "../src/net/filter.ts";
-import {
-  bringUp,
-  findInterface,
-  type InterfaceInfo,
-  interfaceNamed,
-  listInterfaces,
-} from "../src/net/interfaces.ts";
+import { bringUp, findInterface } from "../src/net/interfaces.ts";
 import { Port } from "../src/net/link.ts";
-import type { SystemLink } from "../src/net/system_link.ts";
 import { NativeType } from "../src/wire/native_layout.ts";
+import {
+  type EthernetHost,
+  ethernetHosts,
+  GROUP,
+  MULTICAST,
+  native,
+  ROLE,
+  run,
+} from "./support/ethernet_hosts.ts";
 import { put, receive, send } from "./support/link_frames.ts";
 import { describeNetns } from "./support/netns.ts";
 import { inNamespace } from "./support/setns.ts";
 
-const HOST_A = `kpx${process.pid}a`;
-const HOST_B = `kpx${process.pid}b`;
-const MULTICAST = new Uint32Array([0x34504b03, 0x7856, 0, 0, 0, 0]);
-const ROLE = 1;
-const GROUP = 3;
 const FOREIGN = new Uint32Array([0x01000002, 0x9999, 0, 0, 0, 0]);
 
-function ip(...args: string[]): void {
-  const { status, stderr } = spawnSync("ip", args, { encoding: "utf8" });
-  if (status !== 0) throw new Error(`ip ${args.join(" ")}: ${stderr}`);
-}
-
-/** A native frame of the given life; its length field counts all but the checksum. */
-function native(life: number, length = 60): Uint8Array {
-  const bytes = new Uint8Array(length);
-  const view = new DataView(bytes.buffer);
-  bytes[3] = GROUP;
-  bytes[9] = ROLE;
-  view.setUint16(10, length, true);
-  view.setUint32(16, life, true);
-  for (let i = 24; i < length; i++) bytes[i] = i;
-  return bytes;
-}
-
-const links: SystemLink[] = [];
-interface Host {
-  readonly name: string;
-  readonly life: number;
-  readonly target: InterfaceInfo;
-}
-
-function open(host: Host, more: Partial<EthernetOptions> = {}): SystemLink {
-  return inNamespace(host.name, () => {
-    const lo = interfaceNamed("lo", listInterfaces());
-    const filter = nativeFilter({
-      ifindex: host.target.index,
-      loIndex: lo.index,
-      mac: host.target.words,
-      multicastMac: MULTICAST,
-      rolesMask: ROLE,
-      group: GROUP,
-      life: host.life,
-    });
-    const link = openEthernet({
-      interfaceName: host.target.name,
-      etherType: NATIVE_ETHERTYPE,
-      filter,
-      multicastMac: MULTICAST,
-      rxSlots: 64,
-      txSlots: 64,
-      ...more,
-    });
-    links.push(link);
-    return link;
-  });
-}
-
 describeNetns("raw Ethernet link", () => {
-  let a: Host;
-  let b: Host;
+  const hosts = ethernetHosts();
+  const { open } = hosts;
+  let a: EthernetHost;
+  let b: EthernetHost;
 
   beforeAll(() => {
-    for (const name of [HOST_A, HOST_B]) ip("netns", "add", name);
-    ip("link", "add", "wire", "netns", HOST_A, "type", "veth", "peer", "name", "wire", "netns", HOST_B);
-    const describeHost = (name: string, life: number): Host => {
-      inNamespace(name, () => {
-        bringUp("lo");
-        bringUp("wire");
-      });
-      return { name, life, target: inNamespace(name, () => findInterface({ flag: "wire" })) };
-    };
-    a = describeHost(HOST_A, 1);
-    b = describeHost(HOST_B, 2);
-  });
-
-  afterEach(() => {
-    for (const link of links.splice(0)) link.close();
-  });
-
-  afterAll(() => {
-    for (const name of [HOST_A, HOST_B]) spawnSync("ip", ["netns", "del", name]);
+    ({ a, b } = hosts);
   });
 
   for (const mode of ["recvmmsg", "ring"] as const) {
@@ -269,19 +198,33 @@ describeNetns("raw Ethernet link", () => {
   });
 
   test("frames of another interface of the host stay out", () => {
-    ip("-n", HOST_B, "link", "add", "side", "address", b.target.mac, "type", "veth", "peer", "name", "out");
+    run(
+      "ip",
+      "-n",
+      b.name,
+      "link",
+      "add",
+      "side",
+      "address",
+      b.target.mac,
+      "type",
+      "veth",
+      "peer",
+      "name",
+      "out",
+    );
     try {
-      const [, out] = inNamespace(HOST_B, () => {
+      const [, out] = inNamespace(b.name, () => {
         bringUp("side");
         bringUp("out");
         return [0, findInterface({ flag: "out" })] as const;
       });
       const to = open(b);
-      const from = open({ name: HOST_B, life: 5, target: out });
+      const from = open({ name: b.name, life: 5, target: out });
       send(from, b.target.words, Port.wire, native(5), NATIVE_ETHERTYPE);
       expect(receive(to)).toEqual([]);
     } finally {
-      ip("-n", HOST_B, "link", "del", "side");
+      run("ip", "-n", b.name, "link", "del", "side");
     }
   });
 
@@ -297,13 +240,13 @@ describeNetns("raw Ethernet link", () => {
 
   test("a cable that is out costs frames, nothing else", () => {
     const from = open(a);
-    ip("-n", HOST_A, "link", "set", "wire", "down");
+    run("ip", "-n", a.name, "link", "set", "wire", "down");
     try {
       expect(send(from, b.target.words, Port.wire, native(1), NATIVE_ETHERTYPE)).toEqual([]);
       expect(from.step(0, 1000)).toBe(0);
       expect(from.counters().txDropped).toBe(1);
     } finally {
-      ip("-n", HOST_A, "link", "set", "wire", "up");
+      run("ip", "-n", a.name, "link", "set", "wire", "up");
     }
     const to = open(b);
     send(from, b.target.words, Port.wire, native(1), NATIVE_ETHERTYPE);
@@ -311,7 +254,7 @@ describeNetns("raw Ethernet link", () => {
   });
 
   test("Kernel_Paxos frames: by EtherType, to one's own address, on lo too", () => {
-    const options = (host: Host) => ({
+    const options = (host: EthernetHost) => ({
       etherType: null,
       filter: kernelPaxosFilter({
         ifindex: host.target.index,
@@ -333,9 +276,9 @@ describeNetns("raw Ethernet link", () => {
   });
 
   test("on lo itself the two ports are one, and any address will do", () => {
-    const lo = inNamespace(HOST_A, () => findInterface({ flag: "lo", mac: "02:00:00:00:00:01" }));
-    const from = open({ name: HOST_A, life: 1, target: lo });
-    const to = open({ name: HOST_A, life: 2, target: lo });
+    const lo = inNamespace(a.name, () => findInterface({ flag: "lo", mac: "02:00:00:00:00:01" }));
+    const from = open({ name: a.name, life: 1, target: lo });
+    const to = open({ name: a.name, life: 2, target: lo });
     send(from, FOREIGN, Port.wire | Port.lo, native(1), NATIVE_ETHERTYPE);
     expect(receive(to).map(({ ports }) => ports)).toEqual([Port.wire]);
     expect(to.maxPayload).toBe(9000);
@@ -345,11 +288,11 @@ describeNetns("raw Ethernet link", () => {
     expect(() => open({ ...a, target: { ...a.target, name: "none" } })).toThrow(
       "there is no network interface none",
     );
-    ip("-n", HOST_A, "link", "set", "wire", "down");
+    run("ip", "-n", a.name, "link", "set", "wire", "down");
     try {
-      expect(() => inNamespace(HOST_A, () => findInterface({ mac: a.target.mac }))).toThrow(/wire is down/);
+      expect(() => inNamespace(a.name, () => findInterface({ mac: a.target.mac }))).toThrow(/wire is down/);
     } finally {
-      ip("-n", HOST_A, "link", "set", "wire", "up");
+      run("ip", "-n", a.name, "link", "set", "wire", "up");
     }
   });
 });
