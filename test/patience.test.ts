@@ -5,12 +5,13 @@ import { Patience } from "../src/node/patience.ts";
 const MS = 1_000;
 const SECOND = 1_000_000;
 
-/** A thread that is told what it would read of itself. */
+/** A thread that is told what it would read of itself, and of the time that nobody uses. */
 class FakeThread {
   waitedUs = 0;
   runs = 0;
   isPatient = false;
   may = true;
+  spare = 0;
   #next: readonly [number, number] = [0, 0];
 
   setPatient(on: boolean): boolean {
@@ -28,19 +29,59 @@ class FakeThread {
   }
 }
 
-function begun() {
-  const thread = new FakeThread();
-  // What it waited for before counts for nothing.
-  thread.ran(100, 9 * MS);
-  const patience = new Patience(thread);
-  patience.look(0);
-  expect(thread.isPatient).toBe(true);
-  return { thread, patience };
+/** A thread, looked at ten times a second; `us`: the last time. */
+class Begun {
+  readonly thread = new FakeThread();
+  readonly patience: Patience;
+  us = 0;
+
+  constructor(spare: number) {
+    const { thread } = this;
+    thread.spare = spare;
+    // What it waited for before counts for nothing.
+    thread.ran(100, 9 * MS);
+    this.patience = new Patience(thread, { look: () => thread.spare });
+    this.patience.look(0);
+  }
+
+  /** Looks until it is patient, or is not any more, and says how long that took; before each look it ran so often. */
+  until(wanted: boolean, waitUs: number): number {
+    const fromUs = this.us;
+    while (this.thread.isPatient !== wanted) this.go(waitUs);
+    return this.us - fromUs;
+  }
+
+  go(waitUs: number): void {
+    this.thread.ran(32, waitUs);
+    this.us += 100 * MS;
+    this.patience.look(this.us);
+  }
 }
 
+function patient(): Begun {
+  const begun = new Begun(0.5);
+  begun.until(true, 0);
+  return begun;
+}
+
+test("is patient a second after it began where there is time to spare, after four where there is none", () => {
+  expect([new Begun(0.04), new Begun(0.03)].map((begun) => begun.until(true, 0))).toEqual([
+    SECOND,
+    4 * SECOND,
+  ]);
+});
+
+test("what was spare while it looks, not before, is what counts", () => {
+  const begun = new Begun(0);
+  for (let i = 0; i < 15; i++) begun.go(0);
+  begun.thread.spare = 0.5;
+  begun.until(true, 0);
+  expect(begun.us).toBe(2 * SECOND);
+});
+
 test("stays patient while waits are short", () => {
-  const { thread, patience } = begun();
-  for (let us = 100 * MS; us < 100 * SECOND; us += 100 * MS) {
+  const { thread, patience, us: begunUs } = patient();
+  for (let us = begunUs + 100 * MS; us < 100 * SECOND; us += 100 * MS) {
     thread.ran(50, 300);
     patience.look(us);
     expect(thread.isPatient).toBe(true);
@@ -48,73 +89,63 @@ test("stays patient while waits are short", () => {
 });
 
 test("long waits end it, before anybody has waited for much longer than it takes to know", () => {
-  const { thread, patience } = begun();
+  const { thread, patience, us } = patient();
   thread.ran(31, 3 * MS);
-  patience.look(100 * MS);
+  patience.look(us + 100 * MS);
   expect(thread.isPatient).toBe(true);
   // Of too few nothing is said, but they are not forgotten.
   thread.ran(1, 3 * MS);
-  patience.look(200 * MS);
+  patience.look(us + 200 * MS);
   expect([thread.isPatient, patience.isPatient]).toEqual([false, false]);
 });
 
 test("one long wait among many short ones does not", () => {
-  const { thread, patience } = begun();
+  const { thread, patience, us } = patient();
   thread.ran(1, 40 * MS);
   thread.ran(70, 50);
-  patience.look(100 * MS);
+  patience.look(us + 100 * MS);
   expect(thread.isPatient).toBe(true);
 });
 
+/** Seconds from one try to the next, where each of them is in vain. */
+function pauses(spare: number, count: number): number[] {
+  const begun = new Begun(spare);
+  return Array.from({ length: count }, () => {
+    const pausedUs = begun.until(true, 0);
+    begun.until(false, 3 * MS);
+    return Math.round(pausedUs / SECOND);
+  });
+}
+
 test("tries again later, each time later, up to some four minutes", () => {
-  const { thread, patience } = begun();
-  const tries: number[] = [];
-  for (let us = 100 * MS; us < 1100 * SECOND; us += 100 * MS) {
-    const before = thread.isPatient;
-    if (before) thread.ran(32, 3 * MS);
-    patience.look(us);
-    if (thread.isPatient && !before) tries.push(us);
-  }
-  const pauses = tries.map((us, i) => Math.round((us - (tries[i - 1] ?? 0)) / SECOND));
-  expect(pauses).toEqual([4, 8, 16, 32, 64, 128, 256, 256, 256]);
+  expect(pauses(0, 9)).toEqual([4, 8, 16, 32, 64, 128, 256, 256, 256]);
+});
+
+test("with time to spare it tries after a quarter of that", () => {
+  expect(pauses(0.1, 9)).toEqual([1, 2, 4, 8, 16, 32, 64, 64, 64]);
 });
 
 test("once it was right for ten seconds the next try is soon again", () => {
-  const { thread, patience } = begun();
-  let us = 0;
-  const until = (wanted: boolean, waitUs: number): number => {
-    const from = us;
-    while (thread.isPatient !== wanted) {
-      thread.ran(32, waitUs);
-      us += 100 * MS;
-      patience.look(us);
-    }
-    return us - from;
-  };
-  until(false, 3 * MS);
-  until(true, 0);
-  until(false, 3 * MS);
-  expect(until(true, 0)).toBeGreaterThanOrEqual(8 * SECOND);
-  for (const end = us + 11 * SECOND; us < end; us += 100 * MS) {
-    thread.ran(32, 100);
-    patience.look(us);
-  }
-  until(false, 3 * MS);
-  expect(until(true, 0)).toBeLessThanOrEqual(4 * SECOND + 100 * MS);
+  const begun = patient();
+  begun.thread.spare = 0;
+  begun.until(false, 3 * MS);
+  expect(begun.until(true, 0)).toBe(8 * SECOND);
+  for (let i = 0; i < 110; i++) begun.go(100);
+  begun.until(false, 3 * MS);
+  expect(begun.until(true, 0)).toBe(4 * SECOND);
 });
 
 test("who may not be patient is not asked again", () => {
-  const thread = new FakeThread();
-  thread.may = false;
-  const patience = new Patience(thread);
-  patience.look(0);
-  thread.may = true;
-  patience.look(100 * SECOND);
-  expect([thread.isPatient, patience.isPatient]).toEqual([false, false]);
+  const begun = new Begun(0.5);
+  begun.thread.may = false;
+  for (let i = 0; i < 50; i++) begun.go(0);
+  begun.thread.may = true;
+  for (let i = 0; i < 3000; i++) begun.go(0);
+  expect([begun.thread.isPatient, begun.patience.isPatient]).toEqual([false, false]);
 });
 
 test("its end makes the thread an ordinary one", () => {
-  const { thread, patience } = begun();
+  const { thread, patience } = patient();
   patience.end();
   expect(thread.isPatient).toBe(false);
 });

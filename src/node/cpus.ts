@@ -26,13 +26,14 @@ export function runOnCpus(text: string): void {
   if (text === "") return;
   const cpus = parseCpus(text);
   if (cpus !== undefined && pinThread(cpus)) return;
+  const allowed = allowedCpus(readFileSync("/proc/self/status", "utf8")) ?? "what nproc counts";
   throw new CliError(`cpu ${text}: this process cannot run there`, {
     exitCode: ExitCode.config,
-    hint: `it may use ${allowedCpus()}; leave cpu out to run on any of them`,
+    hint: `it may use ${allowed}; leave cpu out to run on any of them`,
   });
 }
 
-function allowedCpus(): string {
-  const status = readFileSync("/proc/self/status", "utf8");
-  return /^Cpus_allowed_list:\s*(\S+)$/m.exec(status)?.[1] ?? "what nproc counts";
+/** The list in a file `status` of proc(5). */
+export function allowedCpus(status: string): string | undefined {
+  return /^Cpus_allowed_list:\s*(\S+)$/m.exec(status)?.[1];
 }

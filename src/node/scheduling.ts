@@ -10,6 +10,7 @@ import type { Settings } from "../config/config.ts";
 import { CliError, ExitCode } from "../error.ts";
 import { Policy, schedulingPolicy, setPatient, setRealtime } from "../native/cpus.ts";
 import { Patience, type PatientThread } from "./patience.ts";
+import { SpareTime } from "./spare_time.ts";
 
 /** "nanoseconds it ran, nanoseconds it waited, how often it ran", of the thread that opens it. */
 const WAITS = "/proc/thread-self/schedstat";
@@ -82,7 +83,7 @@ function patient(): Scheduled {
   if (patientNodes === 0) {
     const thread = schedulingPolicy() === Policy.other ? callingThread() : undefined;
     if (thread === undefined) return AS_STARTED;
-    shared = { thread, patience: new Patience(thread) };
+    shared = { thread, patience: new Patience(thread, new SpareTime()) };
   }
   patientNodes++;
   const { patience } = shared!;
