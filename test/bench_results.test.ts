@@ -77,8 +77,9 @@ describe("loads", () => {
 
 describe("before anything is measured", () => {
   test("a fresh cluster is loaded for longer, unless somebody says how long", () => {
-    expect(warmUpsOf(undefined)).toEqual({ warmUp: 2, firstWarmUp: 5 });
-    for (const asked of [0, 0.1, 30]) expect(warmUpsOf(asked)).toEqual({ warmUp: asked, firstWarmUp: asked });
+    expect(warmUpsOf(undefined)).toEqual({ warmUp: 2, firstWarmUp: 5, halfWarmUp: 10 });
+    for (const asked of [0, 0.1, 30])
+      expect(warmUpsOf(asked)).toEqual({ warmUp: asked, firstWarmUp: asked, halfWarmUp: asked });
   });
 
   test("by the heaviest of its loads", () => {

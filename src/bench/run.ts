@@ -199,14 +199,15 @@ class Bench {
 
   /** One that fails ends its load, and no other one as long as the cluster stands. */
   async #round(bed: Bed, run: CellRun, floor: Floor | undefined): Promise<void> {
-    const { stop } = this.#options;
+    const { stop, seconds, halfWarmUp } = this.#options;
     stop.throwIfAborted();
     const cell = keyOf(run.cell);
+    const warmUp = run.cell.halfOfWindow === undefined ? this.#options.warmUp : halfWarmUp;
     const what = `${cell}, round ${run.rounds.length + 1}`;
     this.#listener.begins(what, this.#done, this.#all);
     try {
       const beside = await this.#floorOf(bed, run.besides, floor);
-      const measured = await measureRound(bed, run.cell, this.#options);
+      const measured = await measureRound(bed, run.cell, { seconds, warmUp });
       run.rounds.push({ measured, floor: beside });
       this.#listener.measured(what, measured.round.valuesPerSecond, measured.round.latencyUs.p50);
     } catch (error) {

@@ -27,7 +27,7 @@ export interface Target {
 
 export type TargetOptions = Pick<
   BenchOptions,
-  "rounds" | "seconds" | "warmUp" | "firstWarmUp" | "settings" | "storagePath" | "stop"
+  "rounds" | "seconds" | "warmUp" | "firstWarmUp" | "halfWarmUp" | "settings" | "storagePath" | "stop"
 >;
 
 const BASE: Sweep = {

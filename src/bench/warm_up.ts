@@ -7,15 +7,25 @@ import type { Cell } from "./cells.ts";
 export const WARM_UP = 2;
 /** Before the first round of a cluster of our own: for so long under load its runtimes compile what they run. */
 export const FIRST_WARM_UP = 5;
+/**
+ * Before each round at half of a load: there the slowest values are looked at, and for ten seconds compilers that work now and then make
+ * others wait for a time slice.
+ */
+export const HALF_WARM_UP = 10;
 
 export interface WarmUps {
   readonly warmUp: number;
   readonly firstWarmUp: number;
+  readonly halfWarmUp: number;
 }
 
-/** What is asked for holds for both. */
+/** What is asked for holds for all. */
 export function warmUpsOf(asked: number | undefined): WarmUps {
-  return { warmUp: asked ?? WARM_UP, firstWarmUp: asked ?? FIRST_WARM_UP };
+  return {
+    warmUp: asked ?? WARM_UP,
+    firstWarmUp: asked ?? FIRST_WARM_UP,
+    halfWarmUp: asked ?? HALF_WARM_UP,
+  };
 }
 
 /** The one that takes most of a cluster, whose compiled paths all the others use. All are closed loops, or all are open. */

@@ -5,7 +5,7 @@ import { type Layout, OPEN_WINDOW, type Sweep } from "../bench/cells.ts";
 import { DATA_NAME, REPORT_NAME } from "../bench/report.ts";
 import type { BenchResult } from "../bench/result.ts";
 import type { BenchListener, BenchOptions } from "../bench/run.ts";
-import { FIRST_WARM_UP, WARM_UP, warmUpsOf } from "../bench/warm_up.ts";
+import { FIRST_WARM_UP, HALF_WARM_UP, WARM_UP, warmUpsOf } from "../bench/warm_up.ts";
 import { readConfig } from "../config/read.ts";
 import { SCHEMA } from "../config/schema.ts";
 import { CliError, ExitCode } from "../error.ts";
@@ -121,7 +121,7 @@ const benchArgs = {
     type: "number",
     min: 0,
     max: 3600,
-    description: `seconds of load before each round (default ${WARM_UP}), and before the first one of a cluster of its own (default ${FIRST_WARM_UP})`,
+    description: `seconds of load before each round (default ${WARM_UP}; with --half ${HALF_WARM_UP} before each at half), and before the first one of a cluster of its own (default ${FIRST_WARM_UP})`,
   },
   rounds: { type: "integer", min: 1, max: 1000, default: 5, description: "of each load" },
   preset: {
