@@ -2,7 +2,8 @@
  * A bounded store for values: one buffer, cut into pages. Values lie one behind the other in a page; when the last of a page is
  * given back, all of the page is free again. So values that come and go in about the same order, as instances do, cost a few
  * additions each, and of memory that has left the cache nothing is touched before a value is written to it. Only where no page is
- * free are the holes between values searched. When nothing fits `alloc` answers −1, and the caller refuses or waits.
+ * free are the holes between values searched, and no page twice in vain without a change to its holes: being refused again and
+ * again in a full arena is cheap. When nothing fits `alloc` answers −1, and the caller refuses or waits.
  * Memory is allocated with the first block only: a store that is never used costs nothing. A value of length 0 takes no space.
  */
 import { assert } from "./assert.ts";
@@ -40,8 +41,12 @@ export class Arena {
   /** Which units of a page were given back or left over, and how many. */
   #holes = new Int32Array(0);
   readonly #holeUnits: Int32Array;
-  /** A hole of so many bytes was searched in vain, and nothing was given back since. */
+  /** The longest hole of a page has at most so many units. */
+  readonly #longest: Int32Array;
+  /** No hole has so many bytes: they were searched in vain, and no page has come to that much since. */
   #missedBytes = NOT_MISSED;
+  /** How often a page was searched for a hole. */
+  searches = 0;
 
   /** `capacity` in bytes, rounded up to whole pages. */
   constructor(capacity: number) {
@@ -49,6 +54,7 @@ export class Arena {
     this.#free = new Int32Array(this.#pages);
     this.#taken = new Int32Array(this.#pages);
     this.#holeUnits = new Int32Array(this.#pages);
+    this.#longest = new Int32Array(this.#pages);
   }
 
   get capacity(): number {
@@ -82,7 +88,6 @@ export class Arena {
     assert(taken >= 0, "a freed block was taken");
     this.#taken[page] = taken;
     this.used -= size;
-    this.#missedBytes = NOT_MISSED;
     if (taken > 0) this.#setHole(page, offset, size);
     else this.#emptied(page);
   }
@@ -127,14 +132,16 @@ export class Arena {
     this.#leave();
     const units = size >>> UNIT_SHIFT;
     for (let page = 0; page < this.#pages; page++) {
-      if (this.#holeUnits[page]! < units) continue;
+      if (this.#longest[page]! < units) continue;
       const unit = this.#findHole(page, units);
       if (unit < 0) continue;
       for (let i = unit; i < unit + units; i++) {
         const word = page * PAGE_WORDS + (i >>> 5);
         this.#holes[word] = this.#holes[word]! & ~(1 << (i & 31));
       }
-      this.#holeUnits[page] = this.#holeUnits[page]! - units;
+      const left = this.#holeUnits[page]! - units;
+      this.#holeUnits[page] = left;
+      if (left < this.#longest[page]!) this.#longest[page] = left;
       this.#take(page, size);
       return page * PAGE_BYTES + unit * UNIT_BYTES;
     }
@@ -142,10 +149,12 @@ export class Arena {
     return NONE;
   }
 
-  /** The first of so many units of a page that are holes, or −1. */
+  /** The first of so many units of a page that are holes, or −1: then it is known how long its longest is. */
   #findHole(page: number, units: number): number {
+    this.searches++;
     const first = page * PAGE_WORDS;
     let run = 0;
+    let longest = 0;
     for (let unit = 0; unit < PAGE_UNITS; unit++) {
       const word = this.#holes[first + (unit >>> 5)]!;
       if ((word & (1 << (unit & 31))) === 0) {
@@ -153,7 +162,9 @@ export class Arena {
         // Mostly nothing, or all of it, is a hole.
         if (word === 0) unit |= 31;
       } else if (++run === units) return unit + 1 - units;
+      else if (run > longest) longest = run;
     }
+    this.#longest[page] = longest;
     return NONE;
   }
 
@@ -170,13 +181,17 @@ export class Arena {
       assert((this.#holes[word]! & bits) === 0, "a block is given back once");
       this.#holes[word] = this.#holes[word]! | bits;
     }
-    this.#holeUnits[page] = this.#holeUnits[page]! + units;
+    const all = this.#holeUnits[page]! + units;
+    this.#holeUnits[page] = all;
+    this.#longest[page] = all;
+    if (all << UNIT_SHIFT >= this.#missedBytes) this.#missedBytes = NOT_MISSED;
   }
 
   /** All of the page is free: it has no holes. */
   #emptied(page: number): void {
     this.#holes.fill(0, page * PAGE_WORDS, (page + 1) * PAGE_WORDS);
     this.#holeUnits[page] = 0;
+    this.#longest[page] = 0;
     if (page === this.#page) this.#at = page * PAGE_BYTES;
     else this.#free[this.#freeCount++] = page;
   }

@@ -94,6 +94,99 @@ test("Arena: blocks never overlap, keep their bytes, and come back; one that fit
   );
 });
 
+/** Units of 32 bytes, each taken or not: a block is granted where any page has room for it in one piece. */
+class PlainArena {
+  readonly #pages: Uint8Array[];
+
+  constructor(pages: number) {
+    this.#pages = Array.from({ length: pages }, () => new Uint8Array(PAGE_BYTES / 32));
+  }
+
+  grants(size: number): boolean {
+    const free = "0".repeat(Math.ceil(size / 32));
+    return this.#pages.some((page) => page.join("").includes(free));
+  }
+
+  set(offset: number, size: number, taken: 0 | 1): void {
+    const first = (offset % PAGE_BYTES) / 32;
+    const units = this.#pages[Math.floor(offset / PAGE_BYTES)]!.subarray(first, first + Math.ceil(size / 32));
+    expect(units.every((unit) => unit !== taken)).toBe(true);
+    units.fill(taken);
+  }
+}
+
+test("Arena: grants and refuses as a plain one; who is refused makes no page be searched that has not changed", () => {
+  const size = fc.oneof(fc.integer({ min: 1, max: 4096 }), fc.integer({ min: 4096, max: 40_000 }));
+  const op = fc.oneof(
+    { weight: 3, arbitrary: fc.record({ take: size }) },
+    { weight: 2, arbitrary: fc.record({ give: fc.nat() }) },
+  );
+  let refused = 0;
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 3 }),
+      fc.array(fc.integer({ min: 600, max: 9000 }), { minLength: 40, maxLength: 60 }),
+      fc.array(op, { maxLength: 120, size: "max" }),
+      (pages, fill, ops) => {
+        const arena = new Arena(pages * PAGE_BYTES);
+        const plain = new PlainArena(pages);
+        const blocks: [number, number][] = [];
+        let granted = 0;
+        let freed = 0;
+        const take = (bytes: number): void => {
+          const grants = plain.grants(bytes);
+          const offset = arena.alloc(bytes);
+          expect(offset >= 0).toBe(grants);
+          if (!grants) {
+            refused++;
+            return;
+          }
+          granted++;
+          plain.set(offset, bytes, 1);
+          blocks.push([offset, bytes]);
+        };
+        for (const bytes of fill) take(bytes);
+        for (const o of ops) {
+          if ("take" in o) take(o.take);
+          else if (blocks.length > 0) {
+            const [offset, bytes] = blocks.splice(o.give % blocks.length, 1)[0]!;
+            arena.free(offset, bytes);
+            plain.set(offset, bytes, 0);
+            freed++;
+          }
+        }
+        // A search finds a hole, or comes after a change to its page: a block given back, put in, or what was left of a page.
+        expect(arena.searches).toBeLessThanOrEqual(freed + 3 * granted);
+      },
+    ),
+    { numRuns: 150 },
+  );
+  expect(refused).toBeGreaterThan(1000);
+});
+
+test("Arena: where each page has holes and none is long enough, what is given back has its own page searched at most", () => {
+  const pages = 64;
+  const perPage = PAGE_BYTES / 1024;
+  const arena = new Arena(pages * PAGE_BYTES);
+  for (let block = 0; block < pages * perPage; block++) expect(arena.alloc(1024)).toBe(block * 1024);
+  for (let block = 0; block < pages * perPage; block += 2) arena.free(block * 1024, 1024);
+  expect(arena.alloc(1500)).toBe(-1);
+  expect(arena.searches).toBe(pages);
+  for (let turn = 0; turn < 1000; turn++) {
+    const before = arena.searches;
+    const block = arena.alloc(1024);
+    expect(block).toBeGreaterThanOrEqual(0);
+    expect(arena.alloc(turn % 2 === 0 ? 1500 : 2000)).toBe(-1);
+    arena.free(block, 1024);
+    expect(arena.alloc(turn % 2 === 0 ? 2000 : 1500)).toBe(-1);
+    expect(arena.alloc(4000)).toBe(-1);
+    expect(arena.searches - before).toBeLessThanOrEqual(3);
+  }
+  const last = (pages - 1) * PAGE_BYTES;
+  arena.free(last + 1024, 1024);
+  expect(arena.alloc(3000)).toBe(last);
+});
+
 test("Arena: more than a block is refused", () => {
   expect(new Arena(4 * PAGE_BYTES).alloc(MAX_BLOCK_BYTES + 1)).toBe(-1);
 });
