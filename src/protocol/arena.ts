@@ -41,8 +41,9 @@ export class Arena {
   /** Which units of a page were given back or left over, and how many. */
   #holes = new Int32Array(0);
   readonly #holeUnits: Int32Array;
-  /** The longest hole of a page has at most so many units. */
+  /** What a vain search of a page found: how long its longest hole is, while it has so many units of holes (−1: not known). */
   readonly #longest: Int32Array;
+  readonly #searchedUnits: Int32Array;
   /** No hole has so many bytes: they were searched in vain, and no page has come to that much since. */
   #missedBytes = NOT_MISSED;
   /** How often a page was searched for a hole. */
@@ -55,6 +56,7 @@ export class Arena {
     this.#taken = new Int32Array(this.#pages);
     this.#holeUnits = new Int32Array(this.#pages);
     this.#longest = new Int32Array(this.#pages);
+    this.#searchedUnits = new Int32Array(this.#pages).fill(NONE);
   }
 
   get capacity(): number {
@@ -128,20 +130,22 @@ export class Arena {
   }
 
   #allocHole(size: number): number {
-    if (size >= this.#missedBytes || this.used + size > this.capacity) return NONE;
+    if (this.used + size > this.capacity) return NONE;
+    // First: with holes before it what is left over may be long enough.
     this.#leave();
+    if (size >= this.#missedBytes) return NONE;
     const units = size >>> UNIT_SHIFT;
     for (let page = 0; page < this.#pages; page++) {
-      if (this.#longest[page]! < units) continue;
+      const holes = this.#holeUnits[page]!;
+      if (holes < units || (holes === this.#searchedUnits[page]! && this.#longest[page]! < units)) continue;
       const unit = this.#findHole(page, units);
       if (unit < 0) continue;
       for (let i = unit; i < unit + units; i++) {
         const word = page * PAGE_WORDS + (i >>> 5);
         this.#holes[word] = this.#holes[word]! & ~(1 << (i & 31));
       }
-      const left = this.#holeUnits[page]! - units;
-      this.#holeUnits[page] = left;
-      if (left < this.#longest[page]!) this.#longest[page] = left;
+      this.#holeUnits[page] = holes - units;
+      this.#searchedUnits[page] = NONE;
       this.#take(page, size);
       return page * PAGE_BYTES + unit * UNIT_BYTES;
     }
@@ -165,6 +169,7 @@ export class Arena {
       else if (run > longest) longest = run;
     }
     this.#longest[page] = longest;
+    this.#searchedUnits[page] = this.#holeUnits[page]!;
     return NONE;
   }
 
@@ -183,7 +188,6 @@ export class Arena {
     }
     const all = this.#holeUnits[page]! + units;
     this.#holeUnits[page] = all;
-    this.#longest[page] = all;
     if (all << UNIT_SHIFT >= this.#missedBytes) this.#missedBytes = NOT_MISSED;
   }
 
@@ -191,7 +195,7 @@ export class Arena {
   #emptied(page: number): void {
     this.#holes.fill(0, page * PAGE_WORDS, (page + 1) * PAGE_WORDS);
     this.#holeUnits[page] = 0;
-    this.#longest[page] = 0;
+    this.#searchedUnits[page] = NONE;
     if (page === this.#page) this.#at = page * PAGE_BYTES;
     else this.#free[this.#freeCount++] = page;
   }

@@ -116,7 +116,11 @@ class PlainArena {
 }
 
 test("Arena: grants and refuses as a plain one; who is refused makes no page be searched that has not changed", () => {
-  const size = fc.oneof(fc.integer({ min: 1, max: 4096 }), fc.integer({ min: 4096, max: 40_000 }));
+  const size = fc.oneof(
+    fc.integer({ min: 1, max: 4096 }),
+    fc.integer({ min: 4096, max: 40_000 }),
+    fc.integer({ min: 20_000, max: MAX_BLOCK_BYTES }),
+  );
   const op = fc.oneof(
     { weight: 3, arbitrary: fc.record({ take: size }) },
     { weight: 2, arbitrary: fc.record({ give: fc.nat() }) },
@@ -185,6 +189,18 @@ test("Arena: where each page has holes and none is long enough, what is given ba
   const last = (pages - 1) * PAGE_BYTES;
   arena.free(last + 1024, 1024);
   expect(arena.alloc(3000)).toBe(last);
+});
+
+test("Arena: a hole and what is left over behind it are one hole, also for who was missed", () => {
+  const arena = new Arena(2 * PAGE_BYTES);
+  expect(arena.alloc(32_800)).toBe(0);
+  expect(arena.alloc(32_768)).toBe(PAGE_BYTES);
+  expect(arena.alloc(32_800)).toBe(-1);
+  arena.free(0, 32_800);
+  expect(arena.alloc(32)).toBe(0);
+  expect(arena.alloc(9344)).toBe(32);
+  arena.free(32, 9344);
+  expect(arena.alloc(56_192)).toBe(32);
 });
 
 test("Arena: more than a block is refused", () => {
