@@ -273,6 +273,17 @@ test("wrong words are answered with the right ones", async () => {
       code: 2,
       err: expect.stringContaining("something else than a cluster"),
     });
+    for (const path of ["precious", "precious/x"]) {
+      expect(await user.run("cluster", "up", "--dir", join(user.home, path))).toMatchObject({
+        code: 1,
+        err: expect.stringContaining("something on this path is a file"),
+      });
+    }
+    mkdirSync(join(user.home, "strange/cluster.json"), { recursive: true });
+    expect(await user.run("cluster", "status", "--dir", join(user.home, "strange"))).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/cannot read the cluster's state: EISDIR.*\n.*mend .*cluster\.json/),
+    });
     await user.ok("cluster", "up", "--link", "udp", ...which, "--dir", "own");
     const here = [...which, "--dir", "own"];
     for (const [verb, ...words] of [
@@ -287,7 +298,7 @@ test("wrong words are answered with the right ones", async () => {
     const exec = await user.run("cluster", "exec", ...here, "cliet", "--", "true");
     expect(exec).toMatchObject({ code: 2, err: expect.stringContaining("did you mean client?") });
     const nothing = await user.run("cluster", "exec", ...here, "client", "--", "no-such-program");
-    expect(nothing).toMatchObject({ code: 2, err: expect.stringContaining("no-such-program") });
+    expect(nothing).toMatchObject({ code: 2, err: expect.stringContaining("/PATH/TO/no-such-program") });
     expect(await user.run("cluster", "add", ...here, "user-learner", "--beside", "acceptor/0")).toMatchObject(
       {
         code: 2,

@@ -43,7 +43,7 @@ export const execCommand = defineKpaxosCommand({
     if (program === undefined || Bun.which(program, { PATH: env.PATH ?? "" }) === null) {
       throw new CliError(program === undefined ? "no command is given" : `there is no program ${program}`, {
         exitCode: ExitCode.usage,
-        hint: `kpaxos cluster exec ${args.role} -- COMMAND`,
+        hint: `install it, or give its path: kpaxos cluster exec ${args.role} -- /PATH/TO/${program ?? "PROGRAM"}`,
       });
     }
     const child = Bun.spawn(commandOn(state, host, args.command), {

@@ -5,7 +5,8 @@
  */
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { CliError, codeOf, ExitCode, messageOf } from "../error.ts";
+import { CliError, codeOf } from "../error.ts";
+import { noPlace } from "./cluster_state.ts";
 import { identify, isAlive, type ProcessId } from "./process_id.ts";
 
 const WAIT_MS = 20_000;
@@ -51,15 +52,6 @@ function tryAcquire(path: string, own: string): ProcessId | undefined {
   }
 }
 
-function noPlace(directory: string, cause: unknown): CliError {
-  const why = messageOf(cause);
-  return new CliError(`the state of clusters cannot be kept in ${directory}: ${why}`, {
-    exitCode: ExitCode.noPermission,
-    hint: "name a directory that this user may write: --dir DIR, or set XDG_STATE_HOME",
-    cause,
-  });
-}
-
 /** Runs `body` while nobody else works on the cluster in `directory`. */
 export async function withLock<T>(directory: string, body: () => Promise<T>): Promise<T> {
   const path = `${directory}.lock`;
@@ -68,7 +60,7 @@ export async function withLock<T>(directory: string, body: () => Promise<T>): Pr
     mkdirSync(dirname(directory), { recursive: true, mode: 0o700 });
     writeFileSync(own, JSON.stringify(identify(process.pid)));
   } catch (error) {
-    throw noPlace(dirname(directory), error);
+    throw noPlace(`the state of clusters cannot be kept in ${dirname(directory)}`, error);
   }
   try {
     const deadline = performance.now() + WAIT_MS;

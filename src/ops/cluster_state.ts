@@ -67,6 +67,7 @@ export interface ClusterState {
 }
 
 export const CONFIG_NAME = "paxos.conf";
+const DENIED = ["EACCES", "EPERM", "EROFS"];
 const STATE_NAME = "cluster.json";
 /** Everything a cluster's directory holds. */
 const CONTENT = [STATE_NAME, CONFIG_NAME, "logs", "bin", "devices", "state"];
@@ -93,6 +94,22 @@ export function clusterDirectory(name: string, directory: string | undefined): s
   return directory === undefined ? join(clustersDirectory(), name) : resolve(directory);
 }
 
+function exitCodeOf(code: string): ExitCode {
+  return DENIED.includes(code) ? ExitCode.noPermission : ExitCode.failure;
+}
+
+/** What a cluster keeps has no place where it was to be. */
+export function noPlace(what: string, cause: unknown): CliError {
+  const code = codeOf(cause);
+  return new CliError(`${what}: ${messageOf(cause)}`, {
+    exitCode: exitCodeOf(code),
+    hint: ["EEXIST", "ENOTDIR"].includes(code)
+      ? "something on this path is a file: name a directory with --dir DIR, or set XDG_STATE_HOME"
+      : "name a directory that this user may write: --dir DIR, or set XDG_STATE_HOME",
+    cause,
+  });
+}
+
 /** undefined: there is no cluster in this directory. */
 export function readState(directory: string): ClusterState | undefined {
   const path = join(directory, STATE_NAME);
@@ -102,8 +119,13 @@ export function readState(directory: string): ClusterState | undefined {
   } catch (cause) {
     const code = codeOf(cause);
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-    const why = messageOf(cause);
-    throw new CliError(`cannot read the cluster's state: ${why}`, { exitCode: ExitCode.noPermission, cause });
+    throw new CliError(`cannot read the cluster's state: ${messageOf(cause)}`, {
+      exitCode: exitCodeOf(code),
+      hint: DENIED.includes(code)
+        ? "it is another user's: run this as that user, or name a cluster of your own: --dir DIR"
+        : `mend ${path}, or name another cluster: --name NAME or --dir DIR`,
+      cause,
+    });
   }
   const state = parseState(text);
   if (state === undefined) {
@@ -147,12 +169,7 @@ export function makeDirectory(directory: string): void {
     });
   } catch (cause) {
     if (cause instanceof CliError) throw cause;
-    const why = messageOf(cause);
-    throw new CliError(`the cluster's directory cannot be made: ${why}`, {
-      exitCode: ExitCode.noPermission,
-      hint: "name a directory that this user may write: --dir DIR, or set XDG_STATE_HOME",
-      cause,
-    });
+    throw noPlace("the cluster's directory cannot be made", cause);
   }
 }
 
