@@ -12,6 +12,7 @@ import type { Receiver } from "../protocol/receiver.ts";
 import { Role } from "../protocol/types.ts";
 import { MemoryStorage } from "../storage/memory.ts";
 import type { Storage } from "../storage/storage.ts";
+import type { PromiseHeads } from "../wire/promise_heads.ts";
 import type { Host, Seat, Surroundings } from "./cluster.ts";
 import { DiskFailure, SimStorage } from "./disk.ts";
 import { addTo, type Counts } from "./faults.ts";
@@ -79,8 +80,8 @@ export class Backstage implements Surroundings {
     return new WatchedStorage(storage, observer.journal(aid), () => observer.commits(aid));
   }
 
-  receiver(seat: Seat, roles: Roles, peers: Peers): Receiver {
-    const receiver = this.#plant?.receiver?.(roles) ?? roles;
+  receiver(seat: Seat, roles: Roles, peers: Peers, heads?: PromiseHeads): Receiver {
+    const receiver = this.#plant?.receiver?.(roles, heads) ?? roles;
     if (!this.#isTraced) return receiver;
     const { group } = this.#stationOf(seat);
     const where = (peer: number): string => (peer < 0 ? "itself" : nameOf(group, peers, peer));

@@ -8,6 +8,7 @@ import type { Roles } from "../node/roles.ts";
 import type { SessionFilter, ValueConsumer } from "../protocol/learner/session_filter.ts";
 import { NO_BALLOT } from "../protocol/types.ts";
 import type { Storage } from "../storage/storage.ts";
+import type { PromiseHeads } from "../wire/promise_heads.ts";
 import {
   AnswersTooEarly,
   AnyoneBegins,
@@ -26,6 +27,7 @@ import {
   CountsMessages,
   CountsPromises,
   Forgetful,
+  MissesHeads,
   MixesBallots,
   TakesProposalsForVotes,
   TrimsAll,
@@ -35,8 +37,8 @@ import {
 export interface Bug {
   readonly name: string;
   readonly summary: string;
-  /** Between the wire and the cores. */
-  readonly receiver?: (roles: Roles) => Roles;
+  /** Between the wire and the cores; `heads`: of promises, where a wire has them. */
+  readonly receiver?: (roles: Roles, heads?: PromiseHeads) => Roles;
   /** Between an acceptor and its storage. */
   readonly storage?: (storage: Storage) => Storage;
   /** At the sessions of a learner, before they begin. */
@@ -89,6 +91,11 @@ export const BUGS = {
     name: "promises-as-quorum",
     summary: "a proposer counts promises, not acceptors",
     receiver: (roles) => new CountsPromises(roles.cores),
+  },
+  missedHeads: {
+    name: "missed-heads",
+    summary: "who has not heard the first frame of a promise takes the second one for all of it",
+    receiver: (roles, heads) => new MissesHeads(roles.cores, heads),
   },
   reusedBallot: {
     name: "reused-ballot",

@@ -23,6 +23,7 @@ import { KernelPaxosWire } from "../wire/kernel_paxos.ts";
 import { Members } from "../wire/members.ts";
 import { NativeWire } from "../wire/native.ts";
 import { LENGTH_OFFSET } from "../wire/native_layout.ts";
+import type { PromiseHeads } from "../wire/promise_heads.ts";
 import type { HostClock } from "./clock.ts";
 
 const START_US = 1_000_000;
@@ -62,8 +63,8 @@ export interface Surroundings {
   /** What its frames are signed with; without: they end in a checksum. */
   keys?(seat: Seat): readonly Uint8Array[] | undefined;
   storage(seat: Seat): Storage;
-  /** What is between the wire and the cores: a trace, a planted bug. */
-  receiver(seat: Seat, roles: Roles, peers: Peers): Receiver;
+  /** What is between the wire and the cores: a trace, a planted bug. `heads`: of promises, in the native wire. */
+  receiver(seat: Seat, roles: Roles, peers: Peers, heads?: PromiseHeads): Receiver;
   /** The outbox of one role of a host, as its cores get it. */
   outbox<T extends ReturnType<CoreContext["outbox"]>>(seat: Seat, role: number, outbox: T): T;
   /** A host's turn is over; returns for how long it is held now. */
@@ -201,7 +202,8 @@ export class SimCluster {
       wallOffsetUs: WALL_OFFSET_US,
     };
     const roles = new Roles({ ...cores, extras: [...(parts.extras ?? []), places] });
-    const node = new Node(link, wire, storage, roles, around.receiver(seat, roles, peers));
+    const heads = wire instanceof NativeWire ? wire.heads : undefined;
+    const node = new Node(link, wire, storage, roles, around.receiver(seat, roles, peers, heads));
     const host = new Host(seat, node, link, cores, life, nowUs);
     this.hosts.push(host);
     return host;

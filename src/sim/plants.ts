@@ -18,6 +18,7 @@ export const PLANTS: readonly Plant[] = [
   { ...BUGS.mixedBallots, scenario: "quarrels", seeds: 100 },
   { ...BUGS.proposalsAsVotes, scenario: "kv-replicas", seeds: 10 },
   { ...BUGS.forgottenProposals, scenario: "failover", seeds: 20 },
+  { ...BUGS.missedHeads, scenario: "sessions", seeds: 100 },
   { ...BUGS.reusedBallot, scenario: "quarrels", seeds: 100 },
   { ...BUGS.votesAtOnce, scenario: "memory", seeds: 20 },
   { ...BUGS.deliversTwice, scenario: "sessions", seeds: 20 },

@@ -5,6 +5,7 @@
 import { type Cores, Roles } from "../node/roles.ts";
 import { ballotOwner, NATIVE_BALLOTS } from "../protocol/ballot.ts";
 import { type Ballot, type Life, NO_BALLOT, type Peer } from "../protocol/types.ts";
+import type { PromiseHeads } from "../wire/promise_heads.ts";
 
 /** Above all ballots. */
 const HIGH = 2 ** 50;
@@ -207,6 +208,40 @@ export class CountsPromises extends Roles {
 
   override onPromiseEnd(from: Peer, trueAid: number): void {
     super.onPromiseEnd(from, this.cores.proposer === undefined ? trueAid : this.#promises % 3);
+  }
+}
+
+/** Who asked for a promise takes its second frame for all of it where the first was lost: what that one covered reads as empty. */
+export class MissesHeads extends Roles {
+  #isLost = false;
+
+  constructor(cores: Cores, heads?: PromiseHeads) {
+    super(cores);
+    if (heads === undefined) return;
+    const has = heads.has.bind(heads);
+    heads.has = (...said) => {
+      this.#isLost = !has(...said);
+      return true;
+    };
+  }
+
+  override onPromiseBegin(
+    from: Peer,
+    aid: number,
+    ballot: Ballot,
+    life: Life,
+    asked: number,
+    trueFirst: number,
+    last: number,
+    trimIid: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    const least = this.#isLost ? 1 : asked;
+    const first = this.#isLost ? 1 : trueFirst;
+    this.#isLost = false;
+    super.onPromiseBegin(from, aid, ballot, life, least, first, last, trimIid, bytes, offset, length);
   }
 }
 

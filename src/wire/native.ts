@@ -26,6 +26,7 @@ import {
 } from "./native_layout.ts";
 import { NativeMessages } from "./native_messages.ts";
 import { NativeOutbox } from "./native_outbox.ts";
+import type { PromiseHeads } from "./promise_heads.ts";
 import { TxFrames } from "./tx_frames.ts";
 import { type Wire, WireCounters, type WireOptions } from "./wire.ts";
 
@@ -96,6 +97,11 @@ export class NativeWire implements Wire {
       role,
       id,
     });
+  }
+
+  /** What the acceptors' last promises said at their heads. */
+  get heads(): PromiseHeads {
+    return this.#decoder.heads;
   }
 
   seal(): number {

@@ -33,19 +33,19 @@ const Promising = { no: 0, told: 1, unheard: 2 } as const;
 type Promising = (typeof Promising)[keyof typeof Promising];
 
 export class NativeMessages {
+  readonly heads: PromiseHeads;
   readonly #words: Uint32Array;
   readonly #bytes: Uint8Array;
   readonly #acceptors: number;
   readonly #members: Members;
   readonly #maxValue: number;
-  readonly #heads: PromiseHeads;
   #promising: Promising = Promising.no;
 
   constructor(area: Area, members: Members, maxValue: number) {
     this.#words = area.words;
     this.#bytes = area.bytes;
     this.#acceptors = members.acceptors.length;
-    this.#heads = new PromiseHeads(members.acceptors.length);
+    this.heads = new PromiseHeads(members.acceptors.length);
     this.#members = members;
     this.#maxValue = maxValue;
   }
@@ -381,7 +381,7 @@ export class NativeMessages {
     const trimIid = this.#pair(at + 10);
     if (asked < 1 || first < asked || last < first - 1 || last > MAX_IID || trimIid < 0) return false;
     this.#promising = Promising.told;
-    this.#heads.keep(aid, speaker, ballot, life, trimIid, bytes, offset);
+    this.heads.keep(aid, speaker, ballot, life, trimIid, bytes, offset);
     receiver.onPromiseBegin(from, aid, ballot, life, asked, first, last, trimIid, bytes, offset, valueLength);
     return true;
   }
@@ -396,7 +396,7 @@ export class NativeMessages {
     speaker: Life,
     receiver: Receiver,
   ): boolean {
-    const heads = this.#heads;
+    const heads = this.heads;
     const first = this.#pair(at + 4);
     const last = this.#pair(at + 6);
     if (first < 1 || last < first || last > MAX_IID) return false;
