@@ -254,6 +254,7 @@ describe("names and directories", () => {
     const own = join(directory, "own", "kpaxos");
     expect(makeDeviceDirectory([join(blocked, "kpaxos"), own])).toBe(own);
     expect(hintOf(() => makeDeviceDirectory([join(blocked, "kpaxos")]))).toContain("device-directory");
+    expect(() => makeDeviceDirectory([join(blocked, "kpaxos")])).toThrow(/: ENOTDIR$/);
     const writer = newWriter({ directory: own });
     expect(findDeviceDirectory(["/nowhere", own], "test", 3)).toBe(own);
     expect(findDeviceDirectory(["/nowhere", own], "test", 4)).toBe("/nowhere");

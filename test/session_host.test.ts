@@ -231,6 +231,22 @@ describe("a client of a host", () => {
     return { outbox, delivered, client, gate, told };
   }
 
+  test("says when a host never answers, but only once it was asked", () => {
+    const asked = { count: 1, first: 0, firstOf: () => asked.first, endOf: () => 6 };
+    const { gate, told } = gateOf(true, asked);
+    gate.tick(SECOND);
+    gate.tick(9 * SECOND);
+    expect(told()).toEqual([]);
+    asked.first = 5;
+    gate.tick(10 * SECOND);
+    gate.tick(13 * SECOND);
+    expect(told()).toEqual([]);
+    gate.tick(14 * SECOND);
+    expect(told()).toEqual([
+      "warn the learner host the host does not answer: does a user-learner listen there?",
+    ]);
+  });
+
   test("asks until it is answered, then each second, and says when the host falls silent and is back", () => {
     const { outbox, client, gate, told } = gateOf(false);
     gate.tick(SECOND);
@@ -257,7 +273,9 @@ describe("a client of a host", () => {
     expect(told()).toEqual([]);
     gate.tick(5 * SECOND);
     expect(gate.isConnected).toBe(false);
-    expect(told()).toEqual(["warn the learner host the host does not answer"]);
+    expect(told()).toEqual([
+      "warn the learner host the host does not answer: does a user-learner listen there?",
+    ]);
     // It is asked more often, and the client goes on.
     outbox.take();
     for (let us = 100_000; us <= 500_000; us += 50_000) gate.tick(5 * SECOND + us);

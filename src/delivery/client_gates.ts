@@ -107,6 +107,8 @@ export class SessionGate implements Extra {
   #connection = -1;
   #nowUs = 0;
   #okUs = Number.NEGATIVE_INFINITY;
+  /** When it was asked for the first time. */
+  #askedUs = Number.POSITIVE_INFINITY;
   #questions = 0;
   #answers = 0;
   #wasReady = false;
@@ -130,8 +132,13 @@ export class SessionGate implements Extra {
   tick(nowUs: number): void {
     this.#nowUs = nowUs;
     this.#ask();
-    if (this.#wasReady && !this.isConnected) {
-      this.#log.once("host", "warn", `the learner host ${this.#host} does not answer`);
+    const isLate = this.#wasReady || nowUs - this.#askedUs > OK_SILENCE_US;
+    if (isLate && !this.isConnected) {
+      this.#log.once(
+        "host",
+        "warn",
+        `the learner host ${this.#host} does not answer: does a user-learner listen there?`,
+      );
     }
   }
 
@@ -190,6 +197,7 @@ export class SessionGate implements Extra {
       this.#first[i] = first;
       this.#dueUs[i] = this.#nowUs + (this.isConnected ? OPEN_AGAIN_US : OPEN_FIRST_US);
       this.#outbox.sessionOpen(first, this.#asked.endOf(i));
+      if (this.#questions === 0) this.#askedUs = this.#nowUs;
       this.#questions++;
     }
     return false;

@@ -4,7 +4,7 @@
  */
 import { accessSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, codeOf, ExitCode } from "../error.ts";
 import { deviceName } from "./device_layout.ts";
 
 /** Directories in order of preference: the configured one alone when the user chose it. */
@@ -32,8 +32,12 @@ export function makeDeviceDirectory(candidates: readonly string[]): string {
       cause = error;
     }
   }
-  throw new CliError(`cannot make a directory for delivery devices at ${candidates.join(" or ")}`, {
-    exitCode: ExitCode.noPermission,
+  const code = codeOf(cause);
+  // A stranger's directory, and what may not be written.
+  const isDenied = ["", "EACCES", "EPERM", "EROFS"].includes(code);
+  const why = code === "" ? "" : `: ${code}`;
+  throw new CliError(`cannot make a directory for delivery devices at ${candidates.join(" or ")}${why}`, {
+    exitCode: isDenied ? ExitCode.noPermission : ExitCode.failure,
     hint: "set `device-directory` in paxos.conf to a directory that this user may write, best on tmpfs",
     cause,
   });

@@ -57,7 +57,7 @@ function openError(errno: number, address: string): CliError {
     case Errno.EADDRNOTAVAIL:
       return new CliError(`UDP address ${address} is not on this host`, {
         exitCode: ExitCode.unavailable,
-        hint: "`ip address` lists those that are; correct paxos.conf or the id of this role",
+        hint: "`ip address` lists those that are; correct it where it was given, or the id of this role",
       });
     case Errno.EACCES:
       return new CliError(`no permission to listen on ${address}`, {
