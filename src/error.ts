@@ -35,6 +35,16 @@ export function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }
 
+/** Whether the system refuses a file for want of permission. */
+export function isDenied(error: unknown): boolean {
+  return ["EACCES", "EPERM", "EROFS"].includes(codeOf(error));
+}
+
+/** Of trouble with a file. */
+export function exitCodeOf(error: unknown): ExitCode {
+  return isDenied(error) ? ExitCode.noPermission : ExitCode.failure;
+}
+
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

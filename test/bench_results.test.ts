@@ -18,7 +18,7 @@ import { leastChance, median, rankTest } from "../src/bench/statistics.ts";
 import { compact, svgPlot } from "../src/bench/svg.ts";
 import { floorRowsOf, rowsOf, summaryOf, tableOf } from "../src/bench/table.ts";
 import { sentFrames } from "../src/bench/usage.ts";
-import { heaviest, warmUpsOf } from "../src/bench/warm_up.ts";
+import { heaviest, warmUpOf, warmUpsOf } from "../src/bench/warm_up.ts";
 import { benchResult, besideFloor, CELL, cellResult, roundOf } from "./support/bench_result.ts";
 
 const SWEEP: Sweep = {
@@ -77,9 +77,14 @@ describe("loads", () => {
 
 describe("before anything is measured", () => {
   test("a fresh cluster is loaded for longer, unless somebody says how long", () => {
-    expect(warmUpsOf(undefined)).toEqual({ warmUp: 2, firstWarmUp: 5, halfWarmUp: 10 });
+    expect(warmUpsOf(undefined)).toEqual({ warmUp: 4, firstWarmUp: 5, halfWarmUp: 10 });
     for (const asked of [0, 0.1, 30])
       expect(warmUpsOf(asked)).toEqual({ warmUp: asked, firstWarmUp: asked, halfWarmUp: asked });
+  });
+
+  test("rounds at half load are loaded for longest", () => {
+    const half = halfOf(CELL, 100_000, 1)!;
+    expect([CELL, half].map((cell) => warmUpOf(cell, warmUpsOf(undefined)))).toEqual([4, 10]);
   });
 
   test("by the heaviest of its loads", () => {

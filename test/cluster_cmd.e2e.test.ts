@@ -299,6 +299,8 @@ test("wrong words are answered with the right ones", async () => {
     expect(exec).toMatchObject({ code: 2, err: expect.stringContaining("did you mean client?") });
     const nothing = await user.run("cluster", "exec", ...here, "client", "--", "no-such-program");
     expect(nothing).toMatchObject({ code: 2, err: expect.stringContaining("/PATH/TO/no-such-program") });
+    const misplaced = await user.run("cluster", "exec", ...here, "client", "--", "/no/such-program");
+    expect(misplaced).toMatchObject({ code: 2, err: expect.stringContaining("correct its path") });
     expect(await user.run("cluster", "add", ...here, "user-learner", "--beside", "acceptor/0")).toMatchObject(
       {
         code: 2,

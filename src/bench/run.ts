@@ -15,7 +15,7 @@ import { type Measured, measureRound, type Timing } from "./measure.ts";
 import { type BenchResult, type CellResult, type FloorResult, FORMAT, FORMAT_VERSION } from "./result.ts";
 import { median } from "./statistics.ts";
 import { orStopped } from "./stopping.ts";
-import { heaviest, type WarmUps } from "./warm_up.ts";
+import { heaviest, type WarmUps, warmUpOf } from "./warm_up.ts";
 
 /** Of a load that only warms up: the least a client takes. */
 const UNMEASURED_SECONDS = 0.1;
@@ -199,10 +199,10 @@ class Bench {
 
   /** One that fails ends its load, and no other one as long as the cluster stands. */
   async #round(bed: Bed, run: CellRun, floor: Floor | undefined): Promise<void> {
-    const { stop, seconds, halfWarmUp } = this.#options;
+    const { stop, seconds } = this.#options;
     stop.throwIfAborted();
     const cell = keyOf(run.cell);
-    const warmUp = run.cell.halfOfWindow === undefined ? this.#options.warmUp : halfWarmUp;
+    const warmUp = warmUpOf(run.cell, this.#options);
     const what = `${cell}, round ${run.rounds.length + 1}`;
     this.#listener.begins(what, this.#done, this.#all);
     try {

@@ -3,8 +3,8 @@
  */
 import type { Cell } from "./cells.ts";
 
-/** Seconds of load before each round: its client is a new process, and compiles for a second and a half. */
-export const WARM_UP = 2;
+/** Seconds of load before each round: its client is a new process, compiles for a second and a half, and may become patient as late as this. */
+export const WARM_UP = 4;
 /** Before the first round of a cluster of our own: for so long under load its runtimes compile what they run. */
 export const FIRST_WARM_UP = 5;
 /**
@@ -26,6 +26,11 @@ export function warmUpsOf(asked: number | undefined): WarmUps {
     firstWarmUp: asked ?? FIRST_WARM_UP,
     halfWarmUp: asked ?? HALF_WARM_UP,
   };
+}
+
+/** Before a round of this load. */
+export function warmUpOf({ halfOfWindow }: Cell, { warmUp, halfWarmUp }: WarmUps): number {
+  return halfOfWindow === undefined ? warmUp : halfWarmUp;
 }
 
 /** The one that takes most of a cluster, whose compiled paths all the others use. All are closed loops, or all are open. */

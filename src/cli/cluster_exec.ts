@@ -41,10 +41,7 @@ export const execCommand = defineKpaxosCommand({
     const env = clusterEnvironment(state);
     const [program] = args.command;
     if (program === undefined || Bun.which(program, { PATH: env.PATH ?? "" }) === null) {
-      throw new CliError(program === undefined ? "no command is given" : `there is no program ${program}`, {
-        exitCode: ExitCode.usage,
-        hint: `install it, or give its path: kpaxos cluster exec ${args.role} -- /PATH/TO/${program ?? "PROGRAM"}`,
-      });
+      throw noProgram(program, args.role);
     }
     const child = Bun.spawn(commandOn(state, host, args.command), {
       stdio: ["inherit", "inherit", "inherit"],
@@ -65,3 +62,13 @@ export const execCommand = defineKpaxosCommand({
     }
   },
 });
+
+function noProgram(program: string | undefined, role: string): CliError {
+  const how = (command: string): string => `kpaxos cluster exec ${role} -- ${command}`;
+  const exitCode = ExitCode.usage;
+  if (program === undefined) return new CliError("no command is given", { exitCode, hint: how("COMMAND") });
+  const hint = program.includes("/")
+    ? "correct its path"
+    : `install it, or give its path: ${how(`/PATH/TO/${program}`)}`;
+  return new CliError(`there is no program ${program}`, { exitCode, hint });
+}

@@ -4,7 +4,7 @@
  */
 import { accessSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { CliError, codeOf, ExitCode } from "../error.ts";
+import { CliError, codeOf, ExitCode, isDenied, messageOf } from "../error.ts";
 import { deviceName } from "./device_layout.ts";
 
 /** Directories in order of preference: the configured one alone when the user chose it. */
@@ -21,25 +21,24 @@ export function deviceDirectories(
 
 /** The first of them that a learner can use, made if need be. */
 export function makeDeviceDirectory(candidates: readonly string[]): string {
-  let cause: unknown;
+  const reasons: string[] = [];
+  let isForbidden = false;
   for (const directory of candidates) {
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK);
       // A stranger's directory could be emptied or filled behind our back; the one chosen alone is the user's affair.
       if (candidates.length === 1 || isTrusted(directory)) return directory;
+      isForbidden = true;
+      reasons.push(`${directory}: another user's`);
     } catch (error) {
-      cause = error;
+      isForbidden ||= isDenied(error);
+      reasons.push(`${directory}: ${codeOf(error) || messageOf(error)}`);
     }
   }
-  const code = codeOf(cause);
-  // A stranger's directory, and what may not be written.
-  const isDenied = ["", "EACCES", "EPERM", "EROFS"].includes(code);
-  const why = code === "" ? "" : `: ${code}`;
-  throw new CliError(`cannot make a directory for delivery devices at ${candidates.join(" or ")}${why}`, {
-    exitCode: isDenied ? ExitCode.noPermission : ExitCode.failure,
+  throw new CliError(`cannot make a directory for delivery devices: ${reasons.join("; ")}`, {
+    exitCode: isForbidden ? ExitCode.noPermission : ExitCode.failure,
     hint: "set `device-directory` in paxos.conf to a directory that this user may write, best on tmpfs",
-    cause,
   });
 }
 

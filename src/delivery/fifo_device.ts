@@ -7,7 +7,7 @@
  */
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { CliError, codeOf, ExitCode } from "../error.ts";
+import { CliError, codeOf, exitCodeOf } from "../error.ts";
 import type { Log } from "../log.ts";
 import { MAX_RECORD_BYTES, PacketFifo } from "../native/packet_fifo.ts";
 import { MAX_IID } from "../protocol/types.ts";
@@ -169,9 +169,8 @@ function trouble(error: unknown, path: string): unknown {
       hint: `unload the kernel module that made it or remove it, or choose another path with --device-path`,
       cause: error,
     });
-  const denied = ["EACCES", "EPERM", "EROFS"].includes(code);
   return new CliError(`cannot make the device ${path}: ${code}`, {
-    exitCode: denied ? ExitCode.noPermission : ExitCode.failure,
+    exitCode: exitCodeOf(error),
     hint: "choose a path that this user may write with --device-path",
     cause: error,
   });

@@ -6,7 +6,7 @@
 import { accessSync, constants, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { open, rename } from "node:fs/promises";
 import { join } from "node:path";
-import { CliError, codeOf, ExitCode, messageOf } from "../error.ts";
+import { CliError, ExitCode, exitCodeOf, messageOf } from "../error.ts";
 import { decodeSnapshot, type Encoded, encodedOf, type Snapshot, type SnapshotRefusal } from "./snapshot.ts";
 
 /** A turn of the event loop between pieces, so that a large snapshot holds up nothing. */
@@ -127,11 +127,8 @@ export class SnapshotFile implements SnapshotPlace {
 
   #trouble(doing: string, error: unknown): CliError {
     const text = messageOf(error);
-    const code = codeOf(error);
     return new CliError(`cannot ${doing} ${this.path}: ${text}`, {
-      exitCode: ["EACCES", "EPERM", "EROFS"].includes(String(code))
-        ? ExitCode.noPermission
-        : ExitCode.failure,
+      exitCode: exitCodeOf(error),
       hint: "snapshot-path (else storage-path) names a directory that this user may write, on a file system with room; snapshot-path memory keeps snapshots in memory",
       cause: error,
     });

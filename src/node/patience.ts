@@ -3,7 +3,7 @@
  * that costs it little. Processes of a cluster that share processors then work off what they have before the next one does, instead
  * of being pushed aside by those they send to. But beside a program that does not sleep a patient thread waits for the end of a time
  * slice, each time it is woken: when its waits are long it becomes an ordinary thread, and tries again later, later each time; sooner
- * where processors had time to spare, which programs that do not sleep do not leave.
+ * where processors had time to spare, which as many programs that do not sleep would not leave.
  *
  * Invariants: what it costs to find out that the waits are long is bounded, about a tenth of a second in each pause between two tries;
  * who never waits long stays patient.
@@ -73,8 +73,7 @@ export class Patience {
 
   #pause(nowUs: number): void {
     this.#sinceUs = nowUs;
-    this.#spareDueUs = nowUs + SPARE_LOOK_US;
-    this.#spare.look();
+    this.#spareDueUs = nowUs + SPARE_PAUSE * this.#pauseUs - SPARE_LOOK_US;
   }
 
   #isTime(nowUs: number): boolean {
@@ -82,6 +81,7 @@ export class Patience {
     if (pausedUs >= this.#pauseUs) return true;
     if (nowUs < this.#spareDueUs) return false;
     this.#spareDueUs = nowUs + SPARE_LOOK_US;
+    // The first look, before that part is over, only begins.
     return this.#spare.look() >= SPARE && pausedUs >= SPARE_PAUSE * this.#pauseUs;
   }
 

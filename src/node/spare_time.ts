@@ -10,13 +10,22 @@ const FIELDS = 8;
 const IDLE = 3;
 const IOWAIT = 4;
 
+/** Sandboxes hide some of these files, and a process may be out of descriptors for a moment: then nothing is known to be spare. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return "";
+  }
+}
+
 export class SpareTime {
   readonly #read: (path: string) => string;
   #spare = 0;
   #all = 0;
 
-  /** `read`: the text of a file. */
-  constructor(read: (path: string) => string = (path) => readFileSync(path, "latin1")) {
+  /** `read`: the text of a file, "" where it cannot be read. */
+  constructor(read: (path: string) => string = textOf) {
     this.#read = read;
   }
 

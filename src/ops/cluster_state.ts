@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join, resolve } from "node:path";
-import { CliError, codeOf, ExitCode, messageOf } from "../error.ts";
+import { CliError, codeOf, ExitCode, exitCodeOf, isDenied, messageOf } from "../error.ts";
 import { isAlive, type ProcessId } from "./process_id.ts";
 
 export type SeatRole = "acceptor" | "proposer" | "learner" | "replica" | "user-learner";
@@ -67,7 +67,6 @@ export interface ClusterState {
 }
 
 export const CONFIG_NAME = "paxos.conf";
-const DENIED = ["EACCES", "EPERM", "EROFS"];
 const STATE_NAME = "cluster.json";
 /** Everything a cluster's directory holds. */
 const CONTENT = [STATE_NAME, CONFIG_NAME, "logs", "bin", "devices", "state"];
@@ -94,15 +93,11 @@ export function clusterDirectory(name: string, directory: string | undefined): s
   return directory === undefined ? join(clustersDirectory(), name) : resolve(directory);
 }
 
-function exitCodeOf(code: string): ExitCode {
-  return DENIED.includes(code) ? ExitCode.noPermission : ExitCode.failure;
-}
-
 /** What a cluster keeps has no place where it was to be. */
 export function noPlace(what: string, cause: unknown): CliError {
   const code = codeOf(cause);
   return new CliError(`${what}: ${messageOf(cause)}`, {
-    exitCode: exitCodeOf(code),
+    exitCode: exitCodeOf(cause),
     hint: ["EEXIST", "ENOTDIR"].includes(code)
       ? "something on this path is a file: name a directory with --dir DIR, or set XDG_STATE_HOME"
       : "name a directory that this user may write: --dir DIR, or set XDG_STATE_HOME",
@@ -120,8 +115,8 @@ export function readState(directory: string): ClusterState | undefined {
     const code = codeOf(cause);
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
     throw new CliError(`cannot read the cluster's state: ${messageOf(cause)}`, {
-      exitCode: exitCodeOf(code),
-      hint: DENIED.includes(code)
+      exitCode: exitCodeOf(cause),
+      hint: isDenied(cause)
         ? "it is another user's: run this as that user, or name a cluster of your own: --dir DIR"
         : `mend ${path}, or name another cluster: --name NAME or --dir DIR`,
       cause,

@@ -4,7 +4,7 @@
 import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CliError, codeOf, ExitCode } from "../error.ts";
+import { CliError, codeOf, exitCodeOf } from "../error.ts";
 
 /** A directory for a cluster that ends with this process; removes those of owners that were killed. */
 export function makeOwnDirectory(): string {
@@ -15,7 +15,7 @@ export function makeOwnDirectory(): string {
     const code = codeOf(cause);
     if (code === "") throw cause;
     throw new CliError(`cannot make a directory in ${tmpdir()}: ${code}`, {
-      exitCode: ["EACCES", "EPERM", "EROFS"].includes(code) ? ExitCode.noPermission : ExitCode.failure,
+      exitCode: exitCodeOf(cause),
       hint: "set TMPDIR to a directory that this user may write, with room for the cluster's files",
       cause,
     });

@@ -46,7 +46,7 @@ export class Arena {
   readonly #searchedUnits: Int32Array;
   /** No hole has so many bytes: they were searched in vain, and no page has come to that much since. */
   #missedBytes = NOT_MISSED;
-  /** How often a page was searched for a hole. */
+  /** How often a page was searched for a hole: what tests bound. */
   searches = 0;
 
   /** `capacity` in bytes, rounded up to whole pages. */

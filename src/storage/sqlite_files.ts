@@ -16,7 +16,7 @@ import {
   statSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { CliError, codeOf, ExitCode, messageOf } from "../error.ts";
+import { CliError, codeOf, ExitCode, isDenied, messageOf } from "../error.ts";
 
 const PROC_LOCKS = "/proc/locks";
 
@@ -95,7 +95,7 @@ export function troubleWith(path: string, doing: string, error: unknown): unknow
   if (code === "SQLITE_NOTADB")
     return damaged(path, "it is no SQLite database, or its header is destroyed", error);
   if (code.startsWith("SQLITE_CORRUPT")) return damaged(path, `SQLite says "${textOf(error)}"`, error);
-  if (["EACCES", "EPERM", "EROFS", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH"].includes(code)) {
+  if (isDenied(error) || ["SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH"].includes(code)) {
     return new CliError(`cannot ${doing} ${path}: ${textOf(error)}`, {
       exitCode: ExitCode.noPermission,
       hint: "name a directory that this user may write as storage-path",
