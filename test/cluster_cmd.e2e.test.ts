@@ -213,8 +213,8 @@ test("a start that fails is undone, with the reason", async () => {
     const up = ["cluster", "up", "--name", name];
     const failed = await user.run(...up, "--device-directory", "/proc/nowhere");
     expect(failed.code).toBe(1);
-    expect(failed.err).toContain("/proc/nowhere");
-    expect(failed.err).toContain("learner 0 ended with exit code 77");
+    expect(failed.err).toContain("learner 0 ended with exit code 1");
+    expect(failed.err).toContain("/proc/nowhere: ENOENT");
     expect(user.traces(name)).toEqual([]);
     const wrong = await user.run(...up, "--proposer-timeout", "0");
     expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining("--proposer-timeout") });
