@@ -255,6 +255,9 @@ describe("names and directories", () => {
     expect(makeDeviceDirectory([join(blocked, "kpaxos"), own])).toBe(own);
     expect(hintOf(() => makeDeviceDirectory([join(blocked, "kpaxos")]))).toContain("device-directory");
     expect(() => makeDeviceDirectory([join(blocked, "kpaxos")])).toThrow(/: ENOTDIR$/);
+    // Each with its own reason.
+    const both = () => makeDeviceDirectory([join(blocked, "kpaxos"), "/proc/nowhere"]);
+    expect(both).toThrow(`${blocked}/kpaxos: ENOTDIR; /proc/nowhere: ENOENT`);
     const writer = newWriter({ directory: own });
     expect(findDeviceDirectory(["/nowhere", own], "test", 3)).toBe(own);
     expect(findDeviceDirectory(["/nowhere", own], "test", 4)).toBe("/nowhere");
