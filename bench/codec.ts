@@ -4,9 +4,9 @@
 import { Port } from "../src/net/link.ts";
 import { Roles } from "../src/node/roles.ts";
 import { Role } from "../src/protocol/types.ts";
-import type { Add } from "./micro.ts";
 import { Cluster, Party } from "./parties.ts";
 import { clientValue } from "./steps.ts";
+import type { Add } from "./support/task.ts";
 
 /** Messages between two clearings of the slots. */
 const TURN = 64;

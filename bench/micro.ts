@@ -18,12 +18,7 @@ import { CORES, INSTANCES, replicaStep } from "./replica.ts";
 import { ringBench } from "./ring.ts";
 import { acceptorStep, clientStep, learnerStep, proposerStep } from "./steps.ts";
 import { flags, script, usageError } from "./support/script.ts";
-
-/**
- * Adds a task. What `make` returns does the named thing `operations` times, so that taking the time does not count; nothing is made
- * for a task that is not measured.
- */
-export type Add = (name: string, operations: number, make: () => () => void) => void;
+import type { Add } from "./support/task.ts";
 
 interface Row {
   readonly name: string;

@@ -8,7 +8,7 @@ import { crc32c } from "../src/net/crc32c.ts";
 import { ADDRESS, ADDRESS_WORDS, LENGTH, PORTS, Port } from "../src/net/link.ts";
 import type { SystemLink } from "../src/net/system_link.ts";
 import { openUdp } from "../src/net/udp.ts";
-import type { Add } from "./micro.ts";
+import type { Add } from "./support/task.ts";
 
 const DATAGRAM_BYTES = 100;
 const WAIT_US = 100_000;

@@ -4,7 +4,7 @@
  */
 import { library } from "../src/native/library.ts";
 import { Ring } from "../src/native/ring.ts";
-import type { Add } from "./micro.ts";
+import type { Add } from "./support/task.ts";
 
 const CAPACITY = 1 << 16;
 const RECORD_BYTES = 64;

@@ -6,7 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { buildLearning } from "../src/delivery/learning.ts";
 import { Merge } from "../src/delivery/merge.ts";
 import { buildFilter } from "../src/node/build.ts";
-import type { CoreContext } from "../src/node/process.ts";
+import type { CoreContext } from "../src/node/context.ts";
 import type { ValueConsumer } from "../src/protocol/learner/session_filter.ts";
 import { MAX_IID, Role } from "../src/protocol/types.ts";
 import type { Parts } from "../src/sim/cluster.ts";

@@ -5,8 +5,9 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { functionBodies, scan } from "./support/scan.ts";
-import { CODE_RULES, REPOSITORY_RULES, type Rule, type SourceFile } from "./support/tidy.ts";
+import { CODE_RULES, REPOSITORY_RULES } from "./support/tidy.ts";
 import { HOT_FILES } from "./support/tidy_hot.ts";
+import type { Rule, SourceFile } from "./support/tidy_rule.ts";
 
 const ROOT = join(import.meta.dir, "..");
 

@@ -8,7 +8,7 @@ import type { SnapshotPlace } from "../delivery/snapshot_file.ts";
 import type { LogState, SnapshotMachine, Snapshots } from "../delivery/snapshots.ts";
 import { buildAcceptor, buildFilter, buildProposer } from "../node/build.ts";
 import { buildSessionClient } from "../node/build_client.ts";
-import type { CoreContext } from "../node/process.ts";
+import type { CoreContext } from "../node/context.ts";
 import type { Cores, Extra } from "../node/roles.ts";
 import type { SessionClient } from "../protocol/client/session_client.ts";
 import { GivenValues } from "../protocol/client/value_source.ts";

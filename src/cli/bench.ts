@@ -2,152 +2,22 @@
  * `kpaxos bench`: how fast a cluster is here, over everything that matters for it, and whether two such measurements differ.
  */
 import { type Layout, OPEN_WINDOW, type Sweep } from "../bench/cells.ts";
-import { DATA_NAME, REPORT_NAME } from "../bench/report.ts";
 import type { BenchResult } from "../bench/result.ts";
-import type { BenchListener, BenchOptions } from "../bench/run.ts";
-import { FIRST_WARM_UP, HALF_WARM_UP, WARM_UP, warmUpsOf } from "../bench/warm_up.ts";
+import type { BenchOptions } from "../bench/run.ts";
+import { FIRST_WARM_UP, warmUpsOf } from "../bench/warm_up.ts";
 import { readConfig } from "../config/read.ts";
 import { SCHEMA } from "../config/schema.ts";
 import { CliError, ExitCode } from "../error.ts";
-import { createLog } from "../log.ts";
 import { shellLine } from "../ops/cluster_roles.ts";
-import { grouped } from "../text/grouped.ts";
 import { usageError } from "./args.ts";
+import { type BenchArgs, benchArgs, DEFAULTS } from "./bench_args.ts";
+import { listenerOf } from "./bench_listener.ts";
 import { MAX_WINDOW, numbers, oneOf, settingsOf } from "./bench_lists.ts";
-import { type ArgsDef, type ArgValues, defineKpaxosCommand } from "./command.ts";
+import { defineKpaxosCommand } from "./command.ts";
 import { print, printJson } from "./output.ts";
 import { stoppable } from "./stoppable.ts";
 
 const MAX_VALUE_SIZE = 2 ** 24 - 1;
-const DEFAULTS = {
-  windows: "1,10,100,1000",
-  sizes: "64",
-  clients: "1",
-  wires: "native",
-  storage: "memory",
-  acceptors: "3",
-  layout: "roles",
-  batching: "yes",
-  groups: "1",
-} as const;
-
-const LIST = "LIST";
-const benchArgs = {
-  windows: {
-    type: "string",
-    alias: "w",
-    valueHint: LIST,
-    description: `values each client has under way (default ${DEFAULTS.windows}; with --rate at most, ${OPEN_WINDOW})`,
-  },
-  sizes: {
-    type: "string",
-    alias: "s",
-    valueHint: LIST,
-    description: `bytes of a value (default ${DEFAULTS.sizes})`,
-  },
-  clients: {
-    type: "string",
-    alias: "c",
-    valueHint: LIST,
-    description: `virtual clients, all in one process (default ${DEFAULTS.clients})`,
-  },
-  rate: {
-    type: "string",
-    alias: "r",
-    valueHint: LIST,
-    description: "values per second, whether or not earlier ones have come back (open loop)",
-  },
-  half: {
-    type: "boolean",
-    description: "then the same at half of the throughput that each reached, in an open loop",
-  },
-  wires: {
-    type: "string",
-    valueHint: LIST,
-    description: `${SCHEMA.wire.choices.join(", ")} (default ${DEFAULTS.wires})`,
-  },
-  storage: {
-    type: "string",
-    valueHint: LIST,
-    description: `${SCHEMA.storageBackend.choices.join(", ")} (default ${DEFAULTS.storage})`,
-  },
-  acceptors: {
-    type: "string",
-    alias: "a",
-    valueHint: LIST,
-    description: `acceptors, or replicas (default ${DEFAULTS.acceptors})`,
-  },
-  layout: {
-    type: "string",
-    alias: "l",
-    valueHint: LIST,
-    description: `roles: acceptors, a proposer; replicas: all three in each process (default ${DEFAULTS.layout})`,
-  },
-  groups: {
-    type: "string",
-    alias: "g",
-    valueHint: LIST,
-    description: `logs side by side, each with a client of its own (default ${DEFAULTS.groups})`,
-  },
-  batching: {
-    type: "string",
-    alias: "b",
-    valueHint: LIST,
-    description: `yes: values share instances under load; no (default ${DEFAULTS.batching})`,
-  },
-  settings: {
-    type: "string",
-    valueHint: "KEY=VALUE,…",
-    description: "more settings of paxos.conf, for all roles",
-  },
-  "storage-path": {
-    type: "string",
-    valueHint: "DIR",
-    description: "where databases are kept while it runs (default: beside the cluster's files, in $TMPDIR)",
-  },
-  file: {
-    type: "string",
-    alias: "f",
-    valueHint: "FILE",
-    description: "measure the running cluster of this configuration instead of starting one",
-  },
-  udp: { type: "boolean", description: "UDP on 127.0.0.1, even where raw Ethernet is possible" },
-  floor: {
-    type: "boolean",
-    description: "beside each, phase 2 in plain C and nothing else, compiled here, and the ratio to it",
-  },
-  seconds: { type: "number", min: 0.1, max: 3600, default: 3, description: "of each round" },
-  "warm-up": {
-    type: "number",
-    min: 0,
-    max: 3600,
-    description: `seconds of load before each round (default ${WARM_UP}; with --half ${HALF_WARM_UP} before each at half), and before the first one of a cluster of its own (default ${FIRST_WARM_UP})`,
-  },
-  rounds: { type: "integer", min: 1, max: 1000, default: 5, description: "of each load" },
-  preset: {
-    type: "enum",
-    options: ["targets"],
-    description: "targets: what this version aims at, each goal beside what is measured here",
-  },
-  compare: {
-    type: "string",
-    valueHint: "A.json B.json",
-    description: "tell whether two results of --json differ beyond noise; nothing is run",
-  },
-  report: {
-    type: "string",
-    valueHint: "DIR",
-    description: `write a page with plots, ${REPORT_NAME}, and ${DATA_NAME}`,
-  },
-  json: { type: "boolean", description: "print the result as one JSON object" },
-  other: {
-    type: "positional",
-    required: false,
-    valueHint: "B.json",
-    description: "with --compare: the later result",
-  },
-} as const satisfies ArgsDef;
-export type BenchArgs = ArgValues<typeof benchArgs>;
 
 /** What a running cluster has already. */
 const OF_OUR_OWN = [
@@ -266,19 +136,6 @@ function sweepOfRunning(args: BenchArgs, file: string): Sweep {
     acceptors: [config.acceptors.length],
     batchings: [batching],
     groups: [groups],
-  };
-}
-
-export function listenerOf(): BenchListener {
-  const log = createLog("info", "bench");
-  let at = "";
-  return {
-    note: (text) => log.info(text),
-    begins: (_what, done, all) => {
-      at = `${done + 1} of ${all}`;
-    },
-    measured: (what, valuesPerSecond, p50) =>
-      log.info(`${at}: ${what}: ${grouped(valuesPerSecond)} values/s, p50 ${p50} µs`),
   };
 }
 

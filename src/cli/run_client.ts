@@ -14,8 +14,9 @@ import { type BuiltClient, buildClient, ownApplication } from "../node/build_cli
 import { BusyNote } from "../node/busy_note.ts";
 import { ClientFigures } from "../node/client_figures.ts";
 import { ClientRun } from "../node/client_run.ts";
+import type { Built, Context } from "../node/context.ts";
 import { JointClient, shareOf } from "../node/joint_client.ts";
-import { type Built, type Context, Process } from "../node/process.ts";
+import { Process } from "../node/process.ts";
 import type { ClientSink } from "../protocol/client/client.ts";
 import { Role } from "../protocol/types.ts";
 import { CLIENT_RECORD_BYTES } from "../wire/client_record.ts";

@@ -7,7 +7,8 @@ import { readConfig } from "../config/read.ts";
 import { formatDiagnostic } from "../config/report.ts";
 import { CliError, ExitCode as Exit, type ExitCode } from "../error.ts";
 import { createLog, type Log } from "../log.ts";
-import { type Built, type Context, type Place, Process, type ProcessOptions } from "../node/process.ts";
+import type { Built, Context, Place, ProcessOptions } from "../node/context.ts";
+import { Process } from "../node/process.ts";
 import type { ArgsDef, ArgValue } from "./command.ts";
 import { fileArg, settingArgs, settingFlags } from "./settings.ts";
 

@@ -17,7 +17,7 @@ import { LocalDelivery, type Readers } from "../delivery/readers.ts";
 import { SocketServer, socketPath } from "../delivery/socket_server.ts";
 import type { Log } from "../log.ts";
 import { buildFilter, buildLearner } from "../node/build.ts";
-import type { Built, Context } from "../node/process.ts";
+import type { Built, Context } from "../node/context.ts";
 import type { Extra } from "../node/roles.ts";
 import type { Learner } from "../protocol/learner/learner.ts";
 import type { SessionFilter } from "../protocol/learner/session_filter.ts";

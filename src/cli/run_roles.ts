@@ -6,7 +6,7 @@ import { configsOfGroups } from "../config/groups.ts";
 import { buildLearning, type Learning, type LearningPlan } from "../delivery/learning.ts";
 import { CliError, ExitCode } from "../error.ts";
 import { buildAcceptor, buildFilter, buildProposer } from "../node/build.ts";
-import type { Built, Context } from "../node/process.ts";
+import type { Built, Context } from "../node/context.ts";
 import { StageLog } from "../node/stage_log.ts";
 import type { SessionFilter } from "../protocol/learner/session_filter.ts";
 import { Role } from "../protocol/types.ts";

@@ -13,7 +13,8 @@ import {
   ownApplication,
 } from "../node/build_client.ts";
 import { BusyNote } from "../node/busy_note.ts";
-import type { Built, Context, Process } from "../node/process.ts";
+import type { Built, Context } from "../node/context.ts";
+import type { Process } from "../node/process.ts";
 import type { Extra } from "../node/roles.ts";
 import type { Client, ClientSink } from "../protocol/client/client.ts";
 import { GivenRecords } from "../protocol/client/given_values.ts";

@@ -4,8 +4,8 @@
 import type { Config } from "../config/config.ts";
 import { IN_MEMORY } from "../config/schema.ts";
 import { buildLearner, type LearnerPlan } from "../node/build.ts";
+import type { CoreContext } from "../node/context.ts";
 import { clusterIdOf } from "../node/identity.ts";
-import type { CoreContext } from "../node/process.ts";
 import type { Learner } from "../protocol/learner/learner.ts";
 import type { SnapshotStart } from "./beginning.ts";
 import { SnapshotFile, type SnapshotPlace } from "./snapshot_file.ts";

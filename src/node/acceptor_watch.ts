@@ -7,7 +7,7 @@ import { ADDRESS_WORDS } from "../net/link.ts";
 import type { Acceptor } from "../protocol/acceptor/acceptor.ts";
 import type { TrimRule } from "../protocol/acceptor/trim_rule.ts";
 import { silenceText, voiceText } from "./acceptor_voice.ts";
-import type { CoreContext } from "./process.ts";
+import type { CoreContext } from "./context.ts";
 import type { Extra } from "./roles.ts";
 
 const LOOK_US = 1_000_000;

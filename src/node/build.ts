@@ -13,7 +13,7 @@ import { Proposer } from "../protocol/proposer/proposer.ts";
 import { Role } from "../protocol/types.ts";
 import { restoreAcceptor } from "./acceptor_storage.ts";
 import { AcceptorWatch } from "./acceptor_watch.ts";
-import type { CoreContext } from "./process.ts";
+import type { CoreContext } from "./context.ts";
 import type { Extra } from "./roles.ts";
 import { RoundFile } from "./round_file.ts";
 

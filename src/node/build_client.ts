@@ -10,7 +10,7 @@ import type { Application } from "../protocol/learner/learner.ts";
 import type { Outbox } from "../protocol/outbox.ts";
 import { MAX_IID } from "../protocol/types.ts";
 import { KernelPaxosValues } from "../wire/kernel_paxos_values.ts";
-import type { CoreContext } from "./process.ts";
+import type { CoreContext } from "./context.ts";
 
 export interface ClientPlan {
   readonly clients: number;

@@ -2,85 +2,19 @@
  * One process: in each of its groups (mostly it is one) opens its link and is given its cores; runs until a signal, an end of
  * its own, or trouble, and leaves cleanly. What the cores are is `build.ts`; what the command line says is `cli/run*.ts`.
  */
-import type { Config, Member } from "../config/config.ts";
 import { type CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
-import type { Peers } from "../net/peers.ts";
-import type { Life, Role } from "../protocol/types.ts";
-import type { Storage } from "../storage/storage.ts";
-import type { KernelPaxosOutbox } from "../wire/kernel_paxos_outbox.ts";
-import type { NativeOutbox } from "../wire/native_outbox.ts";
 import { keepAwake } from "./awake.ts";
+import type { Built, Context, ProcessOptions } from "./context.ts";
 import { runOnCpus } from "./cpus.ts";
 import { newLife } from "./identity.ts";
 import { Lane } from "./lane.ts";
-import type { Opened } from "./open.ts";
 import type { Patience } from "./patience.ts";
-import type { Cores, Extra } from "./roles.ts";
-import { Runner, type Sleeper } from "./run.ts";
+import { Runner } from "./run.ts";
 import { schedule } from "./scheduling.ts";
 import type { Node } from "./turn.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
-
-/** What a process is in one group. */
-export interface Place {
-  /** That group's view of the configuration. */
-  readonly config: Config;
-  readonly log: Log;
-  /** Its place in the configuration, if it has one. */
-  readonly member: Member | undefined;
-}
-
-export interface ProcessOptions extends Place {
-  /** It belongs to these groups too: a client of several, or who merges them. */
-  readonly others?: readonly Place[];
-  /** For what concerns all of them; the first one's unless given. */
-  readonly wholeLog?: Log;
-  readonly id: number;
-  /** Bits of the roles it listens for, and of those it is as a member of the configuration. */
-  readonly listens: number;
-  readonly owns: number;
-  /** SIGINT and SIGTERM end it; true unless given. */
-  readonly handlesSignals?: boolean;
-}
-
-/** What cores are made with, whatever they are reached through. */
-export interface CoreContext {
-  readonly config: Config;
-  readonly log: Log;
-  readonly id: number;
-  readonly life: Life;
-  readonly native: boolean;
-  readonly peers: Peers;
-  /** What the acceptor of this process journals to; the node commits it. */
-  readonly storage: Storage;
-  /** Uniform in 0…1. */
-  readonly random: () => number;
-  /** The outbox of one role; it claims that role and this process's id. */
-  outbox(role: Role): NativeOutbox | KernelPaxosOutbox;
-}
-
-/** What the cores of a process are made with. */
-export interface Context extends CoreContext {
-  readonly opened: Opened;
-}
-
-export interface Built {
-  readonly cores: Omit<Cores, "pairsAccepts" | "acceptorOf" | "wallOffsetUs" | "extras">;
-  readonly extras?: readonly Extra[];
-  readonly sleeper?: Sleeper;
-  /** The proposer a client sends to now, and the last `busy` it was answered. */
-  readonly client?: { readonly proposerId: () => number; readonly busy: () => number };
-  /** Nothing in this process waits for the event loop after a turn: bursts may sleep (`run.ts`). */
-  readonly dozes?: boolean;
-  /** A number that grows while the process does its work; null: there is nothing to do now. */
-  progress(): number | null;
-  /** Last words, said in a last turn. */
-  farewell?(): void;
-  /** Gives back what is not the link's. */
-  close?(): void;
-}
 
 export class Process {
   readonly log: Log;

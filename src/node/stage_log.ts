@@ -4,7 +4,7 @@
 import { RECOVERY_IDS } from "../protocol/ballot.ts";
 import type { Reason, Stage } from "../protocol/proposer/leadership.ts";
 import type { Proposer } from "../protocol/proposer/proposer.ts";
-import type { CoreContext } from "./process.ts";
+import type { CoreContext } from "./context.ts";
 import type { Extra } from "./roles.ts";
 
 const LOOK_US = 1_000_000;

@@ -5,7 +5,7 @@
 
 import type { Config } from "../config/config.ts";
 import { Snapshots } from "../delivery/snapshots.ts";
-import type { CoreContext } from "../node/process.ts";
+import type { CoreContext } from "../node/context.ts";
 import type { Application } from "../protocol/learner/learner.ts";
 import type { SessionFilter } from "../protocol/learner/session_filter.ts";
 import type { Parts } from "./cluster.ts";

@@ -7,7 +7,7 @@ import { ENVELOPE_LIMIT } from "../api/envelope.ts";
 import { MachineHost } from "../api/machine_host.ts";
 import { type Command, decodeResult, encodeCommand, put, remove, Status } from "../kv/command.ts";
 import { KvStore } from "../kv/store.ts";
-import type { CoreContext } from "../node/process.ts";
+import type { CoreContext } from "../node/context.ts";
 import type { ValueConsumer } from "../protocol/learner/session_filter.ts";
 import type { Parts } from "./cluster.ts";
 import type { Call, KvHistory } from "./kv_history.ts";

@@ -5,7 +5,7 @@
 import { buildLearning } from "../delivery/learning.ts";
 import { Merge } from "../delivery/merge.ts";
 import { buildFilter } from "../node/build.ts";
-import type { CoreContext } from "../node/process.ts";
+import type { CoreContext } from "../node/context.ts";
 import type { ValueConsumer } from "../protocol/learner/session_filter.ts";
 import { Role } from "../protocol/types.ts";
 import type { Parts } from "./cluster.ts";

@@ -16,7 +16,7 @@ import {
   type SharedLearner,
 } from "../node/build.ts";
 import { buildClient, buildSessionClient, type ClientPlan, ownApplication } from "../node/build_client.ts";
-import type { CoreContext } from "../node/process.ts";
+import type { CoreContext } from "../node/context.ts";
 import type { Extra } from "../node/roles.ts";
 import type { ClientSink } from "../protocol/client/client.ts";
 import type { Application } from "../protocol/learner/learner.ts";

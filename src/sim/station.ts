@@ -3,7 +3,7 @@
  * comes and goes.
  */
 import type { Snapshots } from "../delivery/snapshots.ts";
-import type { CoreContext } from "../node/process.ts";
+import type { CoreContext } from "../node/context.ts";
 import type { SessionFilter } from "../protocol/learner/session_filter.ts";
 import { Role } from "../protocol/types.ts";
 import { HostClock } from "./clock.ts";

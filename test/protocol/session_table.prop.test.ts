@@ -6,7 +6,8 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { EntryFlag } from "../../src/protocol/batch.ts";
 import { blocksOf, PartialValues, PIECE_BLOCK_BYTES } from "../../src/protocol/learner/partial_values.ts";
-import { Outcome, type SessionLimits, SessionTable } from "../../src/protocol/learner/session_table.ts";
+import type { SessionLimits } from "../../src/protocol/learner/session_image.ts";
+import { Outcome, SessionTable } from "../../src/protocol/learner/session_table.ts";
 import { NumberIndex } from "../../src/protocol/number_index.ts";
 import { Recency } from "../../src/protocol/recency.ts";
 

@@ -9,7 +9,7 @@ import { createLog } from "../../src/log.ts";
 import { MemoryNetwork, NO_FAULTS } from "../../src/net/memory.ts";
 import { buildLearner } from "../../src/node/build.ts";
 import { buildClient, ownApplication } from "../../src/node/build_client.ts";
-import type { CoreContext } from "../../src/node/process.ts";
+import type { CoreContext } from "../../src/node/context.ts";
 import type { Extra } from "../../src/node/roles.ts";
 import type { Client, ClientSink } from "../../src/protocol/client/client.ts";
 import { Role } from "../../src/protocol/types.ts";

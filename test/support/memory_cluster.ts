@@ -5,7 +5,7 @@
 import type { Config, WireName } from "../../src/config/config.ts";
 import { createLog } from "../../src/log.ts";
 import { type Faults, MemoryNetwork, NO_FAULTS } from "../../src/net/memory.ts";
-import type { CoreContext } from "../../src/node/process.ts";
+import type { CoreContext } from "../../src/node/context.ts";
 import type { Client } from "../../src/protocol/client/client.ts";
 import type { SessionFilter } from "../../src/protocol/learner/session_filter.ts";
 import type { Proposer } from "../../src/protocol/proposer/proposer.ts";

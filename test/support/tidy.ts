@@ -5,13 +5,7 @@
 import { dirname, join } from "node:path";
 import { functionBodies, lineOf, scan } from "./scan.ts";
 import { hotPath } from "./tidy_hot.ts";
-
-export interface SourceFile {
-  /** Relative to the repository: "src/wire/native.ts". */
-  readonly path: string;
-  readonly text: string;
-}
-export type Rule = (file: SourceFile) => readonly string[];
+import type { Rule, SourceFile } from "./tidy_rule.ts";
 
 const MAX_FILE_LINES = 450;
 const MAX_FUNCTION_LINES = 100;

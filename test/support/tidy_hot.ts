@@ -3,7 +3,7 @@
  * is read as text, so this finds what is written, not what a call does; that garbage comes from nowhere is another test's affair.
  */
 import { functionBodies, scan } from "./scan.ts";
-import type { Rule } from "./tidy.ts";
+import type { Rule } from "./tidy_rule.ts";
 
 /** Functions that do not run for each message, by file: start, first use, trouble, snapshots. Constructors never do. */
 const COLD: Readonly<Record<string, readonly string[]>> = {

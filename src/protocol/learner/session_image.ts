@@ -23,7 +23,12 @@
  */
 
 import { MAX_IID } from "../types.ts";
-import type { SessionLimits } from "./session_table.ts";
+
+export interface SessionLimits {
+  readonly sessions: number;
+  /** Bytes of the largest value. */
+  readonly maxValueBytes: number;
+}
 
 const MAGIC = 0x7365736b;
 const VERSION = 1;

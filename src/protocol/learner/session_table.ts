@@ -11,7 +11,14 @@ import { copyBytes } from "../bytes.ts";
 import { NumberIndex } from "../number_index.ts";
 import { Recency } from "../recency.ts";
 import { blocksOf, PartialValues } from "./partial_values.ts";
-import { checkImage, ImageReader, imageBytes, type Refusal, writeImage } from "./session_image.ts";
+import {
+  checkImage,
+  ImageReader,
+  imageBytes,
+  type Refusal,
+  type SessionLimits,
+  writeImage,
+} from "./session_image.ts";
 
 /** What becomes of an entry. */
 export const Outcome = {
@@ -36,12 +43,6 @@ export const Outcome = {
   oversized: 9,
 } as const;
 export type Outcome = (typeof Outcome)[keyof typeof Outcome];
-
-export interface SessionLimits {
-  readonly sessions: number;
-  /** Bytes of the largest value. */
-  readonly maxValueBytes: number;
-}
 
 /** Bytes of all values of which pieces are missing; never less than four of the largest. */
 const PARTIAL_BYTES = 64 << 20;
