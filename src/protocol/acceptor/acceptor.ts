@@ -339,7 +339,7 @@ export class Acceptor {
     }
     this.#leader.heard(from, this.#nowUs);
     const start = Math.max(first, this.chosenIid + 1, this.log.trimIid + 1);
-    this.answerPhaseOne(from, first, start, ballot, life);
+    this.answerPhaseOne(from, first, start, this.log.highestIid, ballot, life);
   }
 
   promise(ballot: Ballot, life: Life): void {
@@ -352,14 +352,14 @@ export class Acceptor {
     return ballot < this.promised || (ballot === this.promised && life !== this.promisedLife);
   }
 
-  /** One frame of an answer to phase 1: whoever asked asks on from where it ends. What lies below `first` is left out. */
-  answerPhaseOne(to: Peer, asked: number, first: number, ballot: Ballot, life: Life): void {
+  /** One frame of an answer to phase 1: whoever asked asks on from where it ends. What lies outside `first` to `end` is left out. */
+  answerPhaseOne(to: Peer, asked: number, first: number, end: number, ballot: Ballot, life: Life): void {
     const log = this.log;
     const outbox = this.#outbox;
     let iid = first;
     if (!outbox.promiseBegin(to, ballot, life, asked, first, log.trimIid, this.standing.bytes)) return;
     let fits = true;
-    for (; fits && iid <= log.highestIid; iid++) {
+    for (; fits && iid <= end; iid++) {
       const accepted = log.ballotAt(iid);
       if (accepted === NO_BALLOT) continue;
       const by = log.lifeAt(iid);

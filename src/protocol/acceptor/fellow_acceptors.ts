@@ -18,6 +18,11 @@ export class FellowAcceptors {
   /** The ballot and life at which each other acceptor recovers from this one. */
   readonly #ballots: Float64Array;
   readonly #lives: Float64Array;
+  /**
+   * The highest instance held here when that ballot was promised. What was accepted above it since then was accepted at higher
+   * ballots, at which the former self of who recovers never voted: an answer that told it too might never come to its end.
+   */
+  readonly #ends: Float64Array;
   /** The promise frame being read is an answer to our recovery. */
   #reads = false;
 
@@ -27,6 +32,7 @@ export class FellowAcceptors {
     this.#life = options.life;
     this.#ballots = new Float64Array(acceptors);
     this.#lives = new Float64Array(acceptors);
+    this.#ends = new Float64Array(acceptors);
     this.recovery = new Recovery(aid, acceptors, acceptor.log, journal, outbox);
     this.birth = new Birth(options, acceptor.standing, this.recovery, journal, outbox);
   }
@@ -59,7 +65,7 @@ export class FellowAcceptors {
     if (this.birth.onStanding(aid, nonce, standing, ballot, bytes, offset, length)) this.#vote();
   }
 
-  /** Another acceptor recovers: it is told whatever is here above the trim point. */
+  /** Another acceptor recovers: it is told whatever was here above the trim point when its ballot was promised. */
   onRecover(from: Peer, aid: number, iid: number, ballot: Ballot, life: Life): void {
     const acceptor = this.#acceptor;
     if (this.birth.voice === null) return;
@@ -72,8 +78,10 @@ export class FellowAcceptors {
       if (!isPromised) acceptor.promise(ballot, life);
       this.#ballots[aid] = ballot;
       this.#lives[aid] = life;
+      this.#ends[aid] = acceptor.log.highestIid;
     }
-    acceptor.answerPhaseOne(from, iid, Math.max(iid, acceptor.log.trimIid + 1), ballot, life);
+    const first = Math.max(iid, acceptor.log.trimIid + 1);
+    acceptor.answerPhaseOne(from, iid, first, this.#ends[aid]!, ballot, life);
   }
 
   /** A promise frame, which may be an answer to our recovery. */
