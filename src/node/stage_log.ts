@@ -105,7 +105,8 @@ export class StageLog implements Extra {
         return "lets others try: no quorum of acceptors promises its ballot";
       case "preempted": {
         const { owner } = reason;
-        if (owner >= RECOVERY_IDS) return `acceptor ${owner - RECOVERY_IDS} has recovered at a higher ballot`;
+        if (owner >= RECOVERY_IDS)
+          return `acceptor ${owner - RECOVERY_IDS} recovers, and has asked for promises at a higher ballot`;
         if (owner === this.#proposer.id)
           return "an acceptor has promised a higher ballot of this proposer's former life";
         return `an acceptor has promised a higher ballot of proposer ${owner}`;
