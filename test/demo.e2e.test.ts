@@ -43,7 +43,7 @@ async function demo(
   });
   const running = new LabProcess("demo", argv, child);
   await during(running);
-  const ending = await running.ending(30_000);
+  const ending = await running.ending(50_000);
   expect(ending.killed).toBe(false);
   expect(listNamespaces().filter((name) => name.startsWith(`kpx${child.pid}`))).toEqual([]);
   expect(clusterDirectories().filter((name) => name.includes(`-${child.pid}-`))).toEqual([]);
@@ -84,7 +84,8 @@ function behaves(name: string, where: readonly string[]): void {
       "values/s",
       "acceptor 2, and started again",
       "2 delivered the same 1,000 values",
-      "last instance 77",
+      "took up 30 records (to instance 40) from the others, and voted again after",
+      "last instance 77, 77, 77\n",
       "nothing is left",
     ]) {
       expect(ended.stdout).toContain(part);
@@ -96,7 +97,11 @@ function behaves(name: string, where: readonly string[]): void {
     expect(JSON.parse(ended.stdout)).toMatchObject({
       learners: { learners: 2, values: 1000 },
       runs: [{ window: 1 }, { window: 100 }],
-      outage: { acceptor: 2, clients: [{ values: 250 }, { deliveries: "user-learner" }] },
+      outage: {
+        acceptor: 2,
+        recovered: { records: 30, upTo: 40 },
+        clients: [{ values: 250 }, { deliveries: "user-learner" }],
+      },
       stopped: 12,
     });
   });
@@ -106,6 +111,7 @@ function behaves(name: string, where: readonly string[]): void {
     ["differ", "learners differ"],
     ["crash", "proposer 0 ended with exit code 3"],
     ["stubborn", "only by SIGKILL"],
+    ["idle", "acceptor 2 was started again, and voted again from instance 41 on, but has accepted nothing"],
   ] as const) {
     test(`${name}: ${wrong} is a failure that says why`, async () => {
       const ended = await demo(where, wrong);
@@ -163,4 +169,20 @@ test("values that stop are a failure that says when", async () => {
   expect(ended.exitCode).toBe(1);
   expect(ended.stderr).toContain("got no value back before an acceptor was killed");
 }, 20_000);
+test("an acceptor that does not say that it votes again is a failure", async () => {
+  const ended = await demo(["--udp"], "mute");
+  expect(ended.exitCode).toBe(1);
+  expect(ended.stderr).toContain("acceptor 2 does not vote again after 30 s; its log ends with");
+  expect(ended.stdout).not.toContain("empty memory");
+}, 60_000);
+test("the Kernel_Paxos wire, in which nobody recovers, does not say that somebody did", async () => {
+  const ended = await demo(["--udp", "--wire", "kernel-paxos"], "mute");
+  expect(ended.exitCode).toBe(0);
+  expect(ended.stdout).toContain("came back with an empty memory, and voted at once");
+});
+test("acceptors that do not end at the same instance are told", async () => {
+  const ended = await demo(["--udp"], "lags");
+  expect(ended.exitCode).toBe(0);
+  expect(ended.stdout).toContain("last instance 77, 77, 41: not the same");
+});
 describeNetns("raw Ethernet", () => behaves("raw Ethernet", []));

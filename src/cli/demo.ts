@@ -29,6 +29,13 @@ function joinLines(state: ClusterState): string[] {
   ];
 }
 
+function comeback(recovered: Outage["recovered"]): string {
+  if (recovered === null)
+    return "it came back with an empty memory, and voted at once: the Kernel_Paxos wire has no words to ask the others";
+  const { seconds, records, upTo } = recovered;
+  return `it came back with an empty memory, took up ${grouped(records)} records (to instance ${grouped(upTo)}) from the others, and voted again after ${seconds.toFixed(1)} s`;
+}
+
 const textReport: DemoListener = {
   place: ({ description, reason }: Place) => print(`kpaxos demo: ${description} (${reason})`),
   started: (names: readonly string[], seconds: number) =>
@@ -39,7 +46,7 @@ const textReport: DemoListener = {
       `${grouped(valuesPerSecond)} values/s, p50 ${time(latencyUs.p50)}, p99 ${time(latencyUs.p99)} ` +
         `(${valueSize} B values, ${seconds.toFixed(1)} s)`,
     ),
-  survived: ({ acceptor, downSeconds, window, clients }: Outage) => {
+  survived: ({ acceptor, downSeconds, recovered, window, clients }: Outage) => {
     row(
       "killed",
       `acceptor ${acceptor}, and started again ${downSeconds.toFixed(1)} s later; values went on:`,
@@ -53,7 +60,7 @@ const textReport: DemoListener = {
           `p99 ${time(latencyUs.p99)}, ${grouped(resent)} sent again (window ${window})`,
       );
     }
-    row("", "it came back with an empty memory, and recovered from the others");
+    row("", comeback(recovered));
   },
   agreed: ({ learners, values, sha256 }: Agreement) =>
     row(
@@ -61,8 +68,10 @@ const textReport: DemoListener = {
       `${learners} delivered the same ${grouped(values)} values in one order (${sha256.slice(0, 12)}…)`,
     ),
   acceptors: (lastInstances: readonly (number | undefined)[]) => {
-    const known = lastInstances.filter((instance) => instance !== undefined);
-    if (known.length > 0) row("acceptors", `last instance ${known.map(grouped).join(", ")}`);
+    const known = lastInstances.map((instance) => (instance === undefined ? "not known" : grouped(instance)));
+    const same = lastInstances.every((instance) => instance === lastInstances[0]);
+    const differs = same ? "" : ": not the same, but what is chosen a majority of them has";
+    row("acceptors", `last instance ${known.join(", ")}${differs}`);
   },
   kept: (state: ClusterState) => {
     row("running", `cluster ${state.name}; for example:`);
@@ -116,7 +125,7 @@ export const demoCommand = defineKpaxosCommand({
     notes: [
       "3 acceptors, a proposer, 2 learners, a user-learner and clients, each a process of this very executable. As root, " +
         "or where the kernel lets ordinary users have namespaces, they talk raw Ethernet over a bridge nobody else sees.",
-      "Exit code 1, with the reason: no value was chosen, values stopped, or the learners differ.",
+      "Exit code 1, with the reason: no value was chosen, values stopped, the acceptor does not vote or accept again, or the learners differ.",
     ],
   },
   args: {

@@ -29,7 +29,14 @@ import {
   type SeatState,
   writeState,
 } from "./cluster_state.ts";
-import { type ClientFigures, LineDigest, lastFigures } from "./lab_figures.ts";
+import {
+  type ClientFigures,
+  LineDigest,
+  lastFigures,
+  lastInstance,
+  type Recovered,
+  recoveredIn,
+} from "./lab_figures.ts";
 import { labPrefix } from "./lab_names.ts";
 import { how, LabProcess } from "./lab_process.ts";
 import { sweepLeftovers } from "./lab_sweep.ts";
@@ -44,6 +51,8 @@ const VICTIM = "acceptor/2";
 const VALUE_SIZE = 64;
 /** How long a client may take beyond its own time. */
 const SETTLE_MS = 10_000;
+/** How long an acceptor may take to recover under load. */
+const RECOVERY_MS = 30_000;
 /** Learners that deliver nothing more for this long have got what they will get. */
 const QUIET_MS = 3000;
 
@@ -72,6 +81,8 @@ export interface Run extends ClientFigures {
 export interface Outage {
   readonly acceptor: number;
   readonly downSeconds: number;
+  /** What it said itself when it voted again; null in the Kernel_Paxos wire, where it votes at once and knows nothing. */
+  readonly recovered: (Recovered & { readonly seconds: number }) | null;
   readonly window: number;
   readonly clients: readonly (ClientFigures & { readonly deliveries: "own learner" | "user-learner" })[];
 }
@@ -87,7 +98,7 @@ export interface DemoListener {
   place(place: Place): void;
   started(names: readonly string[], seconds: number): void;
   ran(run: Run): void;
-  /** An acceptor was killed and started again, and values went on all the time. */
+  /** An acceptor was killed, started again and votes again, and values went on all the time. */
   survived(outage: Outage): void;
   agreed(agreement: Agreement): void;
   /** The last instance each acceptor named in its log; undefined when it named none. */
@@ -134,7 +145,7 @@ class Demo {
     this.#listener.survived(outage);
     this.#listener.agreed(await this.#settle(values));
     if (this.#options.keep) await this.#keep();
-    else await this.#end();
+    else await this.#end(outage);
   }
 
   #seat(name: string): SeatState {
@@ -202,19 +213,34 @@ class Demo {
     await this.#goOn(both, `after ${speakable(victim)} was killed`);
     await restartSeats(this.#state, [victim], this.#start);
     this.#restarts++;
-    const downSeconds = (performance.now() - killed) / 1000;
+    const started = performance.now();
+    const recovered = this.#state.wire === "native" ? await this.#recovery(victim, started) : null;
     await this.#goOn(both, `after ${speakable(victim)} was started again`);
     for (const client of both) client.kill("SIGINT");
     const [mine, theirs] = await Promise.all(both.map((client) => this.#figures(client, SETTLE_MS)));
     return {
       acceptor: victim.id,
-      downSeconds,
+      downSeconds: (started - killed) / 1000,
+      recovered,
       window: OUTAGE_WINDOW,
       clients: [
         { deliveries: "own learner", ...mine! },
         { deliveries: "user-learner", ...theirs! },
       ],
     };
+  }
+
+  /** Waits until it says itself that it has recovered, and votes. */
+  async #recovery(victim: SeatState, since: number): Promise<NonNullable<Outage["recovered"]>> {
+    for (;;) {
+      const recovered = recoveredIn(newestLog(this.#state, victim));
+      const ms = performance.now() - since;
+      if (recovered !== undefined) return { ...recovered, seconds: ms / 1000 };
+      if (!aliveSeats(this.#state).includes(victim))
+        throw this.#failure(victim, "ended before it voted again");
+      if (ms > RECOVERY_MS) throw this.#failure(victim, `does not vote again after ${RECOVERY_MS / 1000} s`);
+      await sleep(10);
+    }
   }
 
   /** Waits until each client got values back in a second that began from now on. */
@@ -269,17 +295,15 @@ class Demo {
     this.#listener.kept(this.#state);
   }
 
-  async #end(): Promise<void> {
+  async #end(outage: Outage): Promise<void> {
     const { seats } = this.#state;
     const alive = aliveSeats(this.#state);
     const dead = seats.find((seat) => !alive.includes(seat));
     if (dead !== undefined) throw this.#failure(dead, "ended by itself");
     const killed = await stopSeats(seats);
-    this.#listener.acceptors(
-      seats
-        .filter(({ role }) => role === "acceptor")
-        .map((seat) => lastInstance(newestLog(this.#state, seat))),
-    );
+    const acceptors = seats.filter(({ role }) => role === "acceptor");
+    const last = acceptors.map((seat) => lastInstance(newestLog(this.#state, seat)));
+    this.#listener.acceptors(last);
     for (const seat of seats) {
       if (killed.includes(seat)) throw this.#failure(seat, "ended only by SIGKILL");
       const child = this.#children.get(seat);
@@ -288,8 +312,19 @@ class Demo {
       const code = await child?.exited;
       if (code !== undefined && code !== 0) throw this.#failure(seat, `ended with exit code ${code}`);
     }
+    this.#checkVictim(outage, last[acceptors.indexOf(this.#seat(VICTIM))]);
     remove(this.#state);
     this.#listener.stopped(seats.length + this.#restarts + this.#clients.length);
+  }
+
+  /** Values went on for a second after it voted again: it must have accepted some of them. */
+  #checkVictim({ recovered }: Outage, last: number | undefined): void {
+    if (last !== undefined && last > (recovered?.upTo ?? 0)) return;
+    const votes = recovered === null ? "" : `, and voted again from instance ${recovered.upTo + 1} on`;
+    throw this.#failure(
+      this.#seat(VICTIM),
+      `was started again${votes}, but has accepted nothing: its last instance is ${last ?? "not known"}`,
+    );
   }
 
   #failure(seat: SeatState, why: string): CliError {
@@ -301,12 +336,6 @@ class Demo {
       .map((seat) => `${speakable(seat)}:\n${logTail(this.#state, seat, 4)}`)
       .join("\n");
   }
-}
-
-/** The last instance an acceptor named in its log. */
-function lastInstance(log: string): number | undefined {
-  const number = [...log.matchAll(/\blast instance (\d+)/g)].at(-1)?.[1];
-  return number === undefined ? undefined : Number(number);
 }
 
 interface Setup {

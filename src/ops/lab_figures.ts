@@ -43,6 +43,25 @@ export function lastFigures(lines: readonly string[]): ClientFigures {
   return value;
 }
 
+/** What an acceptor that had forgotten everything took up from the others. */
+export interface Recovered {
+  readonly records: number;
+  /** The highest instance it took up. */
+  readonly upTo: number;
+}
+
+/** What an acceptor says in its log about its recovery; undefined: it does not vote again yet. */
+export function recoveredIn(log: string): Recovered | undefined {
+  const match = /\bvotes: has recovered [^\n]*: (\d+) records, up to instance (\d+),/.exec(log);
+  return match === null ? undefined : { records: Number(match[1]), upTo: Number(match[2]) };
+}
+
+/** The last instance an acceptor named in its log. */
+export function lastInstance(log: string): number | undefined {
+  const number = [...log.matchAll(/\blast instance (\d+)/g)].at(-1)?.[1];
+  return number === undefined ? undefined : Number(number);
+}
+
 const NEWLINE = 0x0a;
 
 /** Counts and hashes lines without keeping them. */

@@ -1,6 +1,6 @@
 /**
  * A program with the face of kpaxos and no Paxos behind it, to test the demo and the harness themselves: FAKE names
- * what it does wrong (`silent`, `crash`, `differ`, `zero`, `stubborn`, `endless`, `stall`).
+ * what it does wrong (`silent`, `crash`, `differ`, `zero`, `stubborn`, `endless`, `stall`, `mute`, `idle`, `lags`).
  */
 import { clusterCommand } from "../../src/cli/cluster.ts";
 import { defineKpaxosCommand } from "../../src/cli/command.ts";
@@ -10,6 +10,8 @@ import { ExitCode } from "../../src/error.ts";
 
 /** Of each of the demo's four clients. */
 const VALUES = 250;
+/** The instance up to which an acceptor recovers. */
+const RECOVERED = 40;
 const wrong = process.env.FAKE ?? "";
 const words = process.argv.slice(2);
 
@@ -47,12 +49,19 @@ function role(): void {
   }
   process.on("SIGTERM", () => {
     if (wrong === "stubborn" && words[1] === "acceptor") return;
-    console.error("last instance 77");
+    const isVictim = words[1] === "acceptor" && flag("--id") === "2";
+    const last = isVictim && wrong === "idle" ? RECOVERED : isVictim && wrong === "lags" ? RECOVERED + 1 : 77;
+    console.error(`last instance ${last}`);
     process.exit(0);
   });
   setInterval(() => undefined, 1000);
   if (wrong === "silent") return;
   console.error(`${words[1]} ready`);
+  // Of these lines the demo reads those of an acceptor that was started again.
+  if (words[1] === "acceptor" && wrong !== "mute")
+    console.error(
+      `votes: has recovered what the others hold, at generation 2: 30 records, up to instance ${RECOVERED}, trimmed to 10`,
+    );
   if (!words.includes("--print")) return;
   const odd = wrong === "differ" ? Number(flag("--id")) : 0;
   for (let iid = 1; iid <= 4 * VALUES; iid++) {
