@@ -1,5 +1,5 @@
 /**
- * The programs of docs/library.md and README.md, as programs elsewhere that depend on this package by its path: their types
+ * The programs of docs/library.md, docs/delivery.md and README.md, as programs elsewhere that depend on this package by its path: their types
  * are right, and they do what the pages say.
  */
 import { expect, test } from "bun:test";
@@ -8,13 +8,15 @@ import { join } from "node:path";
 import { seat, withCluster } from "./support/cluster.ts";
 
 const ROOT = join(import.meta.dir, "..");
-const SEATS = [...[0, 1, 2].map((id) => seat("acceptor", id, id)), seat("proposer", 0, 3)];
+const SEATS = [
+  ...[0, 1, 2].map((id) => seat("acceptor", id, id)),
+  seat("proposer", 0, 3),
+  seat("learner", 0, 4),
+];
 
-function programOf(path: string): string {
+function programsOf(path: string): string[] {
   const page = readFileSync(join(ROOT, path), "utf8");
-  const blocks = [...page.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!);
-  expect(blocks).toHaveLength(1);
-  return blocks[0]!;
+  return [...page.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!);
 }
 
 async function run(argv: readonly string[], cwd: string): Promise<string> {
@@ -24,10 +26,19 @@ async function run(argv: readonly string[], cwd: string): Promise<string> {
   return stdout;
 }
 
-test("the programs of docs/library.md and README.md", async () => {
+/** Everything that the pages show, by the name of its file. */
+function writePrograms(directory: string): void {
+  const [counters, words, ...more] = programsOf("docs/library.md");
+  const [visits, ...others] = programsOf("README.md");
+  const [deliveries, ...rest] = programsOf("docs/delivery.md");
+  expect([...more, ...others, ...rest]).toEqual([]);
+  const programs = { counters, words, visits, deliveries };
+  for (const [name, text] of Object.entries(programs)) writeFileSync(join(directory, `${name}.ts`), text!);
+}
+
+test("the programs of docs/library.md, docs/delivery.md and README.md", async () => {
   await withCluster({ seats: SEATS, link: "loopback" }, async ({ directory }) => {
-    writeFileSync(join(directory, "counters.ts"), programOf("docs/library.md"));
-    writeFileSync(join(directory, "visits.ts"), programOf("README.md"));
+    writePrograms(directory);
     mkdirSync(join(directory, "node_modules"));
     symlinkSync(ROOT, join(directory, "node_modules/kpaxos"));
     symlinkSync(join(ROOT, "node_modules/@types"), join(directory, "node_modules/@types"));
@@ -37,15 +48,18 @@ test("the programs of docs/library.md and README.md", async () => {
     writeFileSync(join(directory, "package.json"), JSON.stringify({ type: "module" }));
     writeFileSync(join(directory, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }));
     await run([join(ROOT, "node_modules/.bin/tsc"), "--noEmit"], directory);
-    const start = (id: number, program = "counters.ts"): Promise<string> =>
-      run([process.execPath, program, `${id}`], directory);
-    expect(await start(0)).toBe("this is visit 1\nthere were 1\n");
-    expect(await start(0)).toBe("this is visit 2\nthere were 2\n");
-    expect((await Promise.all([start(0), start(1)])).map((text) => text.split("\n")[0]).sort()).toEqual([
-      "this is visit 3",
-      "this is visit 4",
-    ]);
-    // Every command counts, whoever sent it: those of the other program as well.
-    expect(await start(3, "visits.ts")).toBe("this is visit 5\n");
+    const start = (program: string, ...args: readonly string[]): Promise<string> =>
+      run([process.execPath, `${program}.ts`, ...args], directory);
+    // Nothing was chosen before: it waits for the three words.
+    const delivered = start("deliveries");
+    expect(await start("words")).toBe("all three are chosen\n");
+    expect((await delivered).replace(/^\d+\.\d+ /gm, "")).toBe("one\ntwo\nthree\n");
+    // To the counters they are commands like others.
+    expect(await start("counters", "1")).toBe("this is visit 1\nthere were 1\n");
+    expect(await start("counters", "1")).toBe("this is visit 2\nthere were 2\n");
+    const both = await Promise.all([start("counters", "1"), start("counters", "2")]);
+    expect(both.map((text) => text.split("\n")[0]).sort()).toEqual(["this is visit 3", "this is visit 4"]);
+    // There every command counts, whoever sent it: the three words as well.
+    expect(await start("visits", "3")).toBe("this is visit 8\n");
   });
 }, 60_000);

@@ -6,6 +6,7 @@ import { LearnerGate } from "../delivery/client_gates.ts";
 import { buildLearning } from "../delivery/learning.ts";
 import type { SnapshotPlace } from "../delivery/snapshot_file.ts";
 import type { LogState, SnapshotMachine, Snapshots } from "../delivery/snapshots.ts";
+import { Bell } from "../node/bell.ts";
 import { buildAcceptor, buildFilter, buildProposer } from "../node/build.ts";
 import { buildSessionClient } from "../node/build_client.ts";
 import type { CoreContext } from "../node/context.ts";
@@ -143,24 +144,6 @@ function snapshotMachine(
     },
     beginEmpty: () => host.restored(filter.iid, values.begun),
   };
-}
-
-/** What the program asks for comes between two turns: without it the next turn would sleep first. */
-class Bell implements Extra {
-  #isRung = false;
-
-  ring(): void {
-    this.#isRung = true;
-  }
-
-  pump(): boolean {
-    this.#isRung = false;
-    return false;
-  }
-
-  nextTickUs(): number {
-    return this.#isRung ? 0 : Number.POSITIVE_INFINITY;
-  }
 }
 
 /** Gives up on results that are late. */

@@ -2,35 +2,21 @@
  * Values on their way from the shell to the log: given one by one, to one group or to several, waited for, confirmed in the order
  * in which they were given.
  */
-import { LearnerGate } from "../delivery/client_gates.ts";
+import { buildGivenClient, mostBytes } from "../delivery/given_client.ts";
 import { CliError, ExitCode } from "../error.ts";
-import { buildLearner } from "../node/build.ts";
-import {
-  type BuiltClient,
-  buildRecordClient,
-  buildSessionClient,
-  type ClientPlan,
-  ownApplication,
-} from "../node/build_client.ts";
-import { BusyNote } from "../node/busy_note.ts";
 import type { Built, Context } from "../node/context.ts";
 import type { Process } from "../node/process.ts";
 import type { Extra } from "../node/roles.ts";
 import type { Client, ClientSink } from "../protocol/client/client.ts";
-import { GivenRecords } from "../protocol/client/given_values.ts";
 import { GivenValues } from "../protocol/client/value_source.ts";
-import type { Outbox } from "../protocol/outbox.ts";
-import { Role } from "../protocol/types.ts";
 import { standardOutput } from "../streams.ts";
-import { CLIENT_RECORD_BYTES } from "../wire/client_record.ts";
-import { KernelPaxosValues } from "../wire/kernel_paxos_values.ts";
 
 /** Lines read ahead of what is chosen, and how many bytes of them at most. */
 const READ_AHEAD = 256;
 const READ_AHEAD_BYTES = 16 << 20;
 /** A byte of a value is written in no more bytes of a line. */
 const MOST_TEXT = 4;
-/** Values under way (native wire: they are delivered in order all the same). */
+/** Values under way. */
 const OUTSTANDING = 64;
 const LOOK_US = 100_000;
 const NEWLINE = 0x0a;
@@ -73,12 +59,9 @@ export class Submission implements Extra {
 
   /** Called for each group, in order. */
   build(context: Context, proposer: number | undefined): Built {
-    const { config, native, opened, log } = context;
-    const { maxValueBytes } = config.settings;
+    const { config } = context;
     const proposerId = proposer ?? config.group % config.proposers.length;
-    this.#maxSize = native ? maxValueBytes : opened.wire.maxValue - CLIENT_RECORD_BYTES;
-    const outbox = context.outbox(Role.client);
-    const busy = new BusyNote();
+    this.#maxSize = mostBytes(context);
     const values = new GivenValues();
     const sink: ClientSink = {
       delivered: () => undefined,
@@ -86,41 +69,16 @@ export class Submission implements Extra {
         part.certain = Math.min(part.certain, part.client.counters.delivered);
       },
     };
-    const choice = { proposerId, followsLeader: proposer === undefined };
-    const built = this.#buildClient(context, choice, values, outbox, sink);
-    const { client, sessions } = built;
+    const plan = {
+      proposerId,
+      followsLeader: proposer === undefined,
+      outstanding: OUTSTANDING,
+      extras: [this],
+    };
+    const { client, built } = buildGivenClient(context, plan, values, sink);
     const part: Part = { values, client, confirmed: 0, certain: Number.POSITIVE_INFINITY };
     this.#parts.push(part);
-    const application = ownApplication(context, built, (first, last) =>
-      log.debug(`instances ${first} to ${last} were trimmed before this client's learner got them`),
-    );
-    const plan = { role: Role.client, catchUp: false, canTrim: false };
-    const learner = buildLearner(context, plan, outbox, application);
-    return {
-      cores: { client, learner },
-      extras: [new LearnerGate(client, learner, config.acceptors.length, native), busy, this],
-      client: { proposerId: () => client.proposerId, busy: () => busy.reason },
-      progress: () => (client.ready && !client.isWaiting ? null : client.counters.delivered),
-      farewell: () => {
-        sessions?.close();
-        learner.close();
-      },
-    };
-  }
-
-  #buildClient(
-    context: Context,
-    choice: Pick<ClientPlan, "proposerId" | "followsLeader">,
-    values: GivenValues,
-    outbox: Outbox,
-    sink: ClientSink,
-  ): BuiltClient {
-    const shape = { clients: 1, leastSize: 0, mostSize: 0, values: 0, ...choice };
-    if (context.native)
-      return buildSessionClient(context, { ...shape, outstanding: OUTSTANDING }, values, outbox, sink);
-    const records = new KernelPaxosValues(context.id + 0x10000, 1, this.#maxSize);
-    const format = new GivenRecords(records, values);
-    return buildRecordClient(context, { ...shape, outstanding: 1 }, format, outbox, sink);
+    return built;
   }
 
   attach(process: Process): void {

@@ -1,16 +1,11 @@
 /**
  * `kpaxos tail`: what a learner of this host delivers, a line each, read from its socket.
  */
-
-import { join } from "node:path";
-import { oneGroup } from "../config/groups.ts";
-import { deviceDirectories, findDeviceDirectory } from "../delivery/device_directory.ts";
-import { deviceName } from "../delivery/device_layout.ts";
+import { learnerSocket } from "../delivery/deliveries.ts";
 import type { StartAt } from "../delivery/log_record.ts";
 import { Outflow } from "../delivery/outflow.ts";
 import { parsePosition, range } from "../delivery/position.ts";
 import { SocketReader } from "../delivery/socket_reader.ts";
-import { socketPath } from "../delivery/socket_server.ts";
 import { type ValueForm, valueLine } from "../delivery/value_text.ts";
 import { CliError, ExitCode } from "../error.ts";
 import { standardError } from "../streams.ts";
@@ -72,14 +67,9 @@ export const tailCommand = defineKpaxosCommand({
 async function tail(args: ArgValues<typeof tailArgs>): Promise<ExitCode> {
   const from = startOf(args.from);
   const form = formOf(args);
-  const { config: all, log } = startAll(args, "tail");
-  // A learner that merges groups has one device for all.
-  const config = all.settings.merge && args.group === undefined ? all : oneGroup(all, args.group);
-  const { deviceDirectory, cluster, wire } = config.settings;
-  const candidates = deviceDirectories(deviceDirectory, config.origins.deviceDirectory.from !== "default");
-  const directory = findDeviceDirectory(candidates, cluster, args.id);
-  const path = socketPath(join(directory, deviceName(cluster, args.id)));
-  const unwrap = wire === "kernel-paxos" && args.raw !== true;
+  const { config, log } = startAll(args, "tail");
+  const path = learnerSocket(config, args.id, args.group);
+  const unwrap = config.settings.wire === "kernel-paxos" && args.raw !== true;
   const limit = args.count ?? Number.POSITIVE_INFINITY;
   return await new Promise<ExitCode>((resolve) => {
     let text = "";

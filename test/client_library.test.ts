@@ -1,0 +1,103 @@
+/**
+ * `Client`, the library's way to have values chosen: what it refuses, what becomes of values that nobody confirms. That it works is
+ * shown by `docs_library.e2e.test.ts`, and here by a cluster whose only leader dies.
+ */
+import { expect, test } from "bun:test";
+import { Client, type ClientOptions, OutcomeUnknownError } from "../src/api/client.ts";
+import { PENDING_LIMIT } from "../src/api/machine_host.ts";
+import { parseConfig } from "../src/config/parse.ts";
+import { readConfig } from "../src/config/read.ts";
+import { CliError, ExitCode } from "../src/error.ts";
+import { seat, withCluster } from "./support/cluster.ts";
+import { collectingLog } from "./support/collecting_log.ts";
+
+const MEMBERS = "acceptor 0 127.0.0.1 1\nproposer 0 127.0.0.1 2\n";
+
+function newClient(settings = "", options: Partial<ClientOptions> = {}): Client {
+  const { config, diagnostics } = parseConfig(`${MEMBERS}${settings}`, "paxos.conf");
+  if (config === undefined) throw new Error(JSON.stringify(diagnostics));
+  return new Client({ config, log: collectingLog().log, ...options });
+}
+
+function bytes(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+async function failure(promise: Promise<unknown>): Promise<Error> {
+  return await promise.then(
+    () => new Error("it resolved"),
+    (error: Error) => error,
+  );
+}
+
+test("it is for the native wire, and for a proposer that there is", () => {
+  const error = (settings: string, options: Partial<ClientOptions> = {}): CliError => {
+    try {
+      newClient(settings, options);
+    } catch (reason) {
+      if (reason instanceof CliError) return reason;
+    }
+    throw new Error("expected a CliError");
+  };
+  expect(error("wire kernel-paxos\n")).toMatchObject({ exitCode: ExitCode.config });
+  expect(error("wire kernel-paxos\n").hint).toContain("wire native");
+  expect(error("", { proposer: 4 }).message).toBe("paxos.conf has no proposer 4");
+});
+
+test("what was not submitted says so; what nobody confirms has an unknown outcome", async () => {
+  const client = newClient("max-value-size 64KiB\n", { timeoutMs: 150 });
+  const ended = client.run();
+  expect(client.maxValueBytes).toBe(65536);
+  const tooLarge = await failure(client.submit(new Uint8Array(65537)));
+  expect(tooLarge).toBeInstanceOf(RangeError);
+  expect(tooLarge.message).toContain("max-value-size");
+  const late = await failure(client.submit(bytes("a")));
+  expect(late).toBeInstanceOf(OutcomeUnknownError);
+  expect(late.message).toContain("not confirmed within 150 ms; the value may still be chosen");
+  expect(client.pending).toBe(0);
+  const pending = failure(client.submit(bytes("b")));
+  await client.close();
+  expect(await pending).toBeInstanceOf(OutcomeUnknownError);
+  expect((await pending).message).toContain("the client ended");
+  expect(await ended).toBe(ExitCode.ok);
+  const closed = await failure(client.submit(bytes("c")));
+  expect(closed.message).toBe("the client ended; the value was not submitted");
+  expect(closed).not.toBeInstanceOf(OutcomeUnknownError);
+});
+
+test("what waits is bounded, also what was given up", async () => {
+  const client = newClient("", { timeoutMs: 60_000 });
+  const ended = client.run();
+  const given = Array.from({ length: PENDING_LIMIT }, () => failure(client.submit(bytes("a"))));
+  const more = await failure(client.submit(bytes("a")));
+  expect(more.message).toBe("too many values wait for the cluster already; this one was not submitted");
+  await client.close();
+  expect((await Promise.all(given)).every((error) => error instanceof OutcomeUnknownError)).toBe(true);
+  await ended;
+});
+
+test("values are confirmed in order, and go on when the leader dies", async () => {
+  const seats = [
+    ...[0, 1, 2].map((id) => seat("acceptor", id, id)),
+    ...[0, 1].map((id) => seat("proposer", id, 3 + id)),
+    seat("learner", 0, 5),
+  ];
+  await withCluster({ seats, link: "loopback" }, async (cluster) => {
+    const client = new Client({ config: readConfig(cluster.configPath), log: collectingLog().log });
+    const ended = client.run();
+    const confirmed: number[] = [];
+    const give = (first: number, count: number): Promise<unknown> =>
+      Promise.all(
+        Array.from({ length: count }, (_, index) =>
+          client.submit(bytes(`${first + index}`)).then(() => confirmed.push(first + index)),
+        ),
+      );
+    await give(0, 2000);
+    cluster.member("proposer", 0).kill("SIGKILL");
+    await cluster.member("proposer", 0).exited;
+    await give(2000, 2000);
+    expect(confirmed).toEqual(Array.from({ length: 4000 }, (_, index) => index));
+    await client.close();
+    await ended;
+  });
+}, 60_000);

@@ -1,0 +1,231 @@
+/**
+ * `Deliveries`, the library's face of a learner's socket: order, places to begin, what was missed, a program that is slow, ends.
+ */
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseConfig } from "../src/config/parse.ts";
+import {
+  Deliveries,
+  type DeliveriesOptions,
+  type Delivery,
+  learnerSocket,
+} from "../src/delivery/deliveries.ts";
+import { DeliveryLog } from "../src/delivery/delivery_log.ts";
+import { LocalDelivery } from "../src/delivery/readers.ts";
+import { SocketServer } from "../src/delivery/socket_server.ts";
+import { CliError } from "../src/error.ts";
+import { CLIENT_RECORD_BYTES, writeClientRecord } from "../src/wire/client_record.ts";
+import { collectingLog } from "./support/collecting_log.ts";
+import { deviceValue } from "./support/device_value.ts";
+import { until } from "./support/until.ts";
+
+let directory = "";
+let path = "";
+const open: { close(): void }[] = [];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "kpaxos-deliveries-"));
+  path = join(directory, "learner.sock");
+});
+afterEach(() => {
+  for (const one of open.splice(0)) one.close();
+  rmSync(directory, { recursive: true });
+});
+
+function newLearner(logBytes = 1 << 22, maxValueBytes = 2000) {
+  const log = new DeliveryLog(logBytes);
+  const server = new SocketServer({ log, path, id: 3, maxValueBytes, logger: collectingLog().log });
+  const local = new LocalDelivery(log, [server]);
+  const pumping = setInterval(() => local.pump(0), 1);
+  const close = (): void => {
+    clearInterval(pumping);
+    server.close();
+  };
+  open.push({ close });
+  /** Two values in each instance. */
+  const deliver = (first: number, last: number, size?: number): void => {
+    for (let iid = first; iid <= last; iid++) {
+      for (const index of [0, 1]) {
+        const value = size === undefined ? deviceValue(iid) : new Uint8Array(size).fill(iid);
+        log.append(iid, index, index === 1, iid, index + 1, value, 0, value.length);
+      }
+      log.closeInstance(iid);
+    }
+  };
+  return { log, server, local, deliver, close };
+}
+
+function newDeliveries(options: DeliveriesOptions = {}): Deliveries {
+  const deliveries = new Deliveries({ socket: path, from: "oldest", ...options });
+  open.push(deliveries);
+  return deliveries;
+}
+
+async function take(deliveries: Deliveries, count: number): Promise<Delivery[]> {
+  const list: Delivery[] = [];
+  while (list.length < count) {
+    const { value, done } = await deliveries.next();
+    if (done === true) break;
+    list.push(value);
+  }
+  return list;
+}
+
+function placeOf(delivery: Delivery): string {
+  if (delivery.what === "missed") return `missed to ${delivery.last.iid}`;
+  return `${delivery.position.iid}.${delivery.position.index}${delivery.isLast ? "!" : ""}`;
+}
+
+test("values come in order, with their bytes, and leaving the loop closes it", async () => {
+  const learner = newLearner();
+  learner.deliver(1, 3);
+  const deliveries = newDeliveries();
+  const places: string[] = [];
+  for await (const delivery of deliveries) {
+    places.push(placeOf(delivery));
+    if (delivery.what === "missed") continue;
+    expect(delivery.value).toEqual(deviceValue(delivery.position.iid));
+    expect([delivery.session, delivery.sequence]).toEqual([
+      delivery.position.iid,
+      delivery.position.index + 1,
+    ]);
+    if (places.length === 6) break;
+  }
+  expect(places).toEqual(["1.0", "1.1!", "2.0", "2.1!", "3.0", "3.1!"]);
+  expect(await deliveries.next()).toEqual({ done: true, value: undefined });
+});
+
+test("`next` is where another one begins, to get what follows", async () => {
+  const learner = newLearner();
+  learner.deliver(1, 4);
+  const list = await take(newDeliveries(), 4);
+  for (const [at, follows] of [
+    [0, "1.1!"],
+    [1, "2.0"],
+    [3, "3.0"],
+  ] as const) {
+    const [first] = await take(newDeliveries({ from: list[at]!.next }), 1);
+    expect(placeOf(first!)).toBe(follows);
+  }
+});
+
+test("what cannot be had any more is told where it was", async () => {
+  const learner = newLearner(1 << 16);
+  learner.deliver(1, 400);
+  const [missed, value] = await take(newDeliveries({ from: { iid: 1, index: 0 } }), 2);
+  if (missed?.what !== "missed" || value?.what !== "value") throw new Error("expected missed, then a value");
+  expect(missed.first).toEqual({ iid: 1, index: 0 });
+  expect(missed.next).toEqual(value.position);
+});
+
+test("a program that takes nothing has little wait here; beside it one that goes on gets everything", async () => {
+  const learner = newLearner(1 << 20);
+  const idle = newDeliveries();
+  const eager = newDeliveries();
+  const total = 8000;
+  const all = take(eager, 2 * total);
+  for (let iid = 1; iid <= total; iid += 200) {
+    learner.deliver(iid, iid + 199, 500);
+    await Bun.sleep(4);
+  }
+  expect((await all).every(({ what }) => what === "value")).toBe(true);
+  // Then it is told what the learner could not keep for it, and comes to the end.
+  const places: string[] = [];
+  let iid = 0;
+  for await (const delivery of idle) {
+    if (delivery.what === "missed") places.push(`missed after ${places.length}`);
+    else places.push(placeOf(delivery));
+    iid = delivery.next.iid;
+    if (iid > total) break;
+  }
+  const missed = places.findIndex((place) => place.startsWith("missed"));
+  expect(missed).toBeGreaterThan(500);
+  expect(missed).toBeLessThan(5000);
+  expect(places.at(-1)).toBe(`${total}.1!`);
+});
+
+test("it joins a learner that comes late, and one that comes back, behind what it has had", async () => {
+  const told: string[] = [];
+  const deliveries = newDeliveries({
+    onGone: () => told.push("gone"),
+    onJoined: () => told.push("joined"),
+  });
+  await until("it misses the learner", () => told.length === 1);
+  const first = newLearner();
+  first.deliver(1, 2);
+  expect((await take(deliveries, 4)).map(placeOf)).toEqual(["1.0", "1.1!", "2.0", "2.1!"]);
+  first.close();
+  await until("it misses the learner again", () => told.length === 3);
+  newLearner().deliver(1, 3);
+  expect((await take(deliveries, 2)).map(placeOf)).toEqual(["3.0", "3.1!"]);
+  expect(told).toEqual(["gone", "joined", "gone", "joined"]);
+});
+
+test("with patience it throws when there is no learner for so long, behind what had come", async () => {
+  const early = newDeliveries({ patienceMs: 50 });
+  const error = await early.next().catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(CliError);
+  expect((error as CliError).message).toContain(path);
+  expect((error as CliError).hint).toContain("kpaxos run learner");
+  const learner = newLearner();
+  learner.deliver(1, 1);
+  const deliveries = newDeliveries({ patienceMs: 200 });
+  expect((await take(deliveries, 1)).map(placeOf)).toEqual(["1.0"]);
+  await Bun.sleep(300);
+  learner.close();
+  await Bun.sleep(400);
+  expect((await take(deliveries, 1)).map(placeOf)).toEqual(["1.1!"]);
+  expect(deliveries.next()).rejects.toBeInstanceOf(CliError);
+});
+
+test("close ends a wait, and may come twice", async () => {
+  newLearner();
+  const deliveries = newDeliveries();
+  const waits = [deliveries.next(), deliveries.next()];
+  deliveries.close();
+  deliveries.close();
+  expect(await Promise.all(waits)).toEqual([
+    { done: true, value: undefined },
+    { done: true, value: undefined },
+  ]);
+});
+
+test("acknowledgements reach the learner, and are for those who said so", async () => {
+  const learner = newLearner();
+  learner.deliver(1, 3);
+  const deliveries = newDeliveries({ acknowledges: true });
+  await take(deliveries, 6);
+  expect(learner.local.acknowledged()).toBe(0);
+  deliveries.acknowledge(2);
+  await until("the learner knows", () => learner.local.acknowledged() === 2);
+  expect(() => newDeliveries().acknowledge(2)).toThrow(/acknowledges: true/);
+});
+
+test("a config says where the socket is, and in the Kernel_Paxos wire what a value is", async () => {
+  const members = "acceptor 0 127.0.0.1 8800\nproposer 0 127.0.0.1 8810\nlearner 0 127.0.0.1 8820\n";
+  const settings = `wire kernel-paxos\ndevice-directory ${directory}\n`;
+  const { config } = parseConfig(`${members}${settings}`, "paxos.conf");
+  path = learnerSocket(config!, 0);
+  expect(path.startsWith(`${directory}/`)).toBe(true);
+  const record = new Uint8Array(CLIENT_RECORD_BYTES + 2);
+  writeClientRecord({ clientId: 7, seconds: 1, microseconds: 2, size: 2 }, record, 0);
+  record.set([65, 66], CLIENT_RECORD_BYTES);
+  const learner = newLearner();
+  learner.log.append(1, 0, true, 0, 0, record, 0, record.length);
+  learner.log.closeInstance(1);
+  const options = { config: config!, learner: 0, from: "oldest" } as const;
+  for (const [raw, session, value] of [
+    [false, 7, record.subarray(CLIENT_RECORD_BYTES)],
+    [true, 0, record],
+  ] as const) {
+    const deliveries = new Deliveries({ ...options, raw });
+    open.push(deliveries);
+    expect((await take(deliveries, 1))[0]).toMatchObject({ session, sequence: 0, value: value.slice() });
+  }
+});
+
+test("a config or a socket, not both and not neither", () => {
+  expect(() => new Deliveries({})).toThrow(/config or from a socket/);
+});
