@@ -1,5 +1,6 @@
 /**
- * Makes a checkout ready to run: packages, Bun, and the C library. Plain Node, nothing installed needed. Quiet when
+ * Makes a checkout ready to run: packages, Bun, and the C library; of an installed package the C library alone, for a machine
+ * that is unlike the one where it was packed. Plain Node, nothing installed needed. Quiet when
  * there is nothing to do; each step is skipped when its result is there and newer than what it is made from.
  */
 import { spawnSync } from "node:child_process";
@@ -115,9 +116,14 @@ function buildLibrary() {
   writeFileSync(stamp, recipe);
 }
 
+/** In a program's node_modules there is no lock file: packages and Bun are that program's affair. */
+const isCheckout = existsSync(join(root, "package-lock.json"));
+
 export function setup() {
-  installPackages();
-  checkBun();
+  if (isCheckout) {
+    installPackages();
+    checkBun();
+  }
   buildLibrary();
 }
 
