@@ -94,7 +94,12 @@ const clientArgs = {
     valueHint: "SECONDS",
     description: "measure from so long after the first value on, and wait for what is under way at the end",
   },
-  seconds: { type: "number", min: 0.1, description: "end after so long" },
+  seconds: {
+    type: "number",
+    min: 0.1,
+    description:
+      "end after so long; where nobody answers, after so long, but no less than 4 and no more than 10",
+  },
   values: { type: "integer", min: 1, description: "end after so many values" },
   "stats-file": {
     type: "string",

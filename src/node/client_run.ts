@@ -15,8 +15,11 @@ import type { Process } from "./process.ts";
 import type { Extra } from "./roles.ts";
 
 const SECOND_US = 1_000_000;
-/** How long a bounded run waits for the cluster before its own time begins. */
-const READY_PATIENCE_US = 10_000_000;
+/**
+ * How long a bounded run waits for the cluster before its own time begins: as long as it is to last itself, within these. In the
+ * shorter time a cluster that was just started has a leader, and who is silent is known.
+ */
+const READY_PATIENCE_US = [4_000_000, 10_000_000] as const;
 const COLD_US = 10_000;
 /** Values under way at the end of what is measured get this long to come back. */
 const LAST_PATIENCE_US = 10_000_000;
@@ -148,20 +151,27 @@ export class ClientRun implements Extra {
 
   /** Nothing is sent before deliveries can be heard. */
   #wait(): void {
-    const { seconds, warmUp = 0 } = this.#options;
+    const { warmUp = 0 } = this.#options;
     const nowUs = this.#nowUs;
     if (this.#client!.ready) {
       this.#figures!.begin(nowUs);
       this.#phase = "warming";
       this.#dueUs = nowUs + warmUp * SECOND_US;
       if (warmUp === 0) this.#measure();
-    } else if (seconds < Number.POSITIVE_INFINITY && nowUs - this.#beganUs > READY_PATIENCE_US) this.#stop();
+    } else if (nowUs - this.#beganUs > this.#readyPatienceUs()) this.#stop();
+  }
+
+  #readyPatienceUs(): number {
+    const { seconds, warmUp = 0 } = this.#options;
+    if (seconds === Number.POSITIVE_INFINITY) return seconds;
+    const [least, most] = READY_PATIENCE_US;
+    return Math.min(most, Math.max(least, (seconds + warmUp) * SECOND_US));
   }
 
   /** Before a value came back there is nothing to measure, within reason. */
   #isWarm(): boolean {
     const isAlive = this.#client!.counters.delivered > 0;
-    return isAlive || this.#nowUs - this.#beganUs > READY_PATIENCE_US;
+    return isAlive || this.#nowUs - this.#beganUs > READY_PATIENCE_US[1];
   }
 
   #measure(): void {
