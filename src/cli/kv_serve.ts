@@ -7,7 +7,7 @@ import type { Config } from "../config/config.ts";
 import { groupOfKey } from "../config/groups.ts";
 import { deviceDirectories, makeDeviceDirectory } from "../delivery/device_directory.ts";
 import { deviceName } from "../delivery/device_layout.ts";
-import { CliError, codeOf, ExitCode, messageOf } from "../error.ts";
+import { CliError, codeOf, ExitCode, exitCodeOf, messageOf } from "../error.ts";
 import { isAnswered, kvSocketPath } from "../kv/place.ts";
 import { KvServer } from "../kv/server.ts";
 import { KvStore } from "../kv/store.ts";
@@ -119,6 +119,7 @@ function serveTcp(listen: string, kv: KvServer, maxRequestBodySize: number): Bun
     return Bun.serve({ hostname, port: Number(match[2]), fetch: kv.fetch, maxRequestBodySize });
   } catch (error) {
     throw new CliError(`cannot listen on ${listen}: ${messageOf(error)}`, {
+      exitCode: exitCodeOf(error),
       hint: hintOf(error),
       cause: error,
     });

@@ -6,7 +6,7 @@
  * the time they take, and what does not come back in time counts with the time it was waited for.
  */
 import { createWriteStream, type WriteStream } from "node:fs";
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, ExitCode, exitCodeOf } from "../error.ts";
 import type { Log } from "../log.ts";
 import { standardOutput } from "../streams.ts";
 import { type ClientFigures, megabits } from "./client_figures.ts";
@@ -87,7 +87,13 @@ export class ClientRun implements Extra {
     await new Promise<void>((resolve, reject) => {
       stats.once("open", () => resolve());
       stats.once("error", (error) =>
-        reject(new CliError(`cannot write ${options.statsFile}: ${error.message}`, { cause: error })),
+        reject(
+          new CliError(`cannot write ${options.statsFile}: ${error.message}`, {
+            exitCode: exitCodeOf(error),
+            hint: "--stats-file names a file in a directory of yours",
+            cause: error,
+          }),
+        ),
       );
     });
     return new ClientRun(options, stats);

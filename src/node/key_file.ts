@@ -20,7 +20,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Config } from "../config/config.ts";
-import { CliError, codeOf, ExitCode } from "../error.ts";
+import { CliError, codeOf, ExitCode, exitCodeOf, isDenied } from "../error.ts";
 import { KEY_BYTES, MAX_KEYS } from "../net/hmac.ts";
 
 const WORD = "kpaxos-key-1";
@@ -207,7 +207,7 @@ function openError(path: string, error: unknown): CliError {
       `there is no key file ${path}`,
       `copy it from another host, or make it: kpaxos key new ${path}`,
     );
-  if (code === "EACCES" || code === "EPERM") {
+  if (isDenied(error)) {
     return new CliError(`cannot read key file ${path}: permission denied`, {
       exitCode: ExitCode.noPermission,
       hint: "it must belong to the user that this process runs as",
@@ -224,9 +224,8 @@ function writeError(path: string, error: unknown): CliError {
       hint: "--force replaces it, and with it the key; kpaxos key add puts a second key beside it",
     });
   }
-  const exitCode = code === "EACCES" || code === "EPERM" ? ExitCode.noPermission : ExitCode.failure;
   return new CliError(`cannot write ${path}: ${code}`, {
-    exitCode,
+    exitCode: exitCodeOf(error),
     hint: "name a file in a directory of yours",
   });
 }
