@@ -67,6 +67,17 @@ describe("streams and exit codes", () => {
     expect(all[0]!.out).toMatch(/Examples:[\s\S]*Usage:[\s\S]*Commands:[\s\S]*Flags:/);
   });
 
+  test("a setting below zero is named as such, with its range, attached to its flag or not", async () => {
+    const conf = join(import.meta.dir, "../paxos.conf");
+    for (const words of [["--proposer-timeout=-5ms"], ["--proposer-timeout", "-5ms"]]) {
+      const { code, err } = await kpaxos(["config", "show", "-f", conf, ...words]);
+      expect(code).toBe(2);
+      expect(err).toContain(
+        "--proposer-timeout: error: proposer-timeout -5ms is negative\n  hint: allowed: 1ms",
+      );
+    }
+  });
+
   test("help of a subcommand, however it is asked for", async () => {
     const plain = await kpaxos(["config", "check", "--help"]);
     expect(plain.out).toStartWith("kpaxos config check: ");
