@@ -121,11 +121,15 @@ export function writeKeyFile(path: string, text: string, replace: boolean): void
 
 function replaceFile(path: string, text: string): void {
   const target = targetOf(path);
+  const there = statSync(target, { throwIfNoEntry: false });
+  // A device would be gone for everybody.
+  if (there?.isFile() === false)
+    throw bad(`${path} is no plain file`, "name a file, or one that is not there yet");
   const aside = join(dirname(target), `.${basename(target)}.${process.pid}`);
   rmSync(aside, { force: true });
   try {
     // Root may take the file of a daemon through a rotation: it must stay the daemon's.
-    writeNew(aside, text, statSync(target, { throwIfNoEntry: false }));
+    writeNew(aside, text, there);
     renameSync(aside, target);
   } finally {
     rmSync(aside, { force: true });
@@ -219,6 +223,8 @@ function openError(path: string, error: unknown): CliError {
 function writeError(path: string, error: unknown): CliError {
   const code = codeOf(error);
   if (code === "") throw error;
+  if (code === "EEXIST" && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true)
+    return bad(`${path} is a directory`, `name a file in it: ${join(path, "cluster.key")}`);
   if (code === "EEXIST") {
     return new CliError(`${path} is there already`, {
       hint: "--force replaces it, and with it the key; kpaxos key add puts a second key beside it",
