@@ -82,6 +82,22 @@ test(
   TIMEOUT_MS,
 );
 
+test(
+  "a file of statistics that finds no room is told at the end",
+  async () => {
+    const { exitCode, said } = await alone("run", "client", "--seconds", "0.1", "--stats-file", "/dev/full");
+    expect(exitCode).toBe(1);
+    expect(said).toMatch(/error: cannot write \/dev\/full: ENOSPC.*\nhint: .*where there is room\n$/);
+  },
+  TIMEOUT_MS,
+);
+
+test("a store that is to listen at what is no address says so", async () => {
+  const { exitCode, said } = await alone("kv", "serve", "--listen", "999.9.9.9:0");
+  expect(exitCode).toBe(1);
+  expect(said).toMatch(/cannot listen on 999.9.9.9:0: EINVAL.*\nhint: HOST is an IP address of this host/);
+});
+
 test("the store's client finds no server, at once", async () => {
   const { exitCode, said } = await alone("kv", "get", "key");
   expect(exitCode).toBe(69);

@@ -58,6 +58,7 @@ export class ClientRun implements Extra {
   readonly #options: ClientRunOptions;
   readonly #stats: WriteStream | undefined;
   #statsText = "#ORDER LATENCY ABS\n";
+  #statsError: CliError | undefined;
   #order = 0;
   #client: RunClient | undefined;
   #figures: ClientFigures | undefined;
@@ -86,15 +87,7 @@ export class ClientRun implements Extra {
     const stats = createWriteStream(options.statsFile);
     await new Promise<void>((resolve, reject) => {
       stats.once("open", () => resolve());
-      stats.once("error", (error) =>
-        reject(
-          new CliError(`cannot write ${options.statsFile}: ${error.message}`, {
-            exitCode: exitCodeOf(error),
-            hint: "--stats-file names a file in a directory of yours",
-            cause: error,
-          }),
-        ),
-      );
+      stats.once("error", (error) => reject(statsTrouble(options.statsFile, error)));
     });
     return new ClientRun(options, stats);
   }
@@ -102,7 +95,10 @@ export class ClientRun implements Extra {
   private constructor(options: ClientRunOptions, stats: WriteStream | undefined) {
     this.#options = options;
     this.#stats = stats;
-    if (stats !== undefined) this.onValue = (latencyUs) => this.#note(latencyUs);
+    if (stats === undefined) return;
+    this.onValue = (latencyUs) => this.#note(latencyUs);
+    // It does not end the run: it is told at the end.
+    stats.on("error", (error) => this.#lose(error));
   }
 
   attach(client: RunClient, figures: ClientFigures, process: () => Process): void {
@@ -266,7 +262,9 @@ export class ClientRun implements Extra {
     this.#printSummary();
     await this.#closeStats();
     if (failure !== undefined) throw failure;
-    return this.#verdict(process) ?? exitCode;
+    const verdict = this.#verdict(process);
+    if (this.#statsError !== undefined) throw this.#statsError;
+    return verdict ?? exitCode;
   }
 
   /** A signal ended it. */
@@ -364,9 +362,24 @@ export class ClientRun implements Extra {
     const stats = this.#stats;
     if (stats === undefined) return;
     this.#flushStats();
-    await new Promise<void>((resolve, reject) => {
-      stats.once("error", reject);
-      stats.end(() => resolve());
+    await new Promise<void>((resolve) => {
+      stats.end((error?: Error | null) => {
+        if (error) this.#lose(error);
+        resolve();
+      });
     });
   }
+
+  /** What was said first is the cause of the rest. */
+  #lose(error: Error): void {
+    this.#statsError ??= statsTrouble(this.#options.statsFile, error);
+  }
+}
+
+function statsTrouble(path: string | undefined, cause: Error): CliError {
+  return new CliError(`cannot write ${path}: ${cause.message}`, {
+    exitCode: exitCodeOf(cause),
+    hint: "--stats-file names a file in a directory of yours, where there is room",
+    cause,
+  });
 }
