@@ -77,7 +77,7 @@ export function nameOf({ role, id, group }: Pick<SeatState, "role" | "id" | "gro
   return `${role}/${id}${group === undefined ? "" : `@${group}`}`;
 }
 
-export function clustersDirectory(): string {
+function clustersDirectory(): string {
   const base = process.env.XDG_STATE_HOME || join(process.env.HOME || homedir(), ".local", "state");
   return join(base, "kpaxos", "clusters");
 }
