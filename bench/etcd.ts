@@ -17,7 +17,7 @@ import { median } from "../src/bench/statistics.ts";
 import { orStopped } from "../src/bench/stopping.ts";
 import { sample } from "../src/bench/usage.ts";
 import { stoppable } from "../src/cli/stoppable.ts";
-import { CliError, ExitCode } from "../src/error.ts";
+import { CliError, ExitCode, messageOf } from "../src/error.ts";
 import { LatencyHistogram } from "../src/node/latency_histogram.ts";
 import { how, type LabProcess } from "../src/ops/lab_process.ts";
 import { grouped } from "../src/text/grouped.ts";
@@ -116,8 +116,14 @@ function options(): Options {
 
 /** In memory nothing is synced, whoever asks for it. */
 function refuseMemory({ storages, directory }: Options): void {
-  if (storages.every((name) => name === "memory") || statfsSync(directory).type !== TMPFS) return;
-  throw usageError(`--storage-path: ${directory} is in memory`, "name a directory on a disk");
+  if (storages.every((name) => name === "memory")) return;
+  let type: number;
+  try {
+    ({ type } = statfsSync(directory));
+  } catch (cause) {
+    throw usageError(`--storage-path: ${messageOf(cause)}`, "name a directory that this user may write");
+  }
+  if (type === TMPFS) throw usageError(`--storage-path: ${directory} is in memory`, "name one on a disk");
 }
 
 async function measure(stand: Stand, work: Work, stop: AbortSignal): Promise<Run> {
