@@ -200,7 +200,7 @@ async function measureAll(lab: Lab, chosen: Options, rows: Rows, stop: AbortSign
           if (stop.aborted || !(error instanceof CliError)) throw error;
           throw new CliError(`${system}, ${storage}: ${error.message}\n${stand.trouble()}`, { cause: error });
         } finally {
-          stand.close();
+          await stand.close();
         }
       }
     }

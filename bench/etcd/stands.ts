@@ -59,7 +59,8 @@ export interface Stand {
   filler(): LabProcess | undefined;
   /** The last words of all. */
   trouble(): string;
-  close(): void;
+  /** Ends all of it; what it had is free afterwards. */
+  close(): Promise<void>;
 }
 
 /** What was started, and may not be ready. */
@@ -79,8 +80,9 @@ export async function start(
 ): Promise<Stand> {
   const home = databaseDirectory(storage === "memory" ? IN_MEMORY : place.directory);
   let begun: Begun | undefined;
-  const close = (): void => {
+  const close = async (): Promise<void> => {
     begun?.end();
+    await Promise.all(begun?.members.map((one) => one.exited) ?? []);
     rmSync(home, { recursive: true, force: true });
   };
   try {
@@ -94,7 +96,7 @@ export async function start(
       close,
     };
   } catch (error) {
-    close();
+    await close();
     throw error;
   }
 }
