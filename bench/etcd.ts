@@ -156,7 +156,7 @@ async function ended(client: LabProcess, stop: AbortSignal): Promise<void> {
   if (ending.exitCode !== 0) throw new CliError(`the client ended${how(ending)}:\n${client.tail()}`);
 }
 
-/** Every load of one system, first of all the reads. */
+/** What was measured, round by round. */
 class Rows {
   readonly #runs = new Map<string, Run[]>();
 
@@ -168,6 +168,7 @@ class Rows {
   }
 }
 
+/** Every load of one system; each operation begins with the heaviest, which is not looked at. */
 async function measureStand(
   stand: Stand,
   { concurrency, seconds, warmUp }: Options,
