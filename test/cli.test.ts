@@ -1,7 +1,7 @@
 /**
  * The command line's manners: exit codes, what goes to which stream, help, completion, errors, pipes and signals.
  */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, spyOn, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { defineKpaxosCommand, type KpaxosCommand, resolveCommand } from "../src/
 import { flatten } from "../src/cli/completion.ts";
 import { helpText } from "../src/cli/help.ts";
 import { rootCommand } from "../src/cli/root.ts";
-import { findCommand } from "../src/cli/runner.ts";
+import { findCommand, report } from "../src/cli/runner.ts";
 import { PLAIN, styleFor, wrap } from "../src/cli/style.ts";
 
 const MAIN = join(import.meta.dir, "../src/main.ts");
@@ -67,6 +67,17 @@ describe("streams and exit codes", () => {
     expect(all[0]!.out).toMatch(/Examples:[\s\S]*Usage:[\s\S]*Commands:[\s\S]*Flags:/);
   });
 
+  test("a setting below zero is named as such, with its range, attached to its flag or not", async () => {
+    const conf = join(import.meta.dir, "../paxos.conf");
+    for (const words of [["--proposer-timeout=-5ms"], ["--proposer-timeout", "-5ms"]]) {
+      const { code, err } = await kpaxos(["config", "show", "-f", conf, ...words]);
+      expect(code).toBe(2);
+      expect(err).toContain(
+        "--proposer-timeout: error: proposer-timeout -5ms is negative\n  hint: allowed: 1ms",
+      );
+    }
+  });
+
   test("help of a subcommand, however it is asked for", async () => {
     const plain = await kpaxos(["config", "check", "--help"]);
     expect(plain.out).toStartWith("kpaxos config check: ");
@@ -107,6 +118,22 @@ describe("streams and exit codes", () => {
     const { code, err } = await kpaxos(["config", "check", "-f", "/nonexistent/paxos.conf"]);
     expect(code).toBe(78);
     expect(err).toMatch(/^error: .*\/nonexistent\/paxos\.conf[\s\S]*\nhint: /);
+  });
+});
+
+describe("what the system has no more of", () => {
+  test("is no bug, wherever it shows: what is wanting is said", () => {
+    const stderr = spyOn(process.stderr, "write").mockImplementation(() => true);
+    try {
+      const full = Object.assign(new Error("too many open files, pidfd_open"), { code: "EMFILE" });
+      expect(report(full) as number).toBe(1);
+      const said = stderr.mock.calls.map(([text]) => text).join("");
+      expect(said).toBe(
+        "error: too many open files, pidfd_open\nhint: this process may open more files after: ulimit -n 4096\n",
+      );
+    } finally {
+      stderr.mockRestore();
+    }
   });
 });
 
