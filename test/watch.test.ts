@@ -7,11 +7,14 @@ import { parseConfig } from "../src/config/parse.ts";
 import { createLog } from "../src/log.ts";
 import type { LinkCounters } from "../src/net/link.ts";
 import { Peers } from "../src/net/peers.ts";
+import { AcceptorWatch } from "../src/node/acceptor_watch.ts";
 import { BusyNote } from "../src/node/busy_note.ts";
+import type { CoreContext } from "../src/node/context.ts";
 import { diagnose, type Patient } from "../src/node/diagnose.ts";
 import { Growth, since } from "../src/node/growth.ts";
 import type { Cores } from "../src/node/roles.ts";
 import { Watch } from "../src/node/watch.ts";
+import type { Acceptor } from "../src/protocol/acceptor/acceptor.ts";
 import { Busy, type Peer } from "../src/protocol/types.ts";
 import type { Members } from "../src/wire/members.ts";
 import { WireCounters } from "../src/wire/wire.ts";
@@ -165,7 +168,9 @@ describe("a watch", () => {
     one.patient.link.rxDropped = 5;
     one.patient.wire.malformed = 6;
     expect(one.moves(3)).toEqual([]);
-    expect(one.run(5)).toEqual([
+    // Not before anybody who is silent would be known to be.
+    expect(one.run(5)).toEqual([]);
+    expect(one.run(3)).toEqual([
       "nothing moves: nothing wrong is known here; look at the other processes' logs",
     ]);
     expect(one.moves(2)).toEqual(["it goes on"]);
@@ -233,6 +238,46 @@ describe("a watch", () => {
     expect(one.moves(1300).map((text) => text.replace(/:.*/, ""))).toEqual([
       "1 frames of unknown senders were dropped",
       "a peer cuts the last bytes of its values (1 so far)",
+    ]);
+  });
+});
+
+describe("an acceptor's watch", () => {
+  /** What an acceptor of the Kernel_Paxos wire says in so many seconds. */
+  function said(
+    seconds: number,
+    more: { readonly trimIid?: number; readonly turnedAway?: number },
+  ): string[] {
+    const lines: string[] = [];
+    let us = 0;
+    const sink = ({ message }: { readonly message: string }): number => lines.push(message);
+    const log = createLog("error", "", { sink, nowMs: () => us / 1000 });
+    const acceptor = {
+      log: { fill: () => (more.trimIid === undefined ? 0 : 0.7), trimIid: more.trimIid ?? 0, highestIid: 90 },
+      counters: { refusedFull: 0, trimsRefused: 0, leasesTooLong: 1 },
+      audience: { refused: more.turnedAway ?? 0, count: 1024 },
+      fellows: null,
+      isVoting: false,
+    };
+    const context = { config: configOf(`${ETHERNET}wire kernel-paxos\n`), log };
+    const watch = new AcceptorWatch(context as unknown as CoreContext, acceptor as unknown as Acceptor, null);
+    for (let i = 0; i < seconds; i++, us += SECOND_US) watch.tick(us);
+    return lines;
+  }
+
+  test("says who does not trim, and what was trimmed so far", () => {
+    const [, never] = said(2, { trimIid: 0 });
+    expect(never).toMatch(
+      /70 % full \(instances 1 to 90\): no learner has trimmed yet; run one with --cantrim/,
+    );
+    const [, slow] = said(2, { trimIid: 40 });
+    expect(slow).toMatch(/\(instances 41 to 90\): no learner has trimmed behind instance 40; .* keeps up/);
+  });
+
+  test("does not say for ever what happened once", () => {
+    expect(said(100, { turnedAway: 3 }).map((text) => text.replace(/:.*/, ""))).toEqual([
+      "the leader asks for longer leases than `lease` says here",
+      "learners were turned away 3 times",
     ]);
   });
 });

@@ -11,7 +11,8 @@ import type { Members } from "../wire/members.ts";
 import type { WireCounters } from "../wire/wire.ts";
 import type { Cores } from "./roles.ts";
 
-const SILENT_US = 3_000_000;
+/** Who was not heard for so long is silent. */
+export const SILENT_US = 3_000_000;
 
 export interface Patient {
   readonly config: Config;

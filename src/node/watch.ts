@@ -5,12 +5,23 @@
 import type { Log } from "../log.ts";
 import type { LinkCounters } from "../net/link.ts";
 import type { WireCounters } from "../wire/wire.ts";
-import { diagnose, ofValues, otherCluster, otherWire, type Patient, snapshotReason, wrongKey } from "./diagnose.ts";
+import {
+  diagnose,
+  ofValues,
+  otherCluster,
+  otherWire,
+  type Patient,
+  SILENT_US,
+  snapshotReason,
+  wrongKey,
+} from "./diagnose.ts";
 import { Growth, since } from "./growth.ts";
 import type { Extra } from "./roles.ts";
 
 const LOOK_US = 1_000_000;
 const PATIENCE_US = 2_000_000;
+/** Before that somebody who is silent may not be known to be. */
+const PERPLEXED_US = 2 * SILENT_US;
 const AGAIN_MS = 10_000;
 const SELDOM_MS = 600_000;
 
@@ -58,6 +69,7 @@ export class Watch implements Extra {
     }
     if (nowUs - this.#movedUs < PATIENCE_US) return;
     const reasons = this.reasons();
+    if (reasons.length === 0 && nowUs - this.#movedUs < PERPLEXED_US) return;
     if (reasons.length === 0) reasons.push("nothing wrong is known here; look at the other processes' logs");
     const known = snapshotReason(patient);
     for (const reason of reasons) {
