@@ -91,7 +91,7 @@ export function keyOf(cell: Cell): string {
   return `${shapeName(cell)}, ${size} B, ${load}`;
 }
 
-export function shapeName({ wire, storage, layout, acceptors, batching, groups }: ClusterShape): string {
+function shapeName({ wire, storage, layout, acceptors, batching, groups }: ClusterShape): string {
   const many = groups > 1 ? `, ${groups} groups` : "";
   return `${wire}, ${storage}, ${whoName(layout, acceptors)}${many}, ${batching ? "packed" : "unpacked"}`;
 }
