@@ -1,8 +1,8 @@
 /**
- * What `kpaxos bench` makes of its measurements: loads, medians, tables, pages, and whether two results differ.
+ * What `kpaxos bench` makes of its measurements: loads, medians, tables, and whether two results differ.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -12,10 +12,8 @@ import { compare, roundsNeeded } from "../src/bench/compare.ts";
 import { comparisonLines } from "../src/bench/comparison_text.ts";
 import { lacksFloor } from "../src/bench/floor.ts";
 import { QuorumRounds } from "../src/bench/quorum_rounds.ts";
-import { htmlReport, writeReport } from "../src/bench/report.ts";
 import { readResult } from "../src/bench/result.ts";
 import { leastChance, median, rankTest } from "../src/bench/statistics.ts";
-import { compact, svgPlot } from "../src/bench/svg.ts";
 import { floorRowsOf, rowsOf, summaryOf, tableOf } from "../src/bench/table.ts";
 import { sentFrames } from "../src/bench/usage.ts";
 import { heaviest, warmUpOf, warmUpsOf } from "../src/bench/warm_up.ts";
@@ -323,122 +321,5 @@ describe("a result", () => {
   eth0: 5000      40    0    0    0     0          0         0     7000      50    0    0    0     0       0          0
 `;
     expect([sentFrames(text, true), sentFrames(text, false)]).toEqual([3, 50]);
-  });
-});
-
-/** Every tag is closed by its own, and attributes are quoted: enough for a page that has no scripts. */
-function expectWellFormed(text: string, empty: readonly string[]): void {
-  const open: string[] = [];
-  const body = text.replace(/<style>.*?<\/style>/s, "").replace(/<!doctype html>/, "");
-  for (const [tag, slash, name, rest, self] of body.matchAll(
-    /<(\/?)([a-zA-Z][\w-]*)((?:\s+[\w-]+="[^"<>]*")*)\s*(\/?)>/g,
-  )) {
-    expect({ tag, rest }).toEqual({ tag, rest: rest! });
-    if (slash === "/") expect(open.pop()).toBe(name!);
-    else if (self !== "/" && !empty.includes(name!)) open.push(name!);
-  }
-  expect(open).toEqual([]);
-  // No bracket outside of a tag.
-  expect(body.replace(/<\/?[a-zA-Z][^<>]*>/g, "")).not.toMatch(/[<>]/);
-  expect(body.replace(/&(?:amp|lt|gt|quot);/g, "")).not.toContain("&");
-}
-
-describe("a page", () => {
-  const cells = [1, 100, 1000].map((window) => cellResult([roundOf(window * 1000)], { window }));
-  const half = cellResult([roundOf(500)], { window: 4096, rate: 500, halfOfWindow: 1 });
-
-  test("has all plots, is well-formed and needs nothing from outside", () => {
-    const page = htmlReport(benchResult([...cells, half]));
-    expectWellFormed(page, ["meta"]);
-    expect(page.match(/<svg/g)).toHaveLength(4);
-    for (const label of [
-      "throughput (values/s)",
-      "latency (µs)",
-      "time (s)",
-      "share of values not slower (%)",
-    ])
-      expect(page).toContain(label);
-    expect(page).toContain("cluster=&lt;a &amp; b&gt;");
-    expect(page).toContain("prefers-color-scheme: dark");
-    expect(page).not.toMatch(/https?:|\bsrc=|\bhref=|@import|url\(|<script|NaN|undefined|Infinity/);
-  });
-
-  test("shows the floor beside what it is beside of, and names it once", () => {
-    const page = htmlReport(benchResult([besideFloor(cells[1]!, null, 50), besideFloor(half, 900, 60)]));
-    expectWellFormed(page, ["meta"]);
-    expect(page).toContain("<h2>The floor</h2>");
-    // In both plots of throughput, and in that of latencies.
-    expect(page.match(/>the floor, beside the line of the same colour</g)).toHaveLength(3);
-    expect(page).not.toMatch(/NaN|undefined|Infinity/);
-    expect(htmlReport(benchResult(cells))).not.toContain("floor");
-  });
-
-  test("of one round, or of nothing delivered, is a page all the same", () => {
-    for (const one of [cellResult([roundOf(0, 0)]), { ...cells[0]!, series: [] }])
-      expectWellFormed(htmlReport(benchResult([one])), ["meta"]);
-  });
-
-  test("is written with its figures beside it", () => {
-    const page = writeReport(directory, benchResult(cells));
-    expect(readFileSync(page, "utf8")).toContain("</html>");
-    expect(readResult(join(directory, "result.json")).cells).toHaveLength(3);
-  });
-
-  test("its plots have ticks at round numbers, and points in their frame", () => {
-    const plot = svgPlot({
-      title: "t",
-      x: { label: "x (s)", scale: "linear" },
-      y: { label: "y (µs)", scale: "log" },
-      series: [
-        {
-          name: "one",
-          points: [
-            [0, 3],
-            [830_000, 40_000],
-          ],
-        },
-      ],
-    });
-    expectWellFormed(plot, []);
-    for (const tick of [">0<", ">200k<", ">1M<", ">1<", ">100k<"]) expect(plot).toContain(tick);
-    for (const [, x, y] of plot.matchAll(/([\d.]+),([\d.]+)/g)) {
-      expect(Number(x)).toBeLessThanOrEqual(740);
-      expect(Number(y)).toBeLessThanOrEqual(350);
-    }
-    const narrow = svgPlot({
-      title: "t",
-      x: { label: "x (s)", scale: "linear" },
-      y: { label: "y (µs)", scale: "log" },
-      series: [
-        {
-          name: "one",
-          points: [
-            [0, 130],
-            [1, 420],
-          ],
-        },
-      ],
-    });
-    // Few powers of ten have ticks between them, and the plot ends at one of these.
-    for (const tick of [">100<", ">200<", ">500<"]) expect(narrow).toContain(tick);
-    expect(narrow).not.toContain(">1k<");
-    expect([0, 999, 1500, 2_000_000, 3e9].map(compact)).toEqual(["0", "999", "1.5k", "2M", "3G"]);
-  });
-
-  test("names of points do not lie on each other, nor beyond the edge", () => {
-    const at = (x: number): [number, number][] => [[x, 100]];
-    const series = [0.5, 0.5, 0.5, 1].map((x) => ({ name: "one", points: at(x), marks: ["12345"] }));
-    const plot = svgPlot({
-      title: "t",
-      x: { label: "x (s)", scale: "linear" },
-      y: { label: "y (µs)", scale: "linear" },
-      series,
-    });
-    const marks = [...plot.matchAll(/class="mark" x="([\d.]+)" y="([\d.]+)"( text-anchor="end")?/g)];
-    // Above, below, and the third left out; the one at the edge stands on the left of its point.
-    expect(marks).toHaveLength(3);
-    expect(marks.map(([, , , isLeft]) => isLeft !== undefined)).toEqual([false, false, true]);
-    expect(Number(marks[2]![1])).toBeLessThan(740);
-    expect(Math.abs(Number(marks[0]![2]) - Number(marks[1]![2]))).toBeGreaterThanOrEqual(12);
   });
 });

@@ -95,7 +95,9 @@ describe("fault 27: a slow reader delays nobody, and is told what it missed", ()
     expect(missed[0]![0]).toBe(full);
     expect(missed.at(-1)![1]).toBe(writer.log.floorIid);
     expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toContain(`reader 0 (process ${process.pid}) missed ${full}.0 to `);
+    expect(warnings[0]).toContain(
+      `reader 0 (process ${process.pid}) was too slow and has missed ${full}.0 to `,
+    );
     expect(writer.log.counters.overwritten).toBe(writer.log.floorIid);
   });
 

@@ -60,7 +60,7 @@ test(
     const { exitCode, said, ms } = await alone("run", "client", "--learner", HOST, "--seconds", "1");
     expect(exitCode).toBe(1);
     expect(ms).toBeLessThan(SOON_MS);
-    expect(said).toMatch(/why: values sent to proposer 0 .* do not come back/);
+    expect(said).toMatch(/why: what was sent to proposer 0 .* does not come back/);
     expect(said).not.toContain("learner host");
   },
   TIMEOUT_MS,
@@ -77,7 +77,23 @@ test(
     expect(Math.max(client.ms, value.ms)).toBeLessThan(SOON_MS);
     for (const { said } of [client, value])
       expect(said).toMatch(/acceptor 0 .* does not answer, and 0 of 1 are no quorum/);
-    expect(value.said).toContain("value 1 is not confirmed: it was not sent");
+    expect(value.said).toMatch(/value 1 is not confirmed: it was not sent\nhint: .*acceptor 0 /);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "a value from the shell that waits for longer than the log is silent: each reason is said once",
+  async () => {
+    const { exitCode, said } = await alone("submit", "hello", "--timeout", "4");
+    expect(exitCode).toBe(1);
+    for (const reason of ["acceptor 0 ", "no frame was received"]) expect(said.split(reason)).toHaveLength(2);
+    expect(said).toMatch(/it was not sent\nhint: the warnings above say why\n$/);
+    // Who is not to say anything before says all of it at the end.
+    const quiet = await alone("submit", "hello", "--timeout", "4", "--verbosity", "quiet");
+    expect(quiet.said).toMatch(/hint: acceptor 0 .* does not answer.*; no frame was received/);
+    // It has sent nothing to it.
+    expect(quiet.said + said).not.toContain("proposer");
   },
   TIMEOUT_MS,
 );

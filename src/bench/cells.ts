@@ -2,6 +2,7 @@
  * What is measured: a sweep is the product of lists, a cell is one combination. Cells that differ only in their load share a
  * cluster. Computes, starts nothing.
  */
+import { grouped } from "../text/grouped.ts";
 
 export type Layout = "roles" | "replicas";
 
@@ -90,21 +91,47 @@ export function keyOf(cell: Cell): string {
   return `${shapeName(cell)}, ${size} B, ${load}`;
 }
 
-export function shapeName({ wire, storage, layout, acceptors, batching, groups }: ClusterShape): string {
-  const who = layout === "replicas" ? `${acceptors} replicas` : `${acceptors} acceptors`;
+function shapeName({ wire, storage, layout, acceptors, batching, groups }: ClusterShape): string {
   const many = groups > 1 ? `, ${groups} groups` : "";
-  return `${wire}, ${storage}, ${who}${many}, ${batching ? "packed" : "unpacked"}`;
+  return `${wire}, ${storage}, ${whoName(layout, acceptors)}${many}, ${batching ? "packed" : "unpacked"}`;
 }
 
-export function loadName({ window, clients, size, rate, halfOfWindow }: Load): string {
-  if (halfOfWindow !== undefined && rate !== null)
-    return `${size} B, half of window ${halfOfWindow}: ${perSecond(rate)}`;
-  const wide = clients === 1 ? `window ${window}` : `${clients} clients × window ${window}`;
-  return `${size} B, ${wide}${rate === null ? "" : `, ${perSecond(rate)}`}`;
+function whoName(layout: Layout, acceptors: number): string {
+  return `${acceptors} ${layout === "replicas" ? "replicas" : "acceptors"}`;
 }
 
-function perSecond(rate: number): string {
-  return `${rate.toLocaleString("en")} values/s`;
+const PARTS: readonly ((cell: Cell) => string)[] = [
+  ({ wire }) => wire,
+  ({ storage }) => storage,
+  ({ layout, acceptors }) => whoName(layout, acceptors),
+  ({ groups }) => `${groups} group${groups === 1 ? "" : "s"}`,
+  ({ batching }) => (batching ? "packed" : "unpacked"),
+  ({ size }) => `${grouped(size)} B`,
+  ({ clients }) => `${grouped(clients)} client${clients === 1 ? "" : "s"}`,
+];
+
+/** Of one of these cells, but for its window and rate: what tells it from others of them. */
+export function distinctions(cells: readonly Cell[]): (cell: Cell) => string[] {
+  const telling = PARTS.filter((text) => new Set(cells.map(text)).size > 1);
+  return (cell) => telling.map((text) => text(cell));
+}
+
+/** Names of these cells, as short as can be. */
+export function cellNames(cells: readonly Cell[]): (cell: Cell) => string {
+  const parts = distinctions(cells);
+  const bounds = new Set(cells.filter(isOpenLoad).map(({ window }) => window));
+  const load = (cell: Cell): string => {
+    const { window, rate, halfOfWindow } = cell;
+    if (rate === null) return `window ${grouped(window)}`;
+    const paced = `${grouped(rate)} values/s`;
+    if (halfOfWindow !== undefined) return `half of window ${grouped(halfOfWindow)}: ${paced}`;
+    return bounds.size > 1 ? `window ${grouped(window)}, ${paced}` : paced;
+  };
+  return (cell) => [...parts(cell), load(cell)].join(", ");
+}
+
+function isOpenLoad({ rate, halfOfWindow }: Cell): boolean {
+  return rate !== null && halfOfWindow === undefined;
 }
 
 /** Of an open loop the window is a bound, not a load. */

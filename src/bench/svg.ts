@@ -26,6 +26,8 @@ export interface Series {
 
 export interface Plot {
   readonly title: string;
+  /** Behind the title, softly. */
+  readonly note?: string;
   readonly x: Axis;
   readonly y: Axis;
   readonly series: readonly Series[];
@@ -34,21 +36,26 @@ export interface Plot {
 /** Colours that the page has to define: --c0 … */
 export const COLOURS = 8;
 
-const WIDTH = 760;
-const HEIGHT = 400;
-const LEFT = 74;
-const RIGHT = 20;
-const TOP = 34;
-const BOTTOM = 50;
-const LEGEND_TOP = HEIGHT + 12;
-const LEGEND_LINE = 18;
+export const WIDTH = 640;
+export const HEIGHT = 360;
+const LEFT = 80;
+export const RIGHT = 32;
+const TOP = 36;
+export const BOTTOM = 52;
+const LEGEND_TOP = HEIGHT + 14;
+const LEGEND_LINE = 20;
+/** Of a legend: from its sample of the line to its name. */
+const SAMPLE = 32;
 const TICKS = 6;
 /** More powers of ten than that are ticks enough. */
 const FEW_DECADES = 3;
 /** Of a mark: about the width of a letter, and how far it stands from its point. */
-const LETTER = 6.5;
-const MARK_AWAY = 6;
-const MARK_HEIGHT = 12;
+const LETTER = 7;
+const MARK_AWAY = 7;
+const MARK_HEIGHT = 13;
+/** How much room a point takes, and how far apart the places are where a line is looked at. */
+const DOT = 4;
+const STEP = 3;
 
 export function escapeXml(text: string): string {
   return text
@@ -114,7 +121,7 @@ function place(axis: Axis, range: Range, start: number, end: number): (value: nu
 
 const fixed = (number: number): string => String(Math.round(number * 10) / 10);
 
-export function svgPlot({ title, x, y, series }: Plot): string {
+export function svgPlot({ title, note, x, y, series }: Plot): string {
   const points = series.flatMap((one) => one.points);
   const xs = rangeOf(
     x,
@@ -128,16 +135,17 @@ export function svgPlot({ title, x, y, series }: Plot): string {
   const atX = place(x, xs, LEFT, WIDTH - RIGHT);
   const atY = place(y, ys, bottom, TOP);
   const legends = legendOf(series);
-  const height = LEGEND_TOP + LEGEND_LINE * legends.length;
+  const height = LEGEND_TOP + LEGEND_LINE * legends.rows;
+  const beside = note === undefined ? "" : `<tspan class="note" dx="10">${escapeXml(note)}</tspan>`;
   const lines = [
     `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escapeXml(title)}">`,
-    `<text class="title" x="${LEFT}" y="20">${escapeXml(title)}</text>`,
+    `<text class="title" x="${LEFT}" y="20">${escapeXml(title)}${beside}</text>`,
   ];
   for (const tick of xs.ticks) {
     const at = fixed(atX(tick));
     lines.push(
       `<line class="grid" x1="${at}" y1="${TOP}" x2="${at}" y2="${bottom}"/>`,
-      `<text class="tick" x="${at}" y="${bottom + 16}" text-anchor="middle">${escapeXml((x.format ?? compact)(tick))}</text>`,
+      `<text class="tick" x="${at}" y="${bottom + 18}" text-anchor="middle">${escapeXml((x.format ?? compact)(tick))}</text>`,
     );
   }
   for (const tick of ys.ticks) {
@@ -149,18 +157,18 @@ export function svgPlot({ title, x, y, series }: Plot): string {
   }
   const middle = (TOP + bottom) / 2;
   lines.push(
-    `<text class="label" x="${(LEFT + WIDTH - RIGHT) / 2}" y="${bottom + 38}" text-anchor="middle">${escapeXml(x.label)}</text>`,
+    `<text class="label" x="${(LEFT + WIDTH - RIGHT) / 2}" y="${bottom + 42}" text-anchor="middle">${escapeXml(x.label)}</text>`,
     `<text class="label" x="16" y="${middle}" text-anchor="middle" transform="rotate(-90 16 ${middle})">${escapeXml(y.label)}</text>`,
   );
-  const marks = new Marks();
+  lines.push(...series.flatMap((one, i) => drawn(one, i, atX, atY)));
+  const marks = new Marks(series.map((one) => one.points.map(([px, py]) => [atX(px), atY(py)])));
   for (const [i, one] of series.entries()) {
-    lines.push(...drawn(one, i, atX, atY));
     for (const [at, mark] of (one.marks ?? []).entries()) {
       const [px, py] = one.points[at]!;
-      marks.add(mark, atX(px), atY(py));
+      marks.add(mark, atX(px), atY(py), colourOf(one, i));
     }
   }
-  lines.push(...marks.lines, ...legends, "</svg>");
+  lines.push(...marks.lines, ...legends.lines, "</svg>");
   return lines.join("\n");
 }
 
@@ -184,31 +192,72 @@ function drawn(
   return lines;
 }
 
-/** Names of points, above them or below; where there is room for neither, there is none. */
+interface Box {
+  readonly left: number;
+  readonly right: number;
+  readonly top: number;
+  readonly bottom: number;
+}
+
+type Point = readonly [x: number, y: number];
+
+/**
+ * Names of points, on the right or left of them, above or below, best where no line runs; where there is room for none of these,
+ * there is none.
+ */
 class Marks {
   readonly lines: string[] = [];
-  readonly #taken: (readonly [from: number, to: number, baseline: number])[] = [];
+  readonly #taken: Box[];
+  readonly #inked: readonly Point[];
 
-  add(text: string, x: number, y: number): void {
+  constructor(lines: readonly (readonly Point[])[]) {
+    this.#taken = lines
+      .flat()
+      .map(([x, y]) => ({ left: x - DOT, right: x + DOT, top: y - DOT, bottom: y + DOT }));
+    this.#inked = lines.flatMap((points) => points.slice(1).flatMap((to, i) => between(points[i]!, to)));
+  }
+
+  add(text: string, x: number, y: number, colour: string): void {
     if (text === "") return;
     const width = text.length * LETTER;
-    const isLeft = x + MARK_AWAY + width > WIDTH;
-    const from = isLeft ? x - MARK_AWAY - width : x + MARK_AWAY;
-    const baselines = [y - MARK_AWAY, y + MARK_AWAY + MARK_HEIGHT / 2];
-    const baseline = baselines.find((one) => this.#isFree(from, from + width, one));
-    if (baseline === undefined) return;
-    this.#taken.push([from, from + width, baseline]);
+    const boxes = [x + MARK_AWAY, x - MARK_AWAY - width].flatMap((left) =>
+      [y - DOT, y + DOT + MARK_HEIGHT].map((bottom) => ({
+        left,
+        right: left + width,
+        top: bottom - MARK_HEIGHT,
+        bottom,
+      })),
+    );
+    const free = boxes.filter((one) => this.#isFree(one));
+    const box = free.find((one) => !this.#isInked(one)) ?? free[0];
+    if (box === undefined) return;
+    this.#taken.push(box);
+    const isLeft = box.left < x;
     const anchor = isLeft ? ' text-anchor="end"' : "";
-    const at = fixed(isLeft ? from + width : from);
-    this.lines.push(`<text class="mark" x="${at}" y="${fixed(baseline)}"${anchor}>${escapeXml(text)}</text>`);
-  }
-
-  #isFree(from: number, to: number, baseline: number): boolean {
-    if (baseline > HEIGHT - BOTTOM) return false;
-    return this.#taken.every(
-      ([left, right, other]) => to < left || from > right || Math.abs(baseline - other) >= MARK_HEIGHT,
+    const [at, baseline] = [fixed(isLeft ? box.right : box.left), fixed(box.bottom - 2)];
+    this.lines.push(
+      `<text class="mark" x="${at}" y="${baseline}"${anchor} style="fill: ${colour}">${escapeXml(text)}</text>`,
     );
   }
+
+  #isFree({ left, right, top, bottom }: Box): boolean {
+    if (left < LEFT || right > WIDTH || bottom > HEIGHT - BOTTOM) return false;
+    return this.#taken.every(
+      (other) => right <= other.left || left >= other.right || bottom <= other.top || top >= other.bottom,
+    );
+  }
+
+  #isInked({ left, right, top, bottom }: Box): boolean {
+    return this.#inked.some(([x, y]) => x > left && x < right && y > top && y < bottom);
+  }
+}
+
+function between([fromX, fromY]: Point, [toX, toY]: Point): Point[] {
+  const steps = Math.ceil(Math.hypot(toX - fromX, toY - fromY) / STEP);
+  return Array.from({ length: steps }, (_, i) => [
+    fromX + (i / steps) * (toX - fromX),
+    fromY + (i / steps) * (toY - fromY),
+  ]);
 }
 
 function colourOf({ besides }: Series, index: number): string {
@@ -221,17 +270,28 @@ function dashes({ besides }: Series, index: number): string {
   return index < COLOURS ? "" : ` stroke-dasharray="${6 * Math.floor(index / COLOURS)} 4"`;
 }
 
-function legendOf(series: readonly Series[]): string[] {
+interface Legend {
+  readonly lines: readonly string[];
+  readonly rows: number;
+}
+
+/** In two columns where all names are short. */
+function legendOf(series: readonly Series[]): Legend {
   const isFirst = ({ besides, name }: Series, index: number): boolean =>
     besides === undefined ||
     series.findIndex((one) => one.besides !== undefined && one.name === name) === index;
   const shown = [...series.entries()].filter(([index, one]) => isFirst(one, index));
-  return shown.map(([index, one], row) => {
-    const y = LEGEND_TOP + LEGEND_LINE * row;
+  const half = (WIDTH - LEFT) / 2;
+  const isShort = shown.every(([, { name }]) => SAMPLE + name.length * LETTER < half);
+  const rows = isShort ? Math.ceil(shown.length / 2) : shown.length;
+  const lines = shown.map(([index, one], at) => {
+    const y = LEGEND_TOP + LEGEND_LINE * (at % rows);
+    const x = LEFT + half * Math.floor(at / rows);
     const colour = one.besides === undefined ? colourOf(one, index) : "var(--soft)";
     return (
-      `<line stroke="${colour}"${dashes(one, index)} x1="${LEFT}" y1="${y}" x2="${LEFT + 24}" y2="${y}"/>` +
-      `<text class="tick" x="${LEFT + 32}" y="${y + 4}">${escapeXml(one.name)}</text>`
+      `<line stroke="${colour}"${dashes(one, index)} x1="${x}" y1="${y}" x2="${x + SAMPLE - 8}" y2="${y}"/>` +
+      `<text class="tick" x="${x + SAMPLE}" y="${y + 4}">${escapeXml(one.name)}</text>`
     );
   });
+  return { lines, rows };
 }

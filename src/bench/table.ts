@@ -69,11 +69,12 @@ const FIELDS: readonly (readonly [title: string, text: (cell: Cell) => string])[
   ["cluster", ({ layout, acceptors }) => `${acceptors} ${layout === "replicas" ? "replicas" : "acceptors"}`],
   ["values", ({ batching }) => (batching ? "packed" : "unpacked")],
   ["groups", ({ groups }) => `${groups}`],
-  ["bytes", ({ size }) => `${size}`],
-  ["clients", ({ clients }) => `${clients}`],
+  ["bytes", ({ size }) => grouped(size)],
+  ["clients", ({ clients }) => grouped(clients)],
   [
     "window",
-    ({ window, halfOfWindow }) => (halfOfWindow === undefined ? `${window}` : `½ of ${halfOfWindow}`),
+    ({ window, halfOfWindow }) =>
+      halfOfWindow === undefined ? grouped(window) : `½ of ${grouped(halfOfWindow)}`,
   ],
   ["rate", ({ rate }) => (rate === null ? "closed" : grouped(rate))],
 ];

@@ -185,7 +185,9 @@ export const clientCommand = defineKpaxosCommand({
       args.nclients,
     );
     if (groups.length < config.settings.groups && args.group === undefined) {
-      log.warn(`${args.nclients} clients are for groups 0 to ${groups.length - 1} only: use --nclients`);
+      log.warn(
+        `${args.nclients} clients are for groups 0 to ${groups.length - 1} only: all groups need --nclients ${config.settings.groups} or more`,
+      );
     }
     const [first, ...others] = groups.map((group) => placeIn(group, "client", undefined));
     const options = { ...first!, others, wholeLog: log, id, listens, owns: 0 };

@@ -161,12 +161,14 @@ export class Submission implements Extra {
     const submitted = this.#sum(({ client }) => client.counters.submitted);
     const known = chosen + this.#sum(({ client }) => client.counters.uncertain);
     const fate = submitted > known ? "it was sent and may still be chosen" : "it was not sent";
-    const reasons = this.#process.reasons().join("; ");
-    this.abort(
-      new CliError(`value ${known + 1} is not confirmed: ${fate}`, {
-        ...(reasons === "" ? {} : { hint: reasons }),
-      }),
-    );
+    this.abort(new CliError(`value ${known + 1} is not confirmed: ${fate}`, this.#hint()));
+  }
+
+  /** Nothing is said twice: what is in the log is not said again. */
+  #hint(): { readonly hint?: string } {
+    const untold = this.#process.untoldReasons();
+    if (untold.length > 0) return { hint: untold.join("; ") };
+    return this.#process.reasons().length > 0 ? { hint: "the warnings above say why" } : {};
   }
 
   nextTickUs(): number {

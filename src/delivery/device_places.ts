@@ -155,7 +155,7 @@ export class DevicePlaces {
     reader.warned = true;
     const { iid, index, lastIid, lastIndex } = reader.cursor;
     this.options.onWarning(
-      `reader ${reader.place} (process ${reader.pid}) missed ${range(iid, index, lastIid, lastIndex)}, and has been told`,
+      `reader ${reader.place} (process ${reader.pid}) was too slow and has missed ${range(iid, index, lastIid, lastIndex)}; it was told. A larger delivery-log gives it more time`,
     );
   }
 

@@ -10,6 +10,16 @@ import { range } from "./position.ts";
 const READS_PER_TURN = 256;
 const CHECK_US = 100_000;
 
+/** Why nothing comes from a device, for people. */
+const WHY: Readonly<Record<ReaderState, string>> = {
+  attaching: "its learner has not answered yet",
+  attached: "its learner answers",
+  dropped: "its learner refuses this process (its log says why)",
+  gone: "its learner has ended",
+  corrupt: "what it holds is damaged",
+  closed: "it was closed here",
+};
+
 export interface DeviceTaker {
   /** Takes the value in the reader's fields; false: not now. */
   take(reader: DeviceReader): boolean;
@@ -52,7 +62,7 @@ export class DeviceSource implements Extra, Sleeper {
     if (state === "attaching" || state === "attached") return;
     if (this.#told !== state) {
       this.#told = state;
-      this.#log.warn(`the learner's device ${reader.path}: ${state}; waiting for a learner to come back`);
+      this.#log.warn(`${reader.path}: ${WHY[state]}; waits for a learner to come back`);
     }
     // Its bytes lie in the mapping that a reconnect gives up.
     if (this.#waiting || !reader.reconnect()) return;
@@ -71,7 +81,9 @@ export class DeviceSource implements Extra, Sleeper {
       if (!this.#waiting && !reader.read()) return false;
       if (reader.kind === "missed") {
         const { iid, index, lastIid, lastIndex } = reader;
-        this.#log.warn(`${reader.path}: missed ${range(iid, index, lastIid, lastIndex)}`);
+        this.#log.warn(
+          `${reader.path}: missed ${range(iid, index, lastIid, lastIndex)}: this process was too slow for the learner's delivery-log, or was not there`,
+        );
         continue;
       }
       this.#waiting = true;

@@ -116,7 +116,7 @@ export class FifoDevice implements Readers {
       this.#log.once(
         "fifo-size",
         "error",
-        `values of more than ${most} bytes do not fit ${this.path}: left out`,
+        `values of more than ${most} bytes do not fit ${this.path} and are left out there: read them from the device or the socket (kpaxos tail)`,
       );
       return true;
     }
@@ -147,7 +147,7 @@ export class FifoDevice implements Readers {
     this.#missedSaid = cursor.missedRecords;
     this.counters.missed += missed;
     this.#log.warn(
-      `the program at ${this.path} was too slow: it has missed ${missed} values, ${this.#missedFrom} to ${this.#missedTo}`,
+      `the program at ${this.path} was too slow: it has missed ${missed} values, ${this.#missedFrom} to ${this.#missedTo}; a larger delivery-log gives it more time`,
     );
     this.#missedFrom = "";
   }

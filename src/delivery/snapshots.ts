@@ -328,7 +328,11 @@ export class Snapshots implements Application, Extra {
 
   #refuse(why: string): void {
     this.counters.refused++;
-    this.#options.log.once("refused", "error", `a snapshot that was fetched is of no use: ${why}`);
+    this.#options.log.once(
+      "snapshot refused",
+      "error",
+      `a snapshot of ${this.#what} that was fetched is of no use: ${why}; others are asked for theirs`,
+    );
     this.fetch.refuse();
   }
 

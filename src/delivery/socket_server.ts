@@ -178,7 +178,7 @@ export class SocketServer implements Readers {
       this.#logger.once(
         "socket-full",
         "warn",
-        `a reader was refused: ${SOCKET_READERS} are connected to ${this.path}`,
+        `a reader was refused: ${SOCKET_READERS} are connected to ${this.path}, which is the limit; end those that nobody needs`,
       );
       this.#end(peer, `all ${SOCKET_READERS} places are taken`);
       return;
@@ -317,7 +317,9 @@ export class SocketServer implements Readers {
     if (data.warned) return;
     data.warned = true;
     const what = range(cursor.iid, cursor.index, cursor.lastIid, cursor.lastIndex);
-    this.#logger.warn(`socket reader ${data.number} missed ${what}, and has been told`);
+    this.#logger.warn(
+      `socket reader ${data.number} of ${this.path} was too slow and has missed ${what}; it was told. A larger delivery-log gives it more time`,
+    );
   }
 
   #refuse(peer: Peer, reason: string): void {
@@ -325,7 +327,7 @@ export class SocketServer implements Readers {
     this.#logger.once(
       "socket-malformed",
       "warn",
-      `socket reader ${peer.data.number} is disconnected: ${reason}`,
+      `socket reader ${peer.data.number} of ${this.path} is disconnected: ${reason}`,
     );
     this.#end(peer, reason);
   }

@@ -8,6 +8,7 @@ import type { Acceptor } from "../protocol/acceptor/acceptor.ts";
 import type { TrimRule } from "../protocol/acceptor/trim_rule.ts";
 import { silenceText, voiceText } from "./acceptor_voice.ts";
 import type { CoreContext } from "./context.ts";
+import { Growth } from "./growth.ts";
 import type { Extra } from "./roles.ts";
 
 const LOOK_US = 1_000_000;
@@ -26,8 +27,8 @@ export class AcceptorWatch implements Extra {
   #refused = 0;
   #heldDueUs = 0;
   #heldIid = 0;
-  #trimsRefused = 0;
   #firstUs = 0;
+  readonly #growth = new Growth();
   #toldVoice = false;
 
   /** `rule`: who has reported what; null in the Kernel_Paxos wire, where whoever trims simply says so. */
@@ -46,8 +47,8 @@ export class AcceptorWatch implements Extra {
     const refused = counters.refusedFull - this.#refused;
     this.#refused = counters.refusedFull;
     const { audience } = this.#acceptor;
-    if (audience.refused > 0) {
-      const text = `learners were turned away ${audience.refused} times: ${audience.count} listen already, which is the limit`;
+    if (this.#growth.of("audience", audience.refused)) {
+      const text = `learners were turned away ${audience.refused} times: ${audience.count} listen already, which is the limit; end some, or have clients ask a learner host (--learner)`;
       this.#context.log.once("audience", "warn", text, AGAIN_MS);
     }
     const fill = log.fill();
@@ -94,26 +95,31 @@ export class AcceptorWatch implements Extra {
   #lookAtRefusals(): void {
     const { trimsRefused, leasesTooLong } = this.#acceptor.counters;
     const { log } = this.#context;
-    if (trimsRefused > this.#trimsRefused) {
-      this.#trimsRefused = trimsRefused;
+    if (this.#growth.of("trims", trimsRefused)) {
       const text = `${trimsRefused} trims were refused: of learners that never said hi, or beyond what this acceptor has heard of`;
       log.once("trims", "info", text, AGAIN_MS);
     }
-    if (leasesTooLong > 0) {
-      const text = "the leader asks for longer leases than `lease` says here: it must be the same everywhere";
+    if (this.#growth.of("leases", leasesTooLong)) {
+      const text =
+        "the leader asks for longer leases than `lease` says here: it must be the same in every paxos.conf";
       log.once("leases", "warn", text, AGAIN_MS);
     }
   }
 
   #cause(nowUs: number): string {
     const rule = this.#rule;
-    const fix = "run a learner with --cantrim, or raise acceptor-window-bytes and acceptor-window-instances";
-    if (rule === null) return `no learner trims; ${fix}`;
+    const larger = "raise acceptor-window-bytes and acceptor-window-instances";
+    if (rule === null) {
+      const { trimIid } = this.#acceptor.log;
+      return trimIid === 0
+        ? `no learner has trimmed yet; run one with --cantrim, or ${larger}`
+        : `no learner has trimmed behind instance ${trimIid}; see whether one with --cantrim runs and keeps up, lower its trim-every, or ${larger}`;
+    }
     const slowest = rule.slowest(nowUs);
     if (slowest < 0) {
       const expected = this.#context.config.learners.length > 0;
       const whose = expected ? "no learner or replica of paxos.conf is heard" : "no learner is heard";
-      return `${whose} that may trim: start one, or raise acceptor-window-bytes and acceptor-window-instances`;
+      return `${whose} that may trim: start one, or ${larger}`;
     }
     const { peers } = this.#context;
     const kind = this.#context.config.link;
@@ -121,6 +127,6 @@ export class AcceptorWatch implements Extra {
     const { count, strong } = rule.counted(nowUs);
     const whose = strong ? "learner" : "learner without applications";
     const of = count > 1 ? `, the last of ${count} that count (trim-rule ${rule.policy})` : "";
-    return `the ${whose} at ${where} (id ${peers.id[slowest]}) has acknowledged instance ${rule.reported(slowest)} only${of}`;
+    return `the ${whose} at ${where} (id ${peers.id[slowest]}) has acknowledged instance ${rule.reported(slowest)} only${of}; its log says why: it or a reader of it is slow, or it alone has a state`;
   }
 }

@@ -11,7 +11,8 @@ import type { Members } from "../wire/members.ts";
 import type { WireCounters } from "../wire/wire.ts";
 import type { Cores } from "./roles.ts";
 
-const SILENT_US = 3_000_000;
+/** Who was not heard for so long is silent. */
+export const SILENT_US = 3_000_000;
 
 export interface Patient {
   readonly config: Config;
@@ -43,21 +44,12 @@ export function diagnose(patient: Patient): string[] {
 
 function wireReasons({ wire, config }: Patient): string[] {
   const reasons: string[] = [];
-  if (wire.otherWire > 0) {
-    const other = config.settings.wire === "native" ? "kernel-paxos" : "native";
-    reasons.push(
-      `${wire.otherWire} frames of the other wire were heard: put \`wire ${other}\` into paxos.conf, or change the others`,
-    );
-  }
+  if (wire.otherWire > 0) reasons.push(otherWire(wire.otherWire, config));
   if (wire.otherVersion > 0)
     reasons.push(
       `${wire.otherVersion} frames of another version of kpaxos were heard: run the same version everywhere`,
     );
-  if (wire.otherCluster > 0) {
-    reasons.push(
-      `${wire.otherCluster} frames of another cluster were heard: \`cluster\`, \`groups\` and the acceptor lines must be the same in every paxos.conf`,
-    );
-  }
+  if (wire.otherCluster > 0) reasons.push(otherCluster(wire.otherCluster));
   if (wire.stranger > 0) {
     reasons.push(
       `${wire.stranger} frames came from addresses that paxos.conf does not give to that role: compare the role lines on all hosts`,
@@ -91,12 +83,9 @@ function proposerReasons(patient: Patient): string[] {
       "this proposer's ballots are used up (2^32 in the Kernel_Paxos wire): restart the whole cluster empty",
     );
   }
-  if (cores.learner?.waitsForSnapshot === true) {
-    const { trimmedIid } = cores.learner;
-    reasons.push(
-      `instances 1 to ${trimmedIid} are trimmed, and no snapshot has come that leads past them: start a process that has one`,
-    );
-  } else if (proposer?.isShut === true)
+  const noSnapshot = snapshotReason(patient);
+  if (noSnapshot !== undefined) reasons.push(noSnapshot);
+  else if (proposer?.isShut === true)
     reasons.push("no snapshot of the sessions has come: a leader has all of them begin anew if none does");
   else if (proposer?.stage === "preparing")
     reasons.push("no quorum of acceptors has promised this proposer's ballot");
@@ -106,11 +95,7 @@ function proposerReasons(patient: Patient): string[] {
     );
   }
   if (proposer?.isUnheard === true) reasons.push("no quorum of acceptors echoes this leader's heartbeats");
-  if (proposer?.isStalled === true || busy === Busy.windowFull) {
-    reasons.push(
-      "the acceptors' window is full because no learner trims: run one with --cantrim, or read in the acceptors' logs who holds them back (or raise acceptor-window-bytes)",
-    );
-  }
+  if (proposer?.isStalled === true || busy === Busy.windowFull) reasons.push(fullAcceptors(config));
   if (busy === Busy.noQuorum) reasons.push("the proposer has no quorum of acceptors");
   if (busy === Busy.queueFull)
     reasons.push(
@@ -127,10 +112,24 @@ function proposerReasons(patient: Patient): string[] {
   return [...reasons, ...sendingReasons(patient)];
 }
 
+/** Whoever waits so says it in the log by itself, and at length (`delivery/standstill_note.ts`). */
+export function snapshotReason({ cores: { learner } }: Patient): string | undefined {
+  if (learner?.waitsForSnapshot !== true) return undefined;
+  return `instances 1 to ${learner.trimmedIid} are trimmed, and no snapshot has come that leads past them: start a process that has one`;
+}
+
+/** Learners of the native wire report by themselves; in the other one somebody has to be told to trim. */
+function fullAcceptors({ settings }: Config): string {
+  return settings.wire === "native"
+    ? "the acceptors' window is full: no learner reports what may be trimmed, or one holds the others back; the acceptors' logs say which (start or mend it, or raise acceptor-window-bytes)"
+    : "the acceptors' window is full because no learner trims: run one with --cantrim, or raise acceptor-window-bytes";
+}
+
 /** Of a client: what became of what it sends. */
 function sendingReasons(patient: Patient): string[] {
   const { cores, config, proposerId, silentHost, peers, members, nowUs } = patient;
-  if (proposerId === undefined) return [];
+  // One in this very process is looked at as a proposer.
+  if (proposerId === undefined || cores.proposer?.id === proposerId) return [];
   const reasons: string[] = [];
   const peer = members.proposers[proposerId]!;
   const name = named("proposer", [config.proposers[proposerId]!]);
@@ -140,12 +139,15 @@ function sendingReasons(patient: Patient): string[] {
   if (!isHeard && canBeHeard) reasons.push(`${name} was not heard: is it running?`);
   // What does not come back without a host says nothing of anybody else.
   if (silentHost !== undefined) return reasons;
-  if (!isHeard && !canBeHeard) reasons.push(`values sent to ${name} do not come back: is it running?`);
+  // Nor does it where nothing was sent, or behind a trim, where this process cannot see what comes back.
+  const isTelling = cores.client?.isWaiting === true && cores.learner?.waitsForSnapshot !== true;
+  if (!isHeard && !canBeHeard && isTelling)
+    reasons.push(`what was sent to ${name} does not come back: is it running?`);
   const delivered = cores.client?.counters.delivered ?? 0;
   if (config.settings.wire === "kernel-paxos" && delivered > 0) {
     // This wire has no words for a full acceptor.
     reasons.push(
-      "or the acceptors are full because no learner trims: run one with --cantrim; their logs say so",
+      "the acceptors may be full because no learner trims: their logs say so then; run one with --cantrim",
     );
   }
   return reasons;
@@ -161,18 +163,35 @@ function linkReasons({ link, wire, where, config }: Patient): string[] {
         : "are the others running, does a firewall drop UDP, and is `cluster-key` the same (or none) everywhere?";
     reasons.push(`no frame was received on ${where}: ${check}`);
   }
-  if (link.txDropped > 0) reasons.push(`${link.txDropped} frames could not be sent on ${where}: is it up?`);
+  if (link.txDropped > 0)
+    reasons.push(`${link.txDropped} frames could not be sent on ${where}: is it up, and not overloaded?`);
   if (link.rxDropped > 0)
     reasons.push(
       `the kernel dropped ${link.rxDropped} frames${ofValues(link)}: raise receive-buffer (needs CAP_NET_ADMIN or net.core.rmem_max)`,
     );
-  if (link.rxBadChecksum > 0) reasons.push(`${link.rxBadChecksum} frames had a wrong checksum`);
+  if (link.rxBadChecksum > 0)
+    reasons.push(
+      `${link.rxBadChecksum} frames had a wrong checksum and were dropped: look for a bad cable, card or switch port at ${where}`,
+    );
   if (link.rxTruncated > 0)
     reasons.push(
       `${link.rxTruncated} frames were longer than the MTU of ${where}: use one MTU on the whole segment`,
     );
-  if (wire.malformed > 0) reasons.push(`${wire.malformed} frames made no sense`);
+  if (wire.malformed > 0) {
+    const place = config.link === "ethernet" ? "these EtherTypes" : "this port";
+    reasons.push(
+      `${wire.malformed} frames made no sense and were dropped: does another program send to ${place}?`,
+    );
+  }
   return reasons;
+}
+
+export function otherWire(frames: number, { settings }: Config): string {
+  return `${frames} frames of the other wire were heard: \`wire\` must be the same in every paxos.conf of one cluster (here it is ${settings.wire})`;
+}
+
+export function otherCluster(frames: number): string {
+  return `${frames} frames of another cluster were heard: \`cluster\`, \`groups\` and the acceptor lines must be the same in every paxos.conf of one cluster`;
 }
 
 /** How many of the frames that were dropped were client values, where these have a receive queue of their own. */

@@ -73,6 +73,11 @@ export class Lane implements LinkedNode {
     return this.#watch.reasons();
   }
 
+  /** Those of them that the log does not have. */
+  untoldReasons(): string[] {
+    return this.#watch.untoldReasons();
+  }
+
   close(): void {
     this.link.close();
     this.node.storage.close();

@@ -68,8 +68,17 @@ export class Process {
 
   /** Why nothing moves, as far as this process can tell. */
   reasons(): string[] {
-    if (this.lanes.length === 1) return this.lanes[0]!.reasons();
-    return this.lanes.flatMap((lane) => lane.reasons().map((text) => `group ${lane.group}: ${text}`));
+    return this.#ofLanes((lane) => lane.reasons());
+  }
+
+  /** Those of them that the log does not have. */
+  untoldReasons(): string[] {
+    return this.#ofLanes((lane) => lane.untoldReasons());
+  }
+
+  #ofLanes(reasonsOf: (lane: Lane) => string[]): string[] {
+    if (this.lanes.length === 1) return reasonsOf(this.lanes[0]!);
+    return this.lanes.flatMap((lane) => reasonsOf(lane).map((text) => `group ${lane.group}: ${text}`));
   }
 
   /** Runs to the end; throws what ended it, unless that was asked for. */

@@ -3,24 +3,43 @@
  * it stands still, and once when it goes on.
  */
 import type { Log } from "../log.ts";
-import { diagnose, ofValues, type Patient, wrongKey } from "./diagnose.ts";
+import type { LinkCounters } from "../net/link.ts";
+import type { WireCounters } from "../wire/wire.ts";
+import {
+  diagnose,
+  ofValues,
+  otherCluster,
+  otherWire,
+  type Patient,
+  SILENT_US,
+  snapshotReason,
+  wrongKey,
+} from "./diagnose.ts";
+import { Growth, since } from "./growth.ts";
 import type { Extra } from "./roles.ts";
 
 const LOOK_US = 1_000_000;
 const PATIENCE_US = 2_000_000;
+/** Before that somebody who is silent may not be known to be. */
+const PERPLEXED_US = 2 * SILENT_US;
 const AGAIN_MS = 10_000;
+const SELDOM_MS = 600_000;
 
 export class Watch implements Extra {
   readonly #log: Log;
   readonly #progress: () => number | null;
   readonly #patient: (nowUs: number) => Patient;
+  readonly #growth = new Growth();
+  /** Reasons of this standstill that were logged, by what they are about. */
+  readonly #told = new Set<string>();
   #nowUs = 0;
   #dueUs = 0;
   #last: number | null = null;
   #movedUs = -1;
   #said = false;
-  #overrun = 0;
-  #badMac = 0;
+  /** What was counted when it last moved: what came before is no reason now. */
+  #wireThen: WireCounters | undefined;
+  #linkThen: LinkCounters | undefined;
 
   constructor(log: Log, progress: () => number | null, patient: (nowUs: number) => Patient) {
     this.#log = log;
@@ -33,20 +52,31 @@ export class Watch implements Extra {
     if (this.#movedUs < 0) this.#movedUs = nowUs;
     if (nowUs < this.#dueUs) return;
     this.#dueUs = nowUs + LOOK_US;
-    this.#lookAtDrops();
+    const patient = this.#patient(nowUs);
+    this.#lookAtDrops(patient);
     const progress = this.#progress();
     if (progress === null || progress !== this.#last) {
       if (this.#said && progress !== null) this.#log.warn("it goes on");
       this.#said = false;
+      this.#told.clear();
       this.#last = progress;
       this.#movedUs = nowUs;
+      this.#wireThen = { ...patient.wire };
+      this.#linkThen = { ...patient.link };
+      // Where it stands still these are among the reasons.
+      this.#lookAtStrays(patient);
       return;
     }
     if (nowUs - this.#movedUs < PATIENCE_US) return;
     const reasons = this.reasons();
+    if (reasons.length === 0 && nowUs - this.#movedUs < PERPLEXED_US) return;
     if (reasons.length === 0) reasons.push("nothing wrong is known here; look at the other processes' logs");
-    for (const reason of reasons)
-      this.#log.once(`why ${reason.replace(/\d+/g, "#")}`, "warn", `nothing moves: ${reason}`, AGAIN_MS);
+    const known = snapshotReason(patient);
+    for (const reason of reasons) {
+      if (this.#log.enabled("warn")) this.#told.add(subject(reason));
+      if (reason === known) continue;
+      this.#log.once(`why ${subject(reason)}`, "warn", `nothing moves: ${reason}`, AGAIN_MS);
+    }
     this.#said = true;
   }
 
@@ -55,64 +85,56 @@ export class Watch implements Extra {
   }
 
   reasons(): string[] {
-    return diagnose(this.#patient(this.#nowUs));
+    const patient = this.#patient(this.#nowUs);
+    const { wire, link } = patient;
+    const [wireThen, linkThen] = [this.#wireThen, this.#linkThen];
+    if (wireThen === undefined || linkThen === undefined) return diagnose(patient);
+    // Whether anything was ever received is asked of the whole time.
+    const { rxFrames } = link;
+    return diagnose({
+      ...patient,
+      wire: since(wire, wireThen),
+      link: { ...since(link, linkThen), rxFrames },
+    });
+  }
+
+  /** Those that the log does not have. */
+  untoldReasons(): string[] {
+    return this.reasons().filter((reason) => !this.#told.has(subject(reason)));
   }
 
   /** Lost frames are worth a line even while everything moves. */
-  #lookAtDrops(): void {
-    const { link, wire, peers, config } = this.#patient(this.#nowUs);
-    if (link.rxBadMac > this.#badMac) {
-      this.#log.once("key", "warn", () => wrongKey(link.rxBadMac, config), 600_000);
-      this.#badMac = link.rxBadMac;
+  #lookAtDrops({ link, wire, peers }: Patient): void {
+    if (this.#growth.of("peers", peers.refused)) {
+      const text = () =>
+        `${peers.refused} frames of unknown senders were dropped: ${peers.capacity} processes are heard already, which is the limit; end clients and learners that nobody needs, or look for who sends from ever new addresses`;
+      this.#log.once("peers", "warn", text, AGAIN_MS);
     }
-    if (peers.refused > 0) {
-      this.#log.once(
-        "peers",
-        "warn",
-        () =>
-          `${peers.refused} frames of unknown senders were dropped: the table of ${peers.capacity} peers is full`,
-        AGAIN_MS,
-      );
+    if (this.#growth.of("drops", link.rxDropped + link.txDropped + wire.overflow)) {
+      const text = () =>
+        `frames lost on this host: ${link.rxDropped} not received in time${ofValues(link)}, ${link.txDropped} not sent, ${wire.overflow} without a slot`;
+      this.#log.once("drops", "info", text, AGAIN_MS);
     }
-    const drops = link.rxDropped + link.txDropped + wire.overflow;
-    if (drops > this.#overrun) {
-      this.#log.once(
-        "drops",
-        "info",
-        () =>
-          `frames lost on this host: ${link.rxDropped} not received in time${ofValues(link)}, ${link.txDropped} not sent, ${wire.overflow} without a slot`,
-        AGAIN_MS,
-      );
-      this.#overrun = drops;
-    }
-    if (wire.otherWire > 0) {
-      const fix = wire.otherWire;
-      this.#log.once(
-        "other wire",
-        "warn",
-        () =>
-          `${fix} frames of the other wire were heard; \`wire\` in paxos.conf must be the same everywhere`,
-        600_000,
-      );
-    }
-    if (wire.otherCluster > 0) {
-      // Two clusters may well share a host, so this is no warning; but only who hears the stray can tell of it.
-      this.#log.once(
-        "other cluster",
-        "info",
-        () =>
-          `${wire.otherCluster} frames of another cluster were heard: \`cluster\`, \`groups\` and the acceptor lines must be the same in every paxos.conf of one cluster`,
-        600_000,
-      );
-    }
-    if (wire.cutValues > 0) {
-      this.#log.once(
-        "cut",
-        "warn",
-        () =>
-          `a peer cuts the last bytes of its values (${wire.cutValues} so far): it is an unpatched Kernel_Paxos`,
-        600_000,
-      );
+    if (this.#growth.of("cut", wire.cutValues)) {
+      const text = () =>
+        `a peer cuts the last bytes of its values (${wire.cutValues} so far): it is an unpatched Kernel_Paxos; patch it, or replace it by kpaxos (docs/from-kernel-paxos.md)`;
+      this.#log.once("cut", "warn", text, SELDOM_MS);
     }
   }
+
+  /** Frames of nobody of this cluster: somebody else may stand still for them. */
+  #lookAtStrays({ link, wire, config }: Patient): void {
+    if (this.#growth.of("key", link.rxBadMac))
+      this.#log.once("key", "warn", () => wrongKey(link.rxBadMac, config), SELDOM_MS);
+    if (this.#growth.of("other wire", wire.otherWire))
+      this.#log.once("other wire", "warn", () => otherWire(wire.otherWire, config), SELDOM_MS);
+    // Two clusters may well share a host, so this is no warning; but only who hears the stray can tell of it.
+    if (this.#growth.of("other cluster", wire.otherCluster))
+      this.#log.once("other cluster", "info", () => otherCluster(wire.otherCluster), SELDOM_MS);
+  }
+}
+
+/** What a reason is about: the same while its figures change. */
+function subject(reason: string): string {
+  return reason.replace(/\d+/g, "#");
 }

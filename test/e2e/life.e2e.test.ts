@@ -145,7 +145,7 @@ describeNetns("lives", () => {
           const why =
             wire === "native" ? /window is .* full.*acknowledged instance/ : /window is .* full.*--cantrim/;
           await Promise.all(acceptors.map((one) => one.waitForLine(why, 10_000)));
-          if (wire === "native") await client.waitForLine(/nothing moves.*--cantrim/, 10_000);
+          if (wire === "native") await client.waitForLine(/nothing moves.*no learner reports what/, 10_000);
           // Nothing was overwritten: the learner gets it all from the first instance on.
           if (wire === "native") learners[0]!.process.kill("SIGCONT");
           else learners.push(cluster.startLearner(0, ["--catch-up", "--cantrim"]));

@@ -1,0 +1,301 @@
+/**
+ * What a process says when nothing moves: the causes, each once, none that is not so, and none of long ago.
+ */
+import { describe, expect, test } from "bun:test";
+import type { Config } from "../src/config/config.ts";
+import { parseConfig } from "../src/config/parse.ts";
+import { createLog } from "../src/log.ts";
+import type { LinkCounters } from "../src/net/link.ts";
+import { Peers } from "../src/net/peers.ts";
+import { AcceptorWatch } from "../src/node/acceptor_watch.ts";
+import { BusyNote } from "../src/node/busy_note.ts";
+import type { CoreContext } from "../src/node/context.ts";
+import { diagnose, type Patient } from "../src/node/diagnose.ts";
+import { Growth, since } from "../src/node/growth.ts";
+import type { Cores } from "../src/node/roles.ts";
+import { Watch } from "../src/node/watch.ts";
+import type { Acceptor } from "../src/protocol/acceptor/acceptor.ts";
+import { Busy, type Peer } from "../src/protocol/types.ts";
+import type { Members } from "../src/wire/members.ts";
+import { WireCounters } from "../src/wire/wire.ts";
+
+const SECOND_US = 1_000_000;
+const UDP = "acceptor 0 127.0.0.1 7000\nproposer 0 127.0.0.1 7001\nproposer 1 127.0.0.1 7002\n";
+const ETHERNET = "acceptor 0 02:00:00:00:00:01\nproposer 0 02:00:00:00:00:02\nproposer 1 02:00:00:00:00:03\n";
+
+function configOf(text: string): Config {
+  const { config, diagnostics } = parseConfig(text, "paxos.conf");
+  if (config === undefined) throw new Error(JSON.stringify(diagnostics));
+  return config;
+}
+
+function linkCounters(): LinkCounters {
+  const frames = { rxFrames: 10, rxBytes: 0, txFrames: 0, txBytes: 0, txDropped: 0, rxDropped: 0 };
+  return { ...frames, rxDroppedValues: 0, rxTruncated: 0, rxBadChecksum: 0, rxBadMac: 0, steps: 0 };
+}
+
+interface Client {
+  readonly text?: string;
+  readonly busy?: Busy;
+  /** It has sent something. */
+  readonly isWaiting?: boolean;
+  readonly delivered?: number;
+  readonly waitsForSnapshot?: boolean;
+  /** The proposer of this process. */
+  readonly ownProposer?: { readonly id: number; readonly isStalled?: boolean };
+  readonly heardUs?: number;
+}
+
+/** Only what a diagnosis looks at. */
+function patient(client: Client = {}): Patient & { link: LinkCounters; wire: WireCounters; nowUs: number } {
+  const { waitsForSnapshot = false, isWaiting = true, delivered = 0, ownProposer } = client;
+  const peers = new Peers(4);
+  peers.lastHeardUs.fill(client.heardUs ?? -1e9);
+  const own = ownProposer === undefined ? {} : { proposer: { stage: "leading", votes: -1, ...ownProposer } };
+  const cores = {
+    client: { isWaiting, counters: { delivered } },
+    learner: { isRegistered: () => true, waitsForSnapshot, trimmedIid: 77 },
+    ...own,
+  };
+  return {
+    config: configOf(client.text ?? UDP),
+    where: "eth0",
+    cores: cores as unknown as Cores,
+    wire: new WireCounters(),
+    link: linkCounters(),
+    peers,
+    members: { proposers: [0, 1], acceptors: [2], learners: [] } as unknown as Members,
+    busy: client.busy ?? 0,
+    proposerId: 0,
+    silentHost: undefined,
+    nowUs: SECOND_US,
+  };
+}
+
+describe("a proposer is named", () => {
+  const isNamed = (client: Client): boolean =>
+    diagnose(patient(client)).some((text) => text.includes("is it running"));
+
+  test("over UDP, when what was sent to it does not come back", () => {
+    expect(diagnose(patient())).toEqual([
+      "what was sent to proposer 0 (127.0.0.1:7001) does not come back: is it running?",
+    ]);
+    expect(isNamed({ heardUs: 0 })).toBe(false);
+  });
+
+  test("not by who has sent nothing, nor by who cannot see what comes back before it has a snapshot", () => {
+    expect(isNamed({ isWaiting: false })).toBe(false);
+    expect(diagnose(patient({ waitsForSnapshot: true }))).toEqual([
+      "instances 1 to 77 are trimmed, and no snapshot has come that leads past them: start a process that has one",
+    ]);
+  });
+
+  test("not if it is this process, but if it is another one", () => {
+    expect(isNamed({ ownProposer: { id: 0 } })).toBe(false);
+    expect(isNamed({ ownProposer: { id: 1 } })).toBe(true);
+  });
+
+  test("on Ethernet in the native wire whenever it is silent: there it would be heard", () => {
+    for (const more of [{}, { isWaiting: false }, { waitsForSnapshot: true }])
+      expect(diagnose(patient({ text: ETHERNET, ...more })).join()).toContain(
+        "proposer 0 (02:00:00:00:00:02) was not heard: is it running?",
+      );
+    expect(isNamed({ text: ETHERNET, heardUs: 0 })).toBe(false);
+  });
+});
+
+describe("full acceptors", () => {
+  const said = (client: Client): string => diagnose(patient({ heardUs: 0, ...client })).join("\n");
+
+  test("in the native wire are a matter of learners that report by themselves", () => {
+    for (const client of [{ busy: Busy.windowFull }, { ownProposer: { id: 0, isStalled: true } }]) {
+      expect(said(client)).toMatch(/window is full: no learner reports .* or one holds the others back/);
+      expect(said(client)).not.toContain("--cantrim");
+    }
+  });
+
+  test("in the Kernel_Paxos wire of one that is told to trim", () => {
+    const text = `${ETHERNET}wire kernel-paxos\n`;
+    expect(said({ text, busy: Busy.windowFull })).toMatch(/because no learner trims: run one with --cantrim/);
+    expect(said({ text, delivered: 5 })).toMatch(/^the acceptors may be full because no learner trims/);
+    expect(said({ text })).toBe("");
+  });
+});
+
+/** A watch, a second after the other; the log's times are the watch's. */
+class Watched {
+  readonly lines: string[] = [];
+  readonly patient: ReturnType<typeof patient>;
+  readonly watch: Watch;
+  progress: number | null = 0;
+  #us = 0;
+
+  constructor(client: Client = { heardUs: 1e12 }, verbosity: "error" | "quiet" = "error") {
+    this.patient = patient(client);
+    const log = createLog(verbosity, "", {
+      sink: ({ message }) => this.lines.push(message),
+      nowMs: () => this.#us / 1000,
+    });
+    this.watch = new Watch(
+      log,
+      () => this.progress,
+      () => this.patient,
+    );
+  }
+
+  /** What it says in these seconds. */
+  run(seconds: number, each?: () => void): string[] {
+    const from = this.lines.length;
+    for (let i = 0; i < seconds; i++) {
+      each?.();
+      this.watch.tick(this.#us);
+      this.#us += SECOND_US;
+    }
+    return this.lines.slice(from);
+  }
+
+  moves(seconds: number): string[] {
+    return this.run(seconds, () => {
+      this.progress = (this.progress ?? 0) + 1;
+    });
+  }
+}
+
+describe("a watch", () => {
+  test("says what was counted since it last moved, not before", () => {
+    const one = new Watched();
+    one.moves(3);
+    one.patient.link.rxDropped = 5;
+    one.patient.wire.malformed = 6;
+    expect(one.moves(3)).toEqual([]);
+    // Not before anybody who is silent would be known to be.
+    expect(one.run(5)).toEqual([]);
+    expect(one.run(3)).toEqual([
+      "nothing moves: nothing wrong is known here; look at the other processes' logs",
+    ]);
+    expect(one.moves(2)).toEqual(["it goes on"]);
+    one.patient.link.rxDropped = 8;
+    one.patient.wire.malformed = 7;
+    const said = one.run(5);
+    expect(said[0]).toContain("the kernel dropped 3 frames");
+    expect(said[1]).toContain(
+      "1 frames made no sense and were dropped: does another program send to this port?",
+    );
+    expect(said).toHaveLength(2);
+  });
+
+  test("says of strays once: as such while it has nothing to do, among the reasons where it stands still", () => {
+    const idle = new Watched();
+    idle.progress = null;
+    idle.patient.wire.otherWire = 4;
+    idle.patient.link.rxBadMac = 2;
+    const said = idle.run(1300);
+    expect(said).toHaveLength(2);
+    expect(said[0]).toContain("2 frames sealed with a cluster-key");
+    expect(said[1]).toContain("4 frames of the other wire were heard: `wire` must be the same");
+    // Heard again, and again not more often than every ten minutes.
+    const more = idle.run(1300, () => idle.patient.wire.otherWire++);
+    expect(more.map((text) => text.split(" ").slice(1, 6).join(" "))).toEqual(
+      Array(3).fill("frames of the other wire"),
+    );
+
+    const still = new Watched();
+    still.run(1);
+    still.patient.wire.otherWire = 4;
+    const reasons = still.run(8);
+    expect(reasons).toHaveLength(1);
+    expect(reasons[0]).toStartWith("nothing moves: 4 frames of the other wire were heard");
+  });
+
+  test("leaves a missing snapshot to the line that says what to do", () => {
+    const one = new Watched({ heardUs: 1e12, waitsForSnapshot: true });
+    expect(one.run(30)).toEqual([]);
+    expect(one.watch.reasons()).toHaveLength(1);
+    expect(one.watch.untoldReasons()).toEqual([]);
+  });
+
+  test("knows which reasons the log has", () => {
+    const one = new Watched({});
+    one.run(2);
+    expect(one.watch.untoldReasons()).toHaveLength(1);
+    one.run(3);
+    expect(one.watch.untoldReasons()).toEqual([]);
+    one.patient.link.txDropped = 3;
+    expect(one.watch.untoldReasons()).toEqual([
+      "3 frames could not be sent on eth0: is it up, and not overloaded?",
+    ]);
+    one.moves(2);
+    expect(one.watch.untoldReasons()).toHaveLength(1);
+    const quiet = new Watched({}, "quiet");
+    expect(quiet.run(10)).toEqual([]);
+    expect(quiet.watch.untoldReasons()).toHaveLength(1);
+  });
+
+  test("does not say for ever what happened once", () => {
+    const one = new Watched();
+    one.patient.peers.refused = 1;
+    one.patient.wire.cutValues = 1;
+    expect(one.moves(1300).map((text) => text.replace(/:.*/, ""))).toEqual([
+      "1 frames of unknown senders were dropped",
+      "a peer cuts the last bytes of its values (1 so far)",
+    ]);
+  });
+});
+
+describe("an acceptor's watch", () => {
+  /** What an acceptor of the Kernel_Paxos wire says in so many seconds. */
+  function said(
+    seconds: number,
+    more: { readonly trimIid?: number; readonly turnedAway?: number },
+  ): string[] {
+    const lines: string[] = [];
+    let us = 0;
+    const sink = ({ message }: { readonly message: string }): number => lines.push(message);
+    const log = createLog("error", "", { sink, nowMs: () => us / 1000 });
+    const acceptor = {
+      log: { fill: () => (more.trimIid === undefined ? 0 : 0.7), trimIid: more.trimIid ?? 0, highestIid: 90 },
+      counters: { refusedFull: 0, trimsRefused: 0, leasesTooLong: 1 },
+      audience: { refused: more.turnedAway ?? 0, count: 1024 },
+      fellows: null,
+      isVoting: false,
+    };
+    const context = { config: configOf(`${ETHERNET}wire kernel-paxos\n`), log };
+    const watch = new AcceptorWatch(context as unknown as CoreContext, acceptor as unknown as Acceptor, null);
+    for (let i = 0; i < seconds; i++, us += SECOND_US) watch.tick(us);
+    return lines;
+  }
+
+  test("says who does not trim, and what was trimmed so far", () => {
+    const [, never] = said(2, { trimIid: 0 });
+    expect(never).toMatch(
+      /70 % full \(instances 1 to 90\): no learner has trimmed yet; run one with --cantrim/,
+    );
+    const [, slow] = said(2, { trimIid: 40 });
+    expect(slow).toMatch(/\(instances 41 to 90\): no learner has trimmed behind instance 40; .* keeps up/);
+  });
+
+  test("does not say for ever what happened once", () => {
+    expect(said(100, { turnedAway: 3 }).map((text) => text.replace(/:.*/, ""))).toEqual([
+      "the leader asks for longer leases than `lease` says here",
+      "learners were turned away 3 times",
+    ]);
+  });
+});
+
+test("a refusal of long ago is none", () => {
+  const note = new BusyNote();
+  expect(note.reason).toBe(0);
+  note.tick(100 * SECOND_US);
+  note.onBusy(0 as Peer, Busy.noQuorum);
+  note.tick(105 * SECOND_US);
+  expect(note.reason).toBe(Busy.noQuorum);
+  note.tick(111 * SECOND_US);
+  expect(note.reason).toBe(0);
+});
+
+test("growth is seen once, each counter by itself", () => {
+  const growth = new Growth();
+  const seen = [0, 1, 1, 3].map((count) => growth.of("a", count));
+  expect([...seen, growth.of("b", 1)]).toEqual([false, true, false, true, true]);
+  expect(since({ a: 5, b: 2 }, { a: 3, b: 2 })).toEqual({ a: 2, b: 0 });
+});
