@@ -3,7 +3,7 @@
  * and that nothing is ever left behind.
  */
 import { expect, test } from "bun:test";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { withLock } from "../src/ops/cluster_lock.ts";
 import { identify, isAlive, signal } from "../src/ops/process_id.ts";
@@ -204,6 +204,11 @@ test("who comes back and has forgotten is named; who has a disk has not", async 
     expect(await restarted("--wire", "kernel-paxos")).toContain("it votes all the same");
     const path = join(user.home, "store");
     expect(await restarted("--storage-backend", "sqlite", "--storage-path", path)).toBe("");
+    // Unless a place is named they have one of the cluster's own, which goes with it.
+    expect(await restarted("--storage-backend", "log")).toBe("");
+    const { directory } = await user.status(...which);
+    expect(existsSync(join(directory, "storage", "acceptor-1.kplog"))).toBe(true);
+    expect(existsSync(join(path, "acceptor-1.db"))).toBe(true);
     await user.ok("cluster", "down", ...which);
   });
 }, 60_000);
