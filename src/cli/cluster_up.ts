@@ -146,7 +146,7 @@ export const upCommand = defineKpaxosCommand({
       }),
     );
     if (args.json === true) {
-      printJson(statusOf(state));
+      printJson(await statusOf(state));
       return;
     }
     print(headline(state));

@@ -4,14 +4,14 @@
 import { configsOfGroups } from "../config/groups.ts";
 import { ExitCode } from "../error.ts";
 import type { Built, Context } from "../node/context.ts";
-import { type GroupStatus, groupStatus } from "../node/group_status.ts";
+import { groupStatus } from "../node/group_status.ts";
 import { Inquiry, leavingOf } from "../node/inquiry.ts";
 import { Process } from "../node/process.ts";
 import { Role } from "../protocol/types.ts";
 import { defineKpaxosCommand } from "./command.ts";
 import { print, printJson } from "./output.ts";
 import { placeIn, roleArgs, startAll } from "./run_common.ts";
-import { statusLines } from "./status_text.ts";
+import { groupLines } from "./status_text.ts";
 
 export const statusCommand = defineKpaxosCommand({
   meta: {
@@ -79,7 +79,7 @@ export const statusCommand = defineKpaxosCommand({
     const groups = configs.map((one, at) => groupStatus(one, inquiries[at]!, process.lanes[at]!.reasons()));
     const ok = groups.every((group) => group.ok);
     if (args.json === true) printJson({ file: config.file, cluster, wire, link: config.link, ok, groups });
-    else for (const line of linesOf(groups)) print(line);
+    else for (const line of groupLines(groups)) print(line);
     return ok ? ExitCode.ok : ExitCode.failure;
   },
 });
@@ -100,9 +100,4 @@ function inquire(context: Context): Inquiry {
     },
     context.outbox(Role.client),
   );
-}
-
-function linesOf(groups: readonly GroupStatus[]): string[] {
-  if (groups.length === 1 && groups[0]!.group === null) return statusLines(groups[0]!);
-  return groups.flatMap((one) => [`group ${one.group}`, ...statusLines(one).map((line) => `  ${line}`)]);
 }

@@ -4,6 +4,14 @@
 import type { AcceptorStatus, GroupStatus, LeaderStatus } from "../node/group_status.ts";
 import { grouped } from "../text/grouped.ts";
 
+/** A section for each group, where there are groups. */
+export function groupLines(groups: readonly GroupStatus[]): string[] {
+  return groups.flatMap((one) => {
+    const lines = statusLines(one);
+    return one.group === null ? lines : [`group ${one.group}`, ...lines.map((line) => `  ${line}`)];
+  });
+}
+
 export function statusLines({ leader, acceptors, proposers, verdict, reasons }: GroupStatus): string[] {
   const names = [
     ...acceptors.map(({ id, address }) => ({ name: `acceptor ${id}`, address })),
