@@ -2,7 +2,7 @@
  * The command line's manners: exit codes, what goes to which stream, help, completion, errors, pipes and signals.
  */
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { kebab } from "../src/cli/args.ts";
@@ -12,6 +12,7 @@ import { helpText } from "../src/cli/help.ts";
 import { rootCommand } from "../src/cli/root.ts";
 import { findCommand } from "../src/cli/runner.ts";
 import { PLAIN, styleFor, wrap } from "../src/cli/style.ts";
+import { type ClusterState, type SeatState, writeState } from "../src/ops/cluster_state.ts";
 
 const MAIN = join(import.meta.dir, "../src/main.ts");
 const BUN = process.execPath;
@@ -39,13 +40,13 @@ function kpaxos(args: readonly string[], env: Record<string, string> = {}): Prom
 }
 
 /** A shell line in which `$K` is kpaxos. */
-function shell(line: string): Promise<Outcome> {
+function shell(line: string, env: Record<string, string> = {}): Promise<Outcome> {
   return finish(
     Bun.spawn(["bash", "-c", line], {
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",
-      env: { ...process.env, K: `${BUN} ${MAIN}` },
+      env: { ...process.env, K: `${BUN} ${MAIN}`, ...env },
     }),
   );
 }
@@ -295,6 +296,28 @@ A note.
   });
 });
 
+/** What `kpaxos cluster up` writes down of a cluster. */
+function keepState(
+  states: string,
+  name: string,
+  seats: readonly Pick<SeatState, "role" | "id" | "group">[],
+): void {
+  const directory = join(states, "kpaxos", "clusters", name);
+  mkdirSync(directory, { recursive: true });
+  const process = { pid: 1, startedAt: "2" } as unknown as SeatState["process"];
+  const more = { host: 0, address: "", args: ["--id", "7"], process, startedAtMs: 0, logFrom: 0 };
+  const all = seats.map((seat) => ({ ...seat, ...more }));
+  writeState({
+    format: 1,
+    name,
+    directory,
+    seats: all,
+    keeper: process,
+    hosts: 9,
+    groups: 2,
+  } as unknown as ClusterState);
+}
+
 describe("completion", () => {
   test("knows every command and every flag of the definitions", async () => {
     const nodes = await flatten(rootCommand);
@@ -308,11 +331,16 @@ describe("completion", () => {
     }
   });
 
-  const complete = (line: string) =>
-    shell(`eval "$($K completion bash)"
-      COMP_WORDS=(${line}); [[ '${line}' == *' ' ]] && COMP_WORDS+=("")
+  /** `words`: the line as readline divides it, unless that is at blanks. */
+  const complete = (line: string, words = line, env: Record<string, string> = {}) =>
+    shell(
+      `eval "$($K completion bash)"
+      COMP_WORDS=(${words}); [[ '${words}' == *' ' ]] && COMP_WORDS+=("")
       COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); compopt() { :; }
-      _kpaxos; printf '%s\\n' "\${COMPREPLY[@]}"`);
+      COMP_LINE='${line}' COMP_POINT=${line.length} COMP_WORDBREAKS='@='
+      _kpaxos; printf '%s\\n' "\${COMPREPLY[@]}"`,
+      env,
+    );
 
   test("bash completes commands, flags and values", async () => {
     expect((await complete("kpaxos co")).out.split("\n").sort().join(" ")).toBe(" completion config");
@@ -320,6 +348,62 @@ describe("completion", () => {
     expect((await complete("kpaxos config check --fi")).out).toBe("--file\n");
     expect((await complete("kpaxos frame decode --wire ")).out).toBe("native\nkernel-paxos\n");
     expect((await complete("kpaxos completion f")).out).toBe("fish\n");
+  });
+
+  test("bash completes clusters and their roles, as their state files have them", async () => {
+    const states = mkdtempSync(join(tmpdir(), "kpaxos-completion-"));
+    const at = (line: string, words = line) => complete(line, words, { XDG_STATE_HOME: states });
+    const offered = async (line: string, words?: string): Promise<string[]> =>
+      (await at(line, words)).out.split("\n").filter((word) => word !== "");
+    try {
+      expect(await offered("kpaxos cluster kill ")).toEqual([]);
+      expect(await offered("kpaxos cluster down --name ")).toEqual([]);
+      const plain = ["acceptor", "proposer", "user-learner"] as const;
+      keepState(
+        states,
+        "default",
+        plain.map((role) => ({ role, id: 0 })),
+      );
+      keepState(
+        states,
+        "two",
+        [0, 1].map((group) => ({ role: "replica", id: 3, group })),
+      );
+      for (const verb of ["kill", "start", "logs"])
+        expect(await offered(`kpaxos cluster ${verb} `)).toEqual([
+          "acceptor/0",
+          "proposer/0",
+          "user-learner/0",
+        ]);
+      expect(await offered("kpaxos cluster exec ")).toEqual([
+        "client",
+        "acceptor/0",
+        "proposer/0",
+        "user-learner/0",
+      ]);
+      expect(await offered("kpaxos cluster exec client -- ")).toEqual([]);
+      expect(await offered("kpaxos cluster kill pro")).toEqual(["proposer/0"]);
+      expect(await offered("kpaxos cluster kill --sig")).toEqual(["--signal"]);
+      expect(await offered("kpaxos cluster add user-learner --beside ac")).toEqual(["acceptor/0"]);
+      expect(await offered("kpaxos cluster down --name ")).toEqual(["default", "two"]);
+      expect(await offered("kpaxos cluster down --name=t", "kpaxos cluster down --name = t")).toEqual([
+        "two",
+      ]);
+      const both = ["replica/3@0", "replica/3@1"];
+      expect(await offered("kpaxos cluster kill -n two ")).toEqual(both);
+      expect(await offered("kpaxos cluster kill --name=two r", "kpaxos cluster kill --name = two r")).toEqual(
+        both,
+      );
+      const directory = join(states, "kpaxos", "clusters", "two");
+      expect(await offered(`kpaxos cluster logs --dir ${directory} r`)).toEqual(both);
+      const divided = [
+        "kpaxos cluster kill -n two replica/3@",
+        "kpaxos cluster kill -n two replica/3 @ ",
+      ] as const;
+      expect(await offered(...divided)).toEqual(["0", "1"]);
+    } finally {
+      rmSync(states, { recursive: true });
+    }
   });
 
   for (const [name, check] of [

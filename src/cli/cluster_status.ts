@@ -142,7 +142,13 @@ export const logsCommand = defineKpaxosCommand({
   },
   args: {
     ...clusterArgs,
-    role: { type: "positional", valueHint: "ROLE/ID", required: false, description: "only this role" },
+    role: {
+      type: "positional",
+      valueHint: "ROLE/ID",
+      completes: "roles",
+      required: false,
+      description: "only this role",
+    },
     follow: { type: "boolean", alias: "f", description: "go on until the cluster is down" },
     lines: { type: "integer", min: 0, default: 100, description: "how many lines of what was logged before" },
   },

@@ -147,6 +147,7 @@ export function groupsOf(state: ClusterState): number {
   return state.groups ?? 1;
 }
 
+/** A line for each number or word of a seat: shells that complete read them (`cli/completion_local.ts`). */
 export function writeState(state: ClusterState): void {
   const path = join(state.directory, STATE_NAME);
   const partial = `${path}.${process.pid}`;
