@@ -9,14 +9,23 @@
  *
  * Rounds of all modes are interleaved; a figure is the median of its rounds. CPU is that of the busy process.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { median } from "../src/bench/statistics.ts";
+import { hear, orStopped } from "../src/bench/stopping.ts";
 import { LabProcess } from "../src/ops/lab_process.ts";
 import { grouped } from "../src/text/grouped.ts";
 import { Lab } from "../test/support/lab.ts";
-import { commandOf, flags, number, printRow, script, usageError, whole, wholes } from "./support/script.ts";
+import {
+  commandOf,
+  flags,
+  inOwnDirectory,
+  number,
+  printRow,
+  script,
+  usageError,
+  whole,
+  wholes,
+} from "./support/script.ts";
 import { type Driven, drive, type Served, serve } from "./threads/busy.ts";
 import { threadedLibrary, WHICH, withThreadedLeader } from "./threads/library.ts";
 
@@ -89,19 +98,19 @@ async function measure(
 const medianOf = (runs: readonly Figures[], what: keyof Figures): number =>
   median(runs.map((run) => run[what]));
 
-async function busy(run: BusyRun, library: string): Promise<void> {
+async function busy(run: BusyRun, library: string, stop: AbortSignal): Promise<void> {
   const modes: readonly Mode[] = [
     { name: "one thread", variables: {} },
     ...WHICH.map((which) => ({ name: which, variables: { KPAXOS_LIBRARY: library, KPX_THREADS: which } })),
   ];
   const cells = run.workUs.flatMap((workUs) => run.windows.map((window) => ({ workUs, window })));
   const found = cells.map(() => modes.map((): Figures[] => []));
-  const lab = Lab.create({ hosts: 2 });
+  const lab = Lab.create({ hosts: 2, handleSignals: false });
   try {
     for (let round = 0; round < run.rounds; round++) {
       for (const [row, { workUs, window }] of cells.entries()) {
         for (const [at, mode] of modes.entries())
-          found[row]![at]!.push(await measure(lab, mode, workUs, window, run.seconds));
+          found[row]![at]!.push(await orStopped(measure(lab, mode, workUs, window, run.seconds), stop));
       }
       process.stderr.write(`round ${round + 1} of ${run.rounds}\n`);
     }
@@ -122,7 +131,12 @@ async function busy(run: BusyRun, library: string): Promise<void> {
 }
 
 /** Returns the exit code of bench/modes.ts. */
-async function cluster(words: readonly string[], directory: string, library: string): Promise<number> {
+async function cluster(
+  words: readonly string[],
+  directory: string,
+  library: string,
+  stop: AbortSignal,
+): Promise<number> {
   const kpaxos = commandOf();
   const modes = [
     "one-thread",
@@ -130,7 +144,14 @@ async function cluster(words: readonly string[], directory: string, library: str
     ...WHICH.map((which) => `leader:${which} main=${withThreadedLeader(directory, library, which, kpaxos)}`),
   ].map((mode) => `${mode} receive-queues=1`);
   const argv = [process.execPath, MODES, ...words, ...modes.flatMap((mode) => ["--mode", mode])];
-  return await Bun.spawn(argv, { stdin: "ignore", stdout: "inherit", stderr: "inherit" }).exited;
+  const child = Bun.spawn(argv, { stdin: "ignore", stdout: "inherit", stderr: "inherit" });
+  try {
+    return await orStopped(child.exited, stop);
+  } finally {
+    // It ends its own laboratory then.
+    child.kill();
+    await child.exited;
+  }
 }
 
 async function main(): Promise<void> {
@@ -150,14 +171,12 @@ async function main(): Promise<void> {
     );
   }
   const run = what === "busy" ? busyRun(words) : undefined;
-  const directory = mkdtempSync(join(tmpdir(), "kpaxos-threads-"));
-  try {
+  await inOwnDirectory(async (directory, stop) => {
     const library = threadedLibrary(directory);
-    if (run !== undefined) await busy(run, library);
-    else process.exitCode = await cluster(words, directory, library);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+    await hear(stop);
+    if (run !== undefined) await busy(run, library, stop);
+    else process.exitCode = await cluster(words, directory, library, stop);
+  });
 }
 
 await script(main);

@@ -10,10 +10,10 @@
  * runtime in the main thread, the interpreter included; other threads compile and collect garbage. `--top` lists the functions
  * with the most samples in each role, as far as they have names.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { orStopped } from "../src/bench/stopping.ts";
 import { cpuOf } from "../src/bench/usage.ts";
+import { stoppable } from "../src/cli/stoppable.ts";
 import { lastFigures } from "../src/ops/lab_figures.ts";
 import type { Seat } from "../src/ops/seats.ts";
 import { Lab } from "../test/support/lab.ts";
@@ -92,7 +92,7 @@ async function settle(pids: readonly number[], seconds: number): Promise<void> {
   }
 }
 
-async function run(argv: readonly string[]): Promise<string> {
+async function textOf(argv: readonly string[]): Promise<string> {
   const child = Bun.spawn([...argv], { stdout: "pipe", stderr: "pipe" });
   const [text, error, code] = await Promise.all([
     new Response(child.stdout).text(),
@@ -143,6 +143,54 @@ function top(samples: readonly Sample[], names: ReadonlyMap<number, string>, cou
   }
 }
 
+interface Run {
+  readonly wire: string;
+  readonly replicas: boolean;
+  readonly window: number;
+  readonly size: number;
+  readonly seconds: number;
+  readonly warmUp: number;
+  /** How many functions are listed. */
+  readonly most: number;
+}
+
+async function measure(cluster: LabCluster, run: Run): Promise<void> {
+  await cluster.startAll();
+  const words = ["--outstanding", `${run.window}`, "--value-size", `${run.size}`, "--cantrim", "--json"];
+  const client = cluster.client(CLIENT_HOST, words);
+  await settle(
+    cluster.processes.map(({ pid }) => pid),
+    run.warmUp,
+  );
+  const names = new Map(cluster.processes.map(({ pid, name }) => [pid, name]));
+  const data = join(cluster.directory, "perf.data");
+  const whose = ["-p", [...names.keys()].join(",")];
+  await textOf([
+    "perf",
+    "record",
+    "-q",
+    "-F",
+    "1999",
+    "-g",
+    "-o",
+    data,
+    ...whose,
+    "--",
+    "sleep",
+    `${run.seconds}`,
+  ]);
+  await client.stop();
+  const { valuesPerSecond } = lastFigures(client.stdout);
+  const samples = parse(await textOf(["perf", "script", "-i", data, "-F", "comm,pid,tid,time,ip,sym,dso"]));
+  process.stdout.write(
+    `${run.replicas ? "replicas" : "roles"}, wire ${run.wire}, ${run.size} B, window ${run.window}: ` +
+      `${Math.round(valuesPerSecond)} values/s, ${samples.length} samples\n\n`,
+  );
+  table(samples, names);
+  if (run.most > 0) top(samples, names, run.most);
+  await cluster.stopAll();
+}
+
 async function main(): Promise<void> {
   const chosen = flags({
     window: { type: "string", default: "1000" },
@@ -155,60 +203,30 @@ async function main(): Promise<void> {
     ...MAIN_FLAG,
   });
   const command = commandOf(chosen.main);
-  const seconds = number("seconds", chosen.seconds);
-  const warmUp = whole("warm-up", chosen["warm-up"], 0);
-  const most = whole("top", chosen.top, 0);
-  const size = whole("size", chosen.size);
-  const window = whole("window", chosen.window);
+  const { wire, replicas } = chosen;
+  const run: Run = {
+    wire,
+    replicas,
+    window: whole("window", chosen.window),
+    size: whole("size", chosen.size),
+    seconds: number("seconds", chosen.seconds),
+    warmUp: whole("warm-up", chosen["warm-up"], 0),
+    most: whole("top", chosen.top, 0),
+  };
   if (Bun.which("perf") === null) throw new Error("the program perf is missing");
-  const directory = mkdtempSync(join(tmpdir(), "kpaxos-where-"));
-  const data = join(directory, "perf.data");
-  const cluster = new LabCluster({
-    network: ethernetNetwork(Lab.create({ hosts: CLIENT_HOST + 1 })),
-    seats: chosen.replicas ? REPLICAS : ROLES,
-    settings: { wire: chosen.wire, verbosity: "info" },
-    command,
+  await stoppable(async (stop) => {
+    const cluster = new LabCluster({
+      network: ethernetNetwork(Lab.create({ hosts: CLIENT_HOST + 1, handleSignals: false })),
+      seats: replicas ? REPLICAS : ROLES,
+      settings: { wire, verbosity: "info" },
+      command,
+    });
+    try {
+      await orStopped(measure(cluster, run), stop);
+    } finally {
+      cluster.close();
+    }
   });
-  try {
-    await cluster.startAll();
-    const words = ["--outstanding", `${window}`, "--value-size", `${size}`, "--cantrim", "--json"];
-    const client = cluster.client(CLIENT_HOST, words);
-    await settle(
-      cluster.processes.map(({ pid }) => pid),
-      warmUp,
-    );
-    const names = new Map(cluster.processes.map(({ pid, name }) => [pid, name]));
-    const pids = [...names.keys()].join(",");
-    await run([
-      "perf",
-      "record",
-      "-q",
-      "-F",
-      "1999",
-      "-g",
-      "-o",
-      data,
-      "-p",
-      pids,
-      "--",
-      "sleep",
-      `${seconds}`,
-    ]);
-    await client.stop();
-    const { valuesPerSecond } = lastFigures(client.stdout);
-    const text = await run(["perf", "script", "-i", data, "-F", "comm,pid,tid,time,ip,sym,dso"]);
-    const samples = parse(text);
-    process.stdout.write(
-      `${chosen.replicas ? "replicas" : "roles"}, wire ${chosen.wire}, ${size} B, window ${window}: ` +
-        `${Math.round(valuesPerSecond)} values/s, ${samples.length} samples\n\n`,
-    );
-    table(samples, names);
-    if (most > 0) top(samples, names, most);
-    await cluster.stopAll();
-  } finally {
-    cluster.close();
-    rmSync(directory, { recursive: true, force: true });
-  }
 }
 
 await script(main);

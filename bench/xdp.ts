@@ -7,15 +7,14 @@
  * Rounds of all modes are interleaved; a figure is the median of its rounds. CPU is that of both processes for a frame that
  * arrived, since a frame's way through veth and bridge runs in its sender; the listener's share is given beside it.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { median } from "../src/bench/statistics.ts";
+import { hear, orStopped } from "../src/bench/stopping.ts";
 import { HOST_INTERFACE, hostMac } from "../src/ops/lab_names.ts";
 import { LabProcess } from "../src/ops/lab_process.ts";
 import { grouped } from "../src/text/grouped.ts";
 import { Lab } from "../test/support/lab.ts";
-import { flags, number, printRow, script, whole, wholes } from "./support/script.ts";
+import { flags, inOwnDirectory, number, printRow, script, whole, wholes } from "./support/script.ts";
 
 const SOURCE = join(import.meta.dir, "xdp/xdp.c");
 const MODES = ["packet", "generic", "native"] as const;
@@ -95,40 +94,57 @@ function print(found: ReadonlyMap<string, readonly Figures[]>): void {
   }
 }
 
+function compile(directory: string): string {
+  const program = join(directory, "xdp");
+  const words = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-o", program, SOURCE];
+  const compiled = Bun.spawnSync([process.env.CC ?? "cc", ...words], { stderr: "pipe" });
+  if (compiled.exitCode !== 0) throw new Error(`xdp.c does not compile:\n${compiled.stderr.toString()}`);
+  return program;
+}
+
+interface Run {
+  readonly sizes: readonly number[];
+  readonly seconds: number;
+  readonly rounds: number;
+}
+
+async function measureAll(lab: Lab, program: string, run: Run): Promise<Map<string, Figures[]>> {
+  const found = new Map<string, Figures[]>();
+  for (let round = 0; round < run.rounds; round++) {
+    for (const load of LOADS) {
+      for (const size of run.sizes) {
+        for (const mode of MODES) {
+          const name = `${load} ${size} ${mode}`;
+          const figures = await measure(lab, program, mode, load, [`${size}`, `${run.seconds}`]);
+          found.set(name, [...(found.get(name) ?? []), figures]);
+        }
+      }
+    }
+  }
+  return found;
+}
+
 async function main(): Promise<void> {
   const chosen = flags({
     sizes: { type: "string", default: "100,1500" },
     seconds: { type: "string", default: "1" },
     rounds: { type: "string", default: "5" },
   });
-  const sizes = wholes("sizes", chosen.sizes);
-  const seconds = `${number("seconds", chosen.seconds)}`;
-  const rounds = whole("rounds", chosen.rounds);
-  const directory = mkdtempSync(join(tmpdir(), "kpaxos-xdp-"));
-  let lab: Lab | undefined;
-  try {
-    lab = Lab.create({ hosts: 2 });
-    const program = join(directory, "xdp");
-    const words = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-o", program, SOURCE];
-    const compiled = Bun.spawnSync([process.env.CC ?? "cc", ...words], { stderr: "pipe" });
-    if (compiled.exitCode !== 0) throw new Error(`xdp.c does not compile:\n${compiled.stderr.toString()}`);
-    const found = new Map<string, Figures[]>();
-    for (let round = 0; round < rounds; round++) {
-      for (const load of LOADS) {
-        for (const size of sizes) {
-          for (const mode of MODES) {
-            const name = `${load} ${size} ${mode}`;
-            const figures = await measure(lab, program, mode, load, [`${size}`, seconds]);
-            found.set(name, [...(found.get(name) ?? []), figures]);
-          }
-        }
-      }
+  const run = {
+    sizes: wholes("sizes", chosen.sizes),
+    seconds: number("seconds", chosen.seconds),
+    rounds: whole("rounds", chosen.rounds),
+  };
+  await inOwnDirectory(async (directory, stop) => {
+    const program = compile(directory);
+    await hear(stop);
+    const lab = Lab.create({ hosts: 2, handleSignals: false });
+    try {
+      print(await orStopped(measureAll(lab, program, run), stop));
+    } finally {
+      lab.close();
     }
-    print(found);
-  } finally {
-    lab?.close();
-    rmSync(directory, { recursive: true, force: true });
-  }
+  });
 }
 
 await script(main);

@@ -40,9 +40,9 @@ export function isDenied(error: unknown): boolean {
   return ["EACCES", "EPERM", "EROFS"].includes(codeOf(error));
 }
 
-/** Of trouble with a file. */
-export function exitCodeOf(error: unknown): ExitCode {
-  return isDenied(error) ? ExitCode.noPermission : ExitCode.failure;
+/** Of trouble with a file; `otherwise`: where it is not that permission is wanting. */
+export function exitCodeOf(error: unknown, otherwise: ExitCode = ExitCode.failure): ExitCode {
+  return isDenied(error) ? ExitCode.noPermission : otherwise;
 }
 
 export function messageOf(error: unknown): string {

@@ -142,6 +142,14 @@ describe("kpaxos key", () => {
     expect(refused.message).toContain("is there already");
     expect(readKeyFile(path)[0]).toEqual(key!);
     await kpaxos("key", "new", path, "--force");
+    // Renamed onto a device it would be the end of that.
+    const device = join(directory, "device");
+    expect(Bun.spawnSync(["mkfifo", device]).exitCode).toBe(0);
+    const spared = await errorOfAsync(() => kpaxos("key", "new", device, "--force"));
+    expect([spared.message, spared.exitCode as number]).toEqual([`${device} is no plain file`, 78]);
+    expect(statSync(device).isFIFO()).toBe(true);
+    const inside = await errorOfAsync(() => kpaxos("key", "new", directory));
+    expect(inside.message).toBe(`${directory} is a directory`);
     expect(readKeyFile(path)[0]).not.toEqual(key!);
     expect(readdirSync(directory).filter((name) => name.startsWith(".new.key"))).toEqual([]);
   });

@@ -1,55 +1,17 @@
 /**
- * The command line's manners: exit codes, what goes to which stream, help, completion, errors, pipes and signals.
+ * The command line's manners: exit codes, what goes to which stream, help, errors, pipes and signals.
  */
-import { afterAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { afterAll, describe, expect, spyOn, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { kebab } from "../src/cli/args.ts";
-import { defineKpaxosCommand, type KpaxosCommand, resolveCommand } from "../src/cli/command.ts";
-import { flatten } from "../src/cli/completion.ts";
+import { defineKpaxosCommand } from "../src/cli/command.ts";
 import { helpText } from "../src/cli/help.ts";
 import { rootCommand } from "../src/cli/root.ts";
-import { findCommand } from "../src/cli/runner.ts";
+import { findCommand, report } from "../src/cli/runner.ts";
 import { PLAIN, styleFor, wrap } from "../src/cli/style.ts";
-import { type ClusterState, type SeatState, writeState } from "../src/ops/cluster_state.ts";
-
-const MAIN = join(import.meta.dir, "../src/main.ts");
-const BUN = process.execPath;
-
-interface Outcome {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function finish(child: Bun.Subprocess<"ignore", "pipe", "pipe">): Promise<Outcome> {
-  const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  return { code, out, err };
-}
-
-function kpaxos(args: readonly string[], env: Record<string, string> = {}): Promise<Outcome> {
-  return finish(
-    Bun.spawn([BUN, MAIN, ...args], {
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-      env: { ...process.env, ...env },
-    }),
-  );
-}
-
-/** A shell line in which `$K` is kpaxos. */
-function shell(line: string, env: Record<string, string> = {}): Promise<Outcome> {
-  return finish(
-    Bun.spawn(["bash", "-c", line], {
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-      env: { ...process.env, K: `${BUN} ${MAIN}`, ...env },
-    }),
-  );
-}
+import { BUN, finish, kpaxos, shell, tree } from "./support/shell.ts";
 
 describe("streams and exit codes", () => {
   test("no command: help on standard error, 2", async () => {
@@ -66,6 +28,17 @@ describe("streams and exit codes", () => {
       expect(out).toBe(all[0]!.out);
     }
     expect(all[0]!.out).toMatch(/Examples:[\s\S]*Usage:[\s\S]*Commands:[\s\S]*Flags:/);
+  });
+
+  test("a setting below zero is named as such, with its range, attached to its flag or not", async () => {
+    const conf = join(import.meta.dir, "../paxos.conf");
+    for (const words of [["--proposer-timeout=-5ms"], ["--proposer-timeout", "-5ms"]]) {
+      const { code, err } = await kpaxos(["config", "show", "-f", conf, ...words]);
+      expect(code).toBe(2);
+      expect(err).toContain(
+        "--proposer-timeout: error: proposer-timeout -5ms is negative\n  hint: allowed: 1ms",
+      );
+    }
   });
 
   test("help of a subcommand, however it is asked for", async () => {
@@ -108,6 +81,22 @@ describe("streams and exit codes", () => {
     const { code, err } = await kpaxos(["config", "check", "-f", "/nonexistent/paxos.conf"]);
     expect(code).toBe(78);
     expect(err).toMatch(/^error: .*\/nonexistent\/paxos\.conf[\s\S]*\nhint: /);
+  });
+});
+
+describe("what the system has no more of", () => {
+  test("is no bug, wherever it shows: what is wanting is said", () => {
+    const stderr = spyOn(process.stderr, "write").mockImplementation(() => true);
+    try {
+      const full = Object.assign(new Error("too many open files, pidfd_open"), { code: "EMFILE" });
+      expect(report(full) as number).toBe(1);
+      const said = stderr.mock.calls.map(([text]) => text).join("");
+      expect(said).toBe(
+        "error: too many open files, pidfd_open\nhint: this process may open more files after: ulimit -n 4096\n",
+      );
+    } finally {
+      stderr.mockRestore();
+    }
   });
 });
 
@@ -190,14 +179,6 @@ describe("colour", () => {
     expect(wrap("aaaaaaaa b", 5)).toEqual(["aaaaaaaa", "b"]);
   });
 });
-
-/** Every command of the tree with its path. */
-async function tree(command: KpaxosCommand, path = "kpaxos"): Promise<[string, KpaxosCommand][]> {
-  const below = Object.entries(command.subCommands).map(async ([name, sub]) =>
-    tree(await resolveCommand(sub), `${path} ${name}`),
-  );
-  return [[path, command], ...(await Promise.all(below)).flat()];
-}
 
 describe("the definitions", () => {
   test("each has a description, an example that starts with its path, and args that can be written", async () => {
@@ -293,138 +274,5 @@ Flags:
 
 A note.
 `);
-  });
-});
-
-/** What `kpaxos cluster up` writes down of a cluster. */
-function keepState(
-  states: string,
-  name: string,
-  seats: readonly Pick<SeatState, "role" | "id" | "group">[],
-): void {
-  const directory = join(states, "kpaxos", "clusters", name);
-  mkdirSync(directory, { recursive: true });
-  const process = { pid: 1, startedAt: "2" } as unknown as SeatState["process"];
-  const more = { host: 0, address: "", args: ["--id", "7"], process, startedAtMs: 0, logFrom: 0 };
-  const all = seats.map((seat) => ({ ...seat, ...more }));
-  writeState({
-    format: 1,
-    name,
-    directory,
-    seats: all,
-    keeper: process,
-    hosts: 9,
-    groups: 2,
-  } as unknown as ClusterState);
-}
-
-describe("completion", () => {
-  test("knows every command and every flag of the definitions", async () => {
-    const nodes = await flatten(rootCommand);
-    const commands = await tree(rootCommand);
-    expect(nodes.map((n) => n.path).sort()).toEqual(commands.map(([path]) => path).sort());
-    for (const [path, command] of commands) {
-      const flags = nodes.find((n) => n.path === path)!.flags.map((f) => f.text);
-      for (const [key, arg] of Object.entries(command.args)) {
-        if (arg.type !== "positional") expect(flags).toContain(`--${kebab(key)}`);
-      }
-    }
-  });
-
-  /** `words`: the line as readline divides it, unless that is at blanks. */
-  const complete = (line: string, words = line, env: Record<string, string> = {}) =>
-    shell(
-      `eval "$($K completion bash)"
-      COMP_WORDS=(${words}); [[ '${words}' == *' ' ]] && COMP_WORDS+=("")
-      COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); compopt() { :; }
-      COMP_LINE='${line}' COMP_POINT=${line.length} COMP_WORDBREAKS='@='
-      _kpaxos; printf '%s\\n' "\${COMPREPLY[@]}"`,
-      env,
-    );
-
-  test("bash completes commands, flags and values", async () => {
-    expect((await complete("kpaxos co")).out.split("\n").sort().join(" ")).toBe(" completion config");
-    expect((await complete("kpaxos config ")).out).toBe("check\nshow\n");
-    expect((await complete("kpaxos config check --fi")).out).toBe("--file\n");
-    expect((await complete("kpaxos frame decode --wire ")).out).toBe("native\nkernel-paxos\n");
-    expect((await complete("kpaxos completion f")).out).toBe("fish\n");
-  });
-
-  test("bash completes clusters and their roles, as their state files have them", async () => {
-    const states = mkdtempSync(join(tmpdir(), "kpaxos-completion-"));
-    const at = (line: string, words = line) => complete(line, words, { XDG_STATE_HOME: states });
-    const offered = async (line: string, words?: string): Promise<string[]> =>
-      (await at(line, words)).out.split("\n").filter((word) => word !== "");
-    try {
-      expect(await offered("kpaxos cluster kill ")).toEqual([]);
-      expect(await offered("kpaxos cluster down --name ")).toEqual([]);
-      const plain = ["acceptor", "proposer", "user-learner"] as const;
-      keepState(
-        states,
-        "default",
-        plain.map((role) => ({ role, id: 0 })),
-      );
-      keepState(
-        states,
-        "two",
-        [0, 1].map((group) => ({ role: "replica", id: 3, group })),
-      );
-      for (const verb of ["kill", "start", "logs"])
-        expect(await offered(`kpaxos cluster ${verb} `)).toEqual([
-          "acceptor/0",
-          "proposer/0",
-          "user-learner/0",
-        ]);
-      expect(await offered("kpaxos cluster exec ")).toEqual([
-        "client",
-        "acceptor/0",
-        "proposer/0",
-        "user-learner/0",
-      ]);
-      expect(await offered("kpaxos cluster exec client -- ")).toEqual([]);
-      expect(await offered("kpaxos cluster kill pro")).toEqual(["proposer/0"]);
-      expect(await offered("kpaxos cluster kill --sig")).toEqual(["--signal"]);
-      expect(await offered("kpaxos cluster add user-learner --beside ac")).toEqual(["acceptor/0"]);
-      expect(await offered("kpaxos cluster down --name ")).toEqual(["default", "two"]);
-      expect(await offered("kpaxos cluster down --name=t", "kpaxos cluster down --name = t")).toEqual([
-        "two",
-      ]);
-      const both = ["replica/3@0", "replica/3@1"];
-      expect(await offered("kpaxos cluster kill -n two ")).toEqual(both);
-      expect(await offered("kpaxos cluster kill --name=two r", "kpaxos cluster kill --name = two r")).toEqual(
-        both,
-      );
-      const directory = join(states, "kpaxos", "clusters", "two");
-      expect(await offered(`kpaxos cluster logs --dir ${directory} r`)).toEqual(both);
-      const divided = [
-        "kpaxos cluster kill -n two replica/3@",
-        "kpaxos cluster kill -n two replica/3 @ ",
-      ] as const;
-      expect(await offered(...divided)).toEqual(["0", "1"]);
-    } finally {
-      rmSync(states, { recursive: true });
-    }
-  });
-
-  for (const [name, check] of [
-    ["zsh", "zsh -n"],
-    ["fish", "fish -n"],
-  ] as const) {
-    test(`${name} reads its script`, async () => {
-      const { out } = await kpaxos(["completion", name]);
-      expect(out).toContain("made by: kpaxos completion");
-      expect(out).toContain("kernel-paxos");
-      // Where the shell is there it is the judge of its syntax.
-      const { code } = await shell(
-        `command -v ${name} >/dev/null || exit 0; $K completion ${name} | ${check} /dev/stdin`,
-      );
-      expect(code).toBe(0);
-    });
-  }
-
-  test("another shell is refused", async () => {
-    const { code, err } = await kpaxos(["completion", "fsh"]);
-    expect(code).toBe(2);
-    expect(err).toBe('error: SHELL expects one of bash, zsh, fish, got "fsh"\nhint: did you mean zsh?\n');
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { readSync, writeFileSync } from "node:fs";
+import { readSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import {
@@ -7,7 +7,7 @@ import {
   findDeviceDirectory,
   makeDeviceDirectory,
 } from "../src/delivery/device_directory.ts";
-import { deviceName, placeOffset } from "../src/delivery/device_layout.ts";
+import { deviceName, PAGE_BYTES, placeOffset } from "../src/delivery/device_layout.ts";
 import { deviceRecord } from "../src/delivery/device_record.ts";
 import { MAX_INDEX } from "../src/delivery/log_record.ts";
 import { LocalDelivery } from "../src/delivery/readers.ts";
@@ -235,6 +235,13 @@ describe("sleep", () => {
     }
     expect(await child.exited).toBe(0);
   });
+});
+
+test("all that a learner looks at is there from the start: memory that is full is an error, no end by SIGBUS", () => {
+  const places = 8;
+  const { path } = newWriter({ places, ringBytes: SMALL_RING });
+  const { blocks } = statSync(path);
+  expect(blocks * 512).toBeGreaterThanOrEqual((1 + places) * PAGE_BYTES);
 });
 
 describe("names and directories", () => {

@@ -15,6 +15,7 @@ import {
   decodeCommand,
   decodeResult,
   encodeCommand,
+  encodeResult,
   Operation,
   put,
   remove,
@@ -57,6 +58,13 @@ describe("commands", () => {
         expect(decodeCommand(new Uint8Array([...bytes, 0]))).toBeUndefined();
       }),
     );
+  });
+
+  test("have these bytes", () => {
+    const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+    const command = put("kü", new Uint8Array([7, 8]), { kind: "version", version: 3 });
+    expect(hex(encodeCommand(command))).toBe("010303006bc3bc0000000000000840020000000708");
+    expect(hex(encodeResult({ status: Status.differs, version: 2 ** 40 }))).toBe("010000000000007042");
   });
 
   test("random bytes never throw", () => {
@@ -224,6 +232,36 @@ describe("over HTTP", () => {
     expect(await ask("/v1/keys/a", big)).toEqual([413, "key and value are 309 bytes, the limit is 200"]);
     const unquoted = { method: "DELETE", headers: { "if-match": "3" } };
     expect(await ask("/v1/keys/a", unquoted)).toEqual([400, 'If-Match is * or a version in quotes: "3"']);
+  });
+
+  test("addresses: what a URL makes of them, and none without a host", async () => {
+    const ask = async (path: string, host: string): Promise<string> => {
+      const { promise, resolve } = Promise.withResolvers<string>();
+      let text = "";
+      await Bun.connect({
+        unix: socket,
+        socket: {
+          open: (to) => void to.write(`GET ${path} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`),
+          data: (_from, bytes) => {
+            text += bytes.toString();
+          },
+          close: () => resolve(text.split("\r\n\r\n")[1] ?? ""),
+        },
+      });
+      return await promise;
+    };
+    for (const [path, key] of [
+      ["/v1/keys/a#b?c", "a"],
+      ["/v1/keys/a?read=local&x=/?#b", "a"],
+      ["/v1/keys/%61/../b%2Fc", "b/c"],
+      ["//v1/../v1/keys/a", undefined],
+    ] as const) {
+      const error = key === undefined ? "there is nothing at //v1/keys/a" : `no key "${key}"`;
+      for (const host of ["kv", "kv:80", "[::1]:8080"])
+        expect(JSON.parse(await ask(path, host))).toEqual({ error });
+    }
+    for (const host of ["", "a/b"])
+      expect(JSON.parse(await ask("/v1/keys/a", host))).toEqual({ error: expect.stringMatching(/\bHost\b/) });
   });
 
   test("trouble: an unknown outcome is not a refusal", async () => {

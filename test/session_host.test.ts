@@ -231,23 +231,19 @@ describe("a client of a host", () => {
     return { outbox, delivered, client, gate, told };
   }
 
-  test("says when a host never answers, but only once it was asked", () => {
+  test("a host that never answers is silent, but only once it was asked", () => {
     const asked = { count: 1, first: 0, firstOf: () => asked.first, endOf: () => 6 };
-    const { gate, told } = gateOf(true, asked);
+    const { gate } = gateOf(true, asked);
     gate.tick(SECOND);
-    gate.tick(9 * SECOND);
-    expect(told()).toEqual([]);
+    expect(gate.silentHost).toBeUndefined();
     asked.first = 5;
-    gate.tick(10 * SECOND);
-    gate.tick(13 * SECOND);
-    expect(told()).toEqual([]);
-    gate.tick(14 * SECOND);
-    expect(told()).toEqual([
-      "warn the learner host the host does not answer: does a user-learner listen there?",
-    ]);
+    gate.tick(2 * SECOND);
+    expect(gate.silentHost).toBe("the host");
+    gate.onSessionOk(C1, 3);
+    expect(gate.silentHost).toBeUndefined();
   });
 
-  test("asks until it is answered, then each second, and says when the host falls silent and is back", () => {
+  test("asks until it is answered, then each second, and knows when the host falls silent and says when it is back", () => {
     const { outbox, client, gate, told } = gateOf(false);
     gate.tick(SECOND);
     gate.tick(SECOND + 50_000);
@@ -270,18 +266,15 @@ describe("a client of a host", () => {
       gate.tick(SECOND + us);
       expect(outbox.take()).toHaveLength(questions);
     }
-    expect(told()).toEqual([]);
+    expect(gate.silentHost).toBeUndefined();
     gate.tick(5 * SECOND);
-    expect(gate.isConnected).toBe(false);
-    expect(told()).toEqual([
-      "warn the learner host the host does not answer: does a user-learner listen there?",
-    ]);
+    expect([gate.isConnected, gate.silentHost]).toEqual([false, "the host"]);
     // It is asked more often, and the client goes on.
     outbox.take();
     for (let us = 100_000; us <= 500_000; us += 50_000) gate.tick(5 * SECOND + us);
     expect(outbox.take()).toHaveLength(5);
     expect(client.ready).toBe(true);
-    told();
+    expect(told()).toEqual([]);
     gate.onSessionOk(C1, 4);
     expect(told()).toEqual(["info connected with the learner host the host (id 4)"]);
   });

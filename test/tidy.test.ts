@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { functionBodies, scan } from "./support/scan.ts";
 import { CODE_RULES, REPOSITORY_RULES } from "./support/tidy.ts";
+import { loneExports } from "./support/tidy_exports.ts";
 import { HOT_FILES } from "./support/tidy_hot.ts";
 import type { Rule, SourceFile } from "./support/tidy_rule.ts";
 
@@ -38,6 +39,16 @@ describe("the repository", () => {
   for (const [name, rule] of Object.entries(REPOSITORY_RULES)) {
     test(name, () => expect(files.flatMap(rule)).toEqual([]));
   }
+  test("loneExports", () => expect(loneExports(code)).toEqual([]));
+});
+
+test("an export that no other file names is refused, one that a test names is not", () => {
+  const text = "export const lone = 1;\nexport function used(): void {}\n";
+  const files = [
+    { path: "src/a.ts", text },
+    { path: "test/b.ts", text: "used();" },
+  ];
+  expect(loneExports(files)).toEqual(["src/a.ts:1: nobody else uses lone: no export"]);
 });
 
 const lines = (n: number): string => "  x;\n".repeat(n);

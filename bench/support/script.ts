@@ -2,10 +2,12 @@
  * What the programs of this folder have in common: their flags and what is wrong with them, the program that they measure, how
  * they end, rows of a Markdown table. A flag that nobody knows is an error that names those there are.
  */
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { type ParseArgsConfig, parseArgs } from "node:util";
+import { stoppable } from "../../src/cli/stoppable.ts";
 import { CliError, ExitCode } from "../../src/error.ts";
+import { makeOwnDirectory } from "../../src/ops/own_directory.ts";
 
 const EXECUTABLE = join(import.meta.dir, "../../dist/kpaxos");
 const MAIN = join(import.meta.dir, "../../src/main.ts");
@@ -80,6 +82,20 @@ export function commandOf(main: string = MAIN_FLAG.main.default): string[] {
 
 export function printRow(cells: readonly (string | number)[]): void {
   process.stdout.write(`| ${cells.join(" | ")} |\n`);
+}
+
+/** Runs `body`, which hears `stop`, with a directory that is gone afterwards, also when a signal ends it. */
+export async function inOwnDirectory(
+  body: (directory: string, stop: AbortSignal) => Promise<void>,
+): Promise<void> {
+  await stoppable(async (stop) => {
+    const directory = makeOwnDirectory();
+    try {
+      await body(directory, stop);
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
 }
 
 /** Runs the program; what it throws is told, and makes the exit code. */

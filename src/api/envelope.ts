@@ -3,6 +3,7 @@
  * session it travelled in. Little-endian: magic (4 bytes), the command's number at its replica (6), the replica's tag (6);
  * then the command. A value of the log that does not begin so is a command that came another way, and is applied as it is.
  */
+import { readUint32, writeUint32 } from "../protocol/bytes.ts";
 
 export const ENVELOPE_BYTES = 16;
 /** Tags and numbers are below. */
@@ -13,14 +14,22 @@ const HIGH = 2 ** 32;
 /** The command in its envelope. */
 export function seal(tag: number, number: number, command: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(ENVELOPE_BYTES + command.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, MAGIC, true);
-  view.setUint32(4, number >>> 0, true);
-  view.setUint16(8, Math.floor(number / HIGH), true);
-  view.setUint32(10, tag >>> 0, true);
-  view.setUint16(14, Math.floor(tag / HIGH), true);
+  writeUint32(bytes, 0, MAGIC);
+  writeUint48(bytes, 4, number);
+  writeUint48(bytes, 10, tag);
   bytes.set(command, ENVELOPE_BYTES);
   return bytes;
+}
+
+function writeUint48(into: Uint8Array, at: number, value: number): void {
+  const high = Math.floor(value / HIGH);
+  writeUint32(into, at, value);
+  into[at + 4] = high;
+  into[at + 5] = high >>> 8;
+}
+
+function readUint48(from: Uint8Array, at: number): number {
+  return (from[at + 4]! | (from[at + 5]! << 8)) * HIGH + readUint32(from, at);
 }
 
 /** Reads envelopes, one after the other. */
@@ -33,10 +42,9 @@ export class Envelope {
   open(value: Uint8Array): number {
     this.tag = this.number = -1;
     if (value.length < ENVELOPE_BYTES) return 0;
-    const view = new DataView(value.buffer, value.byteOffset, ENVELOPE_BYTES);
-    if (view.getUint32(0, true) !== MAGIC) return 0;
-    this.number = view.getUint16(8, true) * HIGH + view.getUint32(4, true);
-    this.tag = view.getUint16(14, true) * HIGH + view.getUint32(10, true);
+    if (readUint32(value, 0) !== MAGIC) return 0;
+    this.number = readUint48(value, 4);
+    this.tag = readUint48(value, 10);
     return ENVELOPE_BYTES;
   }
 }

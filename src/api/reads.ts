@@ -10,7 +10,7 @@ import type { Peer } from "../protocol/types.ts";
 const AGAIN_FIRST_US = 20_000;
 const AGAIN_MAX_US = 200_000;
 /** Reads that wait at once; more are refused. */
-export const READS_LIMIT = 65_536;
+const READS_LIMIT = 65_536;
 
 /** Who is told that the read may go on, once. */
 export interface Reader {

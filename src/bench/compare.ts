@@ -55,11 +55,7 @@ const CPU: Quantity = {
   moreIsBetter: false,
 };
 
-export function differenceOf(
-  quantity: Quantity,
-  before: readonly Round[],
-  after: readonly Round[],
-): Difference {
+function differenceOf(quantity: Quantity, before: readonly Round[], after: readonly Round[]): Difference {
   const [a, b] = [before.map(quantity.of), after.map(quantity.of)];
   const chance = rankTest(a, b);
   const [from, to] = [median(a), median(b)];

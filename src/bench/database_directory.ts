@@ -3,7 +3,7 @@
  */
 import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
-import { CliError, ExitCode, messageOf } from "../error.ts";
+import { CliError, ExitCode, exitCodeOf, messageOf } from "../error.ts";
 
 /** A new one, in the directory that was named. */
 export function databaseDirectory(storagePath: string): string {
@@ -11,7 +11,7 @@ export function databaseDirectory(storagePath: string): string {
     return mkdtempSync(join(storagePath, "kpaxos-bench-"));
   } catch (cause) {
     throw new CliError(`no place for databases: ${messageOf(cause)}`, {
-      exitCode: ExitCode.usage,
+      exitCode: exitCodeOf(cause, ExitCode.usage),
       hint: "name a directory that this user may write: --storage-path DIR",
       cause,
     });

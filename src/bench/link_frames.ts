@@ -32,7 +32,7 @@ export const WORDS = 7;
 /** Bytes of the smallest frame that carries them. */
 export const LEAST_BYTES = 4 * WORDS;
 /** What an Ethernet frame of 1500 bytes leaves a datagram over IPv6. */
-export const MOST_DATAGRAM_BYTES = 1452;
+const MOST_DATAGRAM_BYTES = 1452;
 const RX_SLOTS = 256;
 const TX_SLOTS = 64;
 const RECEIVE_BUFFER_BYTES = 8 << 20;

@@ -5,7 +5,7 @@
 
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CliError, codeOf, ExitCode, messageOf } from "../error.ts";
+import { CliError, ExitCode, exitCodeOf, messageOf } from "../error.ts";
 import { type HistogramData, LatencyHistogram } from "../node/latency_histogram.ts";
 import { grouped } from "../text/grouped.ts";
 import { loadName, shapeName } from "./cells.ts";
@@ -237,7 +237,7 @@ export function makeReportDirectory(directory: string): void {
     rmSync(draft);
   } catch (cause) {
     throw new CliError(`cannot write a report there: ${messageOf(cause)}`, {
-      exitCode: codeOf(cause) === "EACCES" ? ExitCode.noPermission : ExitCode.usage,
+      exitCode: exitCodeOf(cause, ExitCode.usage),
       hint: "give --report a directory that this user may write; it is made if it is not there",
       cause,
     });

@@ -2,7 +2,7 @@
  * What a run of the benchmark found, as `--json` writes and `compare` reads it.
  */
 import { readFileSync } from "node:fs";
-import { CliError, ExitCode, messageOf } from "../error.ts";
+import { CliError, ExitCode, exitCodeOf, messageOf } from "../error.ts";
 import type { HistogramData, LatencyFigures } from "../node/latency_histogram.ts";
 import type { Cell } from "./cells.ts";
 
@@ -118,7 +118,7 @@ export function readResult(path: string): BenchResult {
     value = JSON.parse(readFileSync(path, "utf8"));
   } catch (cause) {
     throw new CliError(`cannot read ${path}: ${messageOf(cause)}`, {
-      exitCode: ExitCode.usage,
+      exitCode: exitCodeOf(cause, ExitCode.usage),
       hint: `--compare takes two files that were written by: ${WRITES}`,
       cause,
     });

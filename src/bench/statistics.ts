@@ -14,7 +14,7 @@ export function median(numbers: readonly number[]): number {
 const MOST_EXACT = 900;
 
 /** How many pairs (one of `a`, one of `b`) have the greater in `a`; ties count half. */
-export function pairsGreater(a: readonly number[], b: readonly number[]): number {
+function pairsGreater(a: readonly number[], b: readonly number[]): number {
   let pairs = 0;
   for (const x of a) for (const y of b) pairs += x > y ? 1 : x === y ? 0.5 : 0;
   return pairs;

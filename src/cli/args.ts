@@ -12,6 +12,8 @@ import { type ArgDef, type ArgsDef, type ArgValue, aliasesOf, type FlagArg, type
 const TRUE_WORDS: readonly string[] = ["yes", "true", "1", "on"];
 const FALSE_WORDS: readonly string[] = ["no", "false", "0", "off"];
 const NUMBER = /^-?(\d+(\.\d*)?|\.\d+)$/;
+/** How a number below zero begins, whatever unit it has. */
+const NEGATIVE = /^-\.?\d/;
 
 export function kebab(name: string): string {
   return name.replace(/([a-z0-9])([A-Z])/g, "$1-$2").toLowerCase();
@@ -159,10 +161,10 @@ function sort(words: readonly string[], args: ArgsDef, path: string): Sorted {
   return { flags, positionals };
 }
 
-/** A word that starts with a dash is a value only when it is "-" or a number. */
+/** A word that starts with a dash is a value only when it is "-" or a number, which is refused for what it is. */
 function looksLikeFlag(word: string, table: ReadonlyMap<string, unknown>): boolean {
   if (!word.startsWith("-") || word === "-") return false;
-  return !NUMBER.test(word) || table.has(word);
+  return !NEGATIVE.test(word) || table.has(word.slice(0, 2));
 }
 
 function expects(typed: string, flag: Flag): string {

@@ -100,7 +100,7 @@ export const benchCommand = defineKpaxosCommand({
   },
 });
 
-export function sweepOf(args: BenchArgs): Sweep {
+function sweepOf(args: BenchArgs): Sweep {
   const rates = args.rate === undefined ? [null] : numbers("--rate", args.rate, 0.1, 10_000_000, false);
   const windows = args.windows ?? (args.rate === undefined ? DEFAULTS.windows : `${OPEN_WINDOW}`);
   return {

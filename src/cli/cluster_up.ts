@@ -94,7 +94,7 @@ function topologyOf({ acceptors, proposers, learners, replicas }: Counts): Topol
 }
 
 /** One line: what runs where, and why there. */
-export function headline(state: ClusterState): string {
+function headline(state: ClusterState): string {
   const what = `${state.seats.length} roles, ${describePlace(state.kind, state.hosts)}`;
   return `cluster ${state.name}: ${what} (${state.reason})`;
 }

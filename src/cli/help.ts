@@ -26,7 +26,7 @@ function rows(list: readonly Row[], style: Style): string[] {
 }
 
 /** `-f, --file FILE`. */
-export function flagUsage(key: string, arg: FlagArg): string {
+function flagUsage(key: string, arg: FlagArg): string {
   const names = [...aliasesOf(arg).map(dashed), dashed(kebab(key))].sort((a, b) => a.length - b.length);
   const switches = names.map((n) =>
     arg.type === "boolean" && arg.default === true && n.startsWith("--") ? `--[no-]${n.slice(2)}` : n,
@@ -58,7 +58,7 @@ function wordUsage(key: string, arg: ArgDef): string {
 }
 
 /** `kpaxos frame decode [HEX] [flags]`. */
-export function usageLine(command: KpaxosCommand, path: string): string {
+function usageLine(command: KpaxosCommand, path: string): string {
   const words = [path];
   for (const [key, arg] of Object.entries(command.args)) {
     if (arg.type !== "positional") continue;

@@ -7,7 +7,7 @@ import type { Config } from "../config/config.ts";
 import { groupOfKey } from "../config/groups.ts";
 import { deviceDirectories, makeDeviceDirectory } from "../delivery/device_directory.ts";
 import { deviceName } from "../delivery/device_layout.ts";
-import { CliError, codeOf, ExitCode, messageOf } from "../error.ts";
+import { CliError, codeOf, ExitCode, exitCodeOf, messageOf } from "../error.ts";
 import { isAnswered, kvSocketPath } from "../kv/place.ts";
 import { KvServer } from "../kv/server.ts";
 import { KvStore } from "../kv/store.ts";
@@ -119,6 +119,7 @@ function serveTcp(listen: string, kv: KvServer, maxRequestBodySize: number): Bun
     return Bun.serve({ hostname, port: Number(match[2]), fetch: kv.fetch, maxRequestBodySize });
   } catch (error) {
     throw new CliError(`cannot listen on ${listen}: ${messageOf(error)}`, {
+      exitCode: exitCodeOf(error),
       hint: hintOf(error),
       cause: error,
     });
@@ -129,6 +130,8 @@ function hintOf(error: unknown): string {
   const code = codeOf(error);
   if (code === "EADDRNOTAVAIL")
     return "`ip address` lists the addresses of this host; 0.0.0.0 is all of them";
+  if (code === "EINVAL")
+    return "HOST is an IP address of this host: `ip address` lists them; 0.0.0.0 is all of them";
   if (code === "EACCES") return "ports below 1024 need root or CAP_NET_BIND_SERVICE; take a higher one";
   return "is the port taken? `ss -ltnp` lists who listens";
 }

@@ -14,7 +14,7 @@ import { type BuiltClient, buildClient, ownApplication } from "../node/build_cli
 import { BusyNote } from "../node/busy_note.ts";
 import { ClientFigures } from "../node/client_figures.ts";
 import { ClientRun } from "../node/client_run.ts";
-import type { Built, Context } from "../node/context.ts";
+import type { Built, ClientView, Context } from "../node/context.ts";
 import { JointClient, shareOf } from "../node/joint_client.ts";
 import { Process } from "../node/process.ts";
 import type { ClientSink } from "../protocol/client/client.ts";
@@ -94,7 +94,12 @@ const clientArgs = {
     valueHint: "SECONDS",
     description: "measure from so long after the first value on, and wait for what is under way at the end",
   },
-  seconds: { type: "number", min: 0.1, description: "end after so long" },
+  seconds: {
+    type: "number",
+    min: 0.1,
+    description:
+      "end after so long; where nobody answers, after so long, but no less than 4 and no more than 10",
+  },
   values: { type: "integer", min: 1, description: "end after so many values" },
   "stats-file": {
     type: "string",
@@ -222,13 +227,17 @@ function build(context: Context, args: ClientArgs, { run, joint, figures, part, 
   const { client } = built;
   const busy = new BusyNote();
   joint.add(client);
-  const source = buildSource(context, args, built, outbox);
+  const { silentHost, ...source } = buildSource(context, args, built, outbox);
   return {
     ...source,
     cores: { client, ...source.cores },
     extras: [...(source.extras ?? []), run, busy],
     dozes: source.sleeper === undefined,
-    client: { proposerId: () => client.proposerId, busy: () => busy.reason },
+    client: {
+      proposerId: () => client.proposerId,
+      busy: () => busy.reason,
+      silentHost,
+    },
     progress: () => (client.ready && !client.isWaiting ? null : client.counters.delivered),
   };
 }
@@ -250,7 +259,7 @@ function buildSource(
   args: ClientArgs,
   built: BuiltClient,
   outbox: NativeOutbox | KernelPaxosOutbox,
-): Omit<Built, "progress"> {
+): Omit<Built, "client" | "progress"> & Pick<ClientView, "silentHost"> {
   const { config, native, log, opened, id } = context;
   const { client, sessions } = built;
   const closeSessions = (): void => sessions?.close();
@@ -265,7 +274,7 @@ function buildSource(
       closeSessions();
       gate.close();
     };
-    return { cores: {}, extras: [gate], farewell };
+    return { cores: {}, extras: [gate], farewell, silentHost: () => gate.silentHost };
   }
   if (args.device !== undefined) {
     const { deviceDirectory, cluster } = config.settings;

@@ -3,7 +3,7 @@
  * and turns whatever is thrown into "error:" and "hint:" on standard error. Prints data nowhere else than stdout,
  * and sets no exit code: that is main.ts.
  */
-import { CliError, ExitCode, messageOf } from "../error.ts";
+import { CliError, codeOf, ExitCode, messageOf } from "../error.ts";
 import { standardError, standardOutput } from "../streams.ts";
 import { nearest } from "../text/nearest.ts";
 import { readArgs, usageError } from "./args.ts";
@@ -80,6 +80,16 @@ async function showHelp(to: NodeJS.WriteStream, command: KpaxosCommand, path: st
   to.write(helpText(command, path, styleFor(to, process.env)));
 }
 
+/** What the system has no more of: wherever that shows first, it is no bug. */
+const WANTING: Readonly<Record<string, string>> = {
+  ENOSPC: "free space on that file system, or name another: TMPDIR, --dir, device-directory, storage-path",
+  EDQUOT: "this user's quota is used up on that file system: free space there",
+  EMFILE: "this process may open more files after: ulimit -n 4096",
+  ENFILE: "the system has too many open files: end programs, or raise fs.file-max",
+  ENOMEM: "the system gives no more memory: end programs, or raise the limit of this one",
+  EAGAIN: "the system gives no more processes or threads: end programs, or raise ulimit -u",
+};
+
 /** Says on standard error what went wrong; returns the exit code that says the same. */
 export function report(error: unknown): ExitCode {
   const style = styleFor(standardError(), process.env);
@@ -90,8 +100,11 @@ export function report(error: unknown): ExitCode {
     if (debugging()) lines.push(stackOf(error));
   } else {
     lines.push(`${style.red("error:")} ${messageOf(error)}`);
-    lines.push("this is a bug in kpaxos; please report it with the output of kpaxos --version");
-    lines.push(debugging() ? stackOf(error) : "set KPAXOS_DEBUG=1 to see where it happened");
+    const wanting = WANTING[codeOf(error)];
+    if (wanting !== undefined) lines.push(`${style.bold("hint:")} ${wanting}`);
+    else lines.push("this is a bug in kpaxos; please report it with the output of kpaxos --version");
+    if (debugging()) lines.push(stackOf(error));
+    else if (wanting === undefined) lines.push("set KPAXOS_DEBUG=1 to see where it happened");
   }
   standardError().write(`${lines.join("\n")}\n`);
   return error instanceof CliError ? error.exitCode : ExitCode.failure;

@@ -3,7 +3,7 @@
  * a run, and the same one each time.
  */
 import { closeSync, openSync, writeSync } from "node:fs";
-import { CliError, codeOf, ExitCode } from "../error.ts";
+import { CliError, codeOf, ExitCode, exitCodeOf } from "../error.ts";
 import type { Outcome, RunPlan, Tally } from "../sim/campaign.ts";
 import { usageError } from "./args.ts";
 import { type ArgsDef, type ArgValues, defineKpaxosCommand } from "./command.ts";
@@ -173,7 +173,7 @@ function traceFile(args: SimArgs): { line: (line: string) => void; end: () => vo
   const fails = (error: unknown): CliError => {
     const why = codeOf(error) || String(error);
     const hint = "name a file in a directory of yours, where there is room";
-    return new CliError(`cannot write the trace to ${path}: ${why}`, { hint });
+    return new CliError(`cannot write the trace to ${path}: ${why}`, { exitCode: exitCodeOf(error), hint });
   };
   let fd: number;
   try {

@@ -62,7 +62,7 @@ export const tailCommand = defineKpaxosCommand({
       { command: "kpaxos tail --id 2 --from 5000.0 --json", what: "from a position on, for a program" },
     ],
     notes: [
-      "It goes on where it was when the learner ends and comes back. Values that cannot be had any more are named on standard error.",
+      "It waits for a learner that does not run, and goes on where it was when one that ended comes back. Values that cannot be had any more are named on standard error.",
     ],
   },
   args: tailArgs,

@@ -9,7 +9,7 @@ import type { Report } from "./report.ts";
 import type { RoleLine, RoleWord } from "./roles.ts";
 
 /** Kernel_Paxos and libpaxos: the id of a proposer is its ballots' last digit, and their tables have ten places. */
-export const KERNEL_PAXOS_LIMIT = 10;
+const KERNEL_PAXOS_LIMIT = 10;
 
 type SimpleRole = Exclude<RoleWord, "replica">;
 const SIMPLE_ROLES: readonly SimpleRole[] = ["acceptor", "proposer", "learner"];

@@ -3,7 +3,7 @@
  * environment; a file with errors is a `CliError` that holds all of them.
  */
 import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
-import { CliError, codeOf, ExitCode, messageOf } from "../error.ts";
+import { CliError, codeOf, ExitCode, isDenied, messageOf } from "../error.ts";
 import type { Config, Diagnostic } from "./config.ts";
 import { type Overrides, type ParseResult, parseConfig } from "./parse.ts";
 import { formatDiagnostic } from "./report.ts";
@@ -85,7 +85,7 @@ function readError(path: string, error: unknown): CliError {
       "learner 0 127.0.0.1 8802 (raw Ethernet: a MAC address instead of address and port)";
     return unreadable(path, "there is no such file", hint, error);
   }
-  if (code === "EACCES" || code === "EPERM") {
+  if (isDenied(error)) {
     return new CliError(`cannot read ${path}: permission denied`, {
       exitCode: ExitCode.noPermission,
       hint: `make it readable: chmod a+r ${path} (and its directories searchable)`,

@@ -106,6 +106,8 @@ function parseChoice(spec: ChoiceSpec, text: string): Parsed {
 function parseNumber(spec: NumberSpec, text: string): Parsed {
   const value = readNumber(spec.kind, text);
   if (value === undefined) {
+    if (text.startsWith("-") && readNumber(spec.kind, text.slice(1)) !== undefined)
+      return refuse(`${spec.key} ${text} is negative`, `allowed: ${rangeOf(spec)}`);
     return refuse(
       `bad value ${quote(text)} for ${spec.key}`,
       `it takes ${formOf(spec.kind)}, from ${rangeOf(spec)}`,

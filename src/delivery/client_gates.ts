@@ -107,8 +107,6 @@ export class SessionGate implements Extra {
   #connection = -1;
   #nowUs = 0;
   #okUs = Number.NEGATIVE_INFINITY;
-  /** When it was asked for the first time. */
-  #askedUs = Number.POSITIVE_INFINITY;
   #questions = 0;
   #answers = 0;
   #wasReady = false;
@@ -129,17 +127,14 @@ export class SessionGate implements Extra {
     return this.#nowUs - this.#okUs < OK_SILENCE_US;
   }
 
+  /** The host, if it was asked and does not answer. */
+  get silentHost(): string | undefined {
+    return this.#questions === 0 || this.isConnected ? undefined : this.#host;
+  }
+
   tick(nowUs: number): void {
     this.#nowUs = nowUs;
     this.#ask();
-    const isLate = this.#wasReady || nowUs - this.#askedUs > OK_SILENCE_US;
-    if (isLate && !this.isConnected) {
-      this.#log.once(
-        "host",
-        "warn",
-        `the learner host ${this.#host} does not answer: does a user-learner listen there?`,
-      );
-    }
   }
 
   /** A session that was just opened is asked for at once. */
@@ -197,7 +192,6 @@ export class SessionGate implements Extra {
       this.#first[i] = first;
       this.#dueUs[i] = this.#nowUs + (this.isConnected ? OPEN_AGAIN_US : OPEN_FIRST_US);
       this.#outbox.sessionOpen(first, this.#asked.endOf(i));
-      if (this.#questions === 0) this.#askedUs = this.#nowUs;
       this.#questions++;
     }
     return false;

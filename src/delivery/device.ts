@@ -29,10 +29,12 @@ import {
   MissedWord,
   maxValueBytes,
   PAGE_BYTES,
+  placeOffset,
   putNumber,
   RECORD_HEADER_BYTES,
   RecordType,
   ringBytesFor,
+  ringOffset,
   wakePath,
   wakePrefix,
 } from "./device_layout.ts";
@@ -85,7 +87,13 @@ export class DeviceWriter implements Readers {
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       memory = SharedMemory.create(draft, deviceBytes(places, ringBytes));
+      // All that the learner looks at before there is a reader: a page that cannot be had would end the process.
       memory.reserve(0, PAGE_BYTES);
+      for (let place = 0; place < places; place++)
+        memory.reserve(
+          placeOffset(place, ringBytes),
+          ringOffset(place, ringBytes) - placeOffset(place, ringBytes),
+        );
       const { words } = memory;
       words[Control.version] = DEVICE_VERSION;
       words[Control.places] = places;

@@ -1,23 +1,21 @@
 /**
  * What can go wrong around a device's file, in words a user can act on.
  */
-import { CliError, codeOf, ExitCode } from "../error.ts";
+import { CliError, codeOf, ExitCode, isDenied } from "../error.ts";
 
 /** The `CliError` for trouble at `path` while trying to `doing`; bugs pass through unchanged. */
 export function deviceTrouble(error: unknown, path: string, doing: string): unknown {
   if (error instanceof CliError) return error;
   const code = codeOf(error);
+  if (isDenied(error))
+    return new CliError(`cannot ${doing}: no permission for ${path}`, {
+      exitCode: ExitCode.noPermission,
+      hint: "learner and application must run as the same user (or root); `device-directory` chooses another place",
+      cause: error,
+    });
   switch (code) {
     case "":
       return error;
-    case "EACCES":
-    case "EPERM":
-    case "EROFS":
-      return new CliError(`cannot ${doing}: no permission for ${path}`, {
-        exitCode: ExitCode.noPermission,
-        hint: "learner and application must run as the same user (or root); `device-directory` chooses another place",
-        cause: error,
-      });
     case "ENOSPC":
     case "ENOMEM":
       return new CliError(`cannot ${doing}: no memory left for ${path}`, {

@@ -73,7 +73,7 @@ export function readerLock(place: number): number {
   return 1 + place;
 }
 
-export function placeStride(ringBytes: number): number {
+function placeStride(ringBytes: number): number {
   const bytes = PLACE_BYTES + RING_HEADER_BYTES + ringBytes;
   return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
 }

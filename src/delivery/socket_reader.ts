@@ -3,7 +3,7 @@
  * the last value it gave; what it cannot have any more it tells. Never blocks.
  */
 import type { Socket } from "bun";
-import { messageOf } from "../error.ts";
+import { codeOf, isDenied, messageOf } from "../error.ts";
 import { MAX_IID } from "../protocol/types.ts";
 import { LAST_INDEX, type StartAt } from "./log_record.ts";
 import { after } from "./position.ts";
@@ -120,7 +120,7 @@ export class SocketReader {
           this.#reason = error.message;
         },
       },
-    }).catch((error: unknown) => this.#gone(messageOf(error)));
+    }).catch((error: unknown) => this.#gone(whyNot(error)));
   }
 
   #opened(socket: Socket<undefined>): void {
@@ -215,4 +215,10 @@ function sane(type: number, length: number): boolean {
     default:
       return type === FromLearner.bye && length <= MAX_BYE_BYTES;
   }
+}
+
+/** Of a connection that did not come about; Bun says the same whatever the reason. */
+function whyNot(error: unknown): string {
+  if (isDenied(error)) return `this user may not read it (${codeOf(error)})`;
+  return ["ENOENT", "ECONNREFUSED"].includes(codeOf(error)) ? "no learner listens there" : messageOf(error);
 }

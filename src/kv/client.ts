@@ -3,7 +3,7 @@
  */
 
 import type { ReadMode } from "../api/state_machine.ts";
-import { CliError, messageOf } from "../error.ts";
+import { CliError, codeOf, exitCodeOf, isDenied, messageOf } from "../error.ts";
 import { KEYS_PATH, type ListedKey, STATUS_PATH, VERSION_HEADER } from "./server.ts";
 
 /** Where a server is: the path of its Unix socket, or an address like http://host:port. */
@@ -101,6 +101,13 @@ export class KvClient {
       const isLate = error instanceof Error && error.name === "TimeoutError";
       const fate = init.method === "GET" ? "" : "; what was sent may still take effect";
       if (isLate) throw new CliError(`${where} did not answer in ${this.#timeoutMs} ms${fate}`);
+      if (isDenied(error)) {
+        throw new CliError(`cannot reach ${where}: this user may not (${codeOf(error)})`, {
+          exitCode: exitCodeOf(error),
+          hint: "the server is another user's: run this as that user, or name an address that it listens on: --url",
+          cause: error,
+        });
+      }
       throw new CliError(`cannot reach ${where}: ${messageOf(error)}`, {
         hint: "is `kpaxos kv serve` running there?",
         cause: error,

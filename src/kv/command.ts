@@ -6,6 +6,7 @@
  * (`version`: 8 bytes; `value`: length (4) and bytes); then, of a put, length (4) and bytes of the new value.
  * Result: status (1 byte), then the key's version (8).
  */
+import { readFloat64, readUint32, writeFloat64, writeUint32 } from "../protocol/bytes.ts";
 
 /** A key has at most so many bytes. */
 export const MAX_KEY_BYTES = 1024;
@@ -70,26 +71,25 @@ export function encodeCommand(command: Command): Uint8Array {
     condition.kind === "version" ? 8 : condition.kind === "value" ? 4 + condition.value.length : 0;
   const hasValue = operation === Operation.put;
   const bytes = new Uint8Array(HEADER_BYTES + key.length + operand + (hasValue ? 4 + value.length : 0));
-  const view = new DataView(bytes.buffer);
-  view.setUint8(0, operation);
-  view.setUint8(1, CONDITIONS.indexOf(condition.kind));
-  view.setUint16(2, key.length, true);
+  bytes[0] = operation;
+  bytes[1] = CONDITIONS.indexOf(condition.kind);
+  bytes[2] = key.length;
+  bytes[3] = key.length >>> 8;
   bytes.set(key, HEADER_BYTES);
   let at = HEADER_BYTES + key.length;
-  if (condition.kind === "version") view.setFloat64(at, condition.version, true);
-  if (condition.kind === "value") writeValue(view, bytes, at, condition.value);
+  if (condition.kind === "version") writeFloat64(bytes, at, condition.version);
+  if (condition.kind === "value") writeValue(bytes, at, condition.value);
   at += operand;
-  if (hasValue) writeValue(view, bytes, at, value);
+  if (hasValue) writeValue(bytes, at, value);
   return bytes;
 }
 
 /** Copies what it keeps: the bytes may be used again by their owner. */
 export function decodeCommand(bytes: Uint8Array): Command | undefined {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < HEADER_BYTES) return undefined;
-  const operation = view.getUint8(0);
-  const kind = CONDITIONS[view.getUint8(1)];
-  const keyLength = view.getUint16(2, true);
+  const operation = bytes[0]!;
+  const kind = CONDITIONS[bytes[1]!];
+  const keyLength = bytes[2]! | (bytes[3]! << 8);
   let at = HEADER_BYTES + keyLength;
   if (kind === undefined || keyLength > MAX_KEY_BYTES || at > bytes.length) return undefined;
   const key = text(bytes.subarray(HEADER_BYTES, at));
@@ -97,17 +97,17 @@ export function decodeCommand(bytes: Uint8Array): Command | undefined {
   let condition: Condition;
   if (kind === "version") {
     if (bytes.length < at + 8) return undefined;
-    condition = { kind, version: view.getFloat64(at, true) };
+    condition = { kind, version: readFloat64(bytes, at) };
     at += 8;
   } else if (kind === "value") {
-    const value = readValue(view, bytes, at);
+    const value = readValue(bytes, at);
     if (value === undefined) return undefined;
     condition = { kind, value };
     at += 4 + value.length;
   } else condition = { kind };
   let value: Uint8Array = NOTHING;
   if (operation === Operation.put) {
-    const given = readValue(view, bytes, at);
+    const given = readValue(bytes, at);
     if (given === undefined) return undefined;
     value = given;
     at += 4 + value.length;
@@ -118,23 +118,22 @@ export function decodeCommand(bytes: Uint8Array): Command | undefined {
 export function encodeResult({ status, version }: Result): Uint8Array {
   const bytes = new Uint8Array(9);
   bytes[0] = status;
-  new DataView(bytes.buffer).setFloat64(1, version, true);
+  writeFloat64(bytes, 1, version);
   return bytes;
 }
 
 export function decodeResult(bytes: Uint8Array): Result {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return { status: view.getUint8(0) as Status, version: view.getFloat64(1, true) };
+  return { status: bytes[0] as Status, version: readFloat64(bytes, 1) };
 }
 
-function writeValue(view: DataView, bytes: Uint8Array, at: number, value: Uint8Array): void {
-  view.setUint32(at, value.length, true);
+function writeValue(bytes: Uint8Array, at: number, value: Uint8Array): void {
+  writeUint32(bytes, at, value.length);
   bytes.set(value, at + 4);
 }
 
-function readValue(view: DataView, bytes: Uint8Array, at: number): Uint8Array | undefined {
+function readValue(bytes: Uint8Array, at: number): Uint8Array | undefined {
   if (bytes.length < at + 4) return undefined;
-  const length = view.getUint32(at, true);
+  const length = readUint32(bytes, at);
   return bytes.length < at + 4 + length ? undefined : bytes.slice(at + 4, at + 4 + length);
 }
 

@@ -9,7 +9,7 @@ import type { StateMachine } from "../api/state_machine.ts";
 import { type Command, type Condition, decodeCommand, encodeResult, Operation, Status } from "./command.ts";
 
 /** The same at every replica, or they would part ways when it is reached. */
-export const LIMIT_BYTES = 256 << 20;
+const LIMIT_BYTES = 256 << 20;
 /** What a key costs besides its own bytes and its value's. */
 const KEY_OVERHEAD_BYTES = 64;
 const MAGIC = 0x31564b4b;

@@ -65,10 +65,6 @@ export function formatAddress(kind: Address["kind"], words: Uint32Array, at = 0)
   return `${host.includes(":") ? `[${host}]` : host}:${words[at + PORT_WORD]}`;
 }
 
-export function sameAddress(a: Address, b: Address): boolean {
-  return a.kind === b.kind && a.words.every((word, i) => word === b.words[i]);
-}
-
 /** A group, or everyone: no single peer has this address. */
 export function isMulticast(address: Address): boolean {
   const { words } = address;

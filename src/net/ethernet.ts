@@ -33,7 +33,7 @@ export interface EthernetOptions extends SystemLinkOptions {
 }
 
 /** Frames are no longer than this by default, also where the MTU would allow it (`lo`: 65536). */
-export const MAX_DEFAULT_PAYLOAD = 9000;
+const MAX_DEFAULT_PAYLOAD = 9000;
 
 export function openEthernet(options: EthernetOptions): SystemLink {
   const target = interfaceNamed(options.interfaceName, listInterfaces());

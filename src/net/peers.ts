@@ -9,7 +9,7 @@ import { assert } from "../protocol/assert.ts";
 import type { Peer } from "../protocol/types.ts";
 import { ADDRESS_WORDS } from "./link.ts";
 
-export const DEFAULT_PEERS = 4096;
+const DEFAULT_PEERS = 4096;
 
 export class Peers {
   readonly capacity: number;

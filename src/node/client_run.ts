@@ -6,7 +6,7 @@
  * the time they take, and what does not come back in time counts with the time it was waited for.
  */
 import { createWriteStream, type WriteStream } from "node:fs";
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, ExitCode, exitCodeOf } from "../error.ts";
 import type { Log } from "../log.ts";
 import { standardOutput } from "../streams.ts";
 import { type ClientFigures, megabits } from "./client_figures.ts";
@@ -15,8 +15,11 @@ import type { Process } from "./process.ts";
 import type { Extra } from "./roles.ts";
 
 const SECOND_US = 1_000_000;
-/** How long a bounded run waits for the cluster before its own time begins. */
-const READY_PATIENCE_US = 10_000_000;
+/**
+ * How long a bounded run waits for the cluster before its own time begins: as long as it is to last itself, within these. In the
+ * shorter time a cluster that was just started has a leader, and who is silent is known.
+ */
+const READY_PATIENCE_US = [4_000_000, 10_000_000] as const;
 const COLD_US = 10_000;
 /** Values under way at the end of what is measured get this long to come back. */
 const LAST_PATIENCE_US = 10_000_000;
@@ -55,6 +58,7 @@ export class ClientRun implements Extra {
   readonly #options: ClientRunOptions;
   readonly #stats: WriteStream | undefined;
   #statsText = "#ORDER LATENCY ABS\n";
+  #statsError: CliError | undefined;
   #order = 0;
   #client: RunClient | undefined;
   #figures: ClientFigures | undefined;
@@ -83,9 +87,7 @@ export class ClientRun implements Extra {
     const stats = createWriteStream(options.statsFile);
     await new Promise<void>((resolve, reject) => {
       stats.once("open", () => resolve());
-      stats.once("error", (error) =>
-        reject(new CliError(`cannot write ${options.statsFile}: ${error.message}`, { cause: error })),
-      );
+      stats.once("error", (error) => reject(statsTrouble(options.statsFile, error)));
     });
     return new ClientRun(options, stats);
   }
@@ -93,7 +95,10 @@ export class ClientRun implements Extra {
   private constructor(options: ClientRunOptions, stats: WriteStream | undefined) {
     this.#options = options;
     this.#stats = stats;
-    if (stats !== undefined) this.onValue = (latencyUs) => this.#note(latencyUs);
+    if (stats === undefined) return;
+    this.onValue = (latencyUs) => this.#note(latencyUs);
+    // It does not end the run: it is told at the end.
+    stats.on("error", (error) => this.#lose(error));
   }
 
   attach(client: RunClient, figures: ClientFigures, process: () => Process): void {
@@ -148,20 +153,27 @@ export class ClientRun implements Extra {
 
   /** Nothing is sent before deliveries can be heard. */
   #wait(): void {
-    const { seconds, warmUp = 0 } = this.#options;
+    const { warmUp = 0 } = this.#options;
     const nowUs = this.#nowUs;
     if (this.#client!.ready) {
       this.#figures!.begin(nowUs);
       this.#phase = "warming";
       this.#dueUs = nowUs + warmUp * SECOND_US;
       if (warmUp === 0) this.#measure();
-    } else if (seconds < Number.POSITIVE_INFINITY && nowUs - this.#beganUs > READY_PATIENCE_US) this.#stop();
+    } else if (nowUs - this.#beganUs > this.#readyPatienceUs()) this.#stop();
+  }
+
+  #readyPatienceUs(): number {
+    const { seconds, warmUp = 0 } = this.#options;
+    if (seconds === Number.POSITIVE_INFINITY) return seconds;
+    const [least, most] = READY_PATIENCE_US;
+    return Math.min(most, Math.max(least, (seconds + warmUp) * SECOND_US));
   }
 
   /** Before a value came back there is nothing to measure, within reason. */
   #isWarm(): boolean {
     const isAlive = this.#client!.counters.delivered > 0;
-    return isAlive || this.#nowUs - this.#beganUs > READY_PATIENCE_US;
+    return isAlive || this.#nowUs - this.#beganUs > READY_PATIENCE_US[1];
   }
 
   #measure(): void {
@@ -250,7 +262,9 @@ export class ClientRun implements Extra {
     this.#printSummary();
     await this.#closeStats();
     if (failure !== undefined) throw failure;
-    return this.#verdict(process) ?? exitCode;
+    const verdict = this.#verdict(process);
+    if (this.#statsError !== undefined) throw this.#statsError;
+    return verdict ?? exitCode;
   }
 
   /** A signal ended it. */
@@ -348,9 +362,24 @@ export class ClientRun implements Extra {
     const stats = this.#stats;
     if (stats === undefined) return;
     this.#flushStats();
-    await new Promise<void>((resolve, reject) => {
-      stats.once("error", reject);
-      stats.end(() => resolve());
+    await new Promise<void>((resolve) => {
+      stats.end((error?: Error | null) => {
+        if (error) this.#lose(error);
+        resolve();
+      });
     });
   }
+
+  /** What was said first is the cause of the rest. */
+  #lose(error: Error): void {
+    this.#statsError ??= statsTrouble(this.#options.statsFile, error);
+  }
+}
+
+function statsTrouble(path: string | undefined, cause: Error): CliError {
+  return new CliError(`cannot write ${path}: ${cause.message}`, {
+    exitCode: exitCodeOf(cause),
+    hint: "--stats-file names a file in a directory of yours, where there is room",
+    cause,
+  });
 }

@@ -57,14 +57,23 @@ export interface Context extends CoreContext {
   readonly opened: Opened;
 }
 
+/** What the diagnosis asks a client. */
+export interface ClientView {
+  /** The proposer it sends to now. */
+  readonly proposerId: () => number;
+  /** The last `busy` it was answered, 0 for none. */
+  readonly busy: () => number;
+  /** The learner host that was asked and does not answer. */
+  readonly silentHost?: (() => string | undefined) | undefined;
+}
+
 export interface Built {
   readonly cores: Omit<Cores, "pairsAccepts" | "acceptorOf" | "wallOffsetUs" | "extras">;
   readonly extras?: readonly Extra[];
   readonly sleeper?: Sleeper;
   /** Hears the messages in place of the cores (`inquiry.ts`). */
   readonly hears?: Receiver;
-  /** The proposer a client sends to now, and the last `busy` it was answered. */
-  readonly client?: { readonly proposerId: () => number; readonly busy: () => number };
+  readonly client?: ClientView;
   /** Nothing in this process waits for the event loop after a turn: bursts may sleep (`run.ts`). */
   readonly dozes?: boolean;
   /** A number that grows while the process does its work; null: there is nothing to do now. */

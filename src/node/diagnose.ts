@@ -25,6 +25,8 @@ export interface Patient {
   readonly busy: number;
   /** The proposer this client sends to. */
   readonly proposerId: number | undefined;
+  /** The learner host of this client, if it was asked and does not answer. */
+  readonly silentHost: string | undefined;
   readonly nowUs: number;
 }
 
@@ -33,6 +35,7 @@ export function diagnose(patient: Patient): string[] {
   return [
     ...wireReasons(patient),
     ...acceptorReasons(patient),
+    ...hostReasons(patient),
     ...proposerReasons(patient),
     ...linkReasons(patient),
   ];
@@ -74,7 +77,13 @@ function acceptorReasons({ cores, config }: Patient): string[] {
   return [`${named("acceptor", silent)} ${silent.length > 1 ? "do" : "does"} not answer${enough}`];
 }
 
-function proposerReasons({ cores, config, busy, proposerId, peers, members, nowUs }: Patient): string[] {
+function hostReasons({ silentHost }: Patient): string[] {
+  if (silentHost === undefined) return [];
+  return [`the learner host ${silentHost} does not answer: does a user-learner listen there?`];
+}
+
+function proposerReasons(patient: Patient): string[] {
+  const { cores, config, busy } = patient;
   const reasons: string[] = [];
   const { proposer } = cores;
   if (proposer?.stage === "exhausted") {
@@ -115,21 +124,29 @@ function proposerReasons({ cores, config, busy, proposerId, peers, members, nowU
   if (busy === Busy.tooLarge)
     reasons.push("the proposer's frames are too short for this client's: use one MTU on the whole segment");
   if (busy === Busy.notLeader) reasons.push("the proposer does not lead and knows nobody who does");
-  if (proposerId !== undefined) {
-    const peer = members.proposers[proposerId]!;
-    const name = named("proposer", [config.proposers[proposerId]!]);
-    const isHeard = nowUs - peers.lastHeardUs[peer]! <= SILENT_US;
-    // Only multicasts of the native wire reach a client from a proposer that has nothing to tell it.
-    const canBeHeard = config.settings.wire === "native" && config.link === "ethernet";
-    if (!isHeard && canBeHeard) reasons.push(`${name} was not heard: is it running?`);
-    else if (!isHeard) reasons.push(`values sent to ${name} do not come back: is it running?`);
-    const delivered = cores.client?.counters.delivered ?? 0;
-    if (config.settings.wire === "kernel-paxos" && delivered > 0) {
-      // This wire has no words for a full acceptor.
-      reasons.push(
-        "or the acceptors are full because no learner trims: run one with --cantrim; their logs say so",
-      );
-    }
+  return [...reasons, ...sendingReasons(patient)];
+}
+
+/** Of a client: what became of what it sends. */
+function sendingReasons(patient: Patient): string[] {
+  const { cores, config, proposerId, silentHost, peers, members, nowUs } = patient;
+  if (proposerId === undefined) return [];
+  const reasons: string[] = [];
+  const peer = members.proposers[proposerId]!;
+  const name = named("proposer", [config.proposers[proposerId]!]);
+  const isHeard = nowUs - peers.lastHeardUs[peer]! <= SILENT_US;
+  // Only multicasts of the native wire reach a client from a proposer that has nothing to tell it.
+  const canBeHeard = config.settings.wire === "native" && config.link === "ethernet";
+  if (!isHeard && canBeHeard) reasons.push(`${name} was not heard: is it running?`);
+  // What does not come back without a host says nothing of anybody else.
+  if (silentHost !== undefined) return reasons;
+  if (!isHeard && !canBeHeard) reasons.push(`values sent to ${name} do not come back: is it running?`);
+  const delivered = cores.client?.counters.delivered ?? 0;
+  if (config.settings.wire === "kernel-paxos" && delivered > 0) {
+    // This wire has no words for a full acceptor.
+    reasons.push(
+      "or the acceptors are full because no learner trims: run one with --cantrim; their logs say so",
+    );
   }
   return reasons;
 }

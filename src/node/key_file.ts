@@ -20,7 +20,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Config } from "../config/config.ts";
-import { CliError, codeOf, ExitCode } from "../error.ts";
+import { CliError, codeOf, ExitCode, exitCodeOf, isDenied } from "../error.ts";
 import { KEY_BYTES, MAX_KEYS } from "../net/hmac.ts";
 
 const WORD = "kpaxos-key-1";
@@ -121,11 +121,15 @@ export function writeKeyFile(path: string, text: string, replace: boolean): void
 
 function replaceFile(path: string, text: string): void {
   const target = targetOf(path);
+  const there = statSync(target, { throwIfNoEntry: false });
+  // A device would be gone for everybody.
+  if (there?.isFile() === false)
+    throw bad(`${path} is no plain file`, "name a file, or one that is not there yet");
   const aside = join(dirname(target), `.${basename(target)}.${process.pid}`);
   rmSync(aside, { force: true });
   try {
     // Root may take the file of a daemon through a rotation: it must stay the daemon's.
-    writeNew(aside, text, statSync(target, { throwIfNoEntry: false }));
+    writeNew(aside, text, there);
     renameSync(aside, target);
   } finally {
     rmSync(aside, { force: true });
@@ -207,7 +211,7 @@ function openError(path: string, error: unknown): CliError {
       `there is no key file ${path}`,
       `copy it from another host, or make it: kpaxos key new ${path}`,
     );
-  if (code === "EACCES" || code === "EPERM") {
+  if (isDenied(error)) {
     return new CliError(`cannot read key file ${path}: permission denied`, {
       exitCode: ExitCode.noPermission,
       hint: "it must belong to the user that this process runs as",
@@ -219,14 +223,15 @@ function openError(path: string, error: unknown): CliError {
 function writeError(path: string, error: unknown): CliError {
   const code = codeOf(error);
   if (code === "") throw error;
+  if (code === "EEXIST" && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true)
+    return bad(`${path} is a directory`, `name a file in it: ${join(path, "cluster.key")}`);
   if (code === "EEXIST") {
     return new CliError(`${path} is there already`, {
       hint: "--force replaces it, and with it the key; kpaxos key add puts a second key beside it",
     });
   }
-  const exitCode = code === "EACCES" || code === "EPERM" ? ExitCode.noPermission : ExitCode.failure;
   return new CliError(`cannot write ${path}: ${code}`, {
-    exitCode,
+    exitCode: exitCodeOf(error),
     hint: "name a file in a directory of yours",
   });
 }

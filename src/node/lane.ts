@@ -121,6 +121,7 @@ export class Lane implements LinkedNode {
         members,
         busy: built.client?.busy() ?? 0,
         proposerId: built.client?.proposerId(),
+        silentHost: built.client?.silentHost?.(),
         nowUs: at,
       }),
     );

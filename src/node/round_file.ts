@@ -14,7 +14,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { CliError, codeOf, ExitCode, messageOf } from "../error.ts";
+import { CliError, codeOf, exitCodeOf, messageOf } from "../error.ts";
 import type { Ballot } from "../protocol/types.ts";
 
 export class RoundFile {
@@ -70,7 +70,7 @@ export class RoundFile {
 
   #trouble(error: unknown): CliError {
     return new CliError(`cannot keep the ballot in ${this.path}: ${messageOf(error)}`, {
-      exitCode: codeOf(error) === "EACCES" ? ExitCode.noPermission : ExitCode.failure,
+      exitCode: exitCodeOf(error),
       hint: "set `state-directory` to a directory this user may write",
       cause: error,
     });

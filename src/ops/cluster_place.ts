@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, ExitCode, exitCodeOf, messageOf } from "../error.ts";
 import { diesWithUs } from "./child.ts";
 import { aliveSeats, type ClusterState, type PlaceKind } from "./cluster_state.ts";
 import { addHost, type BridgePlan, buildBridge } from "./lab_build.ts";
@@ -65,9 +65,20 @@ export function deviceDirectoryOf(name: string, directory: string): string {
 }
 
 export function makeDeviceDirectory(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new CliError(`no place for delivery devices: ${messageOf(cause)}`, {
+      exitCode: exitCodeOf(cause),
+      hint: "this user must be able to make directories there: the cluster's learners keep what they deliver in it",
+      cause,
+    });
+  }
   if (statSync(path).uid === process.getuid?.()) return;
-  throw new CliError(`${path} belongs to another user`, { hint: "use another --name" });
+  throw new CliError(`${path} belongs to another user`, {
+    exitCode: ExitCode.noPermission,
+    hint: "use another --name",
+  });
 }
 
 export function hostsOf(state: ClusterState): Host[] {

@@ -79,7 +79,7 @@ export function nameOf({ role, id, group }: Pick<SeatState, "role" | "id" | "gro
   return `${role}/${id}${group === undefined ? "" : `@${group}`}`;
 }
 
-export function clustersDirectory(): string {
+function clustersDirectory(): string {
   const base = process.env.XDG_STATE_HOME || join(process.env.HOME || homedir(), ".local", "state");
   return join(base, "kpaxos", "clusters");
 }
@@ -184,11 +184,23 @@ export function removeDirectory(directory: string): void {
 
 export function listClusters(): ClusterState[] {
   const directory = clustersDirectory();
-  if (!existsSync(directory)) return [];
-  return readdirSync(directory)
+  return namesIn(directory)
     .map((name) => readState(join(directory, name)))
     .filter((state) => state !== undefined)
     .sort((a, b) => (basename(a.directory) < basename(b.directory) ? -1 : 1));
+}
+
+function namesIn(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch (cause) {
+    if (codeOf(cause) === "ENOENT") return [];
+    throw new CliError(`the clusters in ${directory} cannot be listed: ${messageOf(cause)}`, {
+      exitCode: exitCodeOf(cause),
+      hint: "set XDG_STATE_HOME to a directory of yours, or unset it",
+      cause,
+    });
+  }
 }
 
 export function aliveSeats(state: ClusterState): SeatState[] {

@@ -36,7 +36,7 @@ import { sweepLeftovers } from "./lab_sweep.ts";
 import { makeOwnDirectory } from "./own_directory.ts";
 import { signal } from "./process_id.ts";
 
-export const DEMO_NAME = "demo";
+const DEMO_NAME = "demo";
 const WINDOWS = [1, 100] as const;
 /** Of each client while an acceptor is down. */
 const OUTAGE_WINDOW = 10;

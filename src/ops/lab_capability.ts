@@ -15,7 +15,7 @@ const INSIDE = "KPAXOS_INSIDE_USER_NAMESPACE";
 let known: NamespaceAbility | undefined;
 
 /** Whether `reenter` brought us here. */
-export function isInsideUserNamespace(): boolean {
+function isInsideUserNamespace(): boolean {
   return process.env[INSIDE] !== undefined;
 }
 

@@ -17,7 +17,7 @@ export type ProcessState = "running" | "stopped" | "dead";
 
 let boot: string | undefined;
 
-export function bootId(): string {
+function bootId(): string {
   boot ??= readProc("/proc/sys/kernel/random/boot_id")?.trim() ?? "";
   return boot;
 }

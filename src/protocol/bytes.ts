@@ -37,3 +37,28 @@ export function sameBytes(a: Uint8Array, at: number, b: Uint8Array, bAt: number,
   for (let i = 0; i < length; i++) if (a[at + i] !== b[bAt + i]) return false;
   return true;
 }
+
+/** Little-endian. `.buffer` of a small array, which a view wants, makes an object for the collector and a handle that it has to visit. */
+export function writeUint32(into: Uint8Array, at: number, value: number): void {
+  into[at] = value;
+  into[at + 1] = value >>> 8;
+  into[at + 2] = value >>> 16;
+  into[at + 3] = value >>> 24;
+}
+
+export function readUint32(from: Uint8Array, at: number): number {
+  return (from[at]! | (from[at + 1]! << 8) | (from[at + 2]! << 16) | (from[at + 3]! << 24)) >>> 0;
+}
+
+const scratch = new Uint8Array(8);
+const scratchView = new DataView(scratch.buffer);
+
+export function writeFloat64(into: Uint8Array, at: number, value: number): void {
+  scratchView.setFloat64(0, value, true);
+  for (let i = 0; i < 8; i++) into[at + i] = scratch[i]!;
+}
+
+export function readFloat64(from: Uint8Array, at: number): number {
+  for (let i = 0; i < 8; i++) scratch[i] = from[at + i]!;
+  return scratchView.getFloat64(0, true);
+}

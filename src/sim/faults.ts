@@ -28,7 +28,6 @@ export const FAULTS = {
   unknown: "a learner that went on without one, and did not know the sessions",
   begunAnew: "an instance at which all sessions began anew",
 } as const;
-export type Fault = keyof typeof FAULTS;
 
 export type Counts = Record<string, number>;
 

@@ -44,7 +44,7 @@ export type Verdict<I, O> =
   | { readonly result: "unknown"; readonly partitions: readonly string[] };
 
 /** Steps of the search in one partition before it is given up; it remembers one state a step, at most. */
-export const STEPS_LIMIT = 1_000_000;
+const STEPS_LIMIT = 1_000_000;
 
 export function checkLinearizable<S, I, O>(
   history: readonly Operation<I, O>[],

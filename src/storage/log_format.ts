@@ -6,7 +6,7 @@ import { copyBytes } from "../protocol/bytes.ts";
 import { crc32c } from "../protocol/crc32c.ts";
 import { difference, type Identity } from "./sqlite_format.ts";
 
-export const LOG_VERSION = 1;
+const LOG_VERSION = 1;
 /** What is written at once begins and ends at a multiple of this, so that nothing has to be read for it. */
 export const BLOCK_BYTES = 4096;
 /** Chunks begin at a multiple of this. */

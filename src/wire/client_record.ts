@@ -38,7 +38,7 @@ export function readClientRecord(bytes: Uint8Array, at: number, length: number, 
   return true;
 }
 
-export function isClientRecord(bytes: Uint8Array, at: number, length: number): boolean {
+function isClientRecord(bytes: Uint8Array, at: number, length: number): boolean {
   return length >= CLIENT_RECORD_BYTES && readU64Little(bytes, at + 24) === length - CLIENT_RECORD_BYTES;
 }
 
@@ -58,11 +58,11 @@ export function readDeviceRecord(bytes: Uint8Array, at: number, length: number):
 export const SessionFrame = { none: 0, open: 1, ok: 2, close: 3, delivered: 4 } as const;
 export type SessionFrame = (typeof SessionFrame)[keyof typeof SessionFrame];
 
-export const OPEN_CODE = 100;
+const OPEN_CODE = 100;
 export const OK_CODE = 101;
 export const CLOSE_CODE = 102;
 export const OPEN_BYTES = 12;
-export const CONNECTION_BYTES = 8;
+const CONNECTION_BYTES = 8;
 
 /** `none`: a value that a client wants in the log. */
 export function classifySession(bytes: Uint8Array, at: number, length: number): SessionFrame {

@@ -36,7 +36,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   net: ["native/", "protocol/", "config/config.ts", "error.ts", "node:"],
   wire: ["net/", "protocol/", "config/config.ts", "node:buffer"],
   storage: ["protocol/", "config/config.ts", "error.ts", "bun:sqlite", "node:"],
-  kv: ["api/", "error.ts", "node:"],
+  kv: ["api/", "protocol/bytes.ts", "error.ts", "node:"],
   // What serves applications is plugged into the node, which does not know it.
   delivery: [
     "protocol/",

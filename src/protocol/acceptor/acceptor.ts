@@ -31,7 +31,7 @@ import { LeaderWatch } from "./leader_watch.ts";
 import type { TrimRule } from "./trim_rule.ts";
 
 /** Instances answered per repeat: the asker comes back for the rest. */
-export const REPEAT_LIMIT = 64;
+const REPEAT_LIMIT = 64;
 /** … and bytes: a burst of large values would overflow the asker's receive buffer. */
 const REPEAT_BYTES = 65536;
 /** Frames kept free for other answers while repeats are answered. */

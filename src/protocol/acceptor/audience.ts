@@ -10,7 +10,7 @@ export interface AudienceView {
   peerAt(index: number): Peer;
 }
 
-export const AUDIENCE_LIMIT = 1024;
+const AUDIENCE_LIMIT = 1024;
 
 export class Audience implements AudienceView {
   count = 0;

@@ -1,0 +1,123 @@
+/**
+ * Clients where nobody else runs: each says what is missing, and nothing that it cannot know.
+ */
+import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { freePorts } from "../src/ops/free_ports.ts";
+import { COMMAND } from "./support/cluster.ts";
+
+const TIMEOUT_MS = 30_000;
+const HOST = "127.0.0.1:9";
+/** How long a client that was asked for one second looks for a cluster, and what it takes to start and to end. */
+const SOON_MS = 4_000 + 3_000;
+
+interface Ending {
+  readonly exitCode: number;
+  readonly said: string;
+  readonly ms: number;
+}
+
+/** Runs a command with the configuration of a cluster that is not there, over UDP. */
+async function alone(...words: readonly string[]): Promise<Ending> {
+  const directory = mkdtempSync(join(tmpdir(), "kpaxos-test-"));
+  try {
+    const [acceptor, proposer] = await freePorts(2, "127.0.0.1");
+    const path = join(directory, "paxos.conf");
+    writeFileSync(path, `acceptor 0 127.0.0.1 ${acceptor}\nproposer 0 127.0.0.1 ${proposer}\n`);
+    const began = performance.now();
+    const child = Bun.spawn([...COMMAND, ...words, "-f", path, "--device-directory", directory], {
+      stdin: "ignore",
+      stdout: "ignore",
+      stderr: "pipe",
+    });
+    const [said, exitCode] = await Promise.all([child.stderr.text(), child.exited]);
+    return { exitCode, said, ms: performance.now() - began };
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+test(
+  "a client that asks a host in vain names that host, and no proposer, to whom it has sent nothing",
+  async () => {
+    const words = ["--wire", "kernel-paxos", "--learner", HOST, "--seconds", "1"];
+    const { exitCode, said, ms } = await alone("run", "client", ...words);
+    expect(exitCode).toBe(1);
+    expect(ms).toBeLessThan(SOON_MS);
+    const line = `the learner host ${HOST} does not answer: does a user-learner listen there?`;
+    expect(said).toContain(`nothing moves: ${line}`);
+    expect(said).toContain(`why: ${line}`);
+    expect(said).not.toContain("proposer");
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "in the native wire, where a proposer has to open its sessions first, it names the proposer",
+  async () => {
+    const { exitCode, said, ms } = await alone("run", "client", "--learner", HOST, "--seconds", "1");
+    expect(exitCode).toBe(1);
+    expect(ms).toBeLessThan(SOON_MS);
+    expect(said).toMatch(/why: values sent to proposer 0 .* do not come back/);
+    expect(said).not.toContain("learner host");
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "a client with a learner of its own, and a value from the shell, name the acceptors",
+  async () => {
+    const [client, value] = await Promise.all([
+      alone("run", "client", "--seconds", "0.5"),
+      alone("submit", "hello", "--timeout", "1"),
+    ]);
+    expect([client.exitCode, value.exitCode]).toEqual([1, 1]);
+    expect(Math.max(client.ms, value.ms)).toBeLessThan(SOON_MS);
+    for (const { said } of [client, value])
+      expect(said).toMatch(/acceptor 0 .* does not answer, and 0 of 1 are no quorum/);
+    expect(value.said).toContain("value 1 is not confirmed: it was not sent");
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "a file of statistics that finds no room is told at the end",
+  async () => {
+    const { exitCode, said } = await alone("run", "client", "--seconds", "0.1", "--stats-file", "/dev/full");
+    expect(exitCode).toBe(1);
+    expect(said).toMatch(/error: cannot write \/dev\/full: ENOSPC.*\nhint: .*where there is room\n$/);
+  },
+  TIMEOUT_MS,
+);
+
+test("a store that is to listen at what is no address says so", async () => {
+  const { exitCode, said } = await alone("kv", "serve", "--listen", "999.9.9.9:0");
+  expect(exitCode).toBe(1);
+  expect(said).toMatch(/cannot listen on 999.9.9.9:0: EINVAL.*\nhint: HOST is an IP address of this host/);
+});
+
+test("the store's client finds no server, at once", async () => {
+  const { exitCode, said } = await alone("kv", "get", "key");
+  expect(exitCode).toBe(69);
+  expect(said).toMatch(/no server of cluster kpaxos runs on this host\nhint: start one with kpaxos kv serve/);
+});
+
+test("who prints a learner's values waits for it, and says so", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "kpaxos-test-"));
+  const conf = join(import.meta.dir, "../paxos.conf");
+  const words = ["tail", "-f", conf, "--device-directory", directory];
+  const child = Bun.spawn([...COMMAND, ...words], { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
+  try {
+    const { value } = await child.stderr.getReader().read();
+    expect(new TextDecoder().decode(value)).toMatch(
+      /klearner0\.sock: no learner listens there; waiting for learner 0$/m,
+    );
+  } finally {
+    child.kill();
+    await child.exited;
+    rmSync(directory, { recursive: true });
+  }
+  expect(child.exitCode).toBe(0);
+});
