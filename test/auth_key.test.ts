@@ -272,6 +272,7 @@ describe("configuration", () => {
       topology: { replicas: 1 },
       flags: { "cluster-key": "own.key" },
       own: () => ({}),
+      storagePath: "/none",
       trimLearner: undefined,
       path: "/run/x/paxos.conf",
       takeAddress: () => "02:00:00:00:00:01",

@@ -1,54 +1,17 @@
 /**
- * The command line's manners: exit codes, what goes to which stream, help, completion, errors, pipes and signals.
+ * The command line's manners: exit codes, what goes to which stream, help, errors, pipes and signals.
  */
 import { afterAll, describe, expect, spyOn, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { kebab } from "../src/cli/args.ts";
-import { defineKpaxosCommand, type KpaxosCommand, resolveCommand } from "../src/cli/command.ts";
-import { flatten } from "../src/cli/completion.ts";
+import { defineKpaxosCommand } from "../src/cli/command.ts";
 import { helpText } from "../src/cli/help.ts";
 import { rootCommand } from "../src/cli/root.ts";
 import { findCommand, report } from "../src/cli/runner.ts";
 import { PLAIN, styleFor, wrap } from "../src/cli/style.ts";
-
-const MAIN = join(import.meta.dir, "../src/main.ts");
-const BUN = process.execPath;
-
-interface Outcome {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function finish(child: Bun.Subprocess<"ignore", "pipe", "pipe">): Promise<Outcome> {
-  const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  return { code, out, err };
-}
-
-function kpaxos(args: readonly string[], env: Record<string, string> = {}): Promise<Outcome> {
-  return finish(
-    Bun.spawn([BUN, MAIN, ...args], {
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-      env: { ...process.env, ...env },
-    }),
-  );
-}
-
-/** A shell line in which `$K` is kpaxos. */
-function shell(line: string): Promise<Outcome> {
-  return finish(
-    Bun.spawn(["bash", "-c", line], {
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-      env: { ...process.env, K: `${BUN} ${MAIN}` },
-    }),
-  );
-}
+import { BUN, finish, kpaxos, shell, tree } from "./support/shell.ts";
 
 describe("streams and exit codes", () => {
   test("no command: help on standard error, 2", async () => {
@@ -217,14 +180,6 @@ describe("colour", () => {
   });
 });
 
-/** Every command of the tree with its path. */
-async function tree(command: KpaxosCommand, path = "kpaxos"): Promise<[string, KpaxosCommand][]> {
-  const below = Object.entries(command.subCommands).map(async ([name, sub]) =>
-    tree(await resolveCommand(sub), `${path} ${name}`),
-  );
-  return [[path, command], ...(await Promise.all(below)).flat()];
-}
-
 describe("the definitions", () => {
   test("each has a description, an example that starts with its path, and args that can be written", async () => {
     for (const [path, command] of await tree(rootCommand)) {
@@ -319,55 +274,5 @@ Flags:
 
 A note.
 `);
-  });
-});
-
-describe("completion", () => {
-  test("knows every command and every flag of the definitions", async () => {
-    const nodes = await flatten(rootCommand);
-    const commands = await tree(rootCommand);
-    expect(nodes.map((n) => n.path).sort()).toEqual(commands.map(([path]) => path).sort());
-    for (const [path, command] of commands) {
-      const flags = nodes.find((n) => n.path === path)!.flags.map((f) => f.text);
-      for (const [key, arg] of Object.entries(command.args)) {
-        if (arg.type !== "positional") expect(flags).toContain(`--${kebab(key)}`);
-      }
-    }
-  });
-
-  const complete = (line: string) =>
-    shell(`eval "$($K completion bash)"
-      COMP_WORDS=(${line}); [[ '${line}' == *' ' ]] && COMP_WORDS+=("")
-      COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); compopt() { :; }
-      _kpaxos; printf '%s\\n' "\${COMPREPLY[@]}"`);
-
-  test("bash completes commands, flags and values", async () => {
-    expect((await complete("kpaxos co")).out.split("\n").sort().join(" ")).toBe(" completion config");
-    expect((await complete("kpaxos config ")).out).toBe("check\nshow\n");
-    expect((await complete("kpaxos config check --fi")).out).toBe("--file\n");
-    expect((await complete("kpaxos frame decode --wire ")).out).toBe("native\nkernel-paxos\n");
-    expect((await complete("kpaxos completion f")).out).toBe("fish\n");
-  });
-
-  for (const [name, check] of [
-    ["zsh", "zsh -n"],
-    ["fish", "fish -n"],
-  ] as const) {
-    test(`${name} reads its script`, async () => {
-      const { out } = await kpaxos(["completion", name]);
-      expect(out).toContain("made by: kpaxos completion");
-      expect(out).toContain("kernel-paxos");
-      // Where the shell is there it is the judge of its syntax.
-      const { code } = await shell(
-        `command -v ${name} >/dev/null || exit 0; $K completion ${name} | ${check} /dev/stdin`,
-      );
-      expect(code).toBe(0);
-    });
-  }
-
-  test("another shell is refused", async () => {
-    const { code, err } = await kpaxos(["completion", "fsh"]);
-    expect(code).toBe(2);
-    expect(err).toBe('error: SHELL expects one of bash, zsh, fish, got "fsh"\nhint: did you mean zsh?\n');
   });
 });

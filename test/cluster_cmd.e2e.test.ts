@@ -3,7 +3,7 @@
  * and that nothing is ever left behind.
  */
 import { expect, test } from "bun:test";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { withLock } from "../src/ops/cluster_lock.ts";
 import { identify, isAlive, signal } from "../src/ops/process_id.ts";
@@ -51,7 +51,8 @@ async function wholeLife(
   expect(up.split("\n")[0]).toContain(place === "loopback" ? "UDP on 127.0.0.1 (" : "raw Ethernet (");
   expect(up).toContain(`cluster exec --name ${name} client -- kpaxos run client --seconds 5`);
   const status = await user.status(...which);
-  expect(status).toMatchObject({ up: true, place });
+  expect(status).toMatchObject({ up: true, place, asked: { ok: true, trouble: null } });
+  expect(status.asked.groups[0]!.acceptors.map(({ trimmedIid }) => trimmedIid)).toEqual([0, 0, 0]);
   expect(status.roles.map((role) => role.name)).toEqual([
     "acceptor/0",
     "acceptor/1",
@@ -80,7 +81,13 @@ async function wholeLife(
     "acceptor/1: SIGKILL, it has ended\n",
   );
   const hurt = await user.run("cluster", "status", ...which);
-  expect(hurt).toMatchObject({ code: 1, out: expect.stringMatching(/acceptor\/1 +dead/) });
+  expect(hurt.code).toBe(1);
+  expect(hurt.out).toMatch(/acceptor\/1 +dead/);
+  expect(hurt.out).toMatch(/^leader: proposer 0 .*chosen up to/m);
+  expect(hurt.out).toMatch(/^acceptor 1 .* silent$/m);
+  expect(hurt.out.trim().split("\n").at(-1)).toBe(
+    "values can be chosen: proposer 0 leads, 2 of 3 acceptors vote",
+  );
   await load();
   await user.ok("cluster", "start", ...which, "acceptor/1");
   expect(await user.ok("cluster", "start", ...which)).toContain("every role");
@@ -118,7 +125,13 @@ async function afterACrash(user: ClusterUser, name: string, args: readonly strin
   await user.ok("cluster", "up", ...which, ...args);
   for (const id of user.processes()) signal(id, "SIGKILL");
   await until("everything has died", () => user.processes().length === 0);
-  expect((await user.status(...which)).roles.every((role) => !role.alive)).toBe(true);
+  const dead = await user.status(...which);
+  expect(dead.roles.every((role) => !role.alive)).toBe(true);
+  expect(dead.asked).toMatchObject({
+    ok: false,
+    groups: [],
+    trouble: expect.stringContaining("no acceptor"),
+  });
   const up = await user.run("cluster", "up", ...which, ...args);
   expect(up).toMatchObject({ code: 0, err: expect.stringContaining("had left behind") });
   for (const id of user.processes()) signal(id, "SIGKILL");
@@ -204,6 +217,11 @@ test("who comes back and has forgotten is named; who has a disk has not", async 
     expect(await restarted("--wire", "kernel-paxos")).toContain("it votes all the same");
     const path = join(user.home, "store");
     expect(await restarted("--storage-backend", "sqlite", "--storage-path", path)).toBe("");
+    // Unless a place is named they have one of the cluster's own, which goes with it.
+    expect(await restarted("--storage-backend", "log")).toBe("");
+    const { directory } = await user.status(...which);
+    expect(existsSync(join(directory, "storage", "acceptor-1.kplog"))).toBe(true);
+    expect(existsSync(join(path, "acceptor-1.db"))).toBe(true);
     await user.ok("cluster", "down", ...which);
   });
 }, 60_000);

@@ -4,7 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Config } from "../src/config/config.ts";
 import { formatConfig } from "../src/config/format.ts";
-import { parseConfig } from "../src/config/parse.ts";
+import { type Overrides, parseConfig } from "../src/config/parse.ts";
 import { formatDiagnostic } from "../src/config/report.ts";
 
 const MINIMAL = "acceptor 0 127.0.0.1 8800\nproposer 0 127.0.0.1 8801\n";
@@ -41,6 +41,18 @@ describe("where snapshots are kept", () => {
       [5, expect.stringContaining("a power cut can leave a trimmed log")],
     ]);
   });
+});
+
+test("where a disk was asked for, there the hint says how to name its directory", () => {
+  const hint = (text: string, overrides: Overrides): string | undefined =>
+    parseConfig(text, "f", overrides).diagnostics[0]?.hint;
+  const disk = { "storage-backend": "sqlite" };
+  expect(hint(MINIMAL, { flags: disk })).toStartWith("give --storage-path DIR too, or add a line");
+  expect(hint(MINIMAL, { env: { KPAXOS_STORAGE_BACKEND: "log" } })).toStartWith(
+    "set KPAXOS_STORAGE_PATH=DIR",
+  );
+  expect(hint(`${MINIMAL}storage-backend log\n`, {})).toStartWith("add a line such as: storage-path /");
+  expect(hint(MINIMAL, { flags: { ...disk, "storage-path": "/var/lib/kpaxos" } })).toBeUndefined();
 });
 
 describe("what is in flight fits an acceptor's window", () => {

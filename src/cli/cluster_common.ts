@@ -22,7 +22,13 @@ const DEFAULT_NAME = "default";
 export const CLIENT = "client";
 
 export const clusterArgs = {
-  name: { type: "string", alias: "n", default: DEFAULT_NAME, description: "which cluster" },
+  name: {
+    type: "string",
+    alias: "n",
+    default: DEFAULT_NAME,
+    completes: "clusters",
+    description: "which cluster",
+  },
   dir: {
     type: "string",
     description: "its directory (unless given: $XDG_STATE_HOME/kpaxos/clusters/NAME, or ~/.local/state/…)",

@@ -27,7 +27,12 @@ export const execCommand = defineKpaxosCommand({
   },
   args: {
     ...clusterArgs,
-    role: { type: "positional", valueHint: "ROLE/ID|client", description: "on whose host" },
+    role: {
+      type: "positional",
+      valueHint: "ROLE/ID|client",
+      completes: "hosts",
+      description: "on whose host",
+    },
     command: {
       type: "positional",
       valueHint: "-- COMMAND",

@@ -33,7 +33,7 @@ export const killCommand = defineKpaxosCommand({
   },
   args: {
     ...clusterArgs,
-    role: { type: "positional", valueHint: "ROLE/ID", description: "which role" },
+    role: { type: "positional", valueHint: "ROLE/ID", completes: "roles", description: "which role" },
     signal: {
       type: "enum",
       alias: "s",
@@ -67,7 +67,13 @@ export const startCommand = defineKpaxosCommand({
   },
   args: {
     ...clusterArgs,
-    role: { type: "positional", valueHint: "ROLE/ID", required: false, description: "only this role" },
+    role: {
+      type: "positional",
+      valueHint: "ROLE/ID",
+      completes: "roles",
+      required: false,
+      description: "only this role",
+    },
   },
   run: async ({ args }) =>
     await stoppable((stop) =>
@@ -132,6 +138,7 @@ export const addCommand = defineKpaxosCommand({
     beside: {
       type: "string",
       valueHint: "ROLE/ID",
+      completes: "roles",
       description: "user-learner: the learner or replica it reads from (unless given: the first)",
     },
   },

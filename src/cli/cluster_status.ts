@@ -2,6 +2,7 @@
  * `kpaxos cluster status|list|logs`: what there is, and what it says.
  */
 import { ExitCode } from "../error.ts";
+import { askCluster } from "../ops/cluster_facts.ts";
 import { lastTrouble, showLogs } from "../ops/cluster_logs.ts";
 import { describePlace, hostsOf } from "../ops/cluster_place.ts";
 import { configPath, logPath } from "../ops/cluster_roles.ts";
@@ -10,6 +11,7 @@ import { stateOf as stateOfProcess } from "../ops/process_id.ts";
 import { clusterArgs, clusterLine, seatOf, stateOf } from "./cluster_common.ts";
 import { defineKpaxosCommand } from "./command.ts";
 import { print, printJson } from "./output.ts";
+import { groupLines } from "./status_text.ts";
 
 export interface RoleStatus {
   readonly name: string;
@@ -47,8 +49,9 @@ function roleStatus(state: ClusterState, seat: SeatState): RoleStatus {
   };
 }
 
-/** What `status --json` prints. */
-export function statusOf(state: ClusterState) {
+/** What `status --json` prints: what is written down, what the processes are, what they say on the wire. */
+export async function statusOf(state: ClusterState) {
+  const asked = await askCluster(state);
   const roles = state.seats.map((seat) => roleStatus(state, seat));
   return {
     name: state.name,
@@ -60,6 +63,7 @@ export function statusOf(state: ClusterState) {
     reason: state.reason,
     wire: state.wire,
     roles,
+    asked,
   };
 }
 
@@ -72,14 +76,17 @@ function uptime(seconds: number): string {
 export const statusCommand = defineKpaxosCommand({
   meta: {
     name: "status",
-    description: "its roles: which run, where, since when, and their last trouble",
+    description:
+      "its roles: which run, where, since when, their last trouble; who leads, what acceptors hold",
     examples: [{ command: "kpaxos cluster status --json", what: "for programs" }],
-    notes: ["Exit code 1: a role is dead, or there is no such cluster."],
+    notes: [
+      "What it asks on the wire is what kpaxos status asks. Exit code 1: a role is dead, no value can be chosen now, or there is no such cluster.",
+    ],
   },
   args: { ...clusterArgs, json: { type: "boolean", description: "one JSON object" } },
-  run: ({ args }) => {
+  run: async ({ args }) => {
     const state = stateOf(args);
-    const status = statusOf(state);
+    const status = await statusOf(state);
     if (args.json === true) printJson(status);
     else {
       print(
@@ -94,8 +101,10 @@ export const statusCommand = defineKpaxosCommand({
         if (role.trouble !== null) print(`    ${role.trouble}`);
       }
       print(`configuration: ${status.config}`);
+      const { groups, trouble } = status.asked;
+      for (const line of trouble === null ? groupLines(groups) : [trouble]) print(line);
     }
-    return status.up ? ExitCode.ok : ExitCode.failure;
+    return status.up && status.asked.ok !== false ? ExitCode.ok : ExitCode.failure;
   },
 });
 
@@ -133,7 +142,13 @@ export const logsCommand = defineKpaxosCommand({
   },
   args: {
     ...clusterArgs,
-    role: { type: "positional", valueHint: "ROLE/ID", required: false, description: "only this role" },
+    role: {
+      type: "positional",
+      valueHint: "ROLE/ID",
+      completes: "roles",
+      required: false,
+      description: "only this role",
+    },
     follow: { type: "boolean", alias: "f", description: "go on until the cluster is down" },
     lines: { type: "integer", min: 0, default: 100, description: "how many lines of what was logged before" },
   },

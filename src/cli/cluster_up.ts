@@ -119,6 +119,8 @@ export const upCommand = defineKpaxosCommand({
         "with --replace; what a crash left of one is removed without asking.",
       "Every setting of paxos.conf is a flag here and ends up in the cluster's own file, for all roles. The host for " +
         "clients has no role: kpaxos cluster exec client -- COMMAND runs a command there.",
+      "With --storage-backend sqlite or log and no --storage-path the acceptors' files lie in the cluster's directory, " +
+        "and kpaxos cluster down removes them with it.",
       "In place of the manuals' scripts: prop_acc.sh and learn.sh N T are `cluster up --learners N --trim-learner T`, " +
         "replica.sh N T is `cluster up --replicas N --trim-learner T`, run.sh is any `cluster up`.",
     ],
@@ -144,7 +146,7 @@ export const upCommand = defineKpaxosCommand({
       }),
     );
     if (args.json === true) {
-      printJson(statusOf(state));
+      printJson(await statusOf(state));
       return;
     }
     print(headline(state));

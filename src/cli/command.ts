@@ -6,6 +6,7 @@
  * or throws a `CliError`. Keys of `args` are the flags' names in kebab-case: `"trim-every"` is `--trim-every`.
  */
 import type { ExitCode } from "../error.ts";
+import type { LocalWords } from "./completion_local.ts";
 
 interface Common {
   readonly description: string;
@@ -25,6 +26,8 @@ export interface BooleanArg extends Common {
 }
 export interface StringArg extends Common {
   readonly type: "string";
+  /** What completion offers for it. */
+  readonly completes?: LocalWords;
   readonly default?: string;
 }
 export interface EnumArg extends Common {
@@ -61,6 +64,8 @@ export interface PositionalArg {
   readonly required?: boolean;
   readonly default?: string;
   readonly options?: readonly string[];
+  /** What completion offers for it. */
+  readonly completes?: LocalWords;
   readonly repeat?: boolean;
 }
 export type FlagArg = BooleanArg | StringArg | EnumArg | IntegerArg | NumberArg | RangeArg;

@@ -1,6 +1,7 @@
 /**
  * `kpaxos completion bash|zsh|fish`: a completion script made from the definitions of all commands, so that it
- * cannot say less or more than they do. The script is static: completing never starts kpaxos.
+ * cannot say less or more than they do. The script is static: completing never starts kpaxos. What it knows of
+ * local clusters it reads when it is asked (`completion_local.ts`).
  */
 
 import { standardOutput } from "../streams.ts";
@@ -12,6 +13,7 @@ import {
   type KpaxosCommand,
   resolveCommand,
 } from "./command.ts";
+import { isLocal, type LocalWords, localCommand } from "./completion_local.ts";
 
 export const completionCommand: KpaxosCommand = defineKpaxosCommand({
   meta: {
@@ -21,6 +23,9 @@ export const completionCommand: KpaxosCommand = defineKpaxosCommand({
       { command: "source <(kpaxos completion bash)", what: "for this shell" },
       { command: "kpaxos completion zsh > ~/.zfunc/_kpaxos", what: "for good, with ~/.zfunc in fpath" },
       { command: "kpaxos completion fish > ~/.config/fish/completions/kpaxos.fish", what: "for good" },
+    ],
+    notes: [
+      "It also offers the names of this user's local clusters, and their roles where ROLE/ID is meant.",
     ],
   },
   args: {
@@ -48,10 +53,12 @@ export interface Node {
   readonly path: string;
   readonly commands: readonly Word[];
   readonly flags: readonly Word[];
-  /** Flags that take a value → what the value may be: words to choose from, or a file. */
-  readonly values: ReadonlyMap<string, readonly string[] | "file" | "any">;
-  readonly positional: readonly string[] | "file";
+  /** Flags that take a value → what the value may be. */
+  readonly values: ReadonlyMap<string, Values>;
+  readonly positional: readonly string[] | "file" | LocalWords;
 }
+/** Words to choose from, a file, words of the local clusters, or whatever the user thinks of. */
+type Values = readonly string[] | "file" | "any" | LocalWords;
 
 export async function flatten(root: KpaxosCommand, path: string = root.meta.name): Promise<readonly Node[]> {
   const commands: Word[] = [];
@@ -62,11 +69,11 @@ export async function flatten(root: KpaxosCommand, path: string = root.meta.name
     below.push(...(await flatten(command, `${path} ${name}`)));
   }
   const flags: Word[] = [{ text: "--help", about: "show help" }];
-  const values = new Map<string, readonly string[] | "file" | "any">();
-  let positional: readonly string[] | "file" = "file";
+  const values = new Map<string, Values>();
+  let positional: Node["positional"] = "file";
   for (const [key, arg] of Object.entries(root.args)) {
     if (arg.type === "positional") {
-      if (arg.options !== undefined) positional = arg.options;
+      positional = arg.options ?? arg.completes ?? positional;
       continue;
     }
     for (const name of [kebab(key), ...aliasesOf(arg)]) {
@@ -80,9 +87,14 @@ export async function flatten(root: KpaxosCommand, path: string = root.meta.name
   return [{ path, commands, flags, values, positional }, ...below];
 }
 
-function valuesOf(arg: ArgDef): readonly string[] | "file" | "any" {
+function valuesOf(arg: ArgDef): Values {
   if (arg.type === "enum") return arg.options;
+  if (arg.type === "string" && arg.completes !== undefined) return arg.completes;
   return arg.type === "string" && /FILE|PATH|DIR/i.test(arg.valueHint ?? "") ? "file" : "any";
+}
+
+function choices({ positional }: Node): readonly string[] {
+  return positional === "file" || isLocal(positional) ? [] : positional;
 }
 
 const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
@@ -105,23 +117,33 @@ function bashScript(nodes: readonly Node[]): string {
     for (const [flag, values] of node.values) {
       if (values === "any") out.push(`[[ $prev == ${flag} ]] && return`);
       else if (values === "file") out.push(`[[ $prev == ${flag} ]] && { compopt -o default; return; }`);
+      else if (isLocal(values)) out.push(`[[ $prev == ${flag} ]] && { _kpaxos_local ${values}; return; }`);
       else
         out.push(
           `[[ $prev == ${flag} ]] && { COMPREPLY=($(compgen -W ${quote(values.join(" "))} -- "$cur")); return; }`,
         );
     }
-    const words = [
-      ...node.commands.map((c) => c.text),
-      ...(node.positional === "file" ? [] : node.positional),
-    ];
+    const words = [...node.commands.map((c) => c.text), ...choices(node)];
+    if (isLocal(node.positional))
+      out.push(`[[ $cur == -* ]] || { _kpaxos_local ${node.positional}; return; }`);
     out.push(`words=${quote(words.join(" "))} flags=${quote(node.flags.map((f) => f.text).join(" "))}`);
     return out;
   };
   return `# bash completion for kpaxos; made by: kpaxos completion bash
+# A role's @ divides words for bash: what is replaced is what comes behind it.
+_kpaxos_local() {
+  local typed=\${COMP_LINE:0:COMP_POINT} found
+  typed=\${typed##* }
+  found=$(${localCommand(`"$1" "\${COMP_WORDS[@]:1:COMP_CWORD-1}"`)})
+  COMPREPLY=($(compgen -W "$found" -- "\${typed##*=}"))
+  [[ $typed == *@* && $COMP_WORDBREAKS == *@* ]] && COMPREPLY=("\${COMPREPLY[@]#"\${typed%@*}@"}")
+}
 _kpaxos() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} path=kpaxos i words flags
   COMPREPLY=()
+  [[ $prev == = ]] && prev=\${COMP_WORDS[COMP_CWORD-2]}
   for ((i = 1; i < COMP_CWORD; i++)); do
+    [[ \${COMP_WORDS[i]} == -- ]] && { compopt -o default; return; }
     case "$path \${COMP_WORDS[i]}" in
       ${walkCases(nodes)}) path="$path \${COMP_WORDS[i]}" ;;
     esac
@@ -141,6 +163,10 @@ complete -F _kpaxos kpaxos
 `;
 }
 
+function zshLocal(words: LocalWords): string {
+  return `_kpaxos_local ${words} "\${(@)words[2,CURRENT-1]}"`;
+}
+
 function zshScript(nodes: readonly Node[]): string {
   const item = (w: Word): string => quote(`${w.text.replaceAll(":", "\\:")}:${w.about}`);
   const body = (node: Node): string[] => {
@@ -148,18 +174,25 @@ function zshScript(nodes: readonly Node[]): string {
     for (const [flag, values] of node.values) {
       if (values === "any") out.push(`[[ $prev == ${flag} ]] && return`);
       else if (values === "file") out.push(`[[ $prev == ${flag} ]] && { _files; return }`);
+      else if (isLocal(values))
+        out.push(`[[ $prev == ${flag} ]] && { compadd -- $(${zshLocal(values)}); return }`);
       else out.push(`[[ $prev == ${flag} ]] && { compadd -- ${values.map(quote).join(" ")}; return }`);
     }
     out.push(`list=(${node.commands.map(item).join(" ")})`, `flags=(${node.flags.map(item).join(" ")})`);
-    if (node.positional !== "file") out.push(`list+=(${node.positional.map(quote).join(" ")})`);
+    if (isLocal(node.positional)) out.push(`list+=($(${zshLocal(node.positional)}))`);
+    else if (node.positional !== "file") out.push(`list+=(${node.positional.map(quote).join(" ")})`);
     return out;
   };
   return `#compdef kpaxos
 # zsh completion for kpaxos; made by: kpaxos completion zsh
+_kpaxos_local() {
+  ${localCommand('"$@"')}
+}
 _kpaxos() {
   local cur=\${words[CURRENT]} prev=\${words[CURRENT-1]} at=kpaxos i
   local -a list flags
   for ((i = 2; i < CURRENT; i++)); do
+    [[ \${words[i]} == -- ]] && { _files; return }
     case "$at \${words[i]}" in
       ${walkCases(nodes)}) at="$at \${words[i]}" ;;
     esac
@@ -179,12 +212,16 @@ if [[ \${funcstack[1]} == _kpaxos ]]; then _kpaxos "$@"; else compdef _kpaxos kp
 `;
 }
 
+function fishLocal(words: LocalWords): string {
+  return `(__kpaxos_local ${words} (commandline -opc))`;
+}
+
 function fishScript(nodes: readonly Node[]): string {
   const lines = nodes.flatMap((node) => {
     const when = `-n ${quote(`__kpaxos_at ${node.path}`)}`;
     const out = node.commands.map((c) => `complete -c kpaxos -f ${when} -a ${c.text} -d ${quote(c.about)}`);
-    if (node.positional !== "file")
-      out.push(`complete -c kpaxos -f ${when} -a ${quote(node.positional.join(" "))}`);
+    const offered = isLocal(node.positional) ? fishLocal(node.positional) : choices(node).join(" ");
+    if (offered !== "") out.push(`complete -c kpaxos -f ${when} -a ${quote(offered)}`);
     for (const flag of node.flags) {
       const name = flag.text.startsWith("--") ? `-l ${flag.text.slice(2)}` : `-s ${flag.text.slice(1)}`;
       const values = node.values.get(flag.text);
@@ -195,7 +232,9 @@ function fishScript(nodes: readonly Node[]): string {
             ? " -r -F"
             : values === "any"
               ? " -x"
-              : ` -x -a ${quote(values.join(" "))}`;
+              : isLocal(values)
+                ? ` -x -a ${quote(fishLocal(values))}`
+                : ` -x -a ${quote(values.join(" "))}`;
       out.push(`complete -c kpaxos ${when} ${name}${takes} -d ${quote(flag.about)}`);
     }
     return out;
@@ -210,6 +249,9 @@ function __kpaxos_at
     end
   end
   test "$at" = "$argv"
+end
+function __kpaxos_local
+  ${localCommand("$argv")}
 end
 ${lines.join("\n")}
 `;

@@ -33,6 +33,10 @@ export const rootCommand: KpaxosCommand = defineKpaxosCommand({
       description: "have values chosen, and exit 0 once they are",
       load: async () => (await import("./submit.ts")).submitCommand,
     },
+    status: {
+      description: "ask a cluster how it is: who leads, what each acceptor holds, who is silent",
+      load: async () => (await import("./status.ts")).statusCommand,
+    },
     config: {
       description: "check a paxos.conf, show the effective configuration",
       load: async () => (await import("./config.ts")).configCommand,

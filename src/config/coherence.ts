@@ -4,7 +4,7 @@
  */
 import type { Config, Origin, Settings } from "./config.ts";
 import type { Place, Report } from "./report.ts";
-import { type Field, IN_MEMORY, SCHEMA } from "./schema.ts";
+import { type Field, IN_MEMORY, SCHEMA, variableOf } from "./schema.ts";
 import { formatValue } from "./values.ts";
 
 export interface Given {
@@ -126,13 +126,22 @@ function checkGroups({ settings, placeOf }: Given, report: Report): void {
   );
 }
 
-function checkStorage({ settings, placeOf, isMisread }: Given, report: Report): void {
+function checkStorage({ settings, origins, placeOf, isMisread }: Given, report: Report): void {
   if (settings.storageBackend === "memory" || settings.storagePath !== "" || isMisread("storagePath")) return;
   report.error(
     placeOf("storageBackend"),
     `storage-backend ${settings.storageBackend} needs storage-path: the directory of the acceptors' files`,
-    "add a line such as: storage-path /var/lib/kpaxos",
+    pathHint(origins.storageBackend),
   );
+}
+
+/** The one that is missing goes where the other one stands. */
+function pathHint({ from }: Origin): string {
+  const { key } = SCHEMA.storagePath;
+  if (from === "flag") return `give --${key} DIR too, or add a line such as: ${key} /var/lib/kpaxos`;
+  if (from === "environment")
+    return `set ${variableOf(key)}=DIR too, or add a line such as: ${key} /var/lib/kpaxos`;
+  return `add a line such as: ${key} /var/lib/kpaxos`;
 }
 
 /** What is trimmed on the acceptors' disks must not depend on somebody's memory. */

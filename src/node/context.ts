@@ -5,6 +5,7 @@
 import type { Config, Member } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import type { Peers } from "../net/peers.ts";
+import type { Receiver } from "../protocol/receiver.ts";
 import type { Life, Role } from "../protocol/types.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { KernelPaxosOutbox } from "../wire/kernel_paxos_outbox.ts";
@@ -70,6 +71,8 @@ export interface Built {
   readonly cores: Omit<Cores, "pairsAccepts" | "acceptorOf" | "wallOffsetUs" | "extras">;
   readonly extras?: readonly Extra[];
   readonly sleeper?: Sleeper;
+  /** Hears the messages in place of the cores (`inquiry.ts`). */
+  readonly hears?: Receiver;
   readonly client?: ClientView;
   /** Nothing in this process waits for the event loop after a turn: bursts may sleep (`run.ts`). */
   readonly dozes?: boolean;

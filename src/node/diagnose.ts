@@ -159,8 +159,8 @@ function linkReasons({ link, wire, where, config }: Patient): string[] {
   else if (link.rxFrames === 0) {
     const check =
       config.link === "ethernet"
-        ? "is the cable in, and are the others on this network segment?"
-        : "are the others running, does a firewall drop UDP, and is `cluster-key` the same (or none) everywhere?";
+        ? "is the cable in, are the others on this network segment, and are `wire` and `cluster` the same everywhere?"
+        : "are the others running, does a firewall drop UDP, and are `wire`, `cluster` and `cluster-key` the same everywhere?";
     reasons.push(`no frame was received on ${where}: ${check}`);
   }
   if (link.txDropped > 0)

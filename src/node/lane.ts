@@ -142,7 +142,8 @@ export class Lane implements LinkedNode {
       proposerOf: (peer: Peer) => members.proposers.indexOf(peer),
       wallOffsetUs: Date.now() * 1000 - nowUs(),
     });
-    const receiver = log.enabled("debug") ? traceReceiver(roles, log, this.#name) : roles;
+    const hears = this.built.hears ?? roles;
+    const receiver = log.enabled("debug") ? traceReceiver(hears, log, this.#name) : hears;
     return new Node(link, wire, storage, roles, receiver);
   }
 }

@@ -24,7 +24,7 @@ export class Node {
   /** The last turn could not finish for want of transmit slots, or an application did not take its values. */
   hasMore = false;
 
-  /** `receiver`: who hears the messages, if it is not the roles themselves (a trace of them). */
+  /** `receiver`: who hears the messages, if it is not the roles themselves (a trace of them, or who only listens). */
   constructor(link: Link, wire: Wire, storage: Storage, roles: Roles, receiver: Receiver = roles) {
     this.link = link;
     this.wire = wire;

@@ -44,6 +44,7 @@ import {
   readState,
   removeDirectory,
   type SeatState,
+  STORAGE_NAME,
   writeState,
 } from "./cluster_state.ts";
 import { freePorts, freePortsOfGroups } from "./free_ports.ts";
@@ -125,12 +126,13 @@ async function initialState(
   const { config, text, seats, trimLearner } = planConfig({
     topology,
     flags: options.flags,
-    own: (wire) => ({
+    own: ({ wire }) => ({
       verbosity: "info",
       "device-directory": deviceDirectory,
       // In the native wire it has no effect, and says so.
       ...(wire === "kernel-paxos" ? { "state-directory": join(directory, "state") } : {}),
     }),
+    storagePath: join(directory, STORAGE_NAME),
     trimLearner: options.trimLearner,
     path: join(directory, CONFIG_NAME),
     takeAddress: (host) => (loopback ? `${LOOPBACK} ${ports[host]}` : hostAddress(host)),

@@ -3,7 +3,7 @@
  * starts nothing.
  */
 import { resolve } from "node:path";
-import type { Config } from "../config/config.ts";
+import type { Config, Settings } from "../config/config.ts";
 import { ALL_GROUPS, configsOfGroups } from "../config/groups.ts";
 import { type Flags, parseConfig } from "../config/parse.ts";
 import { configError } from "../config/read.ts";
@@ -72,8 +72,10 @@ export interface PlanOptions {
   readonly topology: Topology;
   /** Settings of `paxos.conf`, as flags. */
   readonly flags: Flags;
-  /** Settings of ours, which flags override. */
-  readonly own: (wire: string) => Readonly<Record<string, string>>;
+  /** Settings of ours, which flags override; what they are depends on the flags' own. */
+  readonly own: (settings: Readonly<Settings>) => Readonly<Record<string, string>>;
+  /** Of acceptors on disk, unless a flag names another. */
+  readonly storagePath: string;
   readonly trimLearner: number | undefined;
   /** Where the file will be. */
   readonly path: string;
@@ -97,10 +99,13 @@ export function planConfig(options: PlanOptions): PlannedConfig {
     let at = 0;
     return { takeAddress: () => addresses[at++]! };
   };
-  const checked = parseConfig(configText(members(), planned, {}), path, { env: {}, flags: options.flags });
+  // Acceptors in memory have no use for it, which is no fault of the user's.
+  const place = { [SCHEMA.storagePath.key]: options.storagePath };
+  const checked = parseConfig(configText(members(), planned, place), path, { env: {}, flags: options.flags });
   if (checked.config === undefined) throw configError(path, checked.diagnostics);
-  const { wire } = checked.config.settings;
-  const text = configText(members(), planned, { ...options.own(wire), ...given });
+  const { wire, storageBackend } = checked.config.settings;
+  const own = { ...options.own(checked.config.settings), ...(storageBackend === "memory" ? {} : place) };
+  const text = configText(members(), planned, { ...own, ...given });
   const { config, diagnostics } = parseConfig(text, path, { env: {} });
   if (config === undefined) throw configError(path, diagnostics);
   const { role: delivers } = deliverers(topology);

@@ -70,7 +70,7 @@ export function clusterEnvironment(state: ClusterState): Record<string, string |
 }
 
 /** A role is what the cluster's file says, not what the shell of whoever starts it says. */
-function roleEnvironment(state: ClusterState): Record<string, string | undefined> {
+export function roleEnvironment(state: ClusterState): Record<string, string | undefined> {
   const environment = clusterEnvironment(state);
   for (const field of FIELDS) delete environment[variableOf(SCHEMA[field].key)];
   return environment;

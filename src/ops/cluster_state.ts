@@ -67,9 +67,11 @@ export interface ClusterState {
 }
 
 export const CONFIG_NAME = "paxos.conf";
+/** Where acceptors on disk keep what they have. */
+export const STORAGE_NAME = "storage";
 const STATE_NAME = "cluster.json";
 /** Everything a cluster's directory holds. */
-const CONTENT = [STATE_NAME, CONFIG_NAME, "logs", "bin", "devices", "state"];
+const CONTENT = [STATE_NAME, CONFIG_NAME, "logs", "bin", "devices", "state", STORAGE_NAME];
 const NAME = /^[A-Za-z0-9][\w.-]{0,31}$/;
 
 /** `acceptor/1`, and with groups `acceptor/1@0`. */
@@ -145,6 +147,7 @@ export function groupsOf(state: ClusterState): number {
   return state.groups ?? 1;
 }
 
+/** A line for each number or word of a seat: shells that complete read them (`cli/completion_local.ts`). */
 export function writeState(state: ClusterState): void {
   const path = join(state.directory, STATE_NAME);
   const partial = `${path}.${process.pid}`;

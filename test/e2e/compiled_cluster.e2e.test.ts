@@ -24,6 +24,15 @@ describeNetns("the compiled executable", () => {
           const learners = [0, 1].map((id) => cluster.startLearner(id, ["--catch-up"]));
           await cluster.startAll();
           await startUserLearner(cluster, 4, 0);
+          const status = cluster.launch("status", cluster.spareHost, [
+            "status",
+            "-f",
+            cluster.configPath,
+            "--timeout",
+            "9",
+          ]);
+          expect(await status.ending(10_000)).toMatchObject({ exitCode: 0 });
+          expect(status.stdout.at(-1)).toContain("3 of 3 acceptors");
           const spare = { host: cluster.spareHost };
           expect(await cluster.runClient(LOAD, spare)).toMatchObject(GOOD);
           expect(await cluster.runClient([...LOAD, "--device", "1"], { host: 5 })).toMatchObject(GOOD);

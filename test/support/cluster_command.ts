@@ -6,6 +6,7 @@ import { randomUUID } from "node:crypto";
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { ClusterFacts } from "../../src/ops/cluster_facts.ts";
 import { type ProcessId, processesWith } from "../../src/ops/process_id.ts";
 
 const NOBODY = 65534;
@@ -31,6 +32,7 @@ export interface StatusView {
   readonly place: string;
   readonly link: string;
   readonly roles: readonly RoleView[];
+  readonly asked: ClusterFacts;
 }
 
 /** Why no ordinary user can have a cluster on raw Ethernet here; undefined: one can. */

@@ -1,0 +1,65 @@
+/**
+ * The status of a group for people: a line for the leader, one for each member, why somebody was not heard, and the verdict last.
+ */
+import type { AcceptorStatus, GroupStatus, LeaderStatus } from "../node/group_status.ts";
+import { grouped } from "../text/grouped.ts";
+
+/** A section for each group, where there are groups. */
+export function groupLines(groups: readonly GroupStatus[]): string[] {
+  return groups.flatMap((one) => {
+    const lines = statusLines(one);
+    return one.group === null ? lines : [`group ${one.group}`, ...lines.map((line) => `  ${line}`)];
+  });
+}
+
+export function statusLines({ leader, acceptors, proposers, verdict, reasons }: GroupStatus): string[] {
+  const names = [
+    ...acceptors.map(({ id, address }) => ({ name: `acceptor ${id}`, address })),
+    ...proposers.map(({ id, address }) => ({ name: `proposer ${id}`, address })),
+  ];
+  const wide = (of: (one: { name: string; address: string }) => string): number =>
+    Math.max(...names.map((one) => of(one).length));
+  const [name, address] = [wide((one) => one.name), wide((one) => one.address)];
+  const head = (at: number): string =>
+    `${names[at]!.name.padEnd(name)}  ${names[at]!.address.padEnd(address)}`;
+  return [
+    leaderLine(leader),
+    ...acceptors.map((one, at) => `${head(at)}  ${acceptorText(one)}`),
+    ...proposers.map(({ heard }, at) => `${head(acceptors.length + at)}  ${proposerText(heard)}`),
+    ...reasons.map((reason) => `why: ${reason}`),
+    verdict,
+  ];
+}
+
+function leaderLine(leader: LeaderStatus | null): string {
+  if (leader === null) return "leader: none was heard";
+  const { id, address, ballot, chosenIid, confirmed } = leader;
+  const facts = [
+    ...(address === null ? [] : [address]),
+    ballot === null ? "ballot not told on UDP" : `ballot ${ballot}`,
+    ...(chosenIid === null
+      ? []
+      : [chosenIid === 0 ? "nothing chosen yet" : `chosen up to ${grouped(chosenIid)}`]),
+  ];
+  if (confirmed === false) facts.push("not confirmed by a quorum");
+  return `leader: proposer ${id} (${facts.join(", ")})`;
+}
+
+function acceptorText(one: AcceptorStatus): string {
+  if (!one.answers) return "silent";
+  if (one.votes === false) return "answers, does not vote yet (fresh or recovering)";
+  const facts = [one.votes === null ? "answers" : "votes"];
+  if (one.trimmedIid !== null)
+    facts.push(one.trimmedIid === 0 ? "nothing trimmed" : `trimmed up to ${grouped(one.trimmedIid)}`);
+  if (one.highestIid !== null)
+    facts.push(one.highestIid === 0 ? "log empty" : `highest ${grouped(one.highestIid)}`);
+  if (one.room === "half full" || one.room === "full") facts.push(one.room);
+  if (one.followsBallot !== null) facts.push(`follows ballot ${one.followsBallot}`);
+  if (one.acceptedBallot !== null) facts.push(`accepted at ${one.acceptedBallot}`);
+  return facts.join(", ");
+}
+
+function proposerText(heard: boolean | null): string {
+  if (heard === null) return "not told in this wire";
+  return heard ? "answers" : "silent";
+}
