@@ -8,7 +8,7 @@ import { FIRST_WARM_UP, warmUpsOf } from "../bench/warm_up.ts";
 import { readConfig } from "../config/read.ts";
 import { SCHEMA } from "../config/schema.ts";
 import { CliError, ExitCode } from "../error.ts";
-import { shellLine } from "../ops/cluster_roles.ts";
+import { shellLine } from "../text/shell_line.ts";
 import { usageError } from "./args.ts";
 import { type BenchArgs, benchArgs, DEFAULTS } from "./bench_args.ts";
 import { listenerOf } from "./bench_listener.ts";

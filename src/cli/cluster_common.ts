@@ -4,7 +4,6 @@
 import { CliError, ExitCode } from "../error.ts";
 import { requireState } from "../ops/cluster.ts";
 import { withLock } from "../ops/cluster_lock.ts";
-import { shellLine } from "../ops/cluster_roles.ts";
 import {
   type ClusterState,
   clusterDirectory,
@@ -14,6 +13,7 @@ import {
 } from "../ops/cluster_state.ts";
 import { selfCommand } from "../ops/lab_capability.ts";
 import { nearest } from "../text/nearest.ts";
+import { shellLine } from "../text/shell_line.ts";
 import type { ArgsDef } from "./command.ts";
 
 const DEFAULT_NAME = "default";

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { FIELDS, SCHEMA, variableOf } from "../config/schema.ts";
 import { CliError } from "../error.ts";
+import { shellLine } from "../text/shell_line.ts";
 import { diesWithUs } from "./child.ts";
 import { commandOn, TOKEN_VARIABLE } from "./cluster_place.ts";
 import { type ClusterState, CONFIG_NAME, nameOf, type SeatState } from "./cluster_state.ts";
@@ -39,15 +40,6 @@ export function logPath(state: ClusterState, seat: SeatState): string {
 
 export function configPath(state: ClusterState): string {
   return join(state.directory, CONFIG_NAME);
-}
-
-function quote(word: string): string {
-  return /^[\w./:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
-}
-
-/** A command line as a shell takes it. */
-export function shellLine(words: readonly string[]): string {
-  return words.map(quote).join(" ");
 }
 
 /** A directory with `kpaxos` in it, whatever way this program was started. */
