@@ -47,12 +47,12 @@ function putsAndSees(
 
 test("not told so it stands still, and says what it can be told, and the risk", () => {
   const cluster = worn(301);
-  const one = storeReplica(cluster, 5);
+  const one = storeReplica(cluster, 5, { beginEmptyBy: "the right word" });
   cluster.runFor(20 * SECOND_US);
   expect(one.host.cores.learner!.waitsForSnapshot).toBe(true);
   expect(stands(one).length).toBe(2);
   expect(stands(one)[0]).toMatch(
-    /the application "kv" that leads .*--begin-empty .*what came before is not in it.*only ever the first one/,
+    /the application "kv" that leads .* here, the right word has it begin .*what came before is not in it.*only ever the first one/,
   );
 });
 

@@ -110,6 +110,21 @@ describe("a machine's host", () => {
     expect(tape.text).toBe("ab");
   });
 
+  test("late results come with the reason, which is looked for once for all of them", async () => {
+    const { host, clock, log, submit } = bench();
+    let asked = 0;
+    host.reason = () => `reason ${++asked}`;
+    submit("a");
+    submit("b");
+    host.expire();
+    expect(asked).toBe(0);
+    clock.ms = 100;
+    host.expire();
+    await settle();
+    const late = "no result within 100 ms; the command may still be chosen: reason 1";
+    expect(log).toEqual([`a: unknown: ${late}`, `b: unknown: ${late}`]);
+  });
+
   test("a snapshot, a lost session, an end: whoever waits is told that the outcome is unknown", async () => {
     const { host, log, submit } = bench();
     submit("a");

@@ -12,13 +12,15 @@ function bench(proposers = 2): {
   reads: Reads;
   said: () => string[];
   applied: { iid: number };
+  trouble: { reason: string | undefined };
   read: (name: string) => void;
   done: string[];
 } {
   const recorder = new Recorder();
   const applied = { iid: 0 };
+  const trouble = { reason: undefined as string | undefined };
   const reads = new Reads(
-    { proposers, timeoutMs: 1000, firstNonce: 100, applied: () => applied.iid },
+    { proposers, timeoutMs: 1000, firstNonce: 100, applied: () => applied.iid, reason: () => trouble.reason },
     recorder,
   );
   const done: string[] = [];
@@ -28,7 +30,7 @@ function bench(proposers = 2): {
       (error: Error) => done.push(`${name}: ${error.message}`),
     );
   };
-  return { reads, said: () => recorder.lines.splice(0), applied, read, done };
+  return { reads, said: () => recorder.lines.splice(0), applied, trouble, read, done };
 }
 
 /** What was resolved has reached whoever waits. */
@@ -90,7 +92,7 @@ test("who does not lead says so, and the next one is asked; silence is the same,
 });
 
 test("nobody confirms: the read fails in time, and says why", async () => {
-  const { reads, read, done } = bench();
+  const { reads, read, done, trouble } = bench();
   reads.tick(1);
   read("a");
   reads.pump();
@@ -98,11 +100,12 @@ test("nobody confirms: the read fails in time, and says why", async () => {
   await settle();
   expect(done).toEqual(["a: no leader confirmed the read within 1000 ms"]);
   read("b");
+  trouble.reason = "it is trimmed";
   reads.pump();
   reads.onReadIndex(FROM, 102, 9, true);
   for (let nowUs = 1_100_000; nowUs < 2_200_000; nowUs += 10_000) reads.tick(nowUs);
   await settle();
-  expect(done[1]).toBe("b: this replica has not caught up to instance 9 within 1000 ms");
+  expect(done[1]).toBe("b: this replica has not caught up to instance 9 within 1000 ms: it is trimmed");
   expect(reads.waiting).toBe(0);
 });
 

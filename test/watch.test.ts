@@ -68,6 +68,7 @@ function patient(client: Client = {}): Patient & { link: LinkCounters; wire: Wir
     busy: client.busy ?? 0,
     proposerId: 0,
     silentHost: undefined,
+    beginEmptyBy: undefined,
     nowUs: SECOND_US,
   };
 }

@@ -37,6 +37,8 @@ export interface ReplicaPlan {
   readonly state?: (filter: SessionFilter) => LogState;
   /** It may begin with an empty state where the log is trimmed (`Snapshots`). */
   readonly beginsEmpty?: boolean | undefined;
+  /** For people: how it is told so; undefined: it was. */
+  readonly beginEmptyBy?: string | undefined;
   /** Instead of the file that the settings name. */
   readonly place?: SnapshotPlace | undefined;
 }
@@ -71,6 +73,7 @@ export function buildReplica(context: CoreContext, plan: ReplicaPlan): ReplicaPa
       name: `${machine.name}-${id}`,
       start: "newest",
       beginsEmpty: plan.beginsEmpty,
+      beginEmptyBy: plan.beginEmptyBy,
       state: plan.state?.(filter) ?? filter,
       machine: snapshotMachine(machine, host, filter, values),
       onGap: () => undefined,
@@ -102,6 +105,7 @@ export function buildReplica(context: CoreContext, plan: ReplicaPlan): ReplicaPa
       timeoutMs,
       firstNonce: 1 + Math.floor(context.random() * 2 ** 52),
       applied: () => host.applied,
+      reason: () => host.reason(),
     },
     outbox,
   );

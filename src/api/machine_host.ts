@@ -6,7 +6,7 @@
 import { assert } from "../protocol/assert.ts";
 import type { ValueConsumer } from "../protocol/learner/session_filter.ts";
 import { Envelope, seal } from "./envelope.ts";
-import { OutcomeUnknownError, type StateMachine } from "./state_machine.ts";
+import { lateResult, OutcomeUnknownError, type StateMachine } from "./state_machine.ts";
 
 /** Commands whose result is waited for; more are refused. */
 export const PENDING_LIMIT = 65_536;
@@ -45,6 +45,9 @@ export class MachineHost implements ValueConsumer {
 
   /** Whether a command of so many bytes can wait for being sent: those given up are sent all the same. */
   hasRoom: (bytes: number) => boolean = () => true;
+
+  /** Why nothing moves, if that is known: for people. */
+  reason: () => string | undefined = () => undefined;
 
   constructor(options: MachineHostOptions) {
     this.#options = options;
@@ -128,10 +131,13 @@ export class MachineHost implements ValueConsumer {
 
   /** Gives up waiting for results that did not come in time. */
   expire(): void {
-    const nowMs = this.#options.nowMs();
+    const { nowMs, timeoutMs } = this.#options;
+    const now = nowMs();
+    let why: string | undefined;
     for (const [number, { deadlineMs }] of this.#pending) {
-      if (deadlineMs > nowMs) return;
-      this.#fail(number, `no result within ${this.#options.timeoutMs} ms; the command may still be chosen`);
+      if (deadlineMs > now) return;
+      why ??= lateResult(timeoutMs, this.reason());
+      this.#fail(number, why);
     }
   }
 

@@ -6,6 +6,7 @@
 import type { Extra } from "../node/roles.ts";
 import type { Outbox } from "../protocol/outbox.ts";
 import type { Peer } from "../protocol/types.ts";
+import { lateness } from "./state_machine.ts";
 
 const AGAIN_FIRST_US = 20_000;
 const AGAIN_MAX_US = 200_000;
@@ -37,6 +38,8 @@ export interface ReadsOptions {
   readonly firstNonce: number;
   /** The last instance that this replica has applied. */
   readonly applied: () => number;
+  /** Why nothing moves, if that is known: for people. */
+  readonly reason: () => string | undefined;
 }
 
 export class Reads implements Extra {
@@ -165,8 +168,10 @@ export class Reads implements Extra {
     let late = 0;
     while (late < reads.length && reads[late]!.deadlineUs <= nowUs) late++;
     if (late === 0) return reads;
+    const { timeoutMs, reason } = this.#options;
+    const text = lateness(`${why} within ${timeoutMs} ms`, reason());
     for (const { reject } of reads.slice(0, late)) {
-      reject(new Error(`${why} within ${this.#options.timeoutMs} ms`));
+      reject(new Error(text));
     }
     return reads.slice(late);
   }

@@ -12,13 +12,14 @@ import type { Built, Context } from "../node/context.ts";
 import { Process } from "../node/process.ts";
 import type { Extra } from "../node/roles.ts";
 import { StageLog } from "../node/stage_log.ts";
-import { Role } from "../protocol/types.ts";
+import { Busy, Role } from "../protocol/types.ts";
 import { buildReplica, type ReplicaParts, type ReplicaPlan } from "./build_replica.ts";
 import { ENVELOPE_BYTES, ENVELOPE_LIMIT } from "./envelope.ts";
 import { MachineHost } from "./machine_host.ts";
 import type { ReadMode, Replicated, StateMachine } from "./state_machine.ts";
 
 const DEFAULT_TIMEOUT_MS = 10_000;
+const BEGIN_EMPTY_BY = "`beginEmpty: true` among the options of this Replica";
 
 export interface ReplicaOptions {
   /** As `readConfig` returns it. */
@@ -36,6 +37,8 @@ export interface ReplicaOptions {
    * its state, and two that begin so at different places differ for ever.
    */
   readonly beginEmpty?: boolean;
+  /** What people are told to do where `beginEmpty` helps; unless given, to set that. */
+  readonly beginEmptyBy?: string;
   /** How long results and reads are waited for, in milliseconds; 10 000 unless given. */
   readonly timeoutMs?: number;
   readonly log: Log;
@@ -44,14 +47,20 @@ export interface ReplicaOptions {
 }
 
 export interface ReplicaStatus {
+  /** The last instance that was applied. */
   readonly applied: number;
+  /** The last instance that is known to be in the log, chosen or about to be. */
+  readonly known: number;
   readonly commands: number;
   readonly pending: number;
+  /** The log has more than was applied, or it is not known yet how far it goes: reads wait. */
   readonly isBehind: boolean;
   /** Nobody else has its state, which is in memory: so the log is not trimmed. */
   readonly isAlone: boolean;
   /** Of a process with a proposer: what it does. */
   readonly stage: string | undefined;
+  /** `Replica.reasons()`. */
+  readonly reasons: readonly string[];
 }
 
 export class Replica implements Replicated {
@@ -60,6 +69,7 @@ export class Replica implements Replicated {
   readonly #host: MachineHost;
   readonly #machine: StateMachine;
   readonly #process: Process;
+  readonly #busy = new BusyNote();
   #parts!: ReplicaParts;
   #ended: Promise<ExitCode> | undefined;
   #isOpen = true;
@@ -81,7 +91,14 @@ export class Replica implements Replicated {
     this.maxCommandBytes = config.settings.maxValueBytes - ENVELOPE_BYTES;
     const tag = Math.floor(Math.random() * ENVELOPE_LIMIT);
     this.#host = new MachineHost({ machine, tag, timeoutMs, nowMs: () => performance.now() });
+    this.#host.reason = () => this.reasons()[0];
     const votes = options.votes === true;
+    const plan = {
+      votes,
+      timeoutMs,
+      beginsEmpty: options.beginEmpty,
+      beginEmptyBy: options.beginEmpty === true ? undefined : (options.beginEmptyBy ?? BEGIN_EMPTY_BY),
+    };
     const owns = votes ? Role.acceptor | Role.proposer | Role.learner : Role.learner;
     this.#process = new Process(
       {
@@ -93,7 +110,7 @@ export class Replica implements Replicated {
         owns,
         handlesSignals: options.handlesSignals ?? false,
       },
-      (context) => this.#build(context, { votes, timeoutMs, beginsEmpty: options.beginEmpty }),
+      (context) => this.#build(context, plan),
     );
   }
 
@@ -135,36 +152,41 @@ export class Replica implements Replicated {
     await ended;
   }
 
-  /** Why nothing moves, as far as this process can tell. */
+  /** Why nothing moves, or would not, as far as this process can tell; the likeliest first. */
   reasons(): string[] {
     const { loneliness } = this.#parts.snapshots;
-    return [...(loneliness === null ? [] : [loneliness]), ...this.#process.reasons()];
+    const reasons = this.#process.reasons();
+    if (loneliness === null) return reasons;
+    // It is in nobody's way before the acceptors are full.
+    return this.#busy.reason === Busy.windowFull ? [loneliness, ...reasons] : [...reasons, loneliness];
   }
 
   status(): ReplicaStatus {
-    const { learner, proposer } = this.#process.node.roles.cores;
+    const { learner, proposer } = this.#parts.cores;
     return {
       applied: this.#host.applied,
+      known: learner.highestIid,
       commands: this.#host.counters.applied,
       pending: this.#host.pending,
-      isBehind: learner?.isBehind === true,
+      isBehind: learner.next === 0 || learner.isBehind || learner.waitsForSnapshot,
       isAlone: this.#parts.snapshots.loneliness !== null,
       stage: proposer?.stage,
+      reasons: this.reasons(),
     };
   }
 
-  #build(context: Context, plan: Pick<ReplicaPlan, "votes" | "timeoutMs" | "beginsEmpty">): Built {
+  #build(context: Context, plan: Omit<ReplicaPlan, "host" | "machine">): Built {
     const host = this.#host;
     const parts = buildReplica(context, { host, machine: this.#machine, ...plan });
     this.#parts = parts;
     const { client, learner, proposer } = parts.cores;
-    const busy = new BusyNote();
-    const extras: Extra[] = [...parts.extras, busy];
+    const extras: Extra[] = [...parts.extras, this.#busy];
     if (proposer !== undefined) extras.push(new StageLog(context, proposer));
     return {
       cores: parts.cores,
       extras,
-      client: { proposerId: () => client.proposerId, busy: () => busy.reason },
+      client: { proposerId: () => client.proposerId, busy: () => this.#busy.reason },
+      beginEmptyBy: plan.beginEmptyBy,
       progress: () => (host.pending > 0 || learner.isBehind ? host.counters.applied : null),
       farewell: () => {
         client.close();

@@ -44,6 +44,15 @@ export interface Replicated {
   read(mode: ReadMode): Promise<void>;
 }
 
+/** What somebody who waited in vain is told, and why, if that is known. */
+export function lateness(what: string, reason: string | undefined): string {
+  return reason === undefined ? what : `${what}: ${reason}`;
+}
+
+export function lateResult(timeoutMs: number, reason: string | undefined): string {
+  return lateness(`no result within ${timeoutMs} ms; the command may still be chosen`, reason);
+}
+
 /** The command may have been chosen, or may still be. Submitting it again may apply it twice. */
 export class OutcomeUnknownError extends Error {
   override readonly name = "OutcomeUnknownError";

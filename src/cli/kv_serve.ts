@@ -11,6 +11,7 @@ import { CliError, codeOf, ExitCode, exitCodeOf, messageOf } from "../error.ts";
 import { isAnswered, kvSocketPath } from "../kv/place.ts";
 import { KvServer } from "../kv/server.ts";
 import { KvStore } from "../kv/store.ts";
+import { shellLine } from "../text/shell_line.ts";
 import { type ArgsDef, defineKpaxosCommand } from "./command.ts";
 import { readArg } from "./kv_common.ts";
 import { roleArgs, start } from "./run_common.ts";
@@ -56,11 +57,12 @@ export const serveCommand = defineKpaxosCommand({
     ],
     notes: [
       "PUT and DELETE understand If-Match (a version or *), If-None-Match: * and ?expect=VALUE in base64url. " +
-        "Status 412: the condition does not hold; 504: the outcome is not known; 503: nothing was done.",
+        "Status 412: the condition does not hold; 504: the outcome is not known; 503: nothing was done. " +
+        "A header kpaxos-timeout says in how many milliseconds there must be an answer.",
     ],
   },
   args: serveArgs,
-  run: async ({ args }) => {
+  run: async ({ args, rawArgs }) => {
     const { config, log } = start(args, `kv ${args.id}`);
     const store = new KvStore();
     const replica = new Replica({
@@ -70,6 +72,7 @@ export const serveCommand = defineKpaxosCommand({
       votes: args.replica === true,
       timeoutMs: args.timeout * 1000,
       ...(args["begin-empty"] === true ? { beginEmpty: true } : {}),
+      beginEmptyBy: `\`${shellLine(["kpaxos", "kv", "serve", ...rawArgs, "--begin-empty"])}\``,
       log,
       handlesSignals: true,
     });
@@ -83,6 +86,7 @@ export const serveCommand = defineKpaxosCommand({
       read: args.read ?? "confirmed",
       maxCommandBytes: replica.maxCommandBytes,
       refuses: (key) => whoseKey(key, config),
+      reason: () => replica.reasons()[0],
       status: () => ({ ...replica.status(), keys: store.size, bytes: store.bytes }),
     });
     await claimSocket(path);

@@ -22,6 +22,8 @@ export interface LearningPlan extends Omit<LearnerPlan, "catchUp" | "keepsState"
   readonly start: SnapshotStart;
   /** Told to (`Snapshots`): where there is nothing to go on with, it begins with an empty state. */
   readonly beginsEmpty?: boolean | undefined;
+  /** For people: how it is told so; undefined: it was, or may not be. */
+  readonly beginEmptyBy?: string | undefined;
   /** What the log makes. */
   readonly state: LogState;
   /** Instead of the file that the settings name. */
@@ -60,6 +62,7 @@ export function buildLearning(
       onGap: plan.onGap,
       start: plan.start,
       beginsEmpty: plan.machine !== undefined && plan.beginsEmpty === true,
+      beginEmptyBy: plan.beginEmptyBy,
       learnerTimeoutMs: config.settings.learnerTimeoutMs,
       every: Math.min(snapshotEvery, trimEvery, Math.ceil(acceptorWindowInstances / WINDOW_SHARE)),
       everyBytes: acceptorWindowBytes / WINDOW_SHARE,

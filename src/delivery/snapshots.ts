@@ -63,6 +63,8 @@ export interface SnapshotsOptions extends SnapshotPolicyOptions, Omit<BeginningO
   readonly machine?: SnapshotMachine | undefined;
   /** Told of what a snapshot has left out, where there is no machine that it was put into. */
   readonly onGap: (first: number, last: number) => void;
+  /** For people: how it is told to begin empty; undefined: it was told so, or may not be. */
+  readonly beginEmptyBy?: string | undefined;
   readonly learnerTimeoutMs: number;
   readonly file?: SnapshotPlace | undefined;
   /** Only processes that the configuration lists can be asked. */
@@ -296,12 +298,12 @@ export class Snapshots implements Application, Extra {
 
   #saySo(): void {
     const { next, trimmedIid, lostIid } = this.#theLearner;
-    const { machine, beginsEmpty } = this.#options;
+    const { machine, beginEmptyBy } = this.#options;
     this.#standstill.look(this.#nowUs, {
       trimmedIid: Math.max(trimmedIid, lostIid),
       what: this.#what,
       hasState: machine !== undefined,
-      mayBeginEmpty: next === 0 && machine !== undefined && !beginsEmpty,
+      beginEmptyBy: next === 0 ? beginEmptyBy : undefined,
       sinceUs: next === 0 ? this.#beginning.standsSinceUs : this.fetch.askedSinceUs,
     });
   }

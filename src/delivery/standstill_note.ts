@@ -9,15 +9,15 @@ const AGAIN_US = 10_000_000;
 const MOST_US = 300_000_000;
 
 const BEGIN_EMPTY =
-  " If this is the first process that ever had one here, --begin-empty (in a program: beginEmpty) has it begin with an empty state: what came before is not in it, and two that begin so at different places differ, so only ever the first one.";
+  "has it begin with an empty state: what came before is not in it, and two that begin so at different places differ, so only ever the first one.";
 
 export interface Standstill {
   /** Everything up to here is trimmed. */
   readonly trimmedIid: number;
   /** What the snapshot must be of, for people. */
   readonly what: string;
-  /** It can be told to begin without. */
-  readonly mayBeginEmpty: boolean;
+  /** How it can be told to begin without; undefined: it cannot. */
+  readonly beginEmptyBy: string | undefined;
   /** It is of an application's state, which nothing but the log or a snapshot can bring back. */
   readonly hasState: boolean;
   readonly sinceUs: number;
@@ -51,8 +51,11 @@ export class StandstillNote {
     const ifNone = still.hasState
       ? "what they made is lost, and only a new log helps"
       : "all sessions begin anew once a proposer leads that knows of none either";
+    const by = still.beginEmptyBy;
+    const orEmpty =
+      by === undefined ? "" : ` If this is the first process that ever had one here, ${by} ${BEGIN_EMPTY}`;
     this.#log.error(
-      `nothing can be delivered here: instances 1 to ${still.trimmedIid} are trimmed, and for ${seconds} s nobody has offered a snapshot of ${still.what} that leads past them. Start a process that has one, in memory or in its snapshot-path. If none is left, ${ifNone}: docs/storage.md, "No snapshot is left".${still.mayBeginEmpty ? BEGIN_EMPTY : ""}`,
+      `nothing can be delivered here: instances 1 to ${still.trimmedIid} are trimmed, and for ${seconds} s nobody has offered a snapshot of ${still.what} that leads past them. Start a process that has one, in memory or in its snapshot-path. If none is left, ${ifNone}: docs/storage.md, "No snapshot is left".${orEmpty}`,
     );
   }
 }

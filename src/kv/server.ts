@@ -1,8 +1,16 @@
 /**
  * The key-value store over HTTP, on a Unix socket or a TCP port: turns requests into commands and reads of a replica. Holds
- * no state of its own. What it answers after a write was chosen and applied; what it cannot know it says so (504).
+ * no state of its own. What it answers after a write was chosen and applied; what it cannot know it says so (504). A request
+ * may say how long its sender waits: it is answered by then, with the reason if there is nothing else to tell.
  */
-import { OutcomeUnknownError, READ_MODES, type ReadMode, type Replicated } from "../api/state_machine.ts";
+import {
+  lateness,
+  lateResult,
+  OutcomeUnknownError,
+  READ_MODES,
+  type ReadMode,
+  type Replicated,
+} from "../api/state_machine.ts";
 import { messageOf } from "../error.ts";
 import {
   type Command,
@@ -21,6 +29,10 @@ export const KEYS_PATH = "/v1/keys";
 export const STATUS_PATH = "/v1/status";
 /** Header of an answer: the version of the key. */
 export const VERSION_HEADER = "kpaxos-version";
+/** Header of a request: in so many milliseconds it must be answered. */
+export const TIMEOUT_HEADER = "kpaxos-timeout";
+/** What a timer can be set to. */
+export const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 const LIST_LIMIT = 1000;
 
 export interface KvServerOptions {
@@ -32,6 +44,8 @@ export interface KvServerOptions {
   readonly maxCommandBytes: number;
   /** Why this server has nothing to do with a key: another one has it; null: it is this one's. */
   readonly refuses?: (key: string) => string | null;
+  /** Why nothing moves, where that is known. */
+  readonly reason?: () => string | undefined;
   /** What `/v1/status` tells. */
   readonly status: () => Readonly<Record<string, unknown>>;
 }
@@ -62,13 +76,32 @@ export class KvServer {
   /** Answers one request; never rejects. */
   readonly fetch = async (request: Request): Promise<Response> => {
     try {
-      return await this.#answer(request);
+      const given = request.headers.get(TIMEOUT_HEADER);
+      if (given === null) return await this.#answer(request);
+      return await this.#answerWithin(timeoutOf(given), request);
     } catch (error) {
       if (error instanceof BadRequest) return failure(error.status, error.message);
-      const message = messageOf(error);
-      return failure(error instanceof OutcomeUnknownError ? 504 : 503, message);
+      const isUnknown = error instanceof OutcomeUnknownError && !isRead(request);
+      return failure(isUnknown ? 504 : 503, messageOf(error));
     }
   };
+
+  /** The answer, or after so many milliseconds why there is none. */
+  async #answerWithin(timeoutMs: number, request: Request): Promise<Response> {
+    const { promise, resolve, reject } = Promise.withResolvers<Response>();
+    this.#answer(request).then(resolve, reject);
+    const timer = setTimeout(() => {
+      const reason = this.#options.reason?.();
+      if (isRead(request))
+        reject(new Error(lateness(`nothing could be read within ${timeoutMs} ms`, reason)));
+      else reject(new OutcomeUnknownError(lateResult(timeoutMs, reason)));
+    }, timeoutMs);
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
 
   async #answer(request: Request): Promise<Response> {
     const { pathname, query } = partsOf(request.url);
@@ -135,6 +168,10 @@ export class KvServer {
   }
 }
 
+function isRead({ method }: Request): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
 function answerTo({ key }: Command, { status, version }: Result): Response {
   switch (status) {
     case Status.done:
@@ -161,6 +198,12 @@ function partsOf(url: string): { readonly pathname: string; readonly query: URLS
   const mark = url.indexOf("?", begin);
   if (mark < 0 || mark > end) return { pathname: url.slice(begin, end), query: NO_QUERY };
   return { pathname: url.slice(begin, mark), query: new URLSearchParams(url.slice(mark + 1, end)) };
+}
+
+function timeoutOf(given: string): number {
+  const timeoutMs = /^\d+$/.test(given) ? Number(given) : 0;
+  if (timeoutMs >= 1 && timeoutMs <= MAX_TIMEOUT_MS) return timeoutMs;
+  throw new BadRequest(`${TIMEOUT_HEADER} is a whole number of milliseconds, 1 to ${MAX_TIMEOUT_MS}`);
 }
 
 function keyOf(path: string): string {

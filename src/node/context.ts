@@ -74,6 +74,8 @@ export interface Built {
   /** Hears the messages in place of the cores (`inquiry.ts`). */
   readonly hears?: Receiver;
   readonly client?: ClientView;
+  /** For people: how a process that waits for a snapshot is told to begin empty; undefined: it was told so, or may not be. */
+  readonly beginEmptyBy?: string | undefined;
   /** Nothing in this process waits for the event loop after a turn: bursts may sleep (`run.ts`). */
   readonly dozes?: boolean;
   /** A number that grows while the process does its work; null: there is nothing to do now. */

@@ -28,6 +28,8 @@ export interface Patient {
   readonly proposerId: number | undefined;
   /** The learner host of this client, if it was asked and does not answer. */
   readonly silentHost: string | undefined;
+  /** How it is told to begin without the snapshot that it waits for, where it may be (`Built`). */
+  readonly beginEmptyBy: string | undefined;
   readonly nowUs: number;
 }
 
@@ -113,9 +115,11 @@ function proposerReasons(patient: Patient): string[] {
 }
 
 /** Whoever waits so says it in the log by itself, and at length (`delivery/standstill_note.ts`). */
-export function snapshotReason({ cores: { learner } }: Patient): string | undefined {
+export function snapshotReason({ cores: { learner }, beginEmptyBy }: Patient): string | undefined {
   if (learner?.waitsForSnapshot !== true) return undefined;
-  return `instances 1 to ${learner.trimmedIid} are trimmed, and no snapshot has come that leads past them: start a process that has one`;
+  const mayBeginEmpty = learner.next === 0 && beginEmptyBy !== undefined;
+  const orEmpty = mayBeginEmpty ? `; if there never was one, begin empty: ${beginEmptyBy}` : "";
+  return `instances 1 to ${learner.trimmedIid} are trimmed, and no snapshot has come that leads past them: start a process that has one${orEmpty}`;
 }
 
 /** Learners of the native wire report by themselves; in the other one somebody has to be told to trim. */

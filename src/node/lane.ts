@@ -127,6 +127,7 @@ export class Lane implements LinkedNode {
         busy: built.client?.busy() ?? 0,
         proposerId: built.client?.proposerId(),
         silentHost: built.client?.silentHost?.(),
+        beginEmptyBy: built.beginEmptyBy,
         nowUs: at,
       }),
     );
