@@ -8,8 +8,10 @@ export const ExitCode = {
   ok: 0,
   failure: 1,
   usage: 2,
-  /** sysexits.h EX_UNAVAILABLE: the network interface is missing. */
+  /** sysexits.h EX_UNAVAILABLE: what is needed is not there, and nothing was done: the network interface, a server, a quorum. */
   unavailable: 69,
+  /** sysexits.h EX_TEMPFAIL: what was asked for may have taken effect, or may still. */
+  unknownOutcome: 75,
   /** sysexits.h EX_NOPERM. */
   noPermission: 77,
   /** sysexits.h EX_CONFIG. */

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { OutcomeUnknownError, type Replicated } from "../src/api/state_machine.ts";
+import { CliError, ExitCode } from "../src/error.ts";
 import { KvClient } from "../src/kv/client.ts";
 import {
   type Command,
@@ -21,7 +22,7 @@ import {
   remove,
   Status,
 } from "../src/kv/command.ts";
-import { KvServer } from "../src/kv/server.ts";
+import { KvServer, MAX_TIMEOUT_MS, TIMEOUT_HEADER } from "../src/kv/server.ts";
 import { KvStore } from "../src/kv/store.ts";
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -148,18 +149,33 @@ describe("the store", () => {
   });
 });
 
+/** What it must reject with. */
+async function failureOf(asked: Promise<unknown>): Promise<[exitCode: number, message: string]> {
+  const error = await asked.then(
+    () => new Error("it went well"),
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof CliError)) throw error;
+  return [error.exitCode, error.message];
+}
+
 describe("over HTTP", () => {
   const socket = join(tmpdir(), `kpaxos-kv-${process.pid}.sock`);
   const store = new KvStore();
   const reads: string[] = [];
   let trouble: Error | undefined;
+  let isStuck = false;
+  let submitted = 0;
   const replica: Replicated = {
     submit: async (command) => {
+      submitted++;
       if (trouble !== undefined) throw trouble;
+      if (isStuck) await new Promise(() => undefined);
       return store.apply(command);
     },
     read: async (mode) => {
       if (trouble !== undefined) throw trouble;
+      if (isStuck && mode !== "local") await new Promise(() => undefined);
       reads.push(mode);
     },
   };
@@ -168,6 +184,7 @@ describe("over HTTP", () => {
     replica,
     read: "confirmed",
     maxCommandBytes: 200,
+    reason: () => "no quorum",
     status: () => ({ applied: 7 }),
   });
   const client = new KvClient({ socket });
@@ -267,16 +284,95 @@ describe("over HTTP", () => {
   test("trouble: an unknown outcome is not a refusal", async () => {
     trouble = new OutcomeUnknownError("the command may have been chosen");
     await expect(client.put("a", bytesOf("1"))).rejects.toThrow("the command may have been chosen");
-    const response = await fetch("http://kv/v1/keys/a", { method: "DELETE", unix: socket });
-    expect(response.status).toBe(504);
+    const ask = async (path: string, method: string): Promise<number> =>
+      (await fetch(`http://kv/v1/keys/a${path}`, { method, unix: socket })).status;
+    expect(await ask("", "DELETE")).toBe(504);
+    // A read has no outcome, however it is made.
+    expect(await ask("?read=log", "GET")).toBe(503);
     trouble = new Error("no leader");
     const other = await fetch("http://kv/v1/keys/a", { unix: socket });
     expect(other.status).toBe(503);
     trouble = undefined;
   });
 
-  test("no server: the error says what to start", async () => {
-    const nobody = new KvClient({ socket: `${socket}.none` });
-    await expect(nobody.get("a")).rejects.toThrow("cannot reach");
+  test("who says how long it waits is answered before that, with the reason", async () => {
+    const impatient = new KvClient({ socket }, 500);
+    isStuck = true;
+    expect(await failureOf(impatient.put("late", bytesOf("1")))).toEqual([
+      ExitCode.unknownOutcome,
+      `${socket}: no result within 400 ms; the command may still be chosen: no quorum`,
+    ]);
+    for (const read of [() => impatient.get("late"), () => Array.fromAsync(impatient.list())]) {
+      const late = `${socket}: nothing could be read within 400 ms: no quorum`;
+      expect(await failureOf(read())).toEqual([ExitCode.unavailable, late]);
+    }
+    expect(await impatient.get("late", "local")).toBeUndefined();
+    isStuck = false;
+    expect(await impatient.put("late", bytesOf("2"))).toEqual({ done: true, version: 1 });
+  });
+
+  test("a time that is none is refused before anything is done", async () => {
+    const before = submitted;
+    for (const given of ["0", "-1", "1.5", "soon", `${MAX_TIMEOUT_MS + 1}`]) {
+      const init = { method: "DELETE", headers: { [TIMEOUT_HEADER]: given } };
+      const response = await fetch("http://kv/v1/keys/a", { ...init, unix: socket });
+      expect([response.status, await response.text()]).toEqual([
+        400,
+        '{"error":"kpaxos-timeout is a whole number of milliseconds, 1 to 2147483647"}',
+      ]);
+    }
+    expect(submitted).toBe(before);
+    const patient = new KvClient({ socket }, 1e12);
+    expect(await patient.get("nobody")).toBeUndefined();
+  });
+
+  test("exit codes: what may have happened, what did not, what is asked wrongly", async () => {
+    const { unknownOutcome, unavailable, usage } = ExitCode;
+    const codeOf = async (asked: Promise<unknown>): Promise<number> => (await failureOf(asked))[0];
+    trouble = new OutcomeUnknownError("late");
+    expect(await codeOf(client.delete("a"))).toBe(unknownOutcome);
+    expect(await codeOf(client.get("a", "log"))).toBe(unavailable);
+    trouble = new Error("no leader");
+    expect(await codeOf(client.put("a", bytesOf("1")))).toBe(unavailable);
+    expect(await codeOf(client.get("a"))).toBe(unavailable);
+    trouble = undefined;
+    expect(await codeOf(client.put("a", new Uint8Array(300)))).toBe(usage);
+    expect(await codeOf(client.get("k".repeat(1025)))).toBe(usage);
+    // Somebody between client and server knows less than the server.
+    const between = `${socket}.between`;
+    let status = 502;
+    let said = "trouble";
+    const proxy = Bun.serve({ unix: between, fetch: () => new Response(said, { status }) });
+    const far = new KvClient({ socket: between });
+    expect(await failureOf(far.put("a", bytesOf("1")))).toEqual([unknownOutcome, `${between}: status 502`]);
+    expect(await codeOf(far.get("a"))).toBe(unavailable);
+    for (said of ["", "null", "7", "[]", '{"error":null}']) {
+      expect(await failureOf(far.get("a"))).toEqual([unavailable, `${between}: status 502`]);
+    }
+    status = 507;
+    expect(await codeOf(far.put("a", bytesOf("1")))).toBe(unavailable);
+    status = 200;
+    for (said of ["<html>", "null"]) {
+      for (const asked of [() => far.put("a", bytesOf("1")), () => far.status()]) {
+        expect(await failureOf(asked())).toEqual([unavailable, "what answers there is no `kpaxos kv serve`"]);
+      }
+    }
+    await proxy.stop(true);
+  });
+
+  test("no server: the error says what to start, and that nothing was sent", async () => {
+    for (const place of [{ socket: `${socket}.none` }, { url: "http://127.0.0.1:1" }]) {
+      const nobody = new KvClient(place);
+      for (const asked of [
+        () => nobody.get("a"),
+        () => nobody.put("a", bytesOf("1")),
+        () => nobody.delete("a"),
+      ]) {
+        const [exitCode, message] = await failureOf(asked());
+        expect(exitCode).toBe(ExitCode.unavailable);
+        expect(message).toStartWith("cannot reach");
+        expect(message).not.toContain("may still take effect");
+      }
+    }
   });
 });

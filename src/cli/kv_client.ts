@@ -18,6 +18,10 @@ const versionArg = {
   version: { type: "integer", min: 0, description: "only if the key has this version (0: does not exist)" },
 } as const;
 
+/** What the other exit codes tell. */
+const UNKNOWN = "75: it may have taken effect, or may still";
+const UNAVAILABLE = "69: no server answers, or it cannot, and nothing was done";
+
 export const getCommand = defineKpaxosCommand({
   meta: {
     name: "get",
@@ -29,7 +33,7 @@ export const getCommand = defineKpaxosCommand({
         what: "as this replica has it, without asking anybody",
       },
     ],
-    notes: ["Exit code 1: there is no such key."],
+    notes: [`Exit code 1: there is no such key; ${UNAVAILABLE}.`],
   },
   args: { key: keyArg, ...readArg, ...placeArgs },
   run: async ({ args }) => {
@@ -49,7 +53,7 @@ export const putCommand = defineKpaxosCommand({
       { command: "kpaxos kv put lock me --absent", what: "only if nobody was first" },
       { command: "kpaxos kv put config - < file", what: "bytes from standard input" },
     ],
-    notes: ["Exit code 1: the condition did not hold."],
+    notes: [`Exit code 1: the condition did not hold; ${UNKNOWN}; ${UNAVAILABLE}.`],
   },
   args: {
     key: keyArg,
@@ -76,7 +80,7 @@ export const deleteCommand = defineKpaxosCommand({
     name: "delete",
     description: "remove a key",
     examples: [{ command: "kpaxos kv delete greeting", what: "remove it" }],
-    notes: ["Exit code 1: there was no such key, or the condition did not hold."],
+    notes: [`Exit code 1: there was no such key, or the condition did not hold; ${UNKNOWN}; ${UNAVAILABLE}.`],
   },
   args: { key: keyArg, ...versionArg, ...placeArgs },
   run: async ({ args }) => {
@@ -92,7 +96,7 @@ export const casCommand = defineKpaxosCommand({
     description: "compare and swap: set a key if it has the value expected",
     examples: [{ command: "kpaxos kv cas counter 1 2", what: "2, if it was 1" }],
     notes: [
-      "Exit code 1: it has another value, or does not exist. For a key that must not exist: put --absent.",
+      `Exit code 1: it has another value, or does not exist; ${UNKNOWN}; ${UNAVAILABLE}. For a key that must not exist: put --absent.`,
     ],
   },
   args: {
@@ -119,6 +123,7 @@ export const listCommand = defineKpaxosCommand({
       { command: "kpaxos kv list users/ --values", what: "keys with this beginning, and their values" },
     ],
     notes: [
+      `Exit code ${UNAVAILABLE}.`,
       "With groups each group's keys are as of another time: a list is not a snapshot of the whole store.",
     ],
   },

@@ -136,16 +136,20 @@ export class Submission implements Extra {
 
   check(): void {
     if (this.#error !== undefined) throw this.#error;
-    const uncertain = this.#sum(({ client }) => client.counters.uncertain);
-    if (uncertain > 0) {
+    if (this.#uncertain > 0) {
       throw new CliError(
-        `${uncertain} of ${this.#given} values may or may not be chosen: the cluster has forgotten this client's session`,
-        { hint: "the session was silent for too long, or session-limit is too low for so many clients" },
+        `${this.#uncertain} of ${this.#given} values may or may not be chosen: the cluster has forgotten this client's session`,
+        {
+          exitCode: ExitCode.unknownOutcome,
+          hint: "the session was silent for too long, or session-limit is too low for so many clients",
+        },
       );
     }
-    if (!this.#complete || this.chosen < this.#given) {
-      throw new CliError(`ended with ${this.chosen} of ${this.#given} values chosen`);
-    }
+    if (this.#complete && this.chosen === this.#given) return;
+    const fate = this.#underWay > 0 ? `; ${this.#underWay} more were sent and may still be` : "";
+    throw new CliError(`ended with ${this.chosen} of ${this.#given} values chosen${fate}`, {
+      exitCode: fate === "" ? ExitCode.failure : ExitCode.unknownOutcome,
+    });
   }
 
   tick(nowUs: number): void {
@@ -158,10 +162,14 @@ export class Submission implements Extra {
       return;
     }
     if (nowUs - this.#movedUs < this.#patienceUs) return;
-    const submitted = this.#sum(({ client }) => client.counters.submitted);
-    const known = chosen + this.#sum(({ client }) => client.counters.uncertain);
-    const fate = submitted > known ? "it was sent and may still be chosen" : "it was not sent";
-    this.abort(new CliError(`value ${known + 1} is not confirmed: ${fate}`, this.#hint()));
+    const isSent = this.#underWay > 0;
+    const fate = isSent ? "it was sent and may still be chosen" : "it was not sent";
+    this.abort(
+      new CliError(`value ${chosen + this.#uncertain + 1} is not confirmed: ${fate}`, {
+        exitCode: isSent ? ExitCode.unknownOutcome : ExitCode.unavailable,
+        ...this.#hint(),
+      }),
+    );
   }
 
   /** Nothing is said twice: what is in the log is not said again. */
@@ -195,6 +203,16 @@ export class Submission implements Extra {
     }
     this.#order.splice(0, count);
     this.#confirmed += count;
+  }
+
+  /** Nobody will know of so many whether they are chosen. */
+  get #uncertain(): number {
+    return this.#sum(({ client }) => client.counters.uncertain);
+  }
+
+  /** So many were sent, and nothing is known of them yet. */
+  get #underWay(): number {
+    return this.#sum(({ client }) => client.counters.submitted) - this.chosen - this.#uncertain;
   }
 
   #sum(of: (part: Part) => number): number {

@@ -25,7 +25,9 @@ export const submitCommand = defineKpaxosCommand({
       },
       { command: "kpaxos submit --whole - < image.png", what: "a whole file as one value" },
     ],
-    notes: ["A value that was not confirmed in time may still be chosen; the error says so."],
+    notes: [
+      "Exit code 75: a value was sent, was not confirmed in time, and may still be chosen; 69: it was not sent.",
+    ],
   },
   args: {
     value: {

@@ -3,8 +3,27 @@
  */
 
 import type { ReadMode } from "../api/state_machine.ts";
-import { CliError, codeOf, exitCodeOf, isDenied, messageOf } from "../error.ts";
-import { KEYS_PATH, type ListedKey, STATUS_PATH, VERSION_HEADER } from "./server.ts";
+import { CliError, codeOf, ExitCode, exitCodeOf, isDenied, messageOf } from "../error.ts";
+import {
+  KEYS_PATH,
+  type ListedKey,
+  MAX_TIMEOUT_MS,
+  STATUS_PATH,
+  TIMEOUT_HEADER,
+  VERSION_HEADER,
+} from "./server.ts";
+
+/** The server must answer by so much before its client gives up, or by this share, that its reason arrives. */
+const MARGIN_MS = 500;
+const MARGIN_SHARE = 0.2;
+/** Nobody was connected to, so nothing was sent. */
+const NOT_SENT = new Set([
+  ...["ENOENT", "ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"],
+  ...["ConnectionRefused", "FailedToOpenSocket"],
+]);
+const TOO_LARGE = 413;
+const UNAVAILABLE = 503;
+const FULL = 507;
 
 /** Where a server is: the path of its Unix socket, or an address like http://host:port. */
 export type KvPlace = { readonly socket: string } | { readonly url: string };
@@ -27,6 +46,18 @@ export interface WriteOutcome {
   readonly version: number;
 }
 
+/** A response that has come as a whole. */
+interface Answer {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+}
+
+/**
+ * Its errors are `CliError`s. Their `exitCode` tells what became of what was asked for: `unknownOutcome` that it may have taken
+ * effect, or may still; any other that it did not.
+ */
 export class KvClient {
   readonly #place: KvPlace;
   readonly #timeoutMs: number;
@@ -38,9 +69,9 @@ export class KvClient {
 
   /** The value and its version; undefined when there is no such key. */
   async get(key: string, read?: ReadMode): Promise<Versioned | undefined> {
-    const response = await this.#call(`${pathOf(key)}${readQuery(read, "?")}`, { method: "GET" }, [404]);
-    if (response.status === 404) return undefined;
-    return { value: await response.bytes(), version: Number(response.headers.get(VERSION_HEADER)) };
+    const answer = await this.#call(`${pathOf(key)}${readQuery(read, "?")}`, { method: "GET" }, [404]);
+    if (answer.status === 404) return undefined;
+    return { value: answer.body, version: Number(answer.headers.get(VERSION_HEADER)) };
   }
 
   async put(key: string, value: Uint8Array, condition: WriteCondition = {}): Promise<WriteOutcome> {
@@ -57,8 +88,8 @@ export class KvClient {
     for (;;) {
       const from = after === undefined ? "" : `&after=${encodeURIComponent(after)}`;
       const query = `?prefix=${encodeURIComponent(prefix)}${from}${readQuery(read, "&")}`;
-      const response = await this.#call(`${KEYS_PATH}${query}`, { method: "GET" }, []);
-      const page = (await response.json()) as { keys: ListedKey[]; more: boolean };
+      const { body } = await this.#call(`${KEYS_PATH}${query}`, { method: "GET" }, []);
+      const page = jsonOf(body) as { keys: ListedKey[]; more: boolean };
       for (const { key, version, value } of page.keys) {
         yield { key, version, value: new Uint8Array(Buffer.from(value, "base64")) };
       }
@@ -68,8 +99,8 @@ export class KvClient {
   }
 
   async status(): Promise<Record<string, unknown>> {
-    const response = await this.#call(STATUS_PATH, { method: "GET" }, []);
-    return (await response.json()) as Record<string, unknown>;
+    const { body } = await this.#call(STATUS_PATH, { method: "GET" }, []);
+    return jsonOf(body) as Record<string, unknown>;
   }
 
   async #write(key: string, init: RequestInit, condition: WriteCondition): Promise<WriteOutcome> {
@@ -78,29 +109,36 @@ export class KvClient {
     if (absent === true) headers["if-none-match"] = "*";
     if (version !== undefined) headers["if-match"] = `"${version}"`;
     const expect = value === undefined ? "" : `?expect=${Buffer.from(value).toString("base64url")}`;
-    const response = await this.#call(`${pathOf(key)}${expect}`, { ...init, headers }, [404, 412]);
-    const body = (await response.json()) as { version?: number };
-    return { done: response.ok, version: body.version ?? 0 };
+    const answer = await this.#call(`${pathOf(key)}${expect}`, { ...init, headers }, [404, 412]);
+    const said = jsonOf(answer.body) as { version?: number };
+    return { done: answer.ok, version: said.version ?? 0 };
   }
 
   /** Statuses besides 2xx that the caller understands are in `known`; any other is an error. */
-  async #call(path: string, init: RequestInit, known: readonly number[]): Promise<Response> {
+  async #call(path: string, init: RequestInit, known: readonly number[]): Promise<Answer> {
     const place = this.#place;
     const base = "url" in place ? place.url.replace(/\/$/, "") : "http://kv";
     const where = "url" in place ? place.url : place.socket;
-    let response: Response;
+    const isRead = init.method === "GET";
+    let answer: Answer;
     try {
-      response = await fetch(`${base}${path}`, {
+      const response = await fetch(`${base}${path}`, {
         ...init,
+        headers: { ...init.headers, [TIMEOUT_HEADER]: `${answerMs(this.#timeoutMs)}` },
         // On a connection that it uses again Bun sends a request twice when that breaks: no write may be.
-        keepalive: init.method === "GET",
+        keepalive: isRead,
         ...("socket" in place ? { unix: place.socket } : {}),
         signal: AbortSignal.timeout(this.#timeoutMs),
       });
+      const { ok, status, headers } = response;
+      answer = { ok, status, headers, body: await response.bytes() };
     } catch (error) {
-      const isLate = error instanceof Error && error.name === "TimeoutError";
-      const fate = init.method === "GET" ? "" : "; what was sent may still take effect";
-      if (isLate) throw new CliError(`${where} did not answer in ${this.#timeoutMs} ms${fate}`);
+      const isUnknown = !isRead && !NOT_SENT.has(codeOf(error));
+      const exitCode = isUnknown ? ExitCode.unknownOutcome : ExitCode.unavailable;
+      const fate = isUnknown ? "; what was sent may still take effect" : "";
+      if (error instanceof Error && error.name === "TimeoutError") {
+        throw new CliError(`${where} did not answer in ${this.#timeoutMs} ms${fate}`, { exitCode });
+      }
       if (isDenied(error)) {
         throw new CliError(`cannot reach ${where}: this user may not (${codeOf(error)})`, {
           exitCode: exitCodeOf(error),
@@ -108,15 +146,60 @@ export class KvClient {
           cause: error,
         });
       }
-      throw new CliError(`cannot reach ${where}: ${messageOf(error)}`, {
+      throw new CliError(`cannot reach ${where}: ${messageOf(error)}${fate}`, {
+        exitCode,
         hint: "is `kpaxos kv serve` running there?",
         cause: error,
       });
     }
-    if (response.ok || known.includes(response.status)) return response;
-    const { error } = (await response.json().catch(() => ({}))) as { error?: string };
-    throw new CliError(`${where}: ${error ?? `status ${response.status}`}`);
+    const { ok, status } = answer;
+    if (ok || known.includes(status)) return answer;
+    throw new CliError(`${where}: ${reasonOf(answer)}`, {
+      exitCode: exitCodeOfStatus(status, isRead),
+    });
   }
+}
+
+/** Milliseconds that the server has for its answer. */
+function answerMs(timeoutMs: number): number {
+  const share = Math.floor(timeoutMs - Math.min(MARGIN_MS, MARGIN_SHARE * timeoutMs));
+  return Math.min(Math.max(1, share), MAX_TIMEOUT_MS);
+}
+
+/** What an answer that is an error says; it need not come from this server's code. */
+function reasonOf({ status, body }: Answer): string {
+  try {
+    const said = jsonOf(body);
+    if ("error" in said && typeof said.error === "string") return said.error;
+  } catch {
+    // Its status must do.
+  }
+  // The HTTP server itself refuses what is far too large, without a word.
+  if (status === TOO_LARGE) return "that is more than it takes: max-value-size is the limit";
+  return `status ${status}`;
+}
+
+/** Whatever the server answers is an object. */
+function jsonOf(body: Uint8Array): object {
+  let said: unknown;
+  try {
+    said = JSON.parse(new TextDecoder().decode(body));
+  } catch {
+    // Said below.
+  }
+  if (typeof said === "object" && said !== null) return said;
+  throw new CliError("what answers there is no `kpaxos kv serve`", {
+    exitCode: ExitCode.unavailable,
+    hint: "is the address that of another service?",
+  });
+}
+
+/** Of an answer that is an error. */
+function exitCodeOfStatus(status: number, isRead: boolean): ExitCode {
+  if (status < 500) return ExitCode.usage;
+  // Nothing was done; somebody in between who has another word for that may not know.
+  const isRefused = status === UNAVAILABLE || status === FULL;
+  return isRead || isRefused ? ExitCode.unavailable : ExitCode.unknownOutcome;
 }
 
 function pathOf(key: string): string {

@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { ExitCode } from "../../src/error.ts";
 import { seat, type TestCluster, withCluster } from "../support/cluster.ts";
 import { KvShell } from "../support/kv_shell.ts";
 import { until } from "../support/until.ts";
@@ -45,11 +46,6 @@ async function fill(kv: KvShell, id: number): Promise<number> {
   throw new Error("it is never full");
 }
 
-async function isAlone(kv: KvShell, id: number): Promise<boolean> {
-  const answer = await fetch("http://kv/v1/status", { unix: kv.socket(id) });
-  return ((await answer.json()) as { isAlone: boolean }).isAlone;
-}
-
 /** Far more than the window has room for. */
 async function goesOn(kv: KvShell, id: number): Promise<void> {
   for (let i = 0; i < 3 * WINDOW; i++) expect(await put(kv, id, `more${i}`)).toBe(200);
@@ -66,7 +62,7 @@ describe("a server that has the store in memory alone", () => {
         20_000,
       );
       expect(line).toMatch(/restart this one with snapshot-path/);
-      expect(await isAlone(kv, 0)).toBe(true);
+      expect((await kv.status(0)).isAlone).toBe(true);
       await cluster
         .member("acceptor", 0)
         .waitForLine(/the window is \d+ % full .* \(id 0\) has acknowledged instance 0 only/, 20_000);
@@ -78,7 +74,7 @@ describe("a server that has the store in memory alone", () => {
         expect(await answer.text()).toBe(`k${i}`);
       }
       await goesOn(kv, 0);
-      expect(await isAlone(kv, 0)).toBe(false);
+      expect((await kv.status(0)).isAlone).toBe(false);
     });
   }, 90_000);
 
@@ -105,7 +101,22 @@ test("a server that comes to a trimmed log says what it can be told; told so it 
     await cluster.runClient(["--values", `${8 * WINDOW}`, "--outstanding", "4"]);
     await learner.stop();
     const waiting = kv.launch(0, IMPATIENT);
-    await waiting.waitForLine(/nothing can be delivered here: .*application "kv".*--begin-empty/, 20_000);
+    const flags = IMPATIENT.join(" ");
+    const command = `kpaxos kv serve -f ${cluster.configPath} --id 0 ${flags} --begin-empty`;
+    const line = await waiting.waitForLine(/nothing can be delivered here: .*application "kv"/, 20_000);
+    expect(line).toContain(`\`${command}\` has it begin with an empty state`);
+    const { applied, known, isBehind, reasons } = await kv.status(0);
+    expect([applied, isBehind]).toEqual([0, true]);
+    expect(known).toBeGreaterThan(WINDOW);
+    expect(reasons[0]).toMatch(/^instances 1 to \d+ are trimmed, and no snapshot has come/);
+    expect(reasons[0]).toEndWith(`if there never was one, begin empty: \`${command}\``);
+    for (const [words, exitCode] of [
+      [["put", "a", "1"], ExitCode.unknownOutcome],
+      [["get", "a"], ExitCode.unavailable],
+    ] as const) {
+      const said = await kv.run([...words, "--id", "0", "--timeout", "1"]);
+      expect([said.exitCode, said.stderr]).toEqual([exitCode, expect.stringContaining(reasons[0]!)]);
+    }
     await waiting.stop();
     const first = kv.launch(0, [...IMPATIENT, "--begin-empty"]);
     await first.waitForLine(/"kv" begins with an empty state behind instance \d+/, 20_000);

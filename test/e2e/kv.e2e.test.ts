@@ -6,8 +6,9 @@ import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { ExitCode } from "../../src/error.ts";
 import { freePorts } from "../../src/ops/free_ports.ts";
-import { seat, type TestCluster, withCluster } from "../support/cluster.ts";
+import { COMMAND, seat, type TestCluster, withCluster } from "../support/cluster.ts";
 import { settled } from "../support/failover.ts";
 import { KvShell } from "../support/kv_shell.ts";
 import { until } from "../support/until.ts";
@@ -18,11 +19,6 @@ const SEATS = [
 ];
 const REPLICAS = [0, 1, 2].map((id) => seat("replica", id, id));
 const MODES = ["confirmed", "log", "local"] as const;
-
-interface Status {
-  readonly applied: number;
-  readonly keys: number;
-}
 
 function sum(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
@@ -38,11 +34,6 @@ async function withServers(
     await Promise.all([kv.serve(0), kv.serve(1)]);
     await body(kv, cluster);
   });
-}
-
-async function statusOf(kv: KvShell, id: number): Promise<Status> {
-  const response = await fetch("http://kv/v1/status", { unix: kv.socket(id) });
-  return (await response.json()) as Status;
 }
 
 describe("kpaxos kv", () => {
@@ -99,7 +90,8 @@ describe("kpaxos kv", () => {
       expect(found.stdout.length).toBe(value.length);
       expect(sum(found.stdout)).toBe(sum(value));
       const tooLarge = await kv.run(["put", "large", "-"], new Uint8Array(1_100_000));
-      expect(tooLarge.exitCode).toBe(1);
+      expect(tooLarge.exitCode).toBe(ExitCode.usage);
+      expect(tooLarge.stderr).toContain("max-value-size is the limit");
       expect(sum((await kv.run(["get", "large"])).stdout)).toBe(sum(value));
     });
   }, 60_000);
@@ -133,7 +125,7 @@ describe("kpaxos kv", () => {
       // Its socket is still there, and nobody answers.
       expect(existsSync(kv.socket(2))).toBe(true);
       const dead = await kv.run(["get", "a", "--id", "2"]);
-      expect(dead.exitCode).toBe(1);
+      expect(dead.exitCode).toBe(ExitCode.unavailable);
       expect(dead.stderr).toContain("cannot reach");
       await kv.ok(["put", "c", "3", "--id", "0"]);
       await kv.serve(2);
@@ -159,7 +151,7 @@ describe("kpaxos kv", () => {
       servers = await Promise.all([kv.serve(0, place), kv.serve(1, place)]);
       for (const id of [0, 1]) {
         expect(await kv.ok(["list", "--values", "--id", `${id}`])).toBe("counter\t599\nfirst\tkept\n");
-        expect((await statusOf(kv, id)).applied).toBeGreaterThan(600);
+        expect((await kv.status(id)).applied).toBeGreaterThan(600);
       }
       await kv.ok(["cas", "counter", "599", "600"]);
     });
@@ -220,6 +212,42 @@ describe("kpaxos kv", () => {
     });
   }, 60_000);
 
+  test("without a majority: status, reasons and exit codes tell what is known, and what happened is seen later", async () => {
+    await withServers({}, async (kv, cluster) => {
+      await kv.ok(["put", "a", "1", "--id", "0"]);
+      // So long a proposer that is asked nothing says nothing over UDP, which is no reason for anything.
+      await Bun.sleep(3_500);
+      const healthy = await kv.status(0);
+      expect(healthy).toMatchObject({ isBehind: false, pending: 0, reasons: [], known: healthy.applied });
+      const lost = [1, 2].map((id) => cluster.member("acceptor", id));
+      for (const one of lost) one.kill("SIGSTOP");
+      const why = /acceptor 1 .* and acceptor 2 .* do not answer, and 1 of 3 are no quorum/;
+      await until("it is known", async () => why.test((await kv.status(0)).reasons[0] ?? ""), 15_000);
+      const told = async (words: readonly string[]): Promise<[number | null, boolean]> => {
+        const { exitCode, stderr } = await kv.run([...words, "--timeout", "1", "--id", "0"]);
+        return [exitCode, why.test(stderr)];
+      };
+      const asked = [["put", "b", "2"], ["cas", "a", "1", "2"], ["delete", "c"], ["get", "a"], ["list"]];
+      const { unknownOutcome, unavailable } = ExitCode;
+      expect(await Promise.all(asked.map(told))).toEqual([
+        ...Array(3).fill([unknownOutcome, true]),
+        ...Array(2).fill([unavailable, true]),
+      ]);
+      const submit = [...COMMAND, "submit", "x", "--timeout", "1", "-f", cluster.configPath];
+      const submitted = Bun.spawnSync(submit, { stderr: "pipe" });
+      // It opens no session, so its value was never sent.
+      expect(submitted.exitCode).toBe(unavailable);
+      expect(submitted.stderr.toString()).toMatch(/it was not sent/);
+      for (const one of lost) one.kill("SIGCONT");
+      await until("it has happened", async () => (await kv.run(["get", "b"])).text === "2", 20_000);
+      const late = await kv.run(["cas", "a", "1", "2"]);
+      expect([late.exitCode, late.stderr]).toEqual([
+        1,
+        expect.stringContaining("has another value (version 2)"),
+      ]);
+    });
+  }, 90_000);
+
   test("HTTP on TCP: versions as ETags, conditions, and what is refused", async () => {
     await withCluster({ seats: SEATS, link: "loopback" }, async (cluster) => {
       const kv = new KvShell(cluster);
@@ -258,11 +286,11 @@ describe("kpaxos kv", () => {
       // Without a majority nothing can be confirmed or chosen, and that is said in time.
       await server.stop();
       const impatient = await kv.serve(0, ["--timeout", "0.5", "--listen", `127.0.0.1:${port}`]);
-      await until("it has caught up", async () => (await statusOf(kv, 0)).keys === 1);
+      await until("it has caught up", async () => (await kv.status(0)).keys === 1);
       for (const id of [0, 1]) cluster.member("acceptor", id).kill("SIGKILL");
       await Promise.all([0, 1].map((id) => cluster.member("acceptor", id).exited));
       expect((await put("lost?")).status).toBe(504);
-      expect((await fetch(`${base}/v1/keys/from?read=log`)).status).toBe(504);
+      expect((await fetch(`${base}/v1/keys/from?read=log`)).status).toBe(503);
       expect(await (await fetch(`${base}/v1/keys/from?read=local`)).text()).toBe("afar");
       await until(
         "no read is confirmed",

@@ -5,6 +5,7 @@
 import { expect, test } from "bun:test";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { ExitCode } from "../../src/error.ts";
 import { lastFigures } from "../../src/ops/lab_figures.ts";
 import { LabProcess } from "../../src/ops/lab_process.ts";
 import type { Seat } from "../../src/ops/seats.ts";
@@ -53,8 +54,11 @@ function submit(
   args: readonly string[] = [],
   command = COMMAND,
 ): LabProcess {
-  const words = ["submit", "-", "-f", cluster.configPath, "--timeout", "20", ...args];
-  const shell = ["sh", "-c", `{ ${input}; } | "$@"`, "sh", ...command, ...words];
+  const timeout = args.includes("--timeout") ? [] : ["--timeout", "20"];
+  const words = ["submit", "-", "-f", cluster.configPath, ...timeout, ...args];
+  // Signals go to the one that submits.
+  const script = `mkfifo in.$$ && { { ${input}; } > in.$$ & exec "$@" < in.$$; }`;
+  const shell = ["sh", "-c", script, "sh", ...command, ...words];
   const child = cluster.network.spawn(0, shell, { cwd: cluster.directory });
   const submitting = new LabProcess("submit", shell, child);
   cluster.processes.push(submitting);
@@ -171,7 +175,7 @@ test("a proposer without room refuses: that is counted and said, and nothing is 
   });
 }, 120_000);
 
-test("a session that was forgotten: submit says what is uncertain, and exits 1", async () => {
+test("a session that was forgotten: submit says what is uncertain, and exits 75", async () => {
   await withLearners({ settings: { "session-limit": "1" } }, async (cluster, learners) => {
     const go = join(cluster.directory, "go");
     const input = `echo first; ${before(go, ":")}; echo second; echo third`;
@@ -183,7 +187,7 @@ test("a session that was forgotten: submit says what is uncertain, and exits 1",
     await other.waitForLine(/^1$/, 10_000, "stdout");
     writeFileSync(go, "");
     const ending = await idle.ending(30_000);
-    expect(ending).toMatchObject({ exitCode: 1, killed: false });
+    expect(ending).toMatchObject({ exitCode: ExitCode.unknownOutcome, killed: false });
     const log = idle.stderr.join("\n");
     expect(log).toMatch(
       /[12] of 3 values may or may not be chosen: the cluster has forgotten this client's session/,
@@ -197,5 +201,32 @@ test("a session that was forgotten: submit says what is uncertain, and exits 1",
     const delivered = texts(learners[0]!);
     expect(delivered.slice(0, 2)).toEqual(["first", "other"]);
     expect(new Set(delivered).size).toBe(delivered.length);
+  });
+}, 60_000);
+
+test("values that were sent and not confirmed in time: submit exits 75, whether it gave up or was ended, and they are delivered later", async () => {
+  await withLearners({}, async (cluster, learners) => {
+    const go = join(cluster.directory, "go");
+    const input = (name: string): string =>
+      `echo ${name} 1; ${before(go, ":")}; echo ${name} 2; echo ${name} 3`;
+    const late = submit(cluster, input("late"), ["--confirm", "--timeout", "1"]);
+    const ended = submit(cluster, input("ended"), ["--confirm"]);
+    const both = [late, ended];
+    for (const one of both) await one.waitForLine(/^1$/, 10_000, "stdout");
+    const lost = [1, 2].map((id) => cluster.member("acceptor", id));
+    for (const one of lost) one.kill("SIGSTOP");
+    writeFileSync(go, "");
+    expect(await late.ending(20_000)).toMatchObject({ exitCode: ExitCode.unknownOutcome, killed: false });
+    expect(late.stderr.join("\n")).toContain("value 2 is not confirmed: it was sent and may still be chosen");
+    ended.kill("SIGTERM");
+    expect(await ended.ending(10_000)).toMatchObject({ exitCode: ExitCode.unknownOutcome, killed: false });
+    expect(ended.stderr.join("\n")).toMatch(
+      /ended with 1 of 3 values chosen; 2 more were sent and may still be/,
+    );
+    for (const one of lost) one.kill("SIGCONT");
+    // The proposer had them, and sends them until they are accepted.
+    for (const learner of learners) await learner.reach(6);
+    for (const name of ["late", "ended"]) expectEach(learners[0]!, name, 3);
+    await expectSameOrder(learners);
   });
 }, 60_000);

@@ -2,6 +2,7 @@
  * `kpaxos kv` as its users have it: servers beside a cluster's processes, and commands that are run to their end. Loopback only.
  */
 import { join } from "node:path";
+import type { ReplicaStatus } from "../../src/api/replica.ts";
 import { deviceName } from "../../src/delivery/device_layout.ts";
 import { kvSocketPath } from "../../src/kv/place.ts";
 import type { LabProcess } from "../../src/ops/lab_process.ts";
@@ -15,6 +16,11 @@ export interface Said {
   /** Of stdout. */
   readonly text: string;
   readonly stderr: string;
+}
+
+/** What `/v1/status` tells. */
+export interface KvStatus extends ReplicaStatus {
+  readonly keys: number;
 }
 
 export class KvShell {
@@ -39,6 +45,11 @@ export class KvShell {
   /** Path of a server's socket. */
   socket(id: number): string {
     return kvSocketPath(join(this.#cluster.directory, "devices"), deviceName("kpaxos", id));
+  }
+
+  async status(id: number): Promise<KvStatus> {
+    const response = await fetch("http://kv/v1/status", { unix: this.socket(id) });
+    return (await response.json()) as KvStatus;
   }
 
   /** `kpaxos kv` with these words; `stdin`: what is piped into it. */
