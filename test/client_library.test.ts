@@ -1,14 +1,12 @@
 /**
  * `Client`, the library's way to have values chosen: what it refuses, what becomes of values that nobody confirms. That it works is
- * shown by `docs_library.e2e.test.ts`, and here by a cluster whose only leader dies.
+ * shown by `docs_library.e2e.test.ts`, and by `client_library.e2e.test.ts` with a leader that dies.
  */
 import { expect, test } from "bun:test";
 import { Client, type ClientOptions, OutcomeUnknownError } from "../src/api/client.ts";
 import { PENDING_LIMIT } from "../src/api/machine_host.ts";
 import { parseConfig } from "../src/config/parse.ts";
-import { readConfig } from "../src/config/read.ts";
 import { CliError, ExitCode } from "../src/error.ts";
-import { seat, withCluster } from "./support/cluster.ts";
 import { collectingLog } from "./support/collecting_log.ts";
 
 const MEMBERS = "acceptor 0 127.0.0.1 1\nproposer 0 127.0.0.1 2\n";
@@ -75,29 +73,3 @@ test("what waits is bounded, also what was given up", async () => {
   expect((await Promise.all(given)).every((error) => error instanceof OutcomeUnknownError)).toBe(true);
   await ended;
 });
-
-test("values are confirmed in order, and go on when the leader dies", async () => {
-  const seats = [
-    ...[0, 1, 2].map((id) => seat("acceptor", id, id)),
-    ...[0, 1].map((id) => seat("proposer", id, 3 + id)),
-    seat("learner", 0, 5),
-  ];
-  await withCluster({ seats, link: "loopback" }, async (cluster) => {
-    const client = new Client({ config: readConfig(cluster.configPath), log: collectingLog().log });
-    const ended = client.run();
-    const confirmed: number[] = [];
-    const give = (first: number, count: number): Promise<unknown> =>
-      Promise.all(
-        Array.from({ length: count }, (_, index) =>
-          client.submit(bytes(`${first + index}`)).then(() => confirmed.push(first + index)),
-        ),
-      );
-    await give(0, 2000);
-    cluster.member("proposer", 0).kill("SIGKILL");
-    await cluster.member("proposer", 0).exited;
-    await give(2000, 2000);
-    expect(confirmed).toEqual(Array.from({ length: 4000 }, (_, index) => index));
-    await client.close();
-    await ended;
-  });
-}, 60_000);

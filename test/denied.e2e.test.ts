@@ -37,6 +37,8 @@ async function run(
   env: Record<string, string> = {},
 ): Promise<{ said: string; exitCode: number }> {
   const child = Bun.spawn([...unprivileged().command, ...words], {
+    timeout: 20_000,
+    killSignal: "SIGKILL",
     cwd: home,
     env: { ...process.env, ...env },
     stdin: "ignore",

@@ -26,7 +26,7 @@ function npm(words: readonly string[], cwd: string): string | undefined {
 
 /** undefined: it is installed; else why that is not possible on this machine. */
 function install(): string | undefined {
-  const trouble = npm(["pack", "--silent", "--pack-destination", directory], ROOT);
+  const trouble = npm(["pack", "--loglevel=error", "--pack-destination", directory], ROOT);
   if (trouble !== undefined) throw new Error(trouble);
   // With a lock file npm asks nobody which versions there are, and takes what it has kept of this repository's own packages.
   const { packages: ours } = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
@@ -40,7 +40,10 @@ function install(): string | undefined {
   const lock = { name: app.name, version: app.version, lockfileVersion: 3, requires: true, packages };
   writeFileSync(join(directory, "package.json"), JSON.stringify({ ...app, type: "module" }));
   writeFileSync(join(directory, "package-lock.json"), JSON.stringify(lock));
-  const failed = npm(["ci", "--offline", "--no-audit", "--no-fund", "--ignore-scripts"], directory);
+  const failed = npm(
+    ["ci", "--offline", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"],
+    directory,
+  );
   if (failed === undefined) return undefined;
   if (failed.includes("ENOTCACHED")) return "npm has not kept the dependencies' tarballs: run npm ci";
   throw new Error(failed);
@@ -76,7 +79,9 @@ describeUnless(install(), "the package, packed and installed", () => {
       await writePrograms(directory);
       await expectWords(directory);
       expect(await runPage(directory, "counters", "4")).toBe("this is visit 1\nthere were 1\n");
-      const command = [process.execPath, join(directory, "node_modules/.bin/kpaxos")];
+      // As a shell runs it: the Bun of the PATH.
+      const path = `PATH=${dirname(process.execPath)}:${process.env.PATH}`;
+      const command = ["env", path, join(directory, "node_modules/.bin/kpaxos")];
       await runProgram([...command, "submit", "four"], directory);
       const tail = await runProgram([...command, "tail", "--from", "oldest", "--count", "5"], directory);
       expect(tail).toMatch(/^\d+\.\d+ four\n$/m);

@@ -98,7 +98,7 @@ const clientArgs = {
     type: "number",
     min: 0.1,
     description:
-      "end after so long; where nobody answers, after so long, but no less than 4 and no more than 10",
+      "end after so long; where nobody answers, after so long with the warm-up, but not before 4 s nor after 10 s",
   },
   values: { type: "integer", min: 1, description: "end after so many values" },
   "stats-file": {

@@ -23,7 +23,8 @@ export const statusCommand = defineKpaxosCommand({
       { command: "kpaxos status --group 1 --timeout 5", what: "one group, with patience" },
     ],
     notes: [
-      "It needs no process on this host and changes nothing. It ends as soon as everybody has answered.",
+      "It needs no process on this host, and nobody waits for it. It asks all acceptors and proposers, and ends when all have answered; " +
+        "in the Kernel_Paxos wire, unless values are accepted meanwhile, with --timeout.",
       "Exit code 1: no value can be chosen now, for no quorum of acceptors votes and has room, or nobody leads. " +
         "The reasons are printed.",
       "An acceptor follows the ballot of the leader that it echoes (Ethernet); accepted is the ballot of its newest instance. What it has promised lies between.",

@@ -7,7 +7,12 @@ import type { SourceFile } from "./tidy_rule.ts";
 
 const EXPORT = /^export (?:async )?(?:const|function\*?|class) (\w+)/gm;
 /** What programs of others import. */
-const FACES: readonly string[] = ["src/api/index.ts", "src/kv/client.ts"];
+const FACES: readonly string[] = [
+  "src/api/index.ts",
+  "src/api/client.ts",
+  "src/delivery/deliveries.ts",
+  "src/kv/client.ts",
+];
 
 /** Values that a file of src exports and no other file names. */
 export function loneExports(files: readonly SourceFile[]): string[] {

@@ -1,0 +1,42 @@
+/**
+ * `Client` with a cluster whose leader dies while values are under way.
+ */
+import { expect, test } from "bun:test";
+import { Client } from "../src/api/client.ts";
+import { readConfig } from "../src/config/read.ts";
+import { seat, withCluster } from "./support/cluster.ts";
+import { collectingLog } from "./support/collecting_log.ts";
+import { until } from "./support/until.ts";
+
+test("values are confirmed in order, and go on when the leader dies", async () => {
+  const acceptors = [0, 1, 2].map((id) => seat("acceptor", id, id));
+  const seats = [...acceptors, ...[0, 1].map((id) => seat("proposer", id, 3 + id)), seat("learner", 0, 5)];
+  await withCluster({ seats, link: "loopback", start: false }, async (cluster) => {
+    // The first proposer has led before there is a second.
+    for (const { role, id } of [...acceptors, seats[3]!, seats[5]!]) await cluster.start(role, id).ready();
+    const client = new Client({ config: readConfig(cluster.configPath), log: collectingLog().log });
+    const ended = client.run();
+    const confirmed: number[] = [];
+    const give = (first: number, count: number): Promise<unknown> =>
+      Promise.all(
+        Array.from({ length: count }, (_, index) =>
+          client
+            .submit(new TextEncoder().encode(`${first + index}`))
+            .then(() => confirmed.push(first + index)),
+        ),
+      );
+    await give(0, 1000);
+    await cluster.start("proposer", 1).ready();
+    const given = give(1000, 3000);
+    await until("some are confirmed", () => confirmed.length > 1000);
+    const before = confirmed.length;
+    const leader = cluster.member("proposer", 0);
+    leader.kill("SIGKILL");
+    await leader.exited;
+    await given;
+    expect(before).toBeLessThan(4000);
+    expect(confirmed).toEqual(Array.from({ length: 4000 }, (_, index) => index));
+    await client.close();
+    await ended;
+  });
+}, 60_000);
