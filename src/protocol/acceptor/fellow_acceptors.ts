@@ -15,9 +15,14 @@ export class FellowAcceptors {
   readonly recovery: Recovery;
   readonly #acceptor: Acceptor;
   readonly #life: Life;
-  /** The ballot and life at which each other acceptor recovers from this one. */
+  /**
+   * The ballot and life at which each other acceptor recovers from this one, and the generation that was known of it when that ballot
+   * was promised. A promise given to a leader before a later generation was known does not tell the leader of it: the former self
+   * may have voted with it.
+   */
   readonly #ballots: Float64Array;
   readonly #lives: Float64Array;
+  readonly #generations: Float64Array;
   /**
    * The highest instance held here when that ballot was promised. What was accepted above it since then was accepted at higher
    * ballots, at which the former self of who recovers never voted: an answer that told it too might never come to its end.
@@ -32,6 +37,7 @@ export class FellowAcceptors {
     this.#life = options.life;
     this.#ballots = new Float64Array(acceptors);
     this.#lives = new Float64Array(acceptors);
+    this.#generations = new Float64Array(acceptors);
     this.#ends = new Float64Array(acceptors);
     this.recovery = new Recovery(aid, acceptors, acceptor.log, journal, outbox);
     this.birth = new Birth(options, acceptor.standing, this.recovery, journal, outbox);
@@ -69,8 +75,10 @@ export class FellowAcceptors {
   onRecover(from: Peer, aid: number, iid: number, ballot: Ballot, life: Life): void {
     const acceptor = this.#acceptor;
     if (this.birth.voice === null) return;
-    // Its ballot is promised once, before the first part; what is promised later to others does not touch what it needs.
-    if (this.#ballots[aid] !== ballot || this.#lives[aid] !== life) {
+    // Its ballot is promised once, before the first part; what is promised to others by who knows its generation does not touch what it needs.
+    const generation = acceptor.standing.generations[aid]!;
+    const isKnown = this.#ballots[aid] === ballot && this.#lives[aid] === life;
+    if (!isKnown || this.#generations[aid] !== generation) {
       // Promised already: by this acceptor before it restarted with its storage.
       const isPromised = ballot === acceptor.promised && life === acceptor.promisedLife;
       if (ballot <= acceptor.promised && !isPromised) return this.birth.answer(aid, acceptor.promised);
@@ -78,6 +86,7 @@ export class FellowAcceptors {
       if (!isPromised) acceptor.promise(ballot, life);
       this.#ballots[aid] = ballot;
       this.#lives[aid] = life;
+      this.#generations[aid] = generation;
       this.#ends[aid] = acceptor.log.highestIid;
     }
     const first = Math.max(iid, acceptor.log.trimIid + 1);

@@ -75,7 +75,7 @@ test(
       alone("run", "client", "--seconds", "0.5"),
       alone("submit", "hello", "--timeout", "1"),
     ]);
-    expect([client.exitCode, value.exitCode]).toEqual([1, 1]);
+    expect([client.exitCode, value.exitCode]).toEqual([1, 69]);
     expect(Math.max(client.ms, value.ms)).toBeLessThan(SOON_MS);
     for (const { said } of [client, value])
       expect(said).toMatch(/acceptor 0 .* does not answer, and 0 of 1 are no quorum/);
@@ -88,7 +88,7 @@ test(
   "a value from the shell that waits for longer than the log is silent: each reason is said once",
   async () => {
     const { exitCode, said } = await alone("submit", "hello", "--timeout", "4");
-    expect(exitCode).toBe(1);
+    expect(exitCode).toBe(69);
     for (const reason of ["acceptor 0 ", "no frame was received"]) expect(said.split(reason)).toHaveLength(2);
     expect(said).toMatch(/it was not sent\nhint: the warnings above say why\n$/);
     // Who is not to say anything before says all of it at the end.
