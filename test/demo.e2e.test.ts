@@ -1,79 +1,13 @@
 /**
- * The demo's promises about beginning and end, with a program behind it that only looks like kpaxos.
+ * The demo's promises about beginning and end.
  */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { LabProcess } from "../src/ops/lab_process.ts";
-import { listNamespaces } from "../src/ops/lab_sweep.ts";
+import { demo, FAKE, states, withMarker } from "./support/fake_demo.ts";
 import { describeNetns } from "./support/netns.ts";
 import { until } from "./support/until.ts";
-
-const FAKE = join(import.meta.dir, "support/fake_main.ts");
-
-/** Where clusters that are kept are written down. */
-let states = "";
-
-beforeAll(() => {
-  states = mkdtempSync(join(tmpdir(), "kpaxos-demo-test-"));
-});
-afterAll(() => rmSync(states, { recursive: true, force: true }));
-
-interface Ended {
-  readonly exitCode: number | null;
-  readonly signal: string | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs the demo; `during` gets it while it runs. Afterwards nothing of it may be left. */
-async function demo(
-  args: readonly string[],
-  wrong = "",
-  during: (process: LabProcess) => Promise<void> = async () => {},
-): Promise<Ended> {
-  const argv = [process.execPath, FAKE, "demo", ...args];
-  const marker = `${process.pid}-${performance.now()}`;
-  const child = Bun.spawn(argv, {
-    env: { ...process.env, FAKE: wrong, FAKE_MARKER: marker, XDG_STATE_HOME: states },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const running = new LabProcess("demo", argv, child);
-  await during(running);
-  const ending = await running.ending(50_000);
-  expect(ending.killed).toBe(false);
-  expect(listNamespaces().filter((name) => name.startsWith(`kpx${child.pid}`))).toEqual([]);
-  expect(clusterDirectories().filter((name) => name.includes(`-${child.pid}-`))).toEqual([]);
-  await until("no process of the demo is left", () => withMarker(marker).length === 0, 2000);
-  return {
-    exitCode: ending.exitCode,
-    signal: ending.signal,
-    stdout: running.stdout.join("\n"),
-    stderr: running.stderr.join("\n"),
-  };
-}
-
-function clusterDirectories(): string[] {
-  return readdirSync(tmpdir()).filter((name) => name.startsWith("kpaxos-cluster-"));
-}
-
-/** Processes that inherited the marker. */
-function withMarker(marker: string): number[] {
-  return readdirSync("/proc")
-    .filter((entry) => /^\d+$/.test(entry))
-    .map(Number)
-    .filter((pid) => {
-      const path = `/proc/${pid}/environ`;
-      try {
-        return existsSync(path) && readFileSync(path, "utf8").includes(`FAKE_MARKER=${marker}`);
-      } catch {
-        return false; // It has just ended.
-      }
-    });
-}
 
 function behaves(name: string, where: readonly string[]): void {
   test(`${name}: a good run reports and exits 0`, async () => {
@@ -164,25 +98,4 @@ function behaves(name: string, where: readonly string[]): void {
 }
 
 behaves("UDP", ["--udp"]);
-test("values that stop are a failure that says when", async () => {
-  const ended = await demo(["--udp"], "stall");
-  expect(ended.exitCode).toBe(1);
-  expect(ended.stderr).toContain("got no value back before an acceptor was killed");
-}, 20_000);
-test("an acceptor that does not say that it votes again is a failure", async () => {
-  const ended = await demo(["--udp"], "mute");
-  expect(ended.exitCode).toBe(1);
-  expect(ended.stderr).toContain("acceptor 2 does not vote again after 30 s; its log ends with");
-  expect(ended.stdout).not.toContain("empty memory");
-}, 60_000);
-test("the Kernel_Paxos wire, in which nobody recovers, does not say that somebody did", async () => {
-  const ended = await demo(["--udp", "--wire", "kernel-paxos"], "mute");
-  expect(ended.exitCode).toBe(0);
-  expect(ended.stdout).toContain("came back with an empty memory, and voted at once");
-});
-test("acceptors that do not end at the same instance are told", async () => {
-  const ended = await demo(["--udp"], "lags");
-  expect(ended.exitCode).toBe(0);
-  expect(ended.stdout).toContain("last instance 77, 77, 41: not the same");
-});
 describeNetns("raw Ethernet", () => behaves("raw Ethernet", []));
