@@ -4,6 +4,8 @@
 import { describe, expect, test } from "bun:test";
 import { statusLines } from "../src/cli/status_text.ts";
 import type { Config } from "../src/config/config.ts";
+import { configsOfGroups } from "../src/config/groups.ts";
+import { asGuest } from "../src/config/guest.ts";
 import { parseConfig } from "../src/config/parse.ts";
 import { type GroupStatus, groupStatus } from "../src/node/group_status.ts";
 import { Inquiry, type InquiryOptions, leavingOf } from "../src/node/inquiry.ts";
@@ -78,6 +80,21 @@ class Asked {
     return groupStatus(this.config, this.inquiry, ["no frame was received"]);
   }
 }
+
+describe("a guest", () => {
+  const text =
+    "acceptor 0 10.0.0.1 9000\nproposer 0 10.0.0.2 9000\ncpu 7\nscheduling realtime\nbusy-poll yes\nkeep-awake yes\ngroups 2\n";
+
+  test("takes none of the cluster's processors and priorities, in no group, and what it was given itself", () => {
+    const parsed = (overrides: Parameters<typeof parseConfig>[2]): Config =>
+      parseConfig(text, "paxos.conf", overrides).config!;
+    const plain = { cpu: "", scheduling: "normal", busyPoll: false, keepAwake: false };
+    const groups = configsOfGroups(asGuest(parsed({ env: {} })));
+    expect(groups.map(({ settings }) => settings)).toMatchObject([plain, plain]);
+    const own = asGuest(parsed({ env: {}, flags: { cpu: "3", "busy-poll": true } }));
+    expect(own.settings).toMatchObject({ ...plain, cpu: "3", busyPoll: true, groups: 2 });
+  });
+});
 
 describe("whom it asks", () => {
   test("every hi is followed by its del, who has answered is left alone", () => {

@@ -2,6 +2,7 @@
  * `kpaxos status`: who leads, what each acceptor holds, who is silent; asked on the wire, from outside. It changes nothing.
  */
 import { configsOfGroups } from "../config/groups.ts";
+import { asGuest } from "../config/guest.ts";
 import { ExitCode } from "../error.ts";
 import type { Built, Context } from "../node/context.ts";
 import { groupStatus } from "../node/group_status.ts";
@@ -25,6 +26,7 @@ export const statusCommand = defineKpaxosCommand({
     notes: [
       "It needs no process on this host, and nobody waits for it. It asks all acceptors and proposers, and ends when all have answered; " +
         "in the Kernel_Paxos wire, unless values are accepted meanwhile, with --timeout.",
+      "What paxos.conf says of cpu, scheduling, busy-poll and keep-awake is not for it, only its own flags are.",
       "Exit code 1: no value can be chosen now, for no quorum of acceptors votes and has room, or nobody leads. " +
         "The reasons are printed.",
       "An acceptor follows the ballot of the leader that it echoes (Ethernet); accepted is the ballot of its newest instance. What it has promised lies between.",
@@ -45,7 +47,8 @@ export const statusCommand = defineKpaxosCommand({
     ...roleArgs,
   },
   run: async ({ args }) => {
-    const { config, log } = startAll(args, "status");
+    const { config: theirs, log } = startAll(args, "status");
+    const config = asGuest(theirs);
     const configs = configsOfGroups(config);
     const [first, ...others] = configs.map((group) => placeIn(group, "status", undefined));
     const { wire, cluster } = config.settings;

@@ -3,7 +3,7 @@
  * wrong key; and that whoever is asked goes on as if nobody had.
  */
 import { describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { GroupStatus } from "../../src/node/group_status.ts";
 import { seat, type TestCluster, withCluster } from "../support/cluster.ts";
@@ -120,6 +120,23 @@ describeNetns("status", () => {
           last: expect.stringContaining("3 of 3 acceptors vote"),
         });
       }
+    });
+  });
+
+  test("processors and priorities of the cluster are not its own", async () => {
+    await withCluster({ seats: SEATS }, async (cluster) => {
+      await asks(cluster, "a leader", isOk);
+      const path = join(cluster.directory, "fast.conf");
+      const fast = "cpu 1023\nscheduling realtime\nbusy-poll yes\nkeep-awake yes\n";
+      writeFileSync(path, `${readFileSync(cluster.configPath, "utf8")}\n${fast}`);
+      const guest = cluster.launch("guest", cluster.spareHost, ["status", "-f", path, "--timeout", "3"]);
+      expect(await guest.ending(20_000)).toMatchObject({ exitCode: 0 });
+      const args = ["submit", "a", "-f", path];
+      const giver = cluster.launch("giver", cluster.spareHost, args);
+      expect(await giver.ending(20_000)).toMatchObject({ exitCode: 0 });
+      const own = ["status", "-f", path, "--cpu", "1023"];
+      const strict = cluster.launch("strict", cluster.spareHost, own);
+      expect(await strict.ending(20_000)).toMatchObject({ exitCode: 78 });
     });
   });
 
