@@ -13,6 +13,7 @@ import { defineKpaxosCommand } from "./command.ts";
 import { print, printJson } from "./output.ts";
 import { placeIn, roleArgs, startAll } from "./run_common.ts";
 import { groupLines } from "./status_text.ts";
+import { stoppable } from "./stoppable.ts";
 
 export const statusCommand = defineKpaxosCommand({
   meta: {
@@ -57,7 +58,7 @@ export const statusCommand = defineKpaxosCommand({
     const listens = Role.client | (wire === "native" ? Role.proposer : Role.learner);
     const inquiries: Inquiry[] = [];
     const process = new Process(
-      { ...first!, others, wholeLog: log, id, listens, owns: 0 },
+      { ...first!, others, wholeLog: log, id, listens, owns: 0, handlesSignals: false },
       (context): Built => {
         const inquiry = inquire(context);
         inquiries.push(inquiry);
@@ -76,7 +77,12 @@ export const statusCommand = defineKpaxosCommand({
     );
     const timer = setTimeout(() => process.stop(), args.timeout * 1000);
     try {
-      await process.run();
+      // Whoever ends it has not waited for a verdict.
+      await stoppable(async (stop) => {
+        stop.addEventListener("abort", () => process.stop());
+        await process.run();
+        stop.throwIfAborted();
+      });
     } finally {
       clearTimeout(timer);
     }

@@ -140,6 +140,22 @@ describeNetns("status", () => {
     });
   });
 
+  test("a signal ends it as one ends any command, without a verdict, and not without its farewell", async () => {
+    await withCluster({ seats: SEATS, link: "udp", settings: { wire: "kernel-paxos" } }, async (cluster) => {
+      await asks(cluster, "a quorum", isOk);
+      for (const signal of ["SIGINT", "SIGTERM"] as const) {
+        const args = ["status", "-f", cluster.configPath, "--timeout", "60", "--verbosity", "debug"];
+        const one = cluster.launch(signal, cluster.spareHost, args);
+        const log = (): string => one.stderr.join("\n");
+        await until("it has asked", () => log().includes("acceptorOk"));
+        one.kill(signal);
+        expect(await one.ending(5000)).toMatchObject({ signal, killed: false });
+        expect(one.stdout).toEqual([]);
+        expect(log()).toContain("learnerDel");
+      }
+    });
+  });
+
   test("full acceptors: nobody trims", async () => {
     const settings = { "acceptor-window-instances": "256", "trim-every": "64" };
     await withCluster({ seats: SEATS, settings, start: false }, async (cluster) => {
