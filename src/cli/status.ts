@@ -70,7 +70,6 @@ export const statusCommand = defineKpaxosCommand({
           cores: {},
           hears: inquiry,
           extras: [inquiry, { pump }],
-          progress: () => null,
           farewell: () => inquiry.close(),
         };
       },
