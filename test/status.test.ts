@@ -105,12 +105,24 @@ describe("whom it asks", () => {
     expect(asked.at(201)).toEqual(first);
     asked.vote([0, 2]);
     asked.lead(1, true);
-    expect(asked.at(402)).toEqual(["hi 1", "del", "read 0"]);
+    expect(asked.at(402)).toEqual(["hi 1", "del"]);
+    expect(asked.at(603)).toEqual(["hi 1", "del", "read 0"]);
     asked.vote([1]);
     expect(asked.inquiry.isComplete).toBe(false);
     asked.lead(0, false);
-    expect(asked.at(603)).toEqual([]);
+    expect(asked.at(1404)).toEqual([]);
     expect(asked.inquiry.isComplete).toBe(true);
+  });
+
+  test("a silent proposer less and less often, one that does not lead yet again and again", () => {
+    const asked = new Asked(configOf("native", "udp"));
+    const times: Record<string, number[]> = { "read 0": [], "read 1": [] };
+    for (let ms = 0; ms <= 20_000; ms += 100) {
+      for (const question of asked.at(ms)) times[question]?.push(ms);
+      asked.lead(1, false);
+    }
+    expect(times["read 0"]).toEqual([0, 200, 600, 1400, 3000, 6200, 12_600, 19_000]);
+    expect(times["read 1"]).toHaveLength(101);
   });
 
   test("the newest record is asked for once it is known where, and only by itself", () => {
@@ -123,7 +135,8 @@ describe("whom it asks", () => {
     expect(asked.said).toEqual(["repeat 0 7 7"]);
     expect(asked.at(300)).toEqual(["hi 0", "del", "read 0", "read 1"]);
     asked.inquiry.onRepeated(acceptor(0), 0, 7, BALLOT);
-    expect(asked.at(600)).toEqual(["read 0", "read 1"]);
+    expect(asked.at(600)).toEqual([]);
+    expect(asked.at(800)).toEqual(["read 0", "read 1"]);
   });
 
   test("the Kernel_Paxos wire on Ethernet: no del, which a learner of this host would be taken for; no read point", () => {
@@ -187,6 +200,12 @@ describe("the verdict", () => {
     );
     expect(statusLines(asked.status)[0]).toContain("not confirmed by a quorum");
     expect(asked.at(300)).toEqual(["read 0", "read 1"]);
+    const full = StateFlag.halfFull | StateFlag.full;
+    asked.vote([0, 1], full, false);
+    expect(asked.status.verdict).toEndWith(
+      "; proposer 0 was heard as leader, and cannot confirm it before its values are chosen",
+    );
+    asked.vote([0, 1], 0, false);
     asked.lead(0, true);
     expect(asked.status.ok).toBe(true);
     // It steps down.
@@ -223,6 +242,20 @@ describe("the verdict", () => {
     expect(asked.status.ok).toBe(false);
     expect(asked.status.verdict).toContain("2 acceptors are full, because nobody trims");
     expect(statusLines(asked.status)[1]).toContain("highest 7, full, follows");
+  });
+
+  test("that nobody leads is said only where every proposer said so, and none can be stuck", () => {
+    const asked = new Asked(configOf("native", "udp"));
+    const silent = "no leader has confirmed itself, and one whose values are not chosen cannot";
+    asked.at(1);
+    asked.vote([0, 1, 2], 0, false);
+    asked.lead(0, false);
+    expect(asked.status.verdict).toBe(`no value can be chosen now: ${silent}`);
+    asked.lead(1, false);
+    expect(asked.status.verdict).toBe("no value can be chosen now: nobody leads");
+    asked.vote([0, 1], StateFlag.halfFull | StateFlag.full, false);
+    expect(asked.status.verdict).toContain("2 acceptors are full, because nobody trims");
+    expect(asked.status.verdict).toEndWith(`; ${silent}`);
   });
 
   test("UDP: no ballot is overheard", () => {

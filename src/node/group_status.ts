@@ -64,7 +64,7 @@ export function groupStatus(config: Config, inquiry: Inquiry, reasons: readonly 
   }));
   const leader = leaderStatus(config, inquiry, native);
   const quorum = quorumOf(acceptors.length);
-  const missing = whatIsMissing(acceptors, leader, quorum, native);
+  const missing = whatIsMissing({ acceptors, leader, proposers }, quorum, native);
   const isWhole =
     acceptors.every(({ answers }) => answers) && proposers.every(({ heard }) => heard !== false);
   return {
@@ -117,8 +117,7 @@ function leaderStatus(config: Config, inquiry: Inquiry, native: boolean): Leader
 }
 
 function whatIsMissing(
-  acceptors: readonly AcceptorStatus[],
-  leader: LeaderStatus | null,
+  { acceptors, leader, proposers }: Pick<GroupStatus, "acceptors" | "leader" | "proposers">,
   quorum: number,
   native: boolean,
 ): string[] {
@@ -128,14 +127,26 @@ function whatIsMissing(
   const what = native ? "vote" : "answer";
   if (voting.length < quorum)
     missing.push(`${voting.length} of ${acceptors.length} acceptors ${what}, and ${quorum} are a quorum`);
-  else if (withRoom.length < quorum)
+  const isFull = voting.length >= quorum && withRoom.length < quorum;
+  if (isFull)
     missing.push(
       `${voting.length - withRoom.length} acceptors are full, because nobody trims (their logs say who holds them back)`,
     );
   if (!native) return missing;
-  if (leader === null) missing.push("nobody leads");
+  const mayBeStuck = isFull || proposers.some(({ heard }) => heard === false);
+  // A read point waits for all that was proposed before: who leads and gets nothing chosen is silent.
+  if (leader === null)
+    missing.push(
+      mayBeStuck
+        ? "no leader has confirmed itself, and one whose values are not chosen cannot"
+        : "nobody leads",
+    );
   else if (leader.confirmed === false)
-    missing.push(`proposer ${leader.id} was heard as leader, but no quorum confirmed it`);
+    missing.push(
+      isFull
+        ? `proposer ${leader.id} was heard as leader, and cannot confirm it before its values are chosen`
+        : `proposer ${leader.id} was heard as leader, but no quorum confirmed it`,
+    );
   return missing;
 }
 

@@ -13,6 +13,8 @@ import type { Extra } from "./roles.ts";
 
 /** Who has not answered is asked again so often. */
 const AGAIN_US = 200_000;
+/** A proposer that is silent less and less often, down to this: one that leads and gets nothing chosen keeps every question. */
+const SELDOM_US = 6_400_000;
 /** A nonce: random, below 2^52. */
 const NONCES = 2 ** 52 - 2;
 
@@ -54,6 +56,12 @@ export class AcceptorFacts {
   accepted: Ballot | null = null;
 }
 
+/** When a proposer is asked again. */
+interface Asking {
+  lastUs: number;
+  waitUs: number;
+}
+
 /** Who leads, as far as it is heard. */
 export interface LeaderFacts {
   readonly id: number;
@@ -71,6 +79,7 @@ export class Inquiry extends DeafReceiver implements Extra {
   readonly #options: InquiryOptions;
   readonly #outbox: Questions;
   readonly #nonce: number;
+  readonly #askings: readonly Asking[];
   #dueUs = 0;
 
   constructor(options: InquiryOptions, outbox: Questions) {
@@ -80,6 +89,7 @@ export class Inquiry extends DeafReceiver implements Extra {
     this.#nonce = 1 + Math.floor(options.random() * NONCES);
     this.acceptors = Array.from({ length: options.acceptors }, () => new AcceptorFacts());
     this.heardProposers = new Array<boolean>(options.proposers).fill(false);
+    this.#askings = this.heardProposers.map(() => ({ lastUs: Number.NEGATIVE_INFINITY, waitUs: 0 }));
   }
 
   /** Everything that can be told was. */
@@ -95,7 +105,7 @@ export class Inquiry extends DeafReceiver implements Extra {
     if (nowUs < this.#dueUs) return;
     this.#dueUs = nowUs + AGAIN_US;
     this.#askAcceptors();
-    if (this.#options.native) this.#askProposers();
+    if (this.#options.native) this.#askProposers(nowUs);
   }
 
   nextTickUs(): number {
@@ -158,6 +168,7 @@ export class Inquiry extends DeafReceiver implements Extra {
   override onReadIndex(from: Peer, nonce: number, iid: number, confirmed: boolean): void {
     const id = this.#hearsProposer(from);
     if (id < 0 || nonce !== this.#nonce) return;
+    this.#askings[id]!.waitUs = 0;
     if (confirmed) {
       this.confirmed = id;
       this.chosenIid = Math.max(this.chosenIid, iid);
@@ -175,10 +186,14 @@ export class Inquiry extends DeafReceiver implements Extra {
   }
 
   /** One that does not lead says so; it may lead in a moment. */
-  #askProposers(): void {
-    for (let id = 0; id < this.heardProposers.length; id++) {
-      if (!this.heardProposers[id] || !this.#isConfirmedLeader()) this.#outbox.readAsk(id, this.#nonce);
-    }
+  #askProposers(nowUs: number): void {
+    this.#askings.forEach((asking, id) => {
+      if (this.heardProposers[id] && this.#isConfirmedLeader()) return;
+      if (nowUs - asking.lastUs < asking.waitUs) return;
+      asking.lastUs = nowUs;
+      asking.waitUs = Math.min(Math.max(AGAIN_US, 2 * asking.waitUs), SELDOM_US);
+      this.#outbox.readAsk(id, this.#nonce);
+    });
   }
 
   #isConfirmedLeader(): boolean {
