@@ -272,6 +272,15 @@ describe("the verdict", () => {
     );
   });
 
+  test("Ethernet: a leader that answered and was not overheard yet", () => {
+    const asked = new Asked(configOf("native"));
+    asked.at(1);
+    asked.lead(1, true);
+    expect(statusLines(asked.status)[0]).toBe(
+      "leader: proposer 1 (02:00:00:00:00:05, ballot not heard, chosen up to 8)",
+    );
+  });
+
   test("the Kernel_Paxos wire: a quorum is what can be known, a leader what was accepted meanwhile", () => {
     const asked = new Asked(configOf("kernel-paxos"));
     asked.at(1);

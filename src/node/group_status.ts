@@ -40,6 +40,7 @@ export interface ProposerStatus {
 export interface GroupStatus {
   /** null: there are no groups. */
   readonly group: number | null;
+  readonly link: Config["link"];
   readonly leader: LeaderStatus | null;
   readonly acceptors: readonly AcceptorStatus[];
   readonly proposers: readonly ProposerStatus[];
@@ -69,6 +70,7 @@ export function groupStatus(config: Config, inquiry: Inquiry, reasons: readonly 
     acceptors.every(({ answers }) => answers) && proposers.every(({ heard }) => heard !== false);
   return {
     group: config.settings.groups > 1 && config.group !== ALL_GROUPS ? config.group : null,
+    link: config.link,
     leader,
     acceptors,
     proposers,
