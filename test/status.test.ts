@@ -102,10 +102,12 @@ describe("whom it asks", () => {
     const first = ["hi 0", "hi 1", "hi 2", "del", "read 0", "read 1"];
     expect(asked.at(1)).toEqual(first);
     expect(asked.at(100)).toEqual([]);
-    expect(asked.at(201)).toEqual(first);
+    const hi = [0, 1, 2].flatMap((id) => [`hi ${id}`, `repeat ${id} 1 1`]);
+    expect(asked.at(201)).toEqual([...hi, "del", "read 0", "read 1"]);
     asked.vote([0, 2]);
     asked.lead(1, true);
-    expect(asked.at(402)).toEqual(["hi 1", "del"]);
+    expect(asked.at(402)).toEqual(["hi 1", "repeat 1 1 1", "del"]);
+    asked.inquiry.onAcceptorOk(acceptor(1));
     expect(asked.at(603)).toEqual(["hi 1", "del", "read 0"]);
     asked.vote([1]);
     expect(asked.inquiry.isComplete).toBe(false);
@@ -226,6 +228,23 @@ describe("the verdict", () => {
     expect(statusLines(asked.status)[2]).toContain("answers, does not vote yet (fresh or recovering)");
   });
 
+  test("who has no place in its audience answers no hi, and is known to vote by its answer to a repeat", () => {
+    const asked = new Asked(configOf("native"));
+    asked.at(1);
+    asked.lead(1, true);
+    asked.inquiry.onRepeated(acceptor(0), 0, 1, BALLOT);
+    asked.inquiry.onAcceptorState(acceptor(1), 1, 3, 7, 0);
+    expect(asked.status).toMatchObject({
+      ok: true,
+      acceptors: [
+        { answers: true, votes: true, trimmedIid: null, room: null },
+        { answers: true, votes: true, trimmedIid: 3 },
+        { answers: false, votes: null },
+      ],
+    });
+    expect(asked.status.verdict).toBe("values can be chosen: proposer 1 leads, 2 of 3 acceptors vote");
+  });
+
   test("full acceptors take no values, and a full minority does no harm", () => {
     const asked = new Asked(configOf("native"));
     asked.at(1);
@@ -299,6 +318,14 @@ describe("the verdict", () => {
       leader: { id: 1, ballot: 21, chosenIid: null, confirmed: null },
       acceptors: [{ highestIid: 12, acceptedBallot: 21 }, {}, {}],
     });
+    expect(asked.status.verdict).toEndWith(
+      "; proposer 1 had values accepted, now or, if they were repeated, before",
+    );
+    const onUdp = new Asked(configOf("kernel-paxos", "udp"));
+    onUdp.at(1);
+    expect(onUdp.at(300)).toEqual(["hi 0", "hi 1", "hi 2"]);
+    for (const id of [0, 1]) onUdp.inquiry.onAccepted(acceptor(id), id, 12, 0, 21 as Ballot);
+    expect(onUdp.status.verdict).toEndWith("; proposer 1 had values accepted");
   });
 
   test("values, snapshots and the rest are not its business", () => {

@@ -77,20 +77,22 @@ export function groupStatus(config: Config, inquiry: Inquiry, reasons: readonly 
     quorum,
     ok: missing.length === 0,
     verdict:
-      missing.length > 0 ? `no value can be chosen now: ${missing.join("; ")}` : good(acceptors, leader),
+      missing.length > 0
+        ? `no value can be chosen now: ${missing.join("; ")}`
+        : good(acceptors, leader, config.link),
     // Strays of others on this segment are no news where everybody has answered.
     reasons: isWhole && leader !== null ? [] : reasons,
   };
 }
 
 function acceptorStatus(member: Member, facts: AcceptorFacts, native: boolean): AcceptorStatus {
-  const { answers, trimIid, highestIid, flags, follows, accepted } = facts;
+  const { answers, votes, trimIid, highestIid, flags, follows, accepted } = facts;
   return {
     id: member.id,
     address: addressOf(member),
     answers,
-    // Only who votes tells its state; who does not still answers a hi.
-    votes: native && answers ? trimIid !== null : null,
+    // Who does not vote still answers a hi, and nothing else.
+    votes: native && answers ? votes : null,
     trimmedIid: trimIid,
     highestIid,
     room: native && trimIid !== null ? roomOf(flags) : null,
@@ -156,13 +158,17 @@ function votingOf(acceptors: readonly AcceptorStatus[]): readonly AcceptorStatus
   return acceptors.filter(({ answers, votes }) => answers && votes !== false);
 }
 
-function good(acceptors: readonly AcceptorStatus[], leader: LeaderStatus | null): string {
+function good(
+  acceptors: readonly AcceptorStatus[],
+  leader: LeaderStatus | null,
+  link: Config["link"],
+): string {
   const count = `${votingOf(acceptors).length} of ${acceptors.length} acceptors`;
   if (leader?.confirmed === true) return `values can be chosen: proposer ${leader.id} leads, ${count} vote`;
   const who =
     leader === null
       ? "who proposes is heard in this wire only while values are chosen"
-      : `proposer ${leader.id} had values accepted`;
+      : `proposer ${leader.id} had values accepted${link === "udp" ? "" : ", now or, if they were repeated, before"}`;
   return `a quorum is there: ${count} answer; ${who}`;
 }
 

@@ -47,6 +47,8 @@ type Questions = Pick<Outbox, "learnerHi" | "learnerDel" | "readAsk" | "repeat">
 /** What is known of one acceptor; null: not told. */
 export class AcceptorFacts {
   answers = false;
+  /** It said what only who votes says. */
+  votes = false;
   trimIid: number | null = null;
   highestIid: number | null = null;
   flags = 0;
@@ -81,6 +83,7 @@ export class Inquiry extends DeafReceiver implements Extra {
   readonly #nonce: number;
   readonly #askings: readonly Asking[];
   #dueUs = 0;
+  #isFirst = true;
 
   constructor(options: InquiryOptions, outbox: Questions) {
     super();
@@ -130,6 +133,7 @@ export class Inquiry extends DeafReceiver implements Extra {
   ): void {
     const facts = this.#heard(aid);
     if (facts === undefined) return;
+    facts.votes = true;
     facts.trimIid = trimIid;
     facts.flags = flags;
     if (!this.#options.native) return;
@@ -152,6 +156,7 @@ export class Inquiry extends DeafReceiver implements Extra {
   override onEcho(_from: Peer, aid: number, iid: number, ballot: Ballot): void {
     const facts = this.#heard(aid);
     if (facts === undefined) return;
+    facts.votes = true;
     facts.follows = ballot;
     this.#lead(ballot, iid);
   }
@@ -177,10 +182,14 @@ export class Inquiry extends DeafReceiver implements Extra {
 
   #askAcceptors(): void {
     let any = false;
+    const mayBeFull = this.#options.native && !this.#isFirst;
+    this.#isFirst = false;
     this.acceptors.forEach((facts, aid) => {
       if (this.#isKnown(facts)) return;
       this.#outbox.learnerHi(aid);
       any = true;
+      // Who has no place left in its audience does not answer a hi; this needs none. What is trimmed is answered with its state.
+      if (mayBeFull && !facts.answers) this.#outbox.repeat(aid, 1, 1);
     });
     if (any && this.#options.leaves === "at once") this.#outbox.learnerDel();
   }
@@ -212,11 +221,13 @@ export class Inquiry extends DeafReceiver implements Extra {
   #vote(aid: number, iid: number, ballot: Ballot): void {
     const facts = this.#heard(aid);
     if (facts === undefined) return;
+    facts.votes = true;
     if (iid >= (facts.highestIid ?? 0)) {
       facts.highestIid = iid;
       facts.accepted = ballot;
     }
-    // In the Kernel_Paxos wire nothing else tells who leads; what was accepted here and now was proposed just now.
+    // In the Kernel_Paxos wire nothing else tells who leads. On UDP it was proposed just now; on Ethernet what is repeated for
+    // another process of this host looks the same, and may have been proposed long ago.
     if (!this.#options.native) this.#lead(ballot, 0);
   }
 
