@@ -4,6 +4,8 @@
 import { describe, expect, test } from "bun:test";
 import { statusLines } from "../src/cli/status_text.ts";
 import type { Config } from "../src/config/config.ts";
+import { configsOfGroups } from "../src/config/groups.ts";
+import { asGuest } from "../src/config/guest.ts";
 import { parseConfig } from "../src/config/parse.ts";
 import { type GroupStatus, groupStatus } from "../src/node/group_status.ts";
 import { Inquiry, type InquiryOptions, leavingOf } from "../src/node/inquiry.ts";
@@ -79,21 +81,50 @@ class Asked {
   }
 }
 
+describe("a guest", () => {
+  const text =
+    "acceptor 0 10.0.0.1 9000\nproposer 0 10.0.0.2 9000\ncpu 7\nscheduling realtime\nbusy-poll yes\nkeep-awake yes\ngroups 2\n";
+
+  test("takes none of the cluster's processors and priorities, in no group, and what it was given itself", () => {
+    const parsed = (overrides: Parameters<typeof parseConfig>[2]): Config =>
+      parseConfig(text, "paxos.conf", overrides).config!;
+    const plain = { cpu: "", scheduling: "normal", busyPoll: false, keepAwake: false };
+    const groups = configsOfGroups(asGuest(parsed({ env: {} })));
+    expect(groups.map(({ settings }) => settings)).toMatchObject([plain, plain]);
+    const own = asGuest(parsed({ env: {}, flags: { cpu: "3", "busy-poll": true } }));
+    expect(own.settings).toMatchObject({ ...plain, cpu: "3", busyPoll: true, groups: 2 });
+  });
+});
+
 describe("whom it asks", () => {
   test("every hi is followed by its del, who has answered is left alone", () => {
     const asked = new Asked(configOf("native"));
     const first = ["hi 0", "hi 1", "hi 2", "del", "read 0", "read 1"];
     expect(asked.at(1)).toEqual(first);
     expect(asked.at(100)).toEqual([]);
-    expect(asked.at(201)).toEqual(first);
+    const hi = [0, 1, 2].flatMap((id) => [`hi ${id}`, `repeat ${id} 1 1`]);
+    expect(asked.at(201)).toEqual([...hi, "del", "read 0", "read 1"]);
     asked.vote([0, 2]);
     asked.lead(1, true);
-    expect(asked.at(402)).toEqual(["hi 1", "del", "read 0"]);
+    expect(asked.at(402)).toEqual(["hi 1", "repeat 1 1 1", "del"]);
+    asked.inquiry.onAcceptorOk(acceptor(1));
+    expect(asked.at(603)).toEqual(["hi 1", "del", "read 0"]);
     asked.vote([1]);
     expect(asked.inquiry.isComplete).toBe(false);
     asked.lead(0, false);
-    expect(asked.at(603)).toEqual([]);
+    expect(asked.at(1404)).toEqual([]);
     expect(asked.inquiry.isComplete).toBe(true);
+  });
+
+  test("a silent proposer less and less often, one that does not lead yet again and again", () => {
+    const asked = new Asked(configOf("native", "udp"));
+    const times: Record<string, number[]> = { "read 0": [], "read 1": [] };
+    for (let ms = 0; ms <= 20_000; ms += 100) {
+      for (const question of asked.at(ms)) times[question]?.push(ms);
+      asked.lead(1, false);
+    }
+    expect(times["read 0"]).toEqual([0, 200, 600, 1400, 3000, 6200, 12_600, 19_000]);
+    expect(times["read 1"]).toHaveLength(101);
   });
 
   test("the newest record is asked for once it is known where, and only by itself", () => {
@@ -106,7 +137,8 @@ describe("whom it asks", () => {
     expect(asked.said).toEqual(["repeat 0 7 7"]);
     expect(asked.at(300)).toEqual(["hi 0", "del", "read 0", "read 1"]);
     asked.inquiry.onRepeated(acceptor(0), 0, 7, BALLOT);
-    expect(asked.at(600)).toEqual(["read 0", "read 1"]);
+    expect(asked.at(600)).toEqual([]);
+    expect(asked.at(800)).toEqual(["read 0", "read 1"]);
   });
 
   test("the Kernel_Paxos wire on Ethernet: no del, which a learner of this host would be taken for; no read point", () => {
@@ -170,6 +202,12 @@ describe("the verdict", () => {
     );
     expect(statusLines(asked.status)[0]).toContain("not confirmed by a quorum");
     expect(asked.at(300)).toEqual(["read 0", "read 1"]);
+    const full = StateFlag.halfFull | StateFlag.full;
+    asked.vote([0, 1], full, false);
+    expect(asked.status.verdict).toEndWith(
+      "; proposer 0 was heard as leader, and cannot confirm it before its values are chosen",
+    );
+    asked.vote([0, 1], 0, false);
     asked.lead(0, true);
     expect(asked.status.ok).toBe(true);
     // It steps down.
@@ -190,6 +228,23 @@ describe("the verdict", () => {
     expect(statusLines(asked.status)[2]).toContain("answers, does not vote yet (fresh or recovering)");
   });
 
+  test("who has no place in its audience answers no hi, and is known to vote by its answer to a repeat", () => {
+    const asked = new Asked(configOf("native"));
+    asked.at(1);
+    asked.lead(1, true);
+    asked.inquiry.onRepeated(acceptor(0), 0, 1, BALLOT);
+    asked.inquiry.onAcceptorState(acceptor(1), 1, 3, 7, 0);
+    expect(asked.status).toMatchObject({
+      ok: true,
+      acceptors: [
+        { answers: true, votes: true, trimmedIid: null, room: null },
+        { answers: true, votes: true, trimmedIid: 3 },
+        { answers: false, votes: null },
+      ],
+    });
+    expect(asked.status.verdict).toBe("values can be chosen: proposer 1 leads, 2 of 3 acceptors vote");
+  });
+
   test("full acceptors take no values, and a full minority does no harm", () => {
     const asked = new Asked(configOf("native"));
     asked.at(1);
@@ -208,6 +263,20 @@ describe("the verdict", () => {
     expect(statusLines(asked.status)[1]).toContain("highest 7, full, follows");
   });
 
+  test("that nobody leads is said only where every proposer said so, and none can be stuck", () => {
+    const asked = new Asked(configOf("native", "udp"));
+    const silent = "no leader has confirmed itself, and one whose values are not chosen cannot";
+    asked.at(1);
+    asked.vote([0, 1, 2], 0, false);
+    asked.lead(0, false);
+    expect(asked.status.verdict).toBe(`no value can be chosen now: ${silent}`);
+    asked.lead(1, false);
+    expect(asked.status.verdict).toBe("no value can be chosen now: nobody leads");
+    asked.vote([0, 1], StateFlag.halfFull | StateFlag.full, false);
+    expect(asked.status.verdict).toContain("2 acceptors are full, because nobody trims");
+    expect(asked.status.verdict).toEndWith(`; ${silent}`);
+  });
+
   test("UDP: no ballot is overheard", () => {
     const asked = new Asked(configOf("native", "udp"));
     asked.at(1);
@@ -219,6 +288,15 @@ describe("the verdict", () => {
     expect(status).toMatchObject({ ok: true, reasons: [], leader: { id: 0, ballot: null } });
     expect(statusLines(status)[0]).toBe(
       "leader: proposer 0 (10.0.0.4:9000, ballot not told on UDP, chosen up to 8)",
+    );
+  });
+
+  test("Ethernet: a leader that answered and was not overheard yet", () => {
+    const asked = new Asked(configOf("native"));
+    asked.at(1);
+    asked.lead(1, true);
+    expect(statusLines(asked.status)[0]).toBe(
+      "leader: proposer 1 (02:00:00:00:00:05, ballot not heard, chosen up to 8)",
     );
   });
 
@@ -240,6 +318,14 @@ describe("the verdict", () => {
       leader: { id: 1, ballot: 21, chosenIid: null, confirmed: null },
       acceptors: [{ highestIid: 12, acceptedBallot: 21 }, {}, {}],
     });
+    expect(asked.status.verdict).toEndWith(
+      "; proposer 1 had values accepted, now or, if they were repeated, before",
+    );
+    const onUdp = new Asked(configOf("kernel-paxos", "udp"));
+    onUdp.at(1);
+    expect(onUdp.at(300)).toEqual(["hi 0", "hi 1", "hi 2"]);
+    for (const id of [0, 1]) onUdp.inquiry.onAccepted(acceptor(id), id, 12, 0, 21 as Ballot);
+    expect(onUdp.status.verdict).toEndWith("; proposer 1 had values accepted");
   });
 
   test("values, snapshots and the rest are not its business", () => {

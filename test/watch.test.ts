@@ -208,6 +208,23 @@ describe("a watch", () => {
     expect(reasons[0]).toStartWith("nothing moves: 4 frames of the other wire were heard");
   });
 
+  test("of who only asks knows the reasons of all the time, and does not say that nothing moves", () => {
+    const { patient: asking } = new Watched();
+    const lines: string[] = [];
+    const log = createLog("error", "", { sink: ({ message }) => lines.push(message) });
+    const watch = new Watch(log, undefined, () => asking);
+    asking.wire.otherVersion = 3;
+    for (let second = 0; second < 20; second++) {
+      if (second === 1) asking.wire.stranger = 2;
+      watch.tick(second * SECOND_US);
+    }
+    expect(lines).toEqual([]);
+    expect(watch.reasons()).toEqual([
+      "3 frames of another version of kpaxos were heard: run the same version everywhere",
+      "2 frames came from addresses that paxos.conf does not give to that role: compare the role lines on all hosts",
+    ]);
+  });
+
   test("leaves a missing snapshot to the line that says what to do", () => {
     const one = new Watched({ heardUs: 1e12, waitsForSnapshot: true });
     expect(one.run(30)).toEqual([]);

@@ -2,6 +2,7 @@
  * `kpaxos status`: who leads, what each acceptor holds, who is silent; asked on the wire, from outside. It changes nothing.
  */
 import { configsOfGroups } from "../config/groups.ts";
+import { asGuest } from "../config/guest.ts";
 import { ExitCode } from "../error.ts";
 import type { Built, Context } from "../node/context.ts";
 import { groupStatus } from "../node/group_status.ts";
@@ -12,6 +13,7 @@ import { defineKpaxosCommand } from "./command.ts";
 import { print, printJson } from "./output.ts";
 import { placeIn, roleArgs, startAll } from "./run_common.ts";
 import { groupLines } from "./status_text.ts";
+import { stoppable } from "./stoppable.ts";
 
 export const statusCommand = defineKpaxosCommand({
   meta: {
@@ -25,6 +27,7 @@ export const statusCommand = defineKpaxosCommand({
     notes: [
       "It needs no process on this host, and nobody waits for it. It asks all acceptors and proposers, and ends when all have answered; " +
         "in the Kernel_Paxos wire, unless values are accepted meanwhile, with --timeout.",
+      "What paxos.conf says of cpu, scheduling, busy-poll and keep-awake is not for it, only its own flags are.",
       "Exit code 1: no value can be chosen now, for no quorum of acceptors votes and has room, or nobody leads. " +
         "The reasons are printed.",
       "An acceptor follows the ballot of the leader that it echoes (Ethernet); accepted is the ballot of its newest instance. What it has promised lies between.",
@@ -45,7 +48,8 @@ export const statusCommand = defineKpaxosCommand({
     ...roleArgs,
   },
   run: async ({ args }) => {
-    const { config, log } = startAll(args, "status");
+    const { config: theirs, log } = startAll(args, "status");
+    const config = asGuest(theirs);
     const configs = configsOfGroups(config);
     const [first, ...others] = configs.map((group) => placeIn(group, "status", undefined));
     const { wire, cluster } = config.settings;
@@ -54,7 +58,7 @@ export const statusCommand = defineKpaxosCommand({
     const listens = Role.client | (wire === "native" ? Role.proposer : Role.learner);
     const inquiries: Inquiry[] = [];
     const process = new Process(
-      { ...first!, others, wholeLog: log, id, listens, owns: 0 },
+      { ...first!, others, wholeLog: log, id, listens, owns: 0, handlesSignals: false },
       (context): Built => {
         const inquiry = inquire(context);
         inquiries.push(inquiry);
@@ -66,14 +70,18 @@ export const statusCommand = defineKpaxosCommand({
           cores: {},
           hears: inquiry,
           extras: [inquiry, { pump }],
-          progress: () => null,
           farewell: () => inquiry.close(),
         };
       },
     );
     const timer = setTimeout(() => process.stop(), args.timeout * 1000);
     try {
-      await process.run();
+      // Whoever ends it has not waited for a verdict.
+      await stoppable(async (stop) => {
+        stop.addEventListener("abort", () => process.stop());
+        await process.run();
+        stop.throwIfAborted();
+      });
     } finally {
       clearTimeout(timer);
     }

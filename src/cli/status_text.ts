@@ -12,7 +12,7 @@ export function groupLines(groups: readonly GroupStatus[]): string[] {
   });
 }
 
-export function statusLines({ leader, acceptors, proposers, verdict, reasons }: GroupStatus): string[] {
+export function statusLines({ link, leader, acceptors, proposers, verdict, reasons }: GroupStatus): string[] {
   const names = [
     ...acceptors.map(({ id, address }) => ({ name: `acceptor ${id}`, address })),
     ...proposers.map(({ id, address }) => ({ name: `proposer ${id}`, address })),
@@ -23,7 +23,7 @@ export function statusLines({ leader, acceptors, proposers, verdict, reasons }: 
   const head = (at: number): string =>
     `${names[at]!.name.padEnd(name)}  ${names[at]!.address.padEnd(address)}`;
   return [
-    leaderLine(leader),
+    leaderLine(leader, link),
     ...acceptors.map((one, at) => `${head(at)}  ${acceptorText(one)}`),
     ...proposers.map(({ heard }, at) => `${head(acceptors.length + at)}  ${proposerText(heard)}`),
     ...reasons.map((reason) => `why: ${reason}`),
@@ -31,18 +31,23 @@ export function statusLines({ leader, acceptors, proposers, verdict, reasons }: 
   ];
 }
 
-function leaderLine(leader: LeaderStatus | null): string {
+function leaderLine(leader: LeaderStatus | null, link: GroupStatus["link"]): string {
   if (leader === null) return "leader: none was heard";
   const { id, address, ballot, chosenIid, confirmed } = leader;
   const facts = [
     ...(address === null ? [] : [address]),
-    ballot === null ? "ballot not told on UDP" : `ballot ${ballot}`,
+    ballotText(ballot, link),
     ...(chosenIid === null
       ? []
       : [chosenIid === 0 ? "nothing chosen yet" : `chosen up to ${grouped(chosenIid)}`]),
   ];
   if (confirmed === false) facts.push("not confirmed by a quorum");
   return `leader: proposer ${id} (${facts.join(", ")})`;
+}
+
+function ballotText(ballot: number | null, link: GroupStatus["link"]): string {
+  if (ballot !== null) return `ballot ${ballot}`;
+  return link === "udp" ? "ballot not told on UDP" : "ballot not heard";
 }
 
 function acceptorText(one: AcceptorStatus): string {

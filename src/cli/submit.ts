@@ -2,6 +2,7 @@
  * `kpaxos submit VALUE|-`: has values chosen from the shell. Exit code 0 says that all of them are.
  */
 import { configsOfGroups, groupOfKey } from "../config/groups.ts";
+import { asGuest } from "../config/guest.ts";
 import { CliError, ExitCode } from "../error.ts";
 import { Process } from "../node/process.ts";
 import { Role } from "../protocol/types.ts";
@@ -67,7 +68,8 @@ export const submitCommand = defineKpaxosCommand({
   },
   run: async ({ args }) => {
     refuseContradictions(args);
-    const { config, log } = args.keyed === true ? startAll(args, "submit") : start(args, "submit");
+    const started = args.keyed === true ? startAll(args, "submit") : start(args, "submit");
+    const { config, log } = { ...started, config: asGuest(started.config) };
     const proposer = args["proposer-id"];
     if (proposer !== undefined) memberOf(config.proposers, proposer, "proposer", config, "--proposer-id");
     const parse = args.hex === true ? fromHex : fromText;

@@ -78,8 +78,8 @@ export interface Built {
   readonly beginEmptyBy?: string | undefined;
   /** Nothing in this process waits for the event loop after a turn: bursts may sleep (`run.ts`). */
   readonly dozes?: boolean;
-  /** A number that grows while the process does its work; null: there is nothing to do now. */
-  progress(): number | null;
+  /** A number that grows while the process does its work; null: there is nothing to do now. Without it: one that only asks. */
+  progress?(): number | null;
   /** Last words, said in a last turn. */
   farewell?(): void;
   /** Gives back what is not the link's. */

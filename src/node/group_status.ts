@@ -40,6 +40,7 @@ export interface ProposerStatus {
 export interface GroupStatus {
   /** null: there are no groups. */
   readonly group: number | null;
+  readonly link: Config["link"];
   readonly leader: LeaderStatus | null;
   readonly acceptors: readonly AcceptorStatus[];
   readonly proposers: readonly ProposerStatus[];
@@ -64,31 +65,34 @@ export function groupStatus(config: Config, inquiry: Inquiry, reasons: readonly 
   }));
   const leader = leaderStatus(config, inquiry, native);
   const quorum = quorumOf(acceptors.length);
-  const missing = whatIsMissing(acceptors, leader, quorum, native);
+  const missing = whatIsMissing({ acceptors, leader, proposers }, quorum, native);
   const isWhole =
     acceptors.every(({ answers }) => answers) && proposers.every(({ heard }) => heard !== false);
   return {
     group: config.settings.groups > 1 && config.group !== ALL_GROUPS ? config.group : null,
+    link: config.link,
     leader,
     acceptors,
     proposers,
     quorum,
     ok: missing.length === 0,
     verdict:
-      missing.length > 0 ? `no value can be chosen now: ${missing.join("; ")}` : good(acceptors, leader),
+      missing.length > 0
+        ? `no value can be chosen now: ${missing.join("; ")}`
+        : good(acceptors, leader, config.link),
     // Strays of others on this segment are no news where everybody has answered.
     reasons: isWhole && leader !== null ? [] : reasons,
   };
 }
 
 function acceptorStatus(member: Member, facts: AcceptorFacts, native: boolean): AcceptorStatus {
-  const { answers, trimIid, highestIid, flags, follows, accepted } = facts;
+  const { answers, votes, trimIid, highestIid, flags, follows, accepted } = facts;
   return {
     id: member.id,
     address: addressOf(member),
     answers,
-    // Only who votes tells its state; who does not still answers a hi.
-    votes: native && answers ? trimIid !== null : null,
+    // Who does not vote still answers a hi, and nothing else.
+    votes: native && answers ? votes : null,
     trimmedIid: trimIid,
     highestIid,
     room: native && trimIid !== null ? roomOf(flags) : null,
@@ -117,8 +121,7 @@ function leaderStatus(config: Config, inquiry: Inquiry, native: boolean): Leader
 }
 
 function whatIsMissing(
-  acceptors: readonly AcceptorStatus[],
-  leader: LeaderStatus | null,
+  { acceptors, leader, proposers }: Pick<GroupStatus, "acceptors" | "leader" | "proposers">,
   quorum: number,
   native: boolean,
 ): string[] {
@@ -128,14 +131,26 @@ function whatIsMissing(
   const what = native ? "vote" : "answer";
   if (voting.length < quorum)
     missing.push(`${voting.length} of ${acceptors.length} acceptors ${what}, and ${quorum} are a quorum`);
-  else if (withRoom.length < quorum)
+  const isFull = voting.length >= quorum && withRoom.length < quorum;
+  if (isFull)
     missing.push(
       `${voting.length - withRoom.length} acceptors are full, because nobody trims (their logs say who holds them back)`,
     );
   if (!native) return missing;
-  if (leader === null) missing.push("nobody leads");
+  const mayBeStuck = isFull || proposers.some(({ heard }) => heard === false);
+  // A read point waits for all that was proposed before: who leads and gets nothing chosen is silent.
+  if (leader === null)
+    missing.push(
+      mayBeStuck
+        ? "no leader has confirmed itself, and one whose values are not chosen cannot"
+        : "nobody leads",
+    );
   else if (leader.confirmed === false)
-    missing.push(`proposer ${leader.id} was heard as leader, but no quorum confirmed it`);
+    missing.push(
+      isFull
+        ? `proposer ${leader.id} was heard as leader, and cannot confirm it before its values are chosen`
+        : `proposer ${leader.id} was heard as leader, but no quorum confirmed it`,
+    );
   return missing;
 }
 
@@ -143,13 +158,17 @@ function votingOf(acceptors: readonly AcceptorStatus[]): readonly AcceptorStatus
   return acceptors.filter(({ answers, votes }) => answers && votes !== false);
 }
 
-function good(acceptors: readonly AcceptorStatus[], leader: LeaderStatus | null): string {
+function good(
+  acceptors: readonly AcceptorStatus[],
+  leader: LeaderStatus | null,
+  link: Config["link"],
+): string {
   const count = `${votingOf(acceptors).length} of ${acceptors.length} acceptors`;
   if (leader?.confirmed === true) return `values can be chosen: proposer ${leader.id} leads, ${count} vote`;
   const who =
     leader === null
       ? "who proposes is heard in this wire only while values are chosen"
-      : `proposer ${leader.id} had values accepted`;
+      : `proposer ${leader.id} had values accepted${link === "udp" ? "" : ", now or, if they were repeated, before"}`;
   return `a quorum is there: ${count} answer; ${who}`;
 }
 

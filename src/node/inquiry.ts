@@ -13,6 +13,8 @@ import type { Extra } from "./roles.ts";
 
 /** Who has not answered is asked again so often. */
 const AGAIN_US = 200_000;
+/** A proposer that is silent less and less often, down to this: one that leads and gets nothing chosen keeps every question. */
+const SELDOM_US = 6_400_000;
 /** A nonce: random, below 2^52. */
 const NONCES = 2 ** 52 - 2;
 
@@ -45,6 +47,8 @@ type Questions = Pick<Outbox, "learnerHi" | "learnerDel" | "readAsk" | "repeat">
 /** What is known of one acceptor; null: not told. */
 export class AcceptorFacts {
   answers = false;
+  /** It said what only who votes says. */
+  votes = false;
   trimIid: number | null = null;
   highestIid: number | null = null;
   flags = 0;
@@ -52,6 +56,12 @@ export class AcceptorFacts {
   follows: Ballot | null = null;
   /** The ballot of its newest record: it has promised none below. */
   accepted: Ballot | null = null;
+}
+
+/** When a proposer is asked again. */
+interface Asking {
+  lastUs: number;
+  waitUs: number;
 }
 
 /** Who leads, as far as it is heard. */
@@ -71,7 +81,9 @@ export class Inquiry extends DeafReceiver implements Extra {
   readonly #options: InquiryOptions;
   readonly #outbox: Questions;
   readonly #nonce: number;
+  readonly #askings: readonly Asking[];
   #dueUs = 0;
+  #isFirst = true;
 
   constructor(options: InquiryOptions, outbox: Questions) {
     super();
@@ -80,6 +92,7 @@ export class Inquiry extends DeafReceiver implements Extra {
     this.#nonce = 1 + Math.floor(options.random() * NONCES);
     this.acceptors = Array.from({ length: options.acceptors }, () => new AcceptorFacts());
     this.heardProposers = new Array<boolean>(options.proposers).fill(false);
+    this.#askings = this.heardProposers.map(() => ({ lastUs: Number.NEGATIVE_INFINITY, waitUs: 0 }));
   }
 
   /** Everything that can be told was. */
@@ -95,7 +108,7 @@ export class Inquiry extends DeafReceiver implements Extra {
     if (nowUs < this.#dueUs) return;
     this.#dueUs = nowUs + AGAIN_US;
     this.#askAcceptors();
-    if (this.#options.native) this.#askProposers();
+    if (this.#options.native) this.#askProposers(nowUs);
   }
 
   nextTickUs(): number {
@@ -120,6 +133,7 @@ export class Inquiry extends DeafReceiver implements Extra {
   ): void {
     const facts = this.#heard(aid);
     if (facts === undefined) return;
+    facts.votes = true;
     facts.trimIid = trimIid;
     facts.flags = flags;
     if (!this.#options.native) return;
@@ -142,6 +156,7 @@ export class Inquiry extends DeafReceiver implements Extra {
   override onEcho(_from: Peer, aid: number, iid: number, ballot: Ballot): void {
     const facts = this.#heard(aid);
     if (facts === undefined) return;
+    facts.votes = true;
     facts.follows = ballot;
     this.#lead(ballot, iid);
   }
@@ -158,6 +173,7 @@ export class Inquiry extends DeafReceiver implements Extra {
   override onReadIndex(from: Peer, nonce: number, iid: number, confirmed: boolean): void {
     const id = this.#hearsProposer(from);
     if (id < 0 || nonce !== this.#nonce) return;
+    this.#askings[id]!.waitUs = 0;
     if (confirmed) {
       this.confirmed = id;
       this.chosenIid = Math.max(this.chosenIid, iid);
@@ -166,19 +182,27 @@ export class Inquiry extends DeafReceiver implements Extra {
 
   #askAcceptors(): void {
     let any = false;
+    const mayBeFull = this.#options.native && !this.#isFirst;
+    this.#isFirst = false;
     this.acceptors.forEach((facts, aid) => {
       if (this.#isKnown(facts)) return;
       this.#outbox.learnerHi(aid);
       any = true;
+      // Who has no place left in its audience does not answer a hi; this needs none. What is trimmed is answered with its state.
+      if (mayBeFull && !facts.answers) this.#outbox.repeat(aid, 1, 1);
     });
     if (any && this.#options.leaves === "at once") this.#outbox.learnerDel();
   }
 
   /** One that does not lead says so; it may lead in a moment. */
-  #askProposers(): void {
-    for (let id = 0; id < this.heardProposers.length; id++) {
-      if (!this.heardProposers[id] || !this.#isConfirmedLeader()) this.#outbox.readAsk(id, this.#nonce);
-    }
+  #askProposers(nowUs: number): void {
+    this.#askings.forEach((asking, id) => {
+      if (this.heardProposers[id] && this.#isConfirmedLeader()) return;
+      if (nowUs - asking.lastUs < asking.waitUs) return;
+      asking.lastUs = nowUs;
+      asking.waitUs = Math.min(Math.max(AGAIN_US, 2 * asking.waitUs), SELDOM_US);
+      this.#outbox.readAsk(id, this.#nonce);
+    });
   }
 
   #isConfirmedLeader(): boolean {
@@ -197,11 +221,13 @@ export class Inquiry extends DeafReceiver implements Extra {
   #vote(aid: number, iid: number, ballot: Ballot): void {
     const facts = this.#heard(aid);
     if (facts === undefined) return;
+    facts.votes = true;
     if (iid >= (facts.highestIid ?? 0)) {
       facts.highestIid = iid;
       facts.accepted = ballot;
     }
-    // In the Kernel_Paxos wire nothing else tells who leads; what was accepted here and now was proposed just now.
+    // In the Kernel_Paxos wire nothing else tells who leads. On UDP it was proposed just now; on Ethernet what is repeated for
+    // another process of this host looks the same, and may have been proposed long ago.
     if (!this.#options.native) this.#lead(ballot, 0);
   }
 

@@ -113,24 +113,20 @@ export class Lane implements LinkedNode {
   #makeWatch({ config, log }: ProcessOptions): Watch {
     const { link, wire, peers, members, where } = this.opened;
     const { built } = this;
-    return new Watch(
-      log,
-      () => built.progress(),
-      (at) => ({
-        config,
-        where,
-        cores: this.node.roles.cores,
-        wire: wire.counters,
-        link: link.counters(),
-        peers,
-        members,
-        busy: built.client?.busy() ?? 0,
-        proposerId: built.client?.proposerId(),
-        silentHost: built.client?.silentHost?.(),
-        beginEmptyBy: built.beginEmptyBy,
-        nowUs: at,
-      }),
-    );
+    return new Watch(log, built.progress?.bind(built), (at) => ({
+      config,
+      where,
+      cores: this.node.roles.cores,
+      wire: wire.counters,
+      link: link.counters(),
+      peers,
+      members,
+      busy: built.client?.busy() ?? 0,
+      proposerId: built.client?.proposerId(),
+      silentHost: built.client?.silentHost?.(),
+      beginEmptyBy: built.beginEmptyBy,
+      nowUs: at,
+    }));
   }
 
   #makeNode({ log, native, storage }: Context, own: readonly (Claims | Watch)[]): Node {

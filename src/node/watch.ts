@@ -27,7 +27,7 @@ const SELDOM_MS = 600_000;
 
 export class Watch implements Extra {
   readonly #log: Log;
-  readonly #progress: () => number | null;
+  readonly #progress: (() => number | null) | undefined;
   readonly #patient: (nowUs: number) => Patient;
   readonly #growth = new Growth();
   /** Reasons of this standstill that were logged, by what they are about. */
@@ -41,7 +41,8 @@ export class Watch implements Extra {
   #wireThen: WireCounters | undefined;
   #linkThen: LinkCounters | undefined;
 
-  constructor(log: Log, progress: () => number | null, patient: (nowUs: number) => Patient) {
+  /** Without `progress`, of a process that only asks, it does not say that nothing moves, and knows the reasons of all the time. */
+  constructor(log: Log, progress: (() => number | null) | undefined, patient: (nowUs: number) => Patient) {
     this.#log = log;
     this.#progress = progress;
     this.#patient = patient;
@@ -54,6 +55,10 @@ export class Watch implements Extra {
     this.#dueUs = nowUs + LOOK_US;
     const patient = this.#patient(nowUs);
     this.#lookAtDrops(patient);
+    if (this.#progress === undefined) {
+      this.#lookAtStrays(patient);
+      return;
+    }
     const progress = this.#progress();
     if (progress === null || progress !== this.#last) {
       if (this.#said && progress !== null) this.#log.warn("it goes on");

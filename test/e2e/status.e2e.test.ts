@@ -3,7 +3,7 @@
  * wrong key; and that whoever is asked goes on as if nobody had.
  */
 import { describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { GroupStatus } from "../../src/node/group_status.ts";
 import { seat, type TestCluster, withCluster } from "../support/cluster.ts";
@@ -123,28 +123,65 @@ describeNetns("status", () => {
     });
   });
 
-  test("full acceptors: nobody trims", async () => {
-    const settings = { "acceptor-window-instances": "256", "trim-every": "64" };
-    await withCluster({ seats: SEATS, settings, start: false }, async (cluster) => {
-      for (const { role, id } of SEATS.slice(0, 5)) await cluster.start(role, id).ready();
-      const learner = cluster.start("learner", 0, { args: ["--no-cantrim"] });
-      await learner.ready();
-      const load = cluster.client(cluster.spareHost, ["--outstanding", "20", "--no-batching"]);
-      const full = await asks(cluster, "that acceptors are full", ({ ok, groups }) => {
-        return !ok && groups[0]!.acceptors.every(({ room }) => room === "full");
-      });
-      expect(full).toMatchObject({ exitCode: 1 });
-      expect(full.groups[0]!.verdict).toContain("3 acceptors are full, because nobody trims");
-      expect(full.groups[0]!.leader).not.toBeNull();
-      load.kill("SIGTERM");
-      await load.ending(5000);
-      // Asking has not made anybody wait for who asked: a learner that trims sets the cluster going again.
-      await learner.stop(3000);
-      await cluster.start("learner", 0, { args: ["--catch-up"] }).ready();
-      const free = await asks(cluster, "that there is room again", isOk);
-      expect(free.groups[0]!.acceptors.every(({ trimmedIid }) => trimmedIid! > 0)).toBe(true);
+  test("processors and priorities of the cluster are not its own", async () => {
+    await withCluster({ seats: SEATS }, async (cluster) => {
+      await asks(cluster, "a leader", isOk);
+      const path = join(cluster.directory, "fast.conf");
+      const fast = "cpu 1023\nscheduling realtime\nbusy-poll yes\nkeep-awake yes\n";
+      writeFileSync(path, `${readFileSync(cluster.configPath, "utf8")}\n${fast}`);
+      const guest = cluster.launch("guest", cluster.spareHost, ["status", "-f", path, "--timeout", "3"]);
+      expect(await guest.ending(20_000)).toMatchObject({ exitCode: 0 });
+      const args = ["submit", "a", "-f", path];
+      const giver = cluster.launch("giver", cluster.spareHost, args);
+      expect(await giver.ending(20_000)).toMatchObject({ exitCode: 0 });
+      const own = ["status", "-f", path, "--cpu", "1023"];
+      const strict = cluster.launch("strict", cluster.spareHost, own);
+      expect(await strict.ending(20_000)).toMatchObject({ exitCode: 78 });
     });
-  }, 60_000);
+  });
+
+  test("a signal ends it as one ends any command, without a verdict, and not without its farewell", async () => {
+    await withCluster({ seats: SEATS, link: "udp", settings: { wire: "kernel-paxos" } }, async (cluster) => {
+      await asks(cluster, "a quorum", isOk);
+      for (const signal of ["SIGINT", "SIGTERM"] as const) {
+        const args = ["status", "-f", cluster.configPath, "--timeout", "60", "--verbosity", "debug"];
+        const one = cluster.launch(signal, cluster.spareHost, args);
+        const log = (): string => one.stderr.join("\n");
+        await until("it has asked", () => log().includes("acceptorOk"));
+        one.kill(signal);
+        expect(await one.ending(5000)).toMatchObject({ signal, killed: false });
+        expect(one.stdout).toEqual([]);
+        expect(log()).toContain("learnerDel");
+      }
+    });
+  });
+
+  for (const link of ["ethernet", "udp"] as const) {
+    test(`${link}: full acceptors: nobody trims`, async () => {
+      const settings = { "acceptor-window-instances": "256", "trim-every": "64" };
+      await withCluster({ seats: SEATS, link, settings, start: false }, async (cluster) => {
+        for (const { role, id } of SEATS.slice(0, 5)) await cluster.start(role, id).ready();
+        const learner = cluster.start("learner", 0, { args: ["--no-cantrim"] });
+        await learner.ready();
+        const load = cluster.client(cluster.spareHost, ["--outstanding", "20", "--no-batching"]);
+        const full = await asks(cluster, "that acceptors are full", ({ ok, groups }) => {
+          return !ok && groups[0]!.acceptors.every(({ room }) => room === "full");
+        });
+        expect(full).toMatchObject({ exitCode: 1 });
+        expect(full.groups[0]!.verdict).toContain("3 acceptors are full, because nobody trims");
+        // On UDP a leader is known by its answer only, which waits for what it cannot have chosen.
+        if (link === "ethernet") expect(full.groups[0]!.leader).not.toBeNull();
+        expect(full.groups[0]!.verdict).not.toContain("nobody leads");
+        load.kill("SIGTERM");
+        await load.ending(5000);
+        // Asking has not made anybody wait for who asked: a learner that trims sets the cluster going again.
+        await learner.stop(3000);
+        await cluster.start("learner", 0, { args: ["--catch-up"] }).ready();
+        const free = await asks(cluster, "that there is room again", isOk);
+        expect(free.groups[0]!.acceptors.every(({ trimmedIid }) => trimmedIid! > 0)).toBe(true);
+      });
+    }, 60_000);
+  }
 
   for (const link of ["ethernet", "udp"] as const) {
     test(`${link}: a key that is missing, or another's, is named`, async () => {
