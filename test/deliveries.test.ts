@@ -1,7 +1,7 @@
 /**
  * `Deliveries`, the library's face of a learner's socket: order, places to begin, what was missed, a program that is slow, ends.
  */
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +14,7 @@ import {
 } from "../src/delivery/deliveries.ts";
 import { DeliveryLog } from "../src/delivery/delivery_log.ts";
 import { LocalDelivery } from "../src/delivery/readers.ts";
+import { SocketReader } from "../src/delivery/socket_reader.ts";
 import { SocketServer } from "../src/delivery/socket_server.ts";
 import { CliError } from "../src/error.ts";
 import { CLIENT_RECORD_BYTES, writeClientRecord } from "../src/wire/client_record.ts";
@@ -178,6 +179,29 @@ test("with patience it throws when there is no learner for so long, behind what 
   learner.close();
   expect((await take(deliveries, 1)).map(placeOf)).toEqual(["1.1!"]);
   await expect(deliveries.next()).rejects.toBeInstanceOf(CliError);
+});
+
+test("what a program has had is not kept for ever because it always lags a little", async () => {
+  const pauses = spyOn(SocketReader.prototype, "pause");
+  try {
+    const learner = newLearner();
+    const lagging = newDeliveries();
+    const eager = newDeliveries();
+    const rounds = 14;
+    let had = 0;
+    for (let round = 0; round < rounds; round++) {
+      learner.deliver(round * 250 + 1, round * 250 + 250, 50);
+      await take(eager, 500);
+      await Bun.sleep(10);
+      // Four rounds behind.
+      if (round >= 4) had += (await take(lagging, 500)).length;
+    }
+    expect(pauses).toHaveBeenCalled();
+    const rest = await take(lagging, rounds * 500 - had);
+    expect(placeOf(rest.at(-1)!)).toBe(`${rounds * 250}.1!`);
+  } finally {
+    pauses.mockRestore();
+  }
 });
 
 test("close ends a wait, and may come twice", async () => {

@@ -96,8 +96,9 @@ export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
   #isPaused = false;
   #isClosed = false;
   #error: Error | undefined;
-  /** Why there is no learner. */
+  /** Why there is no learner; empty: there is one. */
   #reason = "";
+  /** Of its patience. Never while paused: then nothing is read, a learner's welcome neither. */
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Begins at once, and waits for the learner where there is none. */
@@ -112,8 +113,8 @@ export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
       this.path,
       {
         onWelcome: () => {
-          clearTimeout(this.#timer);
-          this.#timer = undefined;
+          this.#reason = "";
+          this.#stopTimer();
           options.onJoined?.();
         },
         onGone: (reason) => {
@@ -168,10 +169,10 @@ export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
   /** Ends it: nothing comes any more, not even what had come already. May be called twice. */
   close(): void {
     this.#isClosed = true;
-    clearTimeout(this.#timer);
+    this.#stopTimer();
     this.#reader.close();
     this.#waiting = [];
-    this.#at = 0;
+    this.#at = this.#bytes = 0;
     for (const waiter of this.#waiters.splice(0)) waiter.resolve({ done: true, value: undefined });
   }
 
@@ -207,9 +208,11 @@ export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
     }
     this.#waiting.push(delivery);
     this.#bytes += length;
-    const isFull = this.#bytes >= WAITING_BYTES || this.#waiting.length - this.#at >= WAITING_RECORDS;
+    // Those that were taken count, until all are: they are kept so long.
+    const isFull = this.#bytes >= WAITING_BYTES || this.#waiting.length >= WAITING_RECORDS;
     if (this.#isPaused || !isFull) return;
     this.#isPaused = true;
+    this.#stopTimer();
     this.#reader.pause();
   }
 
@@ -218,8 +221,10 @@ export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
     if (this.#at < this.#waiting.length) return delivery;
     this.#waiting = [];
     this.#at = this.#bytes = 0;
-    if (this.#isPaused) this.#reader.resume();
+    if (!this.#isPaused) return delivery;
     this.#isPaused = false;
+    this.#reader.resume();
+    if (this.#reason !== "") this.#expect(this.#reason);
     return delivery;
   }
 
@@ -227,8 +232,13 @@ export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
   #expect(reason: string): void {
     const { patienceMs } = this.#options;
     this.#reason = reason;
-    if (patienceMs === undefined || this.#timer !== undefined) return;
+    if (patienceMs === undefined || this.#timer !== undefined || this.#isPaused) return;
     this.#timer = setTimeout(() => this.#giveUp(patienceMs), patienceMs);
+  }
+
+  #stopTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   /** What had come already is given before that is told. */
