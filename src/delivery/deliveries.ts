@@ -82,8 +82,6 @@ export function learnerSocket(all: Config, learner: number, group?: number): str
 
 /** One program's place in the log. Iterate over it once; leaving the loop closes it. */
 export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
-  /** The learner's socket. */
-  readonly path: string;
   readonly #reader: SocketReader;
   readonly #options: DeliveriesOptions;
   readonly #unwraps: boolean;
@@ -107,19 +105,18 @@ export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
     this.#options = options;
     if ((config === undefined) === (socket === undefined))
       throw new TypeError("deliveries come from a config or from a socket: give one of them");
-    this.path = config === undefined ? socket! : learnerSocket(config, learner, group);
     this.#unwraps = config?.settings.wire === "kernel-paxos" && raw !== true;
     this.#reader = new SocketReader(
-      this.path,
+      config === undefined ? socket! : () => learnerSocket(config, learner, group),
       {
         onWelcome: () => {
           this.#reason = "";
           this.#stopTimer();
-          options.onJoined?.();
+          this.#tell(() => options.onJoined?.());
         },
         onGone: (reason) => {
           this.#expect(reason);
-          options.onGone?.(reason);
+          this.#tell(() => options.onGone?.(reason));
         },
         onValue: (iid, index, isLast, session, sequence, bytes, offset, length) =>
           this.#give(this.#valueOf(iid, index, isLast, session, sequence, bytes, offset, length), length),
@@ -133,6 +130,11 @@ export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
     );
     this.#expect("nobody is there");
     this.#reader.start();
+  }
+
+  /** The learner's socket, or where it is looked for. */
+  get path(): string {
+    return this.#reader.path;
   }
 
   [Symbol.asyncIterator](): this {
@@ -234,6 +236,13 @@ export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
     this.#reason = reason;
     if (patienceMs === undefined || this.#timer !== undefined || this.#isPaused) return;
     this.#timer = setTimeout(() => this.#giveUp(patienceMs), patienceMs);
+  }
+
+  /** What the program's function throws is nothing that the socket's reader could handle: it is the process's uncaught exception. */
+  #tell(callback: () => void): void {
+    queueMicrotask(() => {
+      if (!this.#isClosed) callback();
+    });
   }
 
   #stopTimer(): void {
