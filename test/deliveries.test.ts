@@ -2,7 +2,7 @@
  * `Deliveries`, the library's face of a learner's socket: order, places to begin, what was missed, a program that is slow, ends.
  */
 import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseConfig } from "../src/config/parse.ts";
@@ -13,9 +13,10 @@ import {
   learnerSocket,
 } from "../src/delivery/deliveries.ts";
 import { DeliveryLog } from "../src/delivery/delivery_log.ts";
+import { deviceName } from "../src/delivery/device_layout.ts";
 import { LocalDelivery } from "../src/delivery/readers.ts";
 import { SocketReader } from "../src/delivery/socket_reader.ts";
-import { SocketServer } from "../src/delivery/socket_server.ts";
+import { SocketServer, socketPath } from "../src/delivery/socket_server.ts";
 import { CliError } from "../src/error.ts";
 import { CLIENT_RECORD_BYTES, writeClientRecord } from "../src/wire/client_record.ts";
 import { collectingLog } from "./support/collecting_log.ts";
@@ -248,6 +249,52 @@ test("a config says where the socket is, and in the Kernel_Paxos wire what a val
     open.push(deliveries);
     expect((await take(deliveries, 1))[0]).toMatchObject({ session, sequence: 0, value: value.slice() });
   }
+});
+
+test("a program that came first finds a learner that has a directory of its own", async () => {
+  const before = process.env.XDG_RUNTIME_DIR;
+  process.env.XDG_RUNTIME_DIR = directory;
+  try {
+    const cluster = `deliveries${process.pid}`;
+    const { config } = parseConfig(
+      `cluster ${cluster}\nacceptor 0 127.0.0.1 8800\nproposer 0 127.0.0.1 8810\nlearner 0 127.0.0.1 8820\n`,
+      "paxos.conf",
+    );
+    const gone: string[] = [];
+    const deliveries = new Deliveries({
+      config: config!,
+      from: "oldest",
+      onGone: (reason) => gone.push(reason),
+    });
+    open.push(deliveries);
+    await until("it misses the learner", () => gone.length === 1);
+    expect(deliveries.path.startsWith(directory)).toBe(false);
+    mkdirSync(join(directory, "kpaxos"));
+    const device = join(directory, "kpaxos", deviceName(cluster, 0));
+    writeFileSync(device, "");
+    path = socketPath(device);
+    newLearner().deliver(1, 1);
+    expect((await take(deliveries, 1)).map(placeOf)).toEqual(["1.0"]);
+    expect(deliveries.path).toBe(path);
+  } finally {
+    if (before === undefined) delete process.env.XDG_RUNTIME_DIR;
+    else process.env.XDG_RUNTIME_DIR = before;
+  }
+});
+
+test("close in onGone is the end: no learner is joined any more", async () => {
+  const told: string[] = [];
+  const deliveries: Deliveries = newDeliveries({
+    onJoined: () => told.push("joined"),
+    onGone: () => {
+      told.push("gone");
+      deliveries.close();
+    },
+  });
+  expect(await deliveries.next()).toEqual({ done: true, value: undefined });
+  newLearner();
+  await Bun.sleep(250);
+  expect(told).toEqual(["gone"]);
 });
 
 test("a config or a socket, not both and not neither", () => {
