@@ -282,21 +282,6 @@ test("a program that came first finds a learner that has a directory of its own"
   }
 });
 
-test("close in onGone is the end: no learner is joined any more", async () => {
-  const told: string[] = [];
-  const deliveries: Deliveries = newDeliveries({
-    onJoined: () => told.push("joined"),
-    onGone: () => {
-      told.push("gone");
-      deliveries.close();
-    },
-  });
-  expect(await deliveries.next()).toEqual({ done: true, value: undefined });
-  newLearner();
-  await Bun.sleep(250);
-  expect(told).toEqual(["gone"]);
-});
-
 test("a config or a socket, not both and not neither", () => {
   expect(() => new Deliveries({})).toThrow(/config or from a socket/);
 });

@@ -262,12 +262,16 @@ describe("readers", () => {
     expect(events).toEqual([`gone ${nowhere}`, `welcome ${path}`]);
   });
 
-  test("a handler that closes it is not joined again; one that throws is given nothing twice", async () => {
+  test("a handler that closes it ends all connecting; one that throws is given nothing twice", async () => {
     const seen: string[] = [];
+    let connects = -1;
+    const place = (): string => {
+      connects++;
+      return path;
+    };
     const ignore = { onMissed: () => {} };
-    const closes: SocketReader = new SocketReader(path, {
+    const closes: SocketReader = new SocketReader(place, {
       ...ignore,
-      onWelcome: () => seen.push("welcome"),
       onGone: () => closes.close(),
       onValue: () => {},
     });
@@ -293,6 +297,7 @@ describe("readers", () => {
     await until("the last", () => seen.includes("4"));
     await Bun.sleep(250);
     expect(seen).toEqual(["1", "2", "3", "4"]);
+    expect(connects).toBe(1);
   });
 
   test("acknowledgements and trims of those that said so", async () => {
