@@ -15,6 +15,7 @@ import {
 import { DeliveryLog } from "../src/delivery/delivery_log.ts";
 import { deviceName } from "../src/delivery/device_layout.ts";
 import { LocalDelivery } from "../src/delivery/readers.ts";
+import { writeMissed, writeWelcome } from "../src/delivery/socket_frames.ts";
 import { SocketReader } from "../src/delivery/socket_reader.ts";
 import { SocketServer, socketPath } from "../src/delivery/socket_server.ts";
 import { CliError } from "../src/error.ts";
@@ -203,6 +204,48 @@ test("what a program has had is not kept for ever because it always lags a littl
   } finally {
     pauses.mockRestore();
   }
+});
+
+test("patience does not run while nothing is read: a learner may be back, and only its welcome not read", async () => {
+  const missed = (iid: number): Uint8Array => {
+    const frame = new Uint8Array(64);
+    return frame.subarray(0, writeMissed(frame, 0, iid, 0, iid, 0));
+  };
+  const frame = new Uint8Array(64);
+  const welcome = frame.slice(0, writeWelcome(frame, 0, 3, 1, 0, 1, 0));
+  const nonsense = new Uint8Array(8).fill(255);
+  const full = 4096;
+  let connections = 0;
+  const listener = Bun.listen<undefined>({
+    unix: path,
+    socket: {
+      // So much that the program's reader is paused, and, read with the last of it, what has it leave the first learner.
+      open: async (socket) => {
+        if (++connections > 1) {
+          socket.write(Buffer.concat([welcome, missed(full + 1)]));
+          return;
+        }
+        socket.write(
+          Buffer.concat([welcome, ...Array.from({ length: full - 10 }, (_, at) => missed(at + 1))]),
+        );
+        await Bun.sleep(50);
+        const last = Array.from({ length: 10 }, (_, at) => missed(full - 9 + at));
+        socket.write(Buffer.concat([...last, nonsense]));
+      },
+      data: () => {},
+    },
+  });
+  open.push({ close: () => listener.stop(true) });
+  const gone: string[] = [];
+  const deliveries = newDeliveries({ patienceMs: 300, onGone: (reason) => gone.push(reason) });
+  await until("it is back", () => connections === 2);
+  await Bun.sleep(700);
+  expect(gone).toHaveLength(1);
+  const list = await take(deliveries, full + 1);
+  expect(list.at(-1)).toMatchObject({ what: "missed", last: { iid: full + 1, index: 0 } });
+  // Now that it reads again, patience counts again.
+  listener.stop(true);
+  await expect(deliveries.next()).rejects.toBeInstanceOf(CliError);
 });
 
 test("close ends a wait, and may come twice", async () => {
