@@ -1,8 +1,8 @@
 /**
- * `Client` with a cluster whose leader dies while values are under way.
+ * `Client` with a cluster whose leader dies while values are under way, and its end while some are.
  */
 import { expect, test } from "bun:test";
-import { Client } from "../src/api/client.ts";
+import { Client, OutcomeUnknownError } from "../src/api/client.ts";
 import { readConfig } from "../src/config/read.ts";
 import { seat, withCluster } from "./support/cluster.ts";
 import { collectingLog } from "./support/collecting_log.ts";
@@ -36,7 +36,19 @@ test("values are confirmed in order, and go on when the leader dies", async () =
     await given;
     expect(before).toBeLessThan(4000);
     expect(confirmed).toEqual(Array.from({ length: 4000 }, (_, index) => index));
+    // At the end those under way may be chosen; those behind them were not sent.
+    const ends = Promise.all(
+      Array.from({ length: 40_000 }, (_, index) =>
+        client.submit(new TextEncoder().encode(`last ${index}`)).then(
+          () => "confirmed",
+          (error: unknown) => (error instanceof OutcomeUnknownError ? "unknown" : "not submitted"),
+        ),
+      ),
+    );
+    await until("some are under way", () => client.pending < 40_000);
     await client.close();
     await ended;
+    const runs = (await ends).filter((end, index, all) => end !== all[index - 1]);
+    expect(["confirmed,unknown,not submitted", "confirmed,not submitted"]).toContain(runs.join());
   });
 }, 60_000);

@@ -1,8 +1,8 @@
 /**
  * `Deliveries`, the library's face of a learner's socket: order, places to begin, what was missed, a program that is slow, ends.
  */
-import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseConfig } from "../src/config/parse.ts";
@@ -13,8 +13,11 @@ import {
   learnerSocket,
 } from "../src/delivery/deliveries.ts";
 import { DeliveryLog } from "../src/delivery/delivery_log.ts";
+import { deviceName } from "../src/delivery/device_layout.ts";
 import { LocalDelivery } from "../src/delivery/readers.ts";
-import { SocketServer } from "../src/delivery/socket_server.ts";
+import { writeMissed, writeWelcome } from "../src/delivery/socket_frames.ts";
+import { SocketReader } from "../src/delivery/socket_reader.ts";
+import { SocketServer, socketPath } from "../src/delivery/socket_server.ts";
 import { CliError } from "../src/error.ts";
 import { CLIENT_RECORD_BYTES, writeClientRecord } from "../src/wire/client_record.ts";
 import { collectingLog } from "./support/collecting_log.ts";
@@ -180,6 +183,71 @@ test("with patience it throws when there is no learner for so long, behind what 
   await expect(deliveries.next()).rejects.toBeInstanceOf(CliError);
 });
 
+test("what a program has had is not kept for ever because it always lags a little", async () => {
+  const pauses = spyOn(SocketReader.prototype, "pause");
+  try {
+    const learner = newLearner();
+    const lagging = newDeliveries();
+    const eager = newDeliveries();
+    const rounds = 14;
+    let had = 0;
+    for (let round = 0; round < rounds; round++) {
+      learner.deliver(round * 250 + 1, round * 250 + 250, 50);
+      await take(eager, 500);
+      await Bun.sleep(10);
+      // Four rounds behind.
+      if (round >= 4) had += (await take(lagging, 500)).length;
+    }
+    expect(pauses).toHaveBeenCalled();
+    const rest = await take(lagging, rounds * 500 - had);
+    expect(placeOf(rest.at(-1)!)).toBe(`${rounds * 250}.1!`);
+  } finally {
+    pauses.mockRestore();
+  }
+});
+
+test("patience does not run while nothing is read: a learner may be back, and only its welcome not read", async () => {
+  const missed = (iid: number): Uint8Array => {
+    const frame = new Uint8Array(64);
+    return frame.subarray(0, writeMissed(frame, 0, iid, 0, iid, 0));
+  };
+  const frame = new Uint8Array(64);
+  const welcome = frame.slice(0, writeWelcome(frame, 0, 3, 1, 0, 1, 0));
+  const nonsense = new Uint8Array(8).fill(255);
+  const full = 4096;
+  let connections = 0;
+  const listener = Bun.listen<undefined>({
+    unix: path,
+    socket: {
+      // So much that the program's reader is paused, and, read with the last of it, what has it leave the first learner.
+      open: async (socket) => {
+        if (++connections > 1) {
+          socket.write(Buffer.concat([welcome, missed(full + 1)]));
+          return;
+        }
+        socket.write(
+          Buffer.concat([welcome, ...Array.from({ length: full - 10 }, (_, at) => missed(at + 1))]),
+        );
+        await Bun.sleep(50);
+        const last = Array.from({ length: 10 }, (_, at) => missed(full - 9 + at));
+        socket.write(Buffer.concat([...last, nonsense]));
+      },
+      data: () => {},
+    },
+  });
+  open.push({ close: () => listener.stop(true) });
+  const gone: string[] = [];
+  const deliveries = newDeliveries({ patienceMs: 300, onGone: (reason) => gone.push(reason) });
+  await until("it is back", () => connections === 2);
+  await Bun.sleep(700);
+  expect(gone).toHaveLength(1);
+  const list = await take(deliveries, full + 1);
+  expect(list.at(-1)).toMatchObject({ what: "missed", last: { iid: full + 1, index: 0 } });
+  // Now that it reads again, patience counts again.
+  listener.stop(true);
+  await expect(deliveries.next()).rejects.toBeInstanceOf(CliError);
+});
+
 test("close ends a wait, and may come twice", async () => {
   newLearner();
   const deliveries = newDeliveries();
@@ -223,6 +291,37 @@ test("a config says where the socket is, and in the Kernel_Paxos wire what a val
     const deliveries = new Deliveries({ ...options, raw });
     open.push(deliveries);
     expect((await take(deliveries, 1))[0]).toMatchObject({ session, sequence: 0, value: value.slice() });
+  }
+});
+
+test("a program that came first finds a learner that has a directory of its own", async () => {
+  const before = process.env.XDG_RUNTIME_DIR;
+  process.env.XDG_RUNTIME_DIR = directory;
+  try {
+    const cluster = `deliveries${process.pid}`;
+    const { config } = parseConfig(
+      `cluster ${cluster}\nacceptor 0 127.0.0.1 8800\nproposer 0 127.0.0.1 8810\nlearner 0 127.0.0.1 8820\n`,
+      "paxos.conf",
+    );
+    const gone: string[] = [];
+    const deliveries = new Deliveries({
+      config: config!,
+      from: "oldest",
+      onGone: (reason) => gone.push(reason),
+    });
+    open.push(deliveries);
+    await until("it misses the learner", () => gone.length === 1);
+    expect(deliveries.path.startsWith(directory)).toBe(false);
+    mkdirSync(join(directory, "kpaxos"));
+    const device = join(directory, "kpaxos", deviceName(cluster, 0));
+    writeFileSync(device, "");
+    path = socketPath(device);
+    newLearner().deliver(1, 1);
+    expect((await take(deliveries, 1)).map(placeOf)).toEqual(["1.0"]);
+    expect(deliveries.path).toBe(path);
+  } finally {
+    if (before === undefined) delete process.env.XDG_RUNTIME_DIR;
+    else process.env.XDG_RUNTIME_DIR = before;
   }
 });
 

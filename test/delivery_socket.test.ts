@@ -192,6 +192,114 @@ describe("readers", () => {
     ]);
   });
 
+  test("what it was told without a learner the next one hears, and the one after that", async () => {
+    const reader = new Checked({ acknowledges: true });
+    reader.reader.acknowledge(4);
+    reader.reader.requestTrim(7);
+    for (const life of [1, 2]) {
+      const host = newHost();
+      host.deliver(1, 9);
+      await until(`life ${life} hears of the trim`, () => host.server.trim === 7);
+      host.server.close();
+      await until(
+        "it misses the learner",
+        () => reader.events.filter((event) => event === "gone").length > life,
+      );
+    }
+  });
+
+  test("of acknowledgements that a full socket does not take the newest arrives", async () => {
+    let got = Buffer.alloc(0);
+    let other: Socket<undefined> | undefined;
+    const listener = Bun.listen<undefined>({
+      unix: path,
+      socket: {
+        open: (socket) => {
+          other = socket;
+          socket.pause();
+        },
+        data: (_socket, chunk) => {
+          got = Buffer.concat([got, chunk]);
+        },
+      },
+    });
+    open.push({ close: () => listener.stop(true) });
+    const { reader } = new Checked({ acknowledges: true });
+    await until("it is connected", () => other);
+    const last = 100_000;
+    for (let iid = 1; iid <= last; iid++) reader.acknowledge(iid);
+    reader.requestTrim(last);
+    other!.resume();
+    const end = Buffer.concat([
+      numberFrame(FromReader.acknowledge, last),
+      numberFrame(FromReader.trim, last),
+    ]);
+    await until("the newest is there", () => got.subarray(-end.length).equals(end));
+    // Less than all of them, and whole frames.
+    expect(got.length).toBeLessThan(last * numberFrame(FromReader.trim, 1).length);
+    let at = 0;
+    while (at < got.length) at += 8 + u32(got, at);
+    expect(at).toBe(got.length);
+  });
+
+  test("it looks for the learner's place again at each connect", async () => {
+    let place = join(directory, "nowhere.sock");
+    const events: string[] = [];
+    const handler = {
+      onWelcome: () => events.push(`welcome ${reader.path}`),
+      onGone: () => events.push(`gone ${reader.path}`),
+      onValue: () => {},
+      onMissed: () => {},
+    };
+    const reader: SocketReader = new SocketReader(() => place, handler);
+    open.push(reader);
+    reader.start();
+    await until("it found nobody", () => events.length === 1);
+    const nowhere = place;
+    place = path;
+    newHost();
+    await until("it found the learner", () => events.length === 2);
+    expect(events).toEqual([`gone ${nowhere}`, `welcome ${path}`]);
+  });
+
+  test("a handler that closes it ends all connecting; one that throws is given nothing twice", async () => {
+    const seen: string[] = [];
+    let connects = -1;
+    const place = (): string => {
+      connects++;
+      return path;
+    };
+    const ignore = { onMissed: () => {} };
+    const closes: SocketReader = new SocketReader(place, {
+      ...ignore,
+      onGone: () => closes.close(),
+      onValue: () => {},
+    });
+    const throws = new SocketReader(
+      path,
+      {
+        ...ignore,
+        onValue: (iid) => {
+          seen.push(`${iid}`);
+          if (iid === 2) throw new Error("the program's");
+        },
+      },
+      { from: "oldest" },
+    );
+    open.push(closes, throws);
+    closes.start();
+    throws.start();
+    await Bun.sleep(50);
+    const { deliver } = newHost();
+    deliver(1, 3);
+    await until("the second", () => seen.includes("2"));
+    deliver(4, 4);
+    await until("the last", () => seen.includes("4"));
+    await Bun.sleep(250);
+    expect(seen).toEqual(["1", "2", "3", "4"]);
+    expect(connects).toBe(1);
+  });
+
   test("acknowledgements and trims of those that said so", async () => {
     const { deliver, local } = newHost();
     const silent = new Checked();

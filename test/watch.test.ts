@@ -254,7 +254,7 @@ describe("a watch", () => {
     one.patient.peers.refused = 1;
     one.patient.wire.cutValues = 1;
     expect(one.moves(1300).map((text) => text.replace(/:.*/, ""))).toEqual([
-      "1 frames of unknown senders were dropped",
+      "1 frames of senders that paxos.conf does not name were dropped",
       "a peer cuts the last bytes of its values (1 so far)",
     ]);
   });

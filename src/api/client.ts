@@ -18,7 +18,7 @@ import { GivenValues } from "../protocol/client/value_source.ts";
 import { Role } from "../protocol/types.ts";
 import { WAITING_BYTES } from "./build_replica.ts";
 import { PENDING_LIMIT } from "./machine_host.ts";
-import { OutcomeUnknownError } from "./state_machine.ts";
+import { lateness, OutcomeUnknownError } from "./state_machine.ts";
 
 export { OutcomeUnknownError } from "./state_machine.ts";
 
@@ -26,15 +26,16 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 /** Values under way in the cluster; more wait here. */
 const OUTSTANDING = 1024;
 const EXPIRE_US = 100_000;
-/** Ids from here on are those of clients that nobody gave one. */
-const FREE_IDS = 1024;
+/** Ids from here on are those of clients that nobody gave one; members of paxos.conf have lower ones. */
+const FREE_IDS = 4096;
+const LAST_ID = 65_534;
 
 export interface ClientOptions {
   /** As `readConfig` returns it. */
   readonly config: Config;
   /** Which group's log the values go to, where the configuration has several. */
   readonly group?: number;
-  /** No two processes of a cluster may have the same; drawn from 1024 to 65 023 unless given. */
+  /** No two processes of a cluster may have the same; 0 to 65 534; drawn from 4096 on unless given. */
   readonly id?: number;
   /** The proposer that gets the values; unless given, whoever leads. */
   readonly proposer?: number;
@@ -77,8 +78,11 @@ export class Client {
     if (proposer !== undefined && !config.proposers.some(({ id }) => id === proposer)) {
       throw new CliError(`${config.file} has no proposer ${proposer}`, { exitCode: ExitCode.config });
     }
+    if (!(timeoutMs > 0)) throw new RangeError(`timeoutMs ${timeoutMs}: a number of milliseconds above 0`);
     this.#timeoutMs = timeoutMs;
-    const id = options.id ?? FREE_IDS + Math.floor(Math.random() * 64_000);
+    const id = options.id ?? FREE_IDS + Math.floor(Math.random() * (LAST_ID + 1 - FREE_IDS));
+    if (!(Number.isInteger(id) && id >= 0 && id <= LAST_ID))
+      throw new RangeError(`id ${id}: a client's is a whole number from 0 to ${LAST_ID}`);
     const roles = { listens: Role.client | Role.learner, owns: 0, handlesSignals: false };
     this.#process = new Process({ config, log, id, member: undefined, ...roles }, (context) =>
       this.#build(context, proposer),
@@ -90,7 +94,7 @@ export class Client {
   run(): Promise<ExitCode> {
     this.#ended ??= this.#process.run().finally(() => {
       this.#isOpen = false;
-      this.#failAll("the client ended; the value may still be chosen");
+      this.#failAll();
     });
     return this.#ended;
   }
@@ -176,18 +180,26 @@ export class Client {
     if (nowUs < this.#dueUs) return;
     this.#dueUs = nowUs + EXPIRE_US;
     const nowMs = performance.now();
+    // One diagnosis for all that are late.
+    let text: string | undefined;
     for (const [number, { deadlineMs }] of this.#pending) {
       if (deadlineMs > nowMs) return;
-      const why = this.#process.reasons().map((reason) => `; ${reason}`);
-      this.#fail(
-        number,
-        `not confirmed within ${this.#timeoutMs} ms; the value may still be chosen${why.join("")}`,
+      text ??= lateness(
+        `not confirmed within ${this.#timeoutMs} ms; the value may still be chosen`,
+        this.#process.reasons()[0],
       );
+      this.#fail(number, text);
     }
   }
 
-  #failAll(why: string): void {
-    for (const number of [...this.#pending.keys()]) this.#fail(number, why);
+  /** The client ended. What it did not begin to send nobody has. */
+  #failAll(): void {
+    const { begun } = this.#values;
+    for (const [number, { reject }] of [...this.#pending]) {
+      if (number < begun) this.#fail(number, "the client ended; the value may still be chosen");
+      else reject(new Error("the client ended; the value was not submitted"));
+    }
+    this.#pending.clear();
   }
 
   #fail(number: number, why: string): void {

@@ -68,7 +68,6 @@ async function tail(args: ArgValues<typeof tailArgs>): Promise<ExitCode> {
   const from = startOf(args.from);
   const form = formOf(args);
   const { config, log } = startAll(args, "tail");
-  const path = learnerSocket(config, args.id, args.group);
   const unwrap = config.settings.wire === "kernel-paxos" && args.raw !== true;
   const limit = args.count ?? Number.POSITIVE_INFINITY;
   return await new Promise<ExitCode>((resolve) => {
@@ -89,10 +88,10 @@ async function tail(args: ArgValues<typeof tailArgs>): Promise<ExitCode> {
       resolve(ExitCode.ok);
     };
     const reader = new SocketReader(
-      path,
+      () => learnerSocket(config, args.id, args.group),
       {
-        onWelcome: () => log.info(`reads ${path}`),
-        onGone: (reason) => log.warn(`${path}: ${reason}; waiting for learner ${args.id}`),
+        onWelcome: () => log.info(`reads ${reader.path}`),
+        onGone: (reason) => log.warn(`${reader.path}: ${reason}; waiting for learner ${args.id}`),
         onValue: (iid, index, _isLast, session, sequence, bytes, offset, length) => {
           if (count >= limit) return;
           // What one piece of the stream brought is written together.

@@ -82,8 +82,6 @@ export function learnerSocket(all: Config, learner: number, group?: number): str
 
 /** One program's place in the log. Iterate over it once; leaving the loop closes it. */
 export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
-  /** The learner's socket. */
-  readonly path: string;
   readonly #reader: SocketReader;
   readonly #options: DeliveriesOptions;
   readonly #unwraps: boolean;
@@ -96,8 +94,9 @@ export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
   #isPaused = false;
   #isClosed = false;
   #error: Error | undefined;
-  /** Why there is no learner. */
+  /** Why there is no learner; empty: there is one. */
   #reason = "";
+  /** Of its patience. Never while paused: then nothing is read, a learner's welcome neither. */
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Begins at once, and waits for the learner where there is none. */
@@ -106,19 +105,18 @@ export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
     this.#options = options;
     if ((config === undefined) === (socket === undefined))
       throw new TypeError("deliveries come from a config or from a socket: give one of them");
-    this.path = config === undefined ? socket! : learnerSocket(config, learner, group);
     this.#unwraps = config?.settings.wire === "kernel-paxos" && raw !== true;
     this.#reader = new SocketReader(
-      this.path,
+      config === undefined ? socket! : () => learnerSocket(config, learner, group),
       {
         onWelcome: () => {
-          clearTimeout(this.#timer);
-          this.#timer = undefined;
-          options.onJoined?.();
+          this.#reason = "";
+          this.#stopTimer();
+          this.#tell(() => options.onJoined?.());
         },
         onGone: (reason) => {
           this.#expect(reason);
-          options.onGone?.(reason);
+          this.#tell(() => options.onGone?.(reason));
         },
         onValue: (iid, index, isLast, session, sequence, bytes, offset, length) =>
           this.#give(this.#valueOf(iid, index, isLast, session, sequence, bytes, offset, length), length),
@@ -132,6 +130,11 @@ export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
     );
     this.#expect("nobody is there");
     this.#reader.start();
+  }
+
+  /** The learner's socket, or where it is looked for. */
+  get path(): string {
+    return this.#reader.path;
   }
 
   [Symbol.asyncIterator](): this {
@@ -168,10 +171,10 @@ export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
   /** Ends it: nothing comes any more, not even what had come already. May be called twice. */
   close(): void {
     this.#isClosed = true;
-    clearTimeout(this.#timer);
+    this.#stopTimer();
     this.#reader.close();
     this.#waiting = [];
-    this.#at = 0;
+    this.#at = this.#bytes = 0;
     for (const waiter of this.#waiters.splice(0)) waiter.resolve({ done: true, value: undefined });
   }
 
@@ -207,9 +210,11 @@ export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
     }
     this.#waiting.push(delivery);
     this.#bytes += length;
-    const isFull = this.#bytes >= WAITING_BYTES || this.#waiting.length - this.#at >= WAITING_RECORDS;
+    // Those that were taken count, until all are: they are kept so long.
+    const isFull = this.#bytes >= WAITING_BYTES || this.#waiting.length >= WAITING_RECORDS;
     if (this.#isPaused || !isFull) return;
     this.#isPaused = true;
+    this.#stopTimer();
     this.#reader.pause();
   }
 
@@ -218,8 +223,10 @@ export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
     if (this.#at < this.#waiting.length) return delivery;
     this.#waiting = [];
     this.#at = this.#bytes = 0;
-    if (this.#isPaused) this.#reader.resume();
+    if (!this.#isPaused) return delivery;
     this.#isPaused = false;
+    this.#reader.resume();
+    if (this.#reason !== "") this.#expect(this.#reason);
     return delivery;
   }
 
@@ -227,8 +234,20 @@ export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
   #expect(reason: string): void {
     const { patienceMs } = this.#options;
     this.#reason = reason;
-    if (patienceMs === undefined || this.#timer !== undefined) return;
+    if (patienceMs === undefined || this.#timer !== undefined || this.#isPaused) return;
     this.#timer = setTimeout(() => this.#giveUp(patienceMs), patienceMs);
+  }
+
+  /** What the program's function throws is nothing that the socket's reader could handle: it is the process's uncaught exception. */
+  #tell(callback: () => void): void {
+    queueMicrotask(() => {
+      if (!this.#isClosed) callback();
+    });
+  }
+
+  #stopTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   /** What had come already is given before that is told. */

@@ -51,8 +51,12 @@ export interface SocketReaderOptions {
   readonly acknowledges?: boolean;
 }
 
+const NOTHING = new Uint8Array(0);
+
 export class SocketReader {
-  readonly path: string;
+  /** Where it looks for the learner, or found it. */
+  path: string;
+  readonly #place: () => string;
   readonly #handler: SocketHandler;
   readonly #acknowledges: boolean;
   #start: StartAt;
@@ -64,10 +68,18 @@ export class SocketReader {
   #wasGone = false;
   #paused = false;
   #closed = false;
+  /** Up to where this is done with, and what of it was said on this connection; and so of the trim that is wanted. */
   #acknowledged = 0;
+  #acknowledgedThere = 0;
+  #trim = 0;
+  #trimThere = 0;
+  /** Of the frame that is being written. */
+  #rest: Uint8Array = NOTHING;
 
-  constructor(path: string, handler: SocketHandler, options: SocketReaderOptions = {}) {
-    this.path = path;
+  /** `path` is asked again whenever it connects: a learner may choose its place later than its reader looks for it. */
+  constructor(path: string | (() => string), handler: SocketHandler, options: SocketReaderOptions = {}) {
+    this.#place = typeof path === "string" ? () => path : path;
+    this.path = this.#place();
     this.#handler = handler;
     this.#start = options.from ?? "present";
     this.#acknowledges = options.acknowledges ?? false;
@@ -82,12 +94,14 @@ export class SocketReader {
   acknowledge(iid: number): void {
     if (iid <= this.#acknowledged) return;
     this.#acknowledged = iid;
-    this.#socket?.write(numberFrame(FromReader.acknowledge, iid));
+    this.#tell();
   }
 
-  /** Asks for a trim of the log up to `iid`. */
+  /** Asks for a trim of the log up to `iid`: this learner, and those that come after it. */
   requestTrim(iid: number): void {
-    this.#socket?.write(numberFrame(FromReader.trim, iid));
+    if (iid <= this.#trim) return;
+    this.#trim = iid;
+    this.#tell();
   }
 
   /** Takes nothing more until `resume`: then the learner keeps it, as long as its log reaches. */
@@ -110,11 +124,13 @@ export class SocketReader {
   #connect(): void {
     this.#inputLength = 0;
     this.#reason = "";
+    this.path = this.#place();
     Bun.connect<undefined>({
       unix: this.path,
       socket: {
         open: (socket) => this.#opened(socket),
         data: (_socket, chunk) => this.#received(chunk),
+        drain: () => this.#tell(),
         close: () => this.#gone(this.#reason === "" ? "the learner is gone" : this.#reason),
         error: (_socket, error) => {
           this.#reason = error.message;
@@ -133,18 +149,43 @@ export class SocketReader {
     const isPosition = typeof start === "object";
     const flags = this.#acknowledges ? HelloFlag.acknowledges : 0;
     const kind = isPosition ? Start.position : Start[start];
-    socket.write(helloFrame(kind, isPosition ? start.iid : 0, isPosition ? start.index : 0, flags));
-    if (this.#acknowledged > 0) socket.write(numberFrame(FromReader.acknowledge, this.#acknowledged));
+    this.#rest = helloFrame(kind, isPosition ? start.iid : 0, isPosition ? start.index : 0, flags);
+    this.#acknowledgedThere = this.#trimThere = 0;
+    this.#tell();
     if (this.#paused) socket.pause();
+  }
+
+  /** Writes what the learner does not know yet, the newest only, as far as the socket takes it. */
+  #tell(): void {
+    const socket = this.#socket;
+    if (socket === undefined) return;
+    for (;;) {
+      if (this.#rest.length === 0) this.#rest = this.#news();
+      if (this.#rest.length === 0) return;
+      this.#rest = this.#rest.subarray(Math.max(0, socket.write(this.#rest)));
+      if (this.#rest.length > 0) return;
+    }
+  }
+
+  #news(): Uint8Array {
+    if (this.#acknowledged > this.#acknowledgedThere) {
+      this.#acknowledgedThere = this.#acknowledged;
+      return numberFrame(FromReader.acknowledge, this.#acknowledged);
+    }
+    if (this.#trim <= this.#trimThere) return NOTHING;
+    this.#trimThere = this.#trim;
+    return numberFrame(FromReader.trim, this.#trim);
   }
 
   #gone(reason: string): void {
     this.#socket = undefined;
     if (this.#closed) return;
-    if (!this.#wasGone) this.#handler.onGone?.(reason);
-    this.#wasGone = true;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#connect(), AGAIN_MS);
+    if (this.#wasGone) return;
+    this.#wasGone = true;
+    // Last: it may close this, or throw.
+    this.#handler.onGone?.(reason);
   }
 
   #received(chunk: Uint8Array): void {
@@ -157,19 +198,24 @@ export class SocketReader {
     this.#input.set(chunk, this.#inputLength);
     this.#inputLength = end;
     let at = 0;
-    while (!this.#closed && this.#inputLength - at >= FRAME_HEADER_BYTES) {
-      const length = u32(this.#input, at);
-      const type = u32(this.#input, at + 4);
-      if (!sane(type, length)) {
-        this.#fail(`the learner sent a frame of type ${type} with ${length} bytes`);
-        return;
+    try {
+      while (!this.#closed && this.#inputLength - at >= FRAME_HEADER_BYTES) {
+        const length = u32(this.#input, at);
+        const type = u32(this.#input, at + 4);
+        if (!sane(type, length)) {
+          this.#fail(`the learner sent a frame of type ${type} with ${length} bytes`);
+          return;
+        }
+        const body = at + FRAME_HEADER_BYTES;
+        if (this.#inputLength - body < length) break;
+        // Whatever the handler does with it, it is not given again.
+        at = body + length;
+        this.#take(type, body, length);
       }
-      if (this.#inputLength - at < FRAME_HEADER_BYTES + length) break;
-      this.#take(type, at + FRAME_HEADER_BYTES, length);
-      at += FRAME_HEADER_BYTES + length;
+    } finally {
+      this.#input.copyWithin(0, at, this.#inputLength);
+      this.#inputLength = Math.max(0, this.#inputLength - at);
     }
-    this.#input.copyWithin(0, at, this.#inputLength);
-    this.#inputLength -= at;
   }
 
   #take(type: number, at: number, length: number): void {

@@ -112,7 +112,7 @@ export class Watch implements Extra {
   #lookAtDrops({ link, wire, peers }: Patient): void {
     if (this.#growth.of("peers", peers.refused)) {
       const text = () =>
-        `${peers.refused} frames of unknown senders were dropped: ${peers.capacity} processes are heard already, which is the limit; end clients and learners that nobody needs, or look for who sends from ever new addresses`;
+        `${peers.refused} frames of senders that paxos.conf does not name were dropped: its members take all ${peers.capacity} places there are for peers; take out members that nobody runs, so that clients have room`;
       this.#log.once("peers", "warn", text, AGAIN_MS);
     }
     if (this.#growth.of("drops", link.rxDropped + link.txDropped + wire.overflow)) {
