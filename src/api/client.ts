@@ -12,6 +12,7 @@ import { CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
 import { Bell } from "../node/bell.ts";
 import type { Built, Context } from "../node/context.ts";
+import { drawId, LAST_ID } from "../node/identity.ts";
 import { Process } from "../node/process.ts";
 import type { Client as ClientCore } from "../protocol/client/client.ts";
 import { GivenValues } from "../protocol/client/value_source.ts";
@@ -26,9 +27,6 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 /** Values under way in the cluster; more wait here. */
 const OUTSTANDING = 1024;
 const EXPIRE_US = 100_000;
-/** Ids from here on are those of clients that nobody gave one; members of paxos.conf have lower ones. */
-const FREE_IDS = 4096;
-const LAST_ID = 65_534;
 
 export interface ClientOptions {
   /** As `readConfig` returns it. */
@@ -80,7 +78,7 @@ export class Client {
     }
     if (!(timeoutMs > 0)) throw new RangeError(`timeoutMs ${timeoutMs}: a number of milliseconds above 0`);
     this.#timeoutMs = timeoutMs;
-    const id = options.id ?? FREE_IDS + Math.floor(Math.random() * (LAST_ID + 1 - FREE_IDS));
+    const id = options.id ?? drawId();
     if (!(Number.isInteger(id) && id >= 0 && id <= LAST_ID))
       throw new RangeError(`id ${id}: a client's is a whole number from 0 to ${LAST_ID}`);
     const roles = { listens: Role.client | Role.learner, owns: 0, handlesSignals: false };

@@ -15,6 +15,7 @@ import { BusyNote } from "../node/busy_note.ts";
 import { ClientFigures } from "../node/client_figures.ts";
 import { ClientRun } from "../node/client_run.ts";
 import type { Built, ClientView, Context } from "../node/context.ts";
+import { drawId } from "../node/identity.ts";
 import { JointClient, shareOf } from "../node/joint_client.ts";
 import { Process } from "../node/process.ts";
 import type { ClientSink } from "../protocol/client/client.ts";
@@ -158,7 +159,7 @@ export const clientCommand = defineKpaxosCommand({
     const proposer = args["proposer-id"];
     if (proposer !== undefined) memberOf(config.proposers, proposer, "proposer", config, "--proposer-id");
     const native = config.settings.wire === "native";
-    const id = args.id ?? (native ? 1024 + Math.floor(Math.random() * 64000) : 0);
+    const id = args.id ?? (native ? drawId() : 0);
     const ownLearner = args.device === undefined && args.learner === undefined;
     const listens = Role.client | (ownLearner ? Role.learner : 0);
     const run = await ClientRun.create({

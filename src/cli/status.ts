@@ -6,6 +6,7 @@ import { asGuest } from "../config/guest.ts";
 import { ExitCode } from "../error.ts";
 import type { Built, Context } from "../node/context.ts";
 import { groupStatus } from "../node/group_status.ts";
+import { drawId } from "../node/identity.ts";
 import { Inquiry, leavingOf } from "../node/inquiry.ts";
 import { Process } from "../node/process.ts";
 import { Role } from "../protocol/types.ts";
@@ -54,7 +55,7 @@ export const statusCommand = defineKpaxosCommand({
     const [first, ...others] = configs.map((group) => placeIn(group, "status", undefined));
     const { wire, cluster } = config.settings;
     // An id that no member has; in the native wire leaders and echoes are heard by who listens as a proposer does.
-    const id = 1024 + Math.floor(Math.random() * 64000);
+    const id = drawId();
     const listens = Role.client | (wire === "native" ? Role.proposer : Role.learner);
     const inquiries: Inquiry[] = [];
     const process = new Process(

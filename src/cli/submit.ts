@@ -4,6 +4,7 @@
 import { configsOfGroups, groupOfKey } from "../config/groups.ts";
 import { asGuest } from "../config/guest.ts";
 import { CliError, ExitCode } from "../error.ts";
+import { drawId } from "../node/identity.ts";
 import { Process } from "../node/process.ts";
 import { Role } from "../protocol/types.ts";
 import { defineKpaxosCommand } from "./command.ts";
@@ -75,7 +76,7 @@ export const submitCommand = defineKpaxosCommand({
     const parse = args.hex === true ? fromHex : fromText;
     const submission = new Submission(args.timeout * 1_000_000, args.confirm === true);
     const [first, ...others] = configsOfGroups(config).map((group) => placeIn(group, "submit", undefined));
-    const id = 1024 + Math.floor(Math.random() * 64000);
+    const id = drawId();
     const options = { ...first!, others, wholeLog: log, id, listens: Role.client | Role.learner, owns: 0 };
     const process = new Process(options, (context) => submission.build(context, proposer));
     submission.attach(process);

@@ -31,7 +31,7 @@ const ROLE_WORDS: Readonly<Record<string, RoleWord>> = {
 export const ROLE_NAMES: readonly string[] = Object.keys(ROLE_WORDS).filter((word) => word.length > 1);
 
 /** Largest id: the rest of 16 bits is for what has no role line, and for ballots of acceptors that recover. */
-const MAX_ID = 4095;
+export const MAX_ID = 4095;
 
 /** A role line as far as it could be read. */
 export interface RoleLine {

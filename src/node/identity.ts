@@ -2,6 +2,7 @@
  * Who a process is: its life, and the cluster it belongs to.
  */
 import type { Config } from "../config/config.ts";
+import { MAX_ID } from "../config/roles.ts";
 import { DEFAULT_SETTINGS } from "../config/schema.ts";
 import { crc32c } from "../net/crc32c.ts";
 import type { Life } from "../protocol/types.ts";
@@ -10,6 +11,14 @@ import type { Life } from "../protocol/types.ts";
 export function newLife(): Life {
   const words = crypto.getRandomValues(new Uint32Array(2));
   return Math.max(1, (words[1]! & 0x1fffff) * 2 ** 32 + words[0]!);
+}
+
+/** The largest id that fits a frame: 65535 is every id. */
+export const LAST_ID = 0xfffe;
+
+/** An id for who has no line in paxos.conf: none that a line may have. */
+export function drawId(): number {
+  return MAX_ID + 1 + Math.floor(Math.random() * (LAST_ID - MAX_ID));
 }
 
 /**

@@ -26,7 +26,7 @@ interface Answer {
 
 async function said(cluster: TestCluster, words: readonly string[], host = cluster.spareHost) {
   // A busy machine answers late; where all do, this costs nothing.
-  const patience = words.includes("--timeout") ? [] : ["--timeout", "3"];
+  const patience = words.includes("--timeout") ? [] : ["--timeout", "2"];
   const args = ["status", "-f", cluster.configPath, ...patience, ...words];
   const one = cluster.launch("status", host, args);
   const { exitCode } = await one.ending(20_000);
