@@ -206,7 +206,9 @@ describe("the client", () => {
       "1",
     ];
     expect(await figures("--at", at, ...filling)).toEqual([""]);
-    expect([...calls]).toEqual([["POST /etcdserverpb.KV/Put application/grpc trailers", 200]]);
+    expect([...calls.keys()]).toEqual(["POST /etcdserverpb.KV/Put application/grpc trailers"]);
+    // One more may be under way when all are there.
+    expect([...calls.values()][0]).toBeGreaterThanOrEqual(200);
     const lines = await figures("--at", at, "--connections", "2", "--outstanding", "50", "--size", "1000");
     expect(lines.slice(0, 2)).toEqual(['{"phase":"measuring"}', '{"phase":"measured"}']);
     expect(JSON.parse(lines[2]!).values).toBeGreaterThan(0);
