@@ -33,6 +33,11 @@ function expectWellFormed(text: string, empty: readonly string[]): void {
   expect(body.replace(/&(?:amp|lt|gt|quot);/g, "")).not.toContain("&");
 }
 
+function plotOf(points: readonly (readonly [number, number])[]): string {
+  const x = { label: "x (s)", scale: "linear" } as const;
+  return svgPlot({ title: "t", x, y: { label: "y (µs)", scale: "log" }, series: [{ name: "one", points }] });
+}
+
 describe("a page", () => {
   const cells = [1, 100, 1000].map((window) => cellResult([roundOf(window * 1000)], { window }));
   const half = cellResult([roundOf(500)], { window: 4096, rate: 500, halfOfWindow: 1 });
@@ -146,40 +151,20 @@ describe("a page", () => {
   });
 
   test("its plots have ticks at round numbers, and points in their frame", () => {
-    const plot = svgPlot({
-      title: "t",
-      x: { label: "x (s)", scale: "linear" },
-      y: { label: "y (µs)", scale: "log" },
-      series: [
-        {
-          name: "one",
-          points: [
-            [0, 3],
-            [830_000, 40_000],
-          ],
-        },
-      ],
-    });
+    const plot = plotOf([
+      [0, 3],
+      [830_000, 40_000],
+    ]);
     expectWellFormed(plot, []);
     for (const tick of [">0<", ">200k<", ">1M<", ">1<", ">100k<"]) expect(plot).toContain(tick);
     for (const [, x, y] of plot.matchAll(/([\d.]+),([\d.]+)/g)) {
       expect(Number(x)).toBeLessThanOrEqual(WIDTH - RIGHT);
       expect(Number(y)).toBeLessThanOrEqual(HEIGHT - BOTTOM);
     }
-    const narrow = svgPlot({
-      title: "t",
-      x: { label: "x (s)", scale: "linear" },
-      y: { label: "y (µs)", scale: "log" },
-      series: [
-        {
-          name: "one",
-          points: [
-            [0, 130],
-            [1, 420],
-          ],
-        },
-      ],
-    });
+    const narrow = plotOf([
+      [0, 130],
+      [1, 420],
+    ]);
     // Few powers of ten have ticks between them, and the plot ends at one of these.
     for (const tick of [">100<", ">200<", ">500<"]) expect(narrow).toContain(tick);
     expect(narrow).not.toContain(">1k<");
