@@ -86,3 +86,19 @@ test("an answer that breaks off in the middle is none", async () => {
     });
   });
 });
+
+test("what may be done is told: reads may be repeated, writes of unknown fate are looked for first", async () => {
+  const answer = (text: string, connection: Socket): void => {
+    const status = WRITE.test(text) ? "504 Gateway Timeout" : "503 Service Unavailable";
+    connection.end(`HTTP/1.1 ${status}\r\nContent-Length: 16\r\n\r\n{"error":"late"}`);
+  };
+  await withListener(answer, async (socket) => {
+    const client = new KvClient({ socket }, 5_000);
+    const hint = expect.stringContaining("--read local");
+    await expect(client.get("a", "log")).rejects.toMatchObject({ exitCode: ExitCode.unavailable, hint });
+    await expect(client.put("a", new Uint8Array(1))).rejects.toMatchObject({
+      exitCode: ExitCode.unknownOutcome,
+      hint: expect.stringMatching(/^look whether it took effect/),
+    });
+  });
+});

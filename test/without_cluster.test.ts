@@ -69,6 +69,39 @@ test(
 );
 
 test(
+  "an open loop that has acceptors and no proposer does not wait for values when its time is over, and says why none came",
+  async () => {
+    const directory = mkdtempSync(join(tmpdir(), "kpaxos-test-"));
+    const [acceptor, proposer] = await freePorts(2, "127.0.0.1");
+    const conf = join(directory, "paxos.conf");
+    writeFileSync(conf, `acceptor 0 127.0.0.1 ${acceptor}\nproposer 0 127.0.0.1 ${proposer}\n`);
+    const options = { stdin: "ignore", stdout: "ignore", timeout: 20_000, killSignal: "SIGKILL" } as const;
+    const words = ["-f", conf, "--device-directory", directory];
+    const voter = Bun.spawn([...COMMAND, "run", "acceptor", ...words], { ...options, stderr: "ignore" });
+    try {
+      const began = performance.now();
+      const rate = ["--rate", "100", "--seconds", "1"];
+      const client = Bun.spawn([...COMMAND, "run", "client", ...rate, ...words], {
+        ...options,
+        stderr: "pipe",
+      });
+      const [said, exitCode] = await Promise.all([client.stderr.text(), client.exited]);
+      expect(exitCode).toBe(1);
+      expect(performance.now() - began).toBeLessThan(SOON_MS);
+      expect(said).toMatch(/waits up to \d s more for \d+ values that are under way/);
+      expect(said).toMatch(
+        /no value was delivered\n.*why: what was sent to proposer 0 .* does not come back/,
+      );
+    } finally {
+      voter.kill();
+      await voter.exited;
+      rmSync(directory, { recursive: true });
+    }
+  },
+  TIMEOUT_MS,
+);
+
+test(
   "a client with a learner of its own, and a value from the shell, name the acceptors",
   async () => {
     const [client, value] = await Promise.all([

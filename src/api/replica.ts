@@ -135,11 +135,11 @@ export class Replica implements Replicated {
 
   async read(mode: ReadMode): Promise<void> {
     if (mode === "local") return;
+    if (!this.#isOpen) throw new Error("the replica ended");
     if (mode === "log") {
-      await this.submit(NOTHING);
+      await this.#host.read((value) => this.#parts.submit(value));
       return;
     }
-    if (!this.#isOpen) throw new Error("the replica ended");
     const confirmed = this.#parts.reads.confirm();
     this.#parts.wake();
     await confirmed;
@@ -196,8 +196,6 @@ export class Replica implements Replicated {
     };
   }
 }
-
-const NOTHING = new Uint8Array(0);
 
 function memberOf(config: Config, id: number, votes: boolean): Member | undefined {
   const list = votes ? config.replicas : config.learners;

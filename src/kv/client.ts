@@ -154,9 +154,8 @@ export class KvClient {
     }
     const { ok, status } = answer;
     if (ok || known.includes(status)) return answer;
-    throw new CliError(`${where}: ${reasonOf(answer)}`, {
-      exitCode: exitCodeOfStatus(status, isRead),
-    });
+    const exitCode = exitCodeOfStatus(status, isRead);
+    throw new CliError(`${where}: ${reasonOf(answer)}`, { exitCode, ...adviceOf(exitCode, isRead) });
   }
 }
 
@@ -200,6 +199,16 @@ function exitCodeOfStatus(status: number, isRead: boolean): ExitCode {
   // Nothing was done; somebody in between who has another word for that may not know.
   const isRefused = status === UNAVAILABLE || status === FULL;
   return isRead || isRefused ? ExitCode.unavailable : ExitCode.unknownOutcome;
+}
+
+/** What may be done where it is not the request that is wrong. */
+function adviceOf(exitCode: ExitCode, isRead: boolean): { readonly hint?: string } {
+  if (exitCode === ExitCode.unknownOutcome)
+    return { hint: "look whether it took effect (get) before it is repeated, or repeat it with a condition" };
+  if (exitCode !== ExitCode.unavailable || !isRead) return {};
+  return {
+    hint: "a read may be repeated; `local` (--read local) answers with what this server has, however old",
+  };
 }
 
 function pathOf(key: string): string {
