@@ -185,9 +185,14 @@ export class Replica implements Replicated {
     return {
       cores: parts.cores,
       extras,
-      client: { proposerId: () => client.proposerId, busy: () => this.#busy.reason },
+      client: {
+        proposerId: () => client.proposerId,
+        busy: () => this.#busy.reason,
+        isAsking: () => parts.reads.waiting > 0,
+      },
       beginEmptyBy: plan.beginEmptyBy,
       progress: () => (host.pending > 0 || learner.isBehind ? host.counters.applied : null),
+      hears: () => learner.hearsQuorum,
       farewell: () => {
         client.close();
         // Who has what nobody else has, and may come back for it, counts for as long as any that fell silent.
