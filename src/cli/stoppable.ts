@@ -1,6 +1,8 @@
 /**
  * Work that a signal stops and that cleans up before the signal takes its usual effect.
  */
+import { endStreams } from "../streams.ts";
+
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** Runs `body`; a signal stops it, and then ends this process as it would have done without us. */
@@ -22,7 +24,9 @@ export async function stoppable<T>(body: (stop: AbortSignal) => Promise<T>): Pro
   } catch (error) {
     leave();
     if (received === undefined || error !== stop.signal.reason) throw error;
-    process.kill(process.pid, received);
+    const signal = received;
+    // What was written before goes out; a second signal does not wait for that.
+    endStreams(() => process.kill(process.pid, signal));
     return await new Promise(() => undefined);
   }
 }

@@ -134,6 +134,21 @@ export class Submission implements Extra {
     this.#process.stop(ExitCode.failure);
   }
 
+  /** All that was to be given is chosen. */
+  get isDone(): boolean {
+    return this.#complete && this.#error === undefined && this.chosen === this.#given;
+  }
+
+  /** What became of the values when somebody ended it: `how`. */
+  interrupted(how: string): string {
+    const underWay = this.#underWay + this.#uncertain;
+    const unsent = this.#given - this.chosen - underWay;
+    const fates = [`${this.chosen} of ${this.#given} values are chosen`];
+    if (underWay > 0) fates.push(`sent, and may still be chosen: ${underWay}`);
+    if (unsent > 0) fates.push(`not sent: ${unsent}`);
+    return `${how}: ${this.#given === 0 ? "no value was submitted" : fates.join("; ")}`;
+  }
+
   check(): void {
     if (this.#error !== undefined) throw this.#error;
     if (this.#uncertain > 0) {
@@ -145,7 +160,7 @@ export class Submission implements Extra {
         },
       );
     }
-    if (this.#complete && this.chosen === this.#given) return;
+    if (this.isDone) return;
     const fate = this.#underWay > 0 ? `; ${this.#underWay} more were sent and may still be` : "";
     throw new CliError(`ended with ${this.chosen} of ${this.#given} values chosen${fate}`, {
       exitCode: fate === "" ? ExitCode.failure : ExitCode.unknownOutcome,

@@ -3,13 +3,14 @@
  */
 import { configsOfGroups, groupOfKey } from "../config/groups.ts";
 import { asGuest } from "../config/guest.ts";
-import { CliError, ExitCode } from "../error.ts";
+import { CliError, ExitCode, messageOf } from "../error.ts";
 import { drawId } from "../node/identity.ts";
 import { Process } from "../node/process.ts";
 import { Role } from "../protocol/types.ts";
 import { defineKpaxosCommand } from "./command.ts";
 import { printJson } from "./output.ts";
 import { memberOf, placeIn, roleArgs, start, startAll } from "./run_common.ts";
+import { stoppable } from "./stoppable.ts";
 import { Submission } from "./submission.ts";
 
 export const submitCommand = defineKpaxosCommand({
@@ -28,7 +29,7 @@ export const submitCommand = defineKpaxosCommand({
       { command: "kpaxos submit --whole - < image.png", what: "a whole file as one value" },
     ],
     notes: [
-      "Exit code 75: a value was sent, was not confirmed in time, and may still be chosen; 69: it was not sent.",
+      "Exit code 75: a value was sent, was not confirmed in time, and may still be chosen; 69: it was not sent. Ended by SIGINT or SIGTERM it exits with 130 or 143, and says how many values are chosen, and how many may still be.",
     ],
   },
   args: {
@@ -77,7 +78,8 @@ export const submitCommand = defineKpaxosCommand({
     const submission = new Submission(args.timeout * 1_000_000, args.confirm === true);
     const [first, ...others] = configsOfGroups(config).map((group) => placeIn(group, "submit", undefined));
     const id = drawId();
-    const options = { ...first!, others, wholeLog: log, id, listens: Role.client | Role.learner, owns: 0 };
+    const roles = { listens: Role.client | Role.learner, owns: 0, handlesSignals: false };
+    const options = { ...first!, others, wholeLog: log, id, ...roles };
     const process = new Process(options, (context) => submission.build(context, proposer));
     submission.attach(process);
     const input = Bun.stdin.stream();
@@ -93,13 +95,16 @@ export const submitCommand = defineKpaxosCommand({
         : args.whole === true
           ? submission.giveAll(input)
           : submission.feed(input, take);
-    const [exitCode] = await Promise.all([
-      process.run(),
-      fed.catch((error: unknown) => submission.abort(error)),
-    ]);
-    if (args.json === true) printJson({ values: submission.chosen });
-    submission.check();
-    return exitCode;
+    fed.catch((error: unknown) => submission.abort(error));
+    await stoppable(async (stop) => {
+      stop.addEventListener("abort", () => process.stop());
+      // Whoever ends it waits for no more input.
+      await process.run();
+      if (args.json === true) printJson({ values: submission.chosen });
+      if (!stop.aborted || submission.isDone) return submission.check();
+      log.error(submission.interrupted(messageOf(stop.reason)));
+      stop.throwIfAborted();
+    });
   },
 });
 

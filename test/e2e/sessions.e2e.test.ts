@@ -204,7 +204,7 @@ test("a session that was forgotten: submit says what is uncertain, and exits 75"
   });
 }, 60_000);
 
-test("values that were sent and not confirmed in time: submit exits 75, whether it gave up or was ended, and they are delivered later", async () => {
+test("values that were sent and not confirmed in time: submit exits 75, or says so when a signal ends it, and they are delivered later", async () => {
   await withLearners({}, async (cluster, learners) => {
     const go = join(cluster.directory, "go");
     const input = (name: string): string =>
@@ -219,14 +219,39 @@ test("values that were sent and not confirmed in time: submit exits 75, whether 
     expect(await late.ending(20_000)).toMatchObject({ exitCode: ExitCode.unknownOutcome, killed: false });
     expect(late.stderr.join("\n")).toContain("value 2 is not confirmed: it was sent and may still be chosen");
     ended.kill("SIGTERM");
-    expect(await ended.ending(10_000)).toMatchObject({ exitCode: ExitCode.unknownOutcome, killed: false });
+    expect(await ended.ending(10_000)).toMatchObject({ exitCode: null, signal: "SIGTERM", killed: false });
     expect(ended.stderr.join("\n")).toMatch(
-      /ended with 1 of 3 values chosen; 2 more were sent and may still be/,
+      /ended by SIGTERM: 1 of 3 values are chosen; sent, and may still be chosen: 2$/m,
     );
     for (const one of lost) one.kill("SIGCONT");
     // The proposer had them, and sends them until they are accepted.
     for (const learner of learners) await learner.reach(6);
     for (const name of ["late", "ended"]) expectEach(learners[0]!, name, 3);
     await expectSameOrder(learners);
+  });
+}, 60_000);
+
+test("a signal ends submit whatever its input does, and it says what became of the values", async () => {
+  await withLearners({}, async (cluster) => {
+    const go = join(cluster.directory, "go");
+    const idle = submit(cluster, `exec 2>/dev/null; ${before(go, ":")}`);
+    const endless = submit(cluster, "yes", ["--confirm"]);
+    await idle.waitForLine(/ready on/, 10_000);
+    await endless.waitForLine(/^\d+$/, 10_000, "stdout");
+    const ends = async (one: LabProcess, signal: "SIGINT" | "SIGTERM", says: RegExp): Promise<void> => {
+      one.kill(signal);
+      expect(await one.ending(5_000)).toMatchObject({ exitCode: null, signal, killed: false });
+      expect(one.stderr.join("\n")).toMatch(says);
+    };
+    await ends(idle, "SIGTERM", /ended by SIGTERM: no value was submitted$/m);
+    await ends(endless, "SIGINT", /ended by SIGINT: \d+ of \d+ values are chosen; .*not sent: \d+$/m);
+    const proposers = [0, 1].map((id) => cluster.member("proposer", id));
+    for (const one of proposers) one.kill("SIGSTOP");
+    const unsent = submit(cluster, "echo lost");
+    await unsent.waitForLine(/ready on/, 10_000);
+    await Bun.sleep(300);
+    await ends(unsent, "SIGTERM", /ended by SIGTERM: 0 of 1 values are chosen; not sent: 1$/m);
+    for (const one of proposers) one.kill("SIGCONT");
+    writeFileSync(go, "");
   });
 }, 60_000);
