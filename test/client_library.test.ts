@@ -81,6 +81,14 @@ test("what was not submitted says so; what nobody confirms has an unknown outcom
   expect(closed).not.toBeInstanceOf(OutcomeUnknownError);
 });
 
+test("what is submitted before it runs is refused at once", async () => {
+  const client = newClient();
+  const error = await failure(client.submit(bytes("a")));
+  expect(error.message).toBe("the client does not run: call run first; the value was not submitted");
+  expect(client.pending).toBe(0);
+  await client.close();
+});
+
 test("those that are late at once are told of one diagnosis", async () => {
   const client = newClient("", { timeoutMs: 150 });
   const diagnoses = spyOn(Process.prototype, "reasons");

@@ -56,7 +56,7 @@ function patient(client: Client = {}): Patient & { link: LinkCounters; wire: Wir
   const own = ownProposer === undefined ? {} : { proposer: { stage: "leading", votes: -1, ...ownProposer } };
   const cores = {
     client: { isWaiting, counters: { delivered } },
-    learner: { isRegistered: () => true, waitsForSnapshot, trimmedIid: 77 },
+    learner: { isRegistered: () => true, isMute: () => false, waitsForSnapshot, trimmedIid: 77 },
     ...own,
   };
   return {
@@ -73,6 +73,7 @@ function patient(client: Client = {}): Patient & { link: LinkCounters; wire: Wir
     isAsking: client.isAsking ?? false,
     beginEmptyBy: undefined,
     nowUs: SECOND_US,
+    listenedUs: SECOND_US,
   };
 }
 
@@ -105,6 +106,41 @@ describe("a proposer is named", () => {
         "proposer 0 (02:00:00:00:00:02) was not heard: is it running?",
       );
     expect(isNamed({ text: ETHERNET, heardUs: 0 })).toBe(false);
+  });
+});
+
+describe("acceptors", () => {
+  const three = [0, 1, 2].map((id) => `acceptor ${id} 127.0.0.1 ${7000 + id}\n`).join("");
+  /** Who answers nothing, and who answers and does not vote. */
+  const said = (silent: readonly number[], mute: readonly number[], listenedUs = SECOND_US): string[] => {
+    const learner = {
+      isRegistered: (aid: number) => !silent.includes(aid),
+      isMute: (aid: number) => mute.includes(aid),
+    };
+    const one = patient({ text: `${three}proposer 0 127.0.0.1 7003\n` });
+    const cores = { learner } as unknown as Cores;
+    return diagnose({ ...one, proposerId: undefined, cores, listenedUs });
+  };
+  const at = (...ids: readonly number[]): string =>
+    ids.map((id) => `acceptor ${id} (127.0.0.1:${7000 + id})`).join(" and ");
+
+  test("that are silent are told from those that answer and do not vote", () => {
+    expect(said([], [])).toEqual([]);
+    expect(said([2], [])).toEqual([`${at(2)} does not answer`]);
+    expect(said([1, 2], [])).toEqual([`${at(1, 2)} do not answer, and 1 of 3 are no quorum`]);
+    expect(said([], [2])).toEqual([`${at(2)} answers, but does not vote: its log says why`]);
+    expect(said([], [1, 2])).toEqual([
+      `${at(1, 2)} answer, but do not vote, and 1 of 3 is no quorum: their logs say why`,
+    ]);
+    expect(said([0], [1])).toEqual([
+      `${at(0)} does not answer`,
+      `${at(1)} answers, but does not vote, and 1 of 3 is no quorum: its log says why`,
+    ]);
+  });
+
+  test("are not silent before they can have answered", () => {
+    expect(said([0, 1, 2], [], 100_000)).toEqual([]);
+    expect(said([0, 1, 2], [], 300_000)).toHaveLength(1);
   });
 });
 

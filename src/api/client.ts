@@ -13,13 +13,14 @@ import { CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
 import { Bell } from "../node/bell.ts";
 import type { Built, Context } from "../node/context.ts";
-import { drawId, LAST_ID } from "../node/identity.ts";
+import { checkId, drawId } from "../node/identity.ts";
 import { Process } from "../node/process.ts";
 import type { Client as ClientCore } from "../protocol/client/client.ts";
 import { GivenValues } from "../protocol/client/value_source.ts";
 import { Role } from "../protocol/types.ts";
 import { WAITING_BYTES } from "./build_replica.ts";
 import { PENDING_LIMIT } from "./machine_host.ts";
+import { checkTimeout } from "./options.ts";
 import { lateness, OutcomeUnknownError } from "./state_machine.ts";
 
 export { OutcomeUnknownError } from "./state_machine.ts";
@@ -72,6 +73,9 @@ export class Client {
   /** Opens its link, and throws a `CliError` when it cannot. It works from `run` on. */
   constructor(options: ClientOptions) {
     const { log, proposer, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+    const id = options.id ?? drawId();
+    checkId("id", id, "a client's");
+    checkTimeout(timeoutMs);
     const group = oneGroup(options.config, options.group);
     const config = options.tuneThread === true ? group : asGuest(group);
     if (config.settings.wire !== "native") {
@@ -83,11 +87,7 @@ export class Client {
     if (proposer !== undefined && !config.proposers.some(({ id }) => id === proposer)) {
       throw new CliError(`${config.file} has no proposer ${proposer}`, { exitCode: ExitCode.config });
     }
-    if (!(timeoutMs > 0)) throw new RangeError(`timeoutMs ${timeoutMs}: a number of milliseconds above 0`);
     this.#timeoutMs = timeoutMs;
-    const id = options.id ?? drawId();
-    if (!(Number.isInteger(id) && id >= 0 && id <= LAST_ID))
-      throw new RangeError(`id ${id}: a client's is a whole number from 0 to ${LAST_ID}`);
     const roles = { listens: Role.client | Role.learner, owns: 0, handlesSignals: false };
     this.#process = new Process({ config, log, id, member: undefined, ...roles }, (context) =>
       this.#build(context, proposer),
@@ -110,6 +110,10 @@ export class Client {
    */
   submit(value: Uint8Array): Promise<void> {
     if (!this.#isOpen) return Promise.reject(new Error("the client ended; the value was not submitted"));
+    if (this.#ended === undefined)
+      return Promise.reject(
+        new Error("the client does not run: call run first; the value was not submitted"),
+      );
     if (value.length > this.maxValueBytes) {
       const text = `a value of ${value.length} bytes: at most ${this.maxValueBytes}, by max-value-size`;
       return Promise.reject(new RangeError(text));

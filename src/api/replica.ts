@@ -9,6 +9,7 @@ import { CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
 import { BusyNote } from "../node/busy_note.ts";
 import type { Built, Context } from "../node/context.ts";
+import { checkId } from "../node/identity.ts";
 import { Process } from "../node/process.ts";
 import type { Extra } from "../node/roles.ts";
 import { StageLog } from "../node/stage_log.ts";
@@ -16,7 +17,8 @@ import { Busy, Role } from "../protocol/types.ts";
 import { buildReplica, type ReplicaParts, type ReplicaPlan } from "./build_replica.ts";
 import { ENVELOPE_BYTES, ENVELOPE_LIMIT } from "./envelope.ts";
 import { MachineHost } from "./machine_host.ts";
-import type { ReadMode, Replicated, StateMachine } from "./state_machine.ts";
+import { checkMachineName, checkTimeout } from "./options.ts";
+import { READ_MODES, type ReadMode, type Replicated, type StateMachine } from "./state_machine.ts";
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 const BEGIN_EMPTY_BY = "`beginEmpty: true` among the options of this Replica";
@@ -77,6 +79,9 @@ export class Replica implements Replicated {
   /** Opens its link and files, and throws a `CliError` when it cannot. It works from `run` on. */
   constructor(options: ReplicaOptions) {
     const { id, log, machine, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+    checkId("id", id, "a replica's");
+    checkTimeout(timeoutMs);
+    checkMachineName(machine.name);
     const config = oneGroup(options.config, options.group);
     if (config.settings.wire !== "native") {
       throw new CliError(
@@ -126,6 +131,10 @@ export class Replica implements Replicated {
 
   submit(command: Uint8Array): Promise<Uint8Array> {
     if (!this.#isOpen) return Promise.reject(new Error("the replica ended; the command was not submitted"));
+    if (this.#ended === undefined)
+      return Promise.reject(
+        new Error("the replica does not run: call run first; the command was not submitted"),
+      );
     if (command.length > this.maxCommandBytes) {
       const text = `a command of ${command.length} bytes: at most ${this.maxCommandBytes}, by max-value-size`;
       return Promise.reject(new RangeError(text));
@@ -134,8 +143,11 @@ export class Replica implements Replicated {
   }
 
   async read(mode: ReadMode): Promise<void> {
+    if (!READ_MODES.includes(mode)) throw new TypeError(`read mode ${mode}: one of ${READ_MODES.join(", ")}`);
     if (mode === "local") return;
     if (!this.#isOpen) throw new Error("the replica ended");
+    if (this.#ended === undefined)
+      throw new Error("the replica does not run: call run first; nothing was read");
     if (mode === "log") {
       await this.#host.read((value) => this.#parts.submit(value));
       return;

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import type { Config } from "../config/config.ts";
 import { oneGroup } from "../config/groups.ts";
 import { CliError } from "../error.ts";
+import { checkId } from "../node/identity.ts";
 import { CLIENT_RECORD_BYTES, ClientRecord, readClientRecord } from "../wire/client_record.ts";
 import { deviceDirectories, findDeviceDirectory } from "./device_directory.ts";
 import { deviceName } from "./device_layout.ts";
@@ -105,6 +106,7 @@ export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
     this.#options = options;
     if ((config === undefined) === (socket === undefined))
       throw new TypeError("deliveries come from a config or from a socket: give one of them");
+    checkId("learner", learner, "the id of a learner");
     this.#unwraps = config?.settings.wire === "kernel-paxos" && raw !== true;
     this.#reader = new SocketReader(
       config === undefined ? socket! : () => learnerSocket(config, learner, group),

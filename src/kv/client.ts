@@ -2,6 +2,7 @@
  * The client of `kpaxos kv serve`: what the command line and TypeScript programs call. Speaks HTTP over a Unix socket or TCP.
  */
 
+import { checkTimeout } from "../api/options.ts";
 import type { ReadMode } from "../api/state_machine.ts";
 import { CliError, codeOf, ExitCode, exitCodeOf, isDenied, messageOf } from "../error.ts";
 import {
@@ -63,6 +64,7 @@ export class KvClient {
   readonly #timeoutMs: number;
 
   constructor(place: KvPlace, timeoutMs = 10_000) {
+    checkTimeout(timeoutMs);
     this.#place = place;
     this.#timeoutMs = timeoutMs;
   }

@@ -6,6 +6,7 @@ import type { Config, Member } from "../config/config.ts";
 import { formatAddress } from "../net/address.ts";
 import type { LinkCounters } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
+import { quorumOf } from "../protocol/quorum.ts";
 import { Busy } from "../protocol/types.ts";
 import type { Members } from "../wire/members.ts";
 import type { WireCounters } from "../wire/wire.ts";
@@ -13,6 +14,8 @@ import type { Cores } from "./roles.ts";
 
 /** Who was not heard for so long is silent. */
 export const SILENT_US = 3_000_000;
+/** Before that nobody can have been heard: two questions, and their answers. */
+const HEARING_US = 250_000;
 
 export interface Patient {
   readonly config: Config;
@@ -33,6 +36,8 @@ export interface Patient {
   /** How it is told to begin without the snapshot that it waits for, where it may be (`Built`). */
   readonly beginEmptyBy: string | undefined;
   readonly nowUs: number;
+  /** For how long it has listened. */
+  readonly listenedUs: number;
 }
 
 /** Reasons, the likeliest first; empty when everything looks right from here. */
@@ -62,15 +67,26 @@ function wireReasons({ wire, config }: Patient): string[] {
   return reasons;
 }
 
-function acceptorReasons({ cores, config }: Patient): string[] {
-  const { learner } = cores;
-  if (learner === undefined) return [];
-  const silent = config.acceptors.filter((_, aid) => !learner.isRegistered(aid));
-  if (silent.length === 0) return [];
-  const left = config.acceptors.length - silent.length;
-  const enough =
-    left > config.acceptors.length / 2 ? "" : `, and ${left} of ${config.acceptors.length} are no quorum`;
-  return [`${named("acceptor", silent)} ${silent.length > 1 ? "do" : "does"} not answer${enough}`];
+function acceptorReasons({ cores: { learner }, config: { acceptors }, listenedUs }: Patient): string[] {
+  if (learner === undefined || listenedUs < HEARING_US) return [];
+  const silent = acceptors.filter((_, aid) => !learner.isRegistered(aid));
+  const mute = acceptors.filter((_, aid) => learner.isRegistered(aid) && learner.isMute(aid));
+  const left = acceptors.length - silent.length - mute.length;
+  const quorum = quorumOf(acceptors.length);
+  const reasons: string[] = [];
+  if (silent.length > 0) {
+    const enough =
+      left >= quorum || mute.length > 0 ? "" : `, and ${left} of ${acceptors.length} are no quorum`;
+    reasons.push(`${named("acceptor", silent)} ${silent.length > 1 ? "do" : "does"} not answer${enough}`);
+  }
+  if (mute.length > 0) {
+    const [answer, whose] =
+      mute.length > 1 ? ["answer, but do", "their logs say"] : ["answers, but does", "its log says"];
+    const enough =
+      left >= quorum ? "" : `, and ${left} of ${acceptors.length} ${left === 1 ? "is" : "are"} no quorum`;
+    reasons.push(`${named("acceptor", mute)} ${answer} not vote${enough}: ${whose} why`);
+  }
+  return reasons;
 }
 
 function hostReasons({ silentHost }: Patient): string[] {
@@ -133,9 +149,9 @@ function fullAcceptors({ settings }: Config): string {
 
 /** Of a client: what became of what it sends. */
 function sendingReasons(patient: Patient): string[] {
-  const { cores, config, proposerId, silentHost, isAsking, peers, members, nowUs } = patient;
+  const { cores, config, proposerId, silentHost, isAsking, peers, members, nowUs, listenedUs } = patient;
   // One in this very process is looked at as a proposer.
-  if (proposerId === undefined || cores.proposer?.id === proposerId) return [];
+  if (proposerId === undefined || cores.proposer?.id === proposerId || listenedUs < HEARING_US) return [];
   const reasons: string[] = [];
   const peer = members.proposers[proposerId]!;
   const name = named("proposer", [config.proposers[proposerId]!]);
@@ -160,10 +176,10 @@ function sendingReasons(patient: Patient): string[] {
   return reasons;
 }
 
-function linkReasons({ link, wire, where, config }: Patient): string[] {
+function linkReasons({ link, wire, where, config, listenedUs }: Patient): string[] {
   const reasons: string[] = [];
   if (link.rxBadMac > 0) reasons.push(wrongKey(link.rxBadMac, config));
-  else if (link.rxFrames === 0) {
+  else if (link.rxFrames === 0 && listenedUs >= HEARING_US) {
     const check =
       config.link === "ethernet"
         ? "is the cable in, are the others on this network segment, and are `wire` and `cluster` the same everywhere?"

@@ -16,6 +16,12 @@ export function newLife(): Life {
 /** The largest id that fits a frame: 65535 is every id. */
 export const LAST_ID = 0xfffe;
 
+/** `what`: "id"; `whose`: "a replica's". */
+export function checkId(what: string, id: number, whose: string): void {
+  if (Number.isInteger(id) && id >= 0 && id <= LAST_ID) return;
+  throw new RangeError(`${what} ${id}: ${whose} is a whole number from 0 to ${LAST_ID}`);
+}
+
 /** An id for who has no line in paxos.conf: none that a line may have. */
 export function drawId(): number {
   return MAX_ID + 1 + Math.floor(Math.random() * (LAST_ID - MAX_ID));

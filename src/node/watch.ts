@@ -25,6 +25,9 @@ const PERPLEXED_US = 2 * SILENT_US;
 const AGAIN_MS = 10_000;
 const SELDOM_MS = 600_000;
 
+/** A patient but for how long it has listened. */
+type PatientNow = Omit<Patient, "listenedUs">;
+
 export interface Work {
   /** Without it, of a process that only asks, it is not said that nothing moves, and the reasons of all the time are known. */
   readonly progress: (() => number | null) | undefined;
@@ -39,6 +42,7 @@ export class Watch implements Extra {
   /** Reasons of this standstill that were logged, by what they are about. */
   readonly #told = new Set<string>();
   #nowUs = 0;
+  #firstUs: number | undefined;
   #dueUs = 0;
   #last: number | null = null;
   #movedUs = -1;
@@ -49,14 +53,15 @@ export class Watch implements Extra {
   #wireThen: WireCounters | undefined;
   #linkThen: LinkCounters | undefined;
 
-  constructor(log: Log, work: Work, patient: (nowUs: number) => Patient) {
+  constructor(log: Log, work: Work, patient: (nowUs: number) => PatientNow) {
     this.#log = log;
     this.#work = work;
-    this.#patient = patient;
+    this.#patient = (nowUs) => ({ ...patient(nowUs), listenedUs: nowUs - (this.#firstUs ?? nowUs) });
   }
 
   tick(nowUs: number): void {
     this.#nowUs = nowUs;
+    this.#firstUs ??= nowUs;
     if (this.#movedUs < 0) this.#movedUs = nowUs;
     if (nowUs < this.#dueUs) return;
     this.#dueUs = nowUs + LOOK_US;

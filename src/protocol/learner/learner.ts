@@ -19,6 +19,8 @@ const NOTHING = new Uint8Array(0);
 const HI_FIRST_US = 100_000;
 const HI_AGAIN_US = 1_000_000;
 const OK_SILENCE_US = 3_500_000;
+/** Acceptors that vote tell their state each second. */
+const MUTE_US = 2_500_000;
 
 /** Where a learner's values go. */
 export interface Application {
@@ -87,6 +89,8 @@ export class Learner {
   readonly #application: Application;
   #observer: ChosenObserver | null = null;
   readonly #okUs: Float64Array;
+  /** Since when each acceptor has answered hi and said nothing else. */
+  readonly #muteSinceUs: Float64Array;
   readonly #hiDueUs: Float64Array;
   readonly #trims: LearnerTrims;
   readonly #states: Float64Array;
@@ -100,6 +104,7 @@ export class Learner {
     this.next = options.catchUp ? 1 : 0;
     this.heardUs = new Float64Array(options.acceptors).fill(Number.NEGATIVE_INFINITY);
     this.#okUs = new Float64Array(options.acceptors).fill(Number.NEGATIVE_INFINITY);
+    this.#muteSinceUs = new Float64Array(options.acceptors).fill(Number.POSITIVE_INFINITY);
     this.#hiDueUs = new Float64Array(options.acceptors);
     this.#trims = new LearnerTrims(options, outbox);
     this.#states = new Float64Array(options.acceptors).fill(-1);
@@ -114,6 +119,11 @@ export class Learner {
   isRegistered(aid: number): boolean {
     const everAnswered = this.#okUs[aid]! > Number.NEGATIVE_INFINITY;
     return everAnswered && this.#nowUs - Math.max(this.#okUs[aid]!, this.heardUs[aid]!) < OK_SILENCE_US;
+  }
+
+  /** The acceptor answers, but says nothing that only who votes says (native wire). */
+  isMute(aid: number): boolean {
+    return this.#options.statesTellHighest && this.#nowUs - this.#muteSinceUs[aid]! >= MUTE_US;
   }
 
   /** A quorum of acceptors was heard lately: they tell their state each second. */
@@ -188,7 +198,7 @@ export class Learner {
     length: number,
     flags = 0,
   ): void {
-    this.heardUs[aid] = this.#nowUs;
+    this.#hears(aid);
     // From here on it is known how far the log goes: no need to probe for its end.
     if (this.isNews(iid)) this.repair.catchingUp = false;
     if (iid > this.highestIid) this.highestIid = iid;
@@ -216,7 +226,7 @@ export class Learner {
   }
 
   onAcceptorState(aid: number, trimIid: number, highestIid: number, flags: number): void {
-    this.heardUs[aid] = this.#nowUs;
+    this.#hears(aid);
     this.#trims.onState(aid, trimIid, flags);
     this.repair.onTrim(aid, trimIid);
     // Where everything is trimmed there was something (and the Kernel_Paxos wire tells of nothing else).
@@ -232,6 +242,13 @@ export class Learner {
   onAcceptorOk(aid: number): void {
     this.heardUs[aid] = this.#nowUs;
     this.#okUs[aid] = this.#nowUs;
+    if (this.#nowUs < this.#muteSinceUs[aid]!) this.#muteSinceUs[aid] = this.#nowUs;
+  }
+
+  /** Something that only an acceptor that votes says. */
+  #hears(aid: number): void {
+    this.heardUs[aid] = this.#nowUs;
+    this.#muteSinceUs[aid] = Number.POSITIVE_INFINITY;
   }
 
   /** Delivers what is ready. To be called after the turn's messages; true while the application took everything. */
