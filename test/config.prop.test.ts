@@ -6,7 +6,8 @@ import fc from "fast-check";
 import { formatConfig } from "../src/config/format.ts";
 import { KEYS, type ParseResult, parseConfig } from "../src/config/parse.ts";
 import { formatDiagnostic } from "../src/config/report.ts";
-import { FIELDS, RETIRED_KEYS, SCHEMA, type Spec } from "../src/config/schema.ts";
+import { RETIRED_KEYS } from "../src/config/retired.ts";
+import { FIELDS, SCHEMA, type Spec } from "../src/config/schema.ts";
 import { formatValue, parseValue } from "../src/config/values.ts";
 import {
   ADDRESS_WORDS,

@@ -14,7 +14,8 @@ import { formatConfig, summarize } from "../src/config/format.ts";
 import { KEYS, type Overrides, parseConfig } from "../src/config/parse.ts";
 import { readConfig } from "../src/config/read.ts";
 import { formatDiagnostic } from "../src/config/report.ts";
-import { DEFAULT_SETTINGS, FIELDS, RETIRED_KEYS, SCHEMA, variableOf } from "../src/config/schema.ts";
+import { RETIRED_KEYS } from "../src/config/retired.ts";
+import { DEFAULT_SETTINGS, FIELDS, SCHEMA, variableOf } from "../src/config/schema.ts";
 import { CliError } from "../src/error.ts";
 import { formatAddress } from "../src/net/address.ts";
 

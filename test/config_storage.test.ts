@@ -9,11 +9,31 @@ import { formatDiagnostic } from "../src/config/report.ts";
 
 const MINIMAL = "acceptor 0 127.0.0.1 8800\nproposer 0 127.0.0.1 8801\n";
 
-function parsed(text: string): Config {
-  const { config, diagnostics } = parseConfig(text, "f");
+function parsed(text: string, overrides: Overrides = {}): Config {
+  const { config, diagnostics } = parseConfig(text, "f", overrides);
   if (config === undefined) throw new Error(diagnostics.map(formatDiagnostic).join("\n"));
   return config;
 }
+
+describe("where the acceptors of a libpaxos file are", () => {
+  const disk = `${MINIMAL}storage-backend lmdb\n`;
+
+  test("is lmdb-env-path, wherever in the file it stands, with a warning", () => {
+    for (const text of [`${disk}lmdb-env-path /tmp/acceptor\n`, `lmdb-env-path /tmp/acceptor\n${disk}`]) {
+      const { settings, warnings } = parsed(text);
+      expect(settings).toMatchObject({ storagePath: "/tmp/acceptor", snapshotPath: "/tmp/acceptor" });
+      expect(warnings.map(({ message }) => message).join()).toContain(
+        "lmdb-env-path is read as storage-path",
+      );
+    }
+  });
+
+  test("is storage-path where there is one, also of a flag; in memory it is nowhere", () => {
+    const flags = { "storage-path": "/var/lib/kpaxos" };
+    expect(parsed(`${disk}lmdb-env-path /tmp/a\n`, { flags }).settings.storagePath).toBe("/var/lib/kpaxos");
+    expect(parsed(`${MINIMAL}lmdb-env-path /tmp/a\n`).settings.storagePath).toBe("");
+  });
+});
 
 describe("where snapshots are kept", () => {
   const durable = `${MINIMAL}storage-backend sqlite\nstorage-path /var/lib/kpaxos\n`;

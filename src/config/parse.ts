@@ -9,19 +9,10 @@ import { ALL_GROUPS, checkGroupPorts } from "./groups.ts";
 import { type Line, splitLines } from "./lines.ts";
 import { checkMembers } from "./members.ts";
 import { type Place, Report } from "./report.ts";
+import { RETIRED_KEYS, type RetiredLine, retiredProblem } from "./retired.ts";
 import { ROLE_NAMES, type RoleLine, readRoleLine, roleOf } from "./roles.ts";
-import {
-  byField,
-  FIELDS,
-  type Field,
-  RETIRED_KEYS,
-  type RetiredKey,
-  SCHEMA,
-  settingsFrom,
-  type Value,
-  variableOf,
-} from "./schema.ts";
-import { type Problem, parseBoolean, parseValue, quote, readNumber } from "./values.ts";
+import { byField, FIELDS, type Field, SCHEMA, settingsFrom, type Value, variableOf } from "./schema.ts";
+import { type Problem, parseValue, quote } from "./values.ts";
 
 /** Values by key (`"proposer-timeout"`); `true` and `false` stand for yes and no, undefined for not given. */
 export type Flags = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -59,9 +50,11 @@ export function parseConfig(text: string, file: string, overrides: Overrides = {
   const roleLines: RoleLine[] = [];
   const given = new Map<Field, Setting>();
   const mentioned = new Set<Field>();
-  for (const line of lines) readLine(line, roleLines, mentioned, given, report);
+  const lost: RetiredLine[] = [];
+  for (const line of lines) readLine(line, roleLines, mentioned, given, lost, report);
   readEnvironment(overrides.env ?? {}, mentioned, given, report);
   readFlags(overrides.flags ?? {}, mentioned, given, report);
+  readRetired(lost, mentioned, given, report);
 
   const settings = settingsFrom((field) => given.get(field)?.value ?? SCHEMA[field].default);
   const origins = byField((field): Origin => given.get(field)?.origin ?? { from: "default" });
@@ -95,6 +88,7 @@ function readLine(
   roleLines: RoleLine[],
   mentioned: Set<Field>,
   given: Map<Field, Setting>,
+  lost: RetiredLine[],
   report: Report,
 ): void {
   const first = line.words[0]!;
@@ -124,7 +118,9 @@ function readLine(
     return;
   }
   if (retired !== undefined) {
-    readRetired(key, retired, line, report);
+    const problem = retiredProblem(key, retired.kind, line.rest);
+    if (problem !== undefined) complain(problem, valuePlace, report);
+    else lost.push({ key, text: line.rest, line: line.number, place, valuePlace });
     return;
   }
   const value = readValue(field!, line.rest, valuePlace, report);
@@ -155,21 +151,31 @@ function unknownKeyHint(word: string, line: Line): string {
   return near === undefined ? "kpaxos config check --help lists all keys" : `did you mean ${near}?`;
 }
 
-/** The value is checked as libpaxos would, so that a slip is not lost when the key matters again. */
-function readRetired(key: string, retired: RetiredKey, line: Line, report: Report): void {
-  const problem = retiredProblem(key, retired.kind, line.rest);
-  if (problem !== undefined) complain(problem, report.at(line.number, line.restColumn), report);
-  else report.warning(report.at(line.number, line.words[0]!.column), `${key} has no effect`, retired.instead);
-}
-
-function retiredProblem(key: string, kind: RetiredKey["kind"], text: string): Problem | undefined {
-  if (kind === "text") return undefined;
-  if (kind === "size") {
-    if (readNumber("size", text) !== undefined) return undefined;
-    return { message: `bad value ${quote(text)} for ${key}`, hint: "it takes a size such as 10mb" };
+/** A disk without its own place takes the one that libpaxos was told. */
+function readRetired(
+  lost: readonly RetiredLine[],
+  mentioned: Set<Field>,
+  given: Map<Field, Setting>,
+  report: Report,
+): void {
+  for (const { key, text, line, place, valuePlace } of lost) {
+    const { instead, isPlace } = RETIRED_KEYS[key]!;
+    const backend = given.get("storageBackend")?.value ?? SCHEMA.storageBackend.default;
+    if (isPlace !== true || backend === "memory" || mentioned.has("storagePath")) {
+      report.warning(place, `${key} has no effect`, instead);
+      continue;
+    }
+    const what = `${key} is read as ${SCHEMA.storagePath.key}`;
+    report.warning(
+      place,
+      `${what}: the directory of the acceptors' files`,
+      `write ${SCHEMA.storagePath.key}`,
+    );
+    mentioned.add("storagePath");
+    const value = readValue("storagePath", text, valuePlace, report);
+    if (value !== undefined)
+      given.set("storagePath", { value, origin: { from: "file", line }, place: valuePlace });
   }
-  const parsed = parseBoolean(key, text);
-  return parsed.ok ? undefined : parsed.problem;
 }
 
 function complain(problem: Problem, place: Place, report: Report): void {

@@ -191,6 +191,12 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
           "there is no LMDB here: acceptors keep what they promise and accept in SQLite, and read no LMDB files",
         hint: "write storage-backend sqlite, and name the directory with storage-path",
       },
+      bdb: {
+        as: "sqlite",
+        warning:
+          "there is no Berkeley DB here: acceptors keep what they promise and accept in SQLite, and read no files of that",
+        hint: "write storage-backend sqlite, and name the directory with storage-path",
+      },
     },
     default: "memory",
     summary: "where an acceptor keeps what it has promised and accepted",
@@ -403,31 +409,6 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
 };
 
 export const FIELDS = Object.keys(SCHEMA) as readonly Field[];
-
-/** Keys of libpaxos that are read and have no effect. */
-export interface RetiredKey {
-  readonly kind: "boolean" | "size" | "text";
-  readonly instead: string;
-}
-
-export const RETIRED_KEYS: Readonly<Record<string, RetiredKey>> = {
-  "tcp-nodelay": {
-    kind: "boolean",
-    instead: "there is no TCP here; batching no trades throughput for the latency of single values",
-  },
-  "lmdb-sync": {
-    kind: "boolean",
-    instead: "there is no LMDB here; storage-backend sqlite syncs unless storage-sync no",
-  },
-  "lmdb-env-path": {
-    kind: "text",
-    instead: "there is no LMDB here; name a directory for storage-backend sqlite with storage-path",
-  },
-  "lmdb-mapsize": {
-    kind: "size",
-    instead: "there is no LMDB here; bound what an acceptor keeps with acceptor-window-bytes",
-  },
-};
 
 export function variableOf(key: string): string {
   return `KPAXOS_${key.toUpperCase().replaceAll("-", "_")}`;

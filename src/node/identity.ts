@@ -14,7 +14,7 @@ export function newLife(): Life {
 }
 
 /** The largest id that fits a frame: 65535 is every id. */
-export const LAST_ID = 0xfffe;
+const LAST_ID = 0xfffe;
 
 /** `what`: "id"; `whose`: "a replica's". */
 export function checkId(what: string, id: number, whose: string): void {
