@@ -9,7 +9,7 @@ const ARGS = {
   file: { type: "string", alias: ["f", "config"], valueHint: "FILE", description: "configuration" },
   id: { type: "integer", min: 0, max: 255, description: "id" },
   shift: { type: "integer", alias: "s", description: "may be negative" },
-  "trim-every": { type: "integer", min: 1, description: "instances" },
+  "trim-every": { type: "integer", min: 1, lookedForAs: ["trim-often"], description: "instances" },
   seconds: { type: "number", min: 0, alias: "t", description: "how long" },
   "value-size": { type: "range", min: 0, max: 9000, default: { first: 64, last: 64 }, description: "bytes" },
   wire: { type: "enum", options: ["native", "kernel-paxos"], default: "native", description: "wire" },
@@ -125,7 +125,16 @@ describe("refused with exit 2, naming the word and what to do", () => {
     [["--wire", "kernelpaxos"], /--wire expects one of native, kernel-paxos/, /did you mean kernel-paxos\?/],
     [["--id", "1", "--id", "2"], /--id is given twice/, /once/],
     [["--json", "--no-json"], /--no-json is given twice/, undefined],
-    [["a", "b"], /unexpected "b": kpaxos test takes one word/, undefined],
+    [["a", "b"], /unexpected "b": kpaxos test takes one word/, /--help/],
+    [["a", "id=0"], /unexpected "id=0"/, /^write --id 0$/],
+    [["a", "trim_every=5"], /unexpected "trim_every=5"/, /^write --trim-every 5$/],
+    [["a", "json=1"], /unexpected "json=1"/, /^write --json$/],
+    [["a", "json=0"], /unexpected "json=0"/, /^write --no-json$/],
+    [["a", "nothing=0"], /unexpected "nothing=0"/, /--help/],
+    [["a", "--json", "1"], /--json is a switch and takes no value, got "1"/, /write --json or --no-json/],
+    [["a", "--no-json", "1"], /--no-json is a switch and takes no value, got "1"/, /write --no-json alone/],
+    [["a", "--json", "--id", "1", "b"], /unexpected "b"/, undefined],
+    [["a", "--trim-often", "5"], /unknown flag --trim-often/, /did you mean --trim-every\?/],
   ];
   for (const [words, message, hint] of table) {
     test(words.join(" "), () => {

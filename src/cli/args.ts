@@ -100,18 +100,24 @@ export function placeholder(key: string, arg: ArgDef): string {
 interface Sorted {
   readonly flags: Map<string, string | boolean>;
   readonly positionals: readonly string[];
+  /** By the index of a positional: the switch that it stands right behind. */
+  readonly behind: ReadonlyMap<number, string>;
 }
 
 function sort(words: readonly string[], args: ArgsDef, path: string): Sorted {
   const table = spellings(args);
   const flags = new Map<string, string | boolean>();
   const positionals: string[] = [];
+  const behind = new Map<number, string>();
   const give = (flag: Flag, typed: string, value: string | boolean): void => {
     const before = flags.get(flag.key);
     if (before !== undefined && before !== value) {
       throw usageError(`${typed} is given twice, with different values`, "give it once");
     }
     flags.set(flag.key, value);
+    if (typeof value === "boolean")
+      behind.set(positionals.length, `--${value ? "" : "no-"}${kebab(flag.key)}`);
+    else behind.delete(positionals.length);
   };
   let at = 0;
   const next = (typed: string, flag: Flag): string => {
@@ -158,7 +164,38 @@ function sort(words: readonly string[], args: ArgsDef, path: string): Sorted {
       break;
     }
   }
-  return { flags, positionals };
+  checkSurplus({ flags, positionals, behind }, args, table, path);
+  return { flags, positionals, behind };
+}
+
+/** Words that nothing takes: most of them were meant for a flag. */
+function checkSurplus(
+  { positionals, behind }: Sorted,
+  args: ArgsDef,
+  table: ReturnType<typeof spellings>,
+  path: string,
+): void {
+  const places = Object.values(args).filter((arg) => arg.type === "positional");
+  if (places.some(({ repeat }) => repeat === true) || positionals.length <= places.length) return;
+  const word = positionals[places.length]!;
+  const typed = behind.get(places.length);
+  if (typed !== undefined) throw noValue(typed, word, typed.startsWith("--no-"));
+  const count = places.length === 1 ? "one word" : `${places.length} words`;
+  const what = places.length === 0 ? "takes no words besides flags" : `takes ${count}`;
+  throw usageError(
+    `unexpected "${word}": ${path} ${what}`,
+    asFlag(word, table) ?? `${path} --help shows how it is used`,
+  );
+}
+
+/** As the manuals write module parameters: `id=0`. */
+function asFlag(word: string, table: ReturnType<typeof spellings>): string | undefined {
+  const [, name = "", value = ""] = /^([\w-]+)=(.*)$/.exec(word) ?? [];
+  const flag = name === "" ? undefined : (table.get(dashed(name)) ?? table.get(dashed(name.toLowerCase())));
+  if (flag === undefined) return undefined;
+  const typed = dashed(kebab(flag.key));
+  if (flag.arg.type !== "boolean") return `write ${typed} ${value}`;
+  return FALSE_WORDS.includes(value.toLowerCase()) ? `write --no-${kebab(flag.key)}` : `write ${typed}`;
 }
 
 /** A word that starts with a dash is a value only when it is "-" or a number, which is refused for what it is. */
@@ -177,14 +214,20 @@ function switchOf(typed: string, attached: string | undefined, negated: boolean)
   const word = attached.toLowerCase();
   if (!negated && TRUE_WORDS.includes(word)) return true;
   if (!negated && FALSE_WORDS.includes(word)) return false;
-  const hint = negated ? `write ${typed} alone` : `write ${typed} or ${typed.replace(/^--?/, "--no-")}`;
-  throw usageError(`${typed} is a switch and takes no value, got "${attached}"`, hint);
+  throw noValue(typed, attached, negated);
 }
 
-function unknownFlag(typed: string, table: ReadonlyMap<string, unknown>, path: string): CliError {
+function noValue(typed: string, value: string, negated: boolean): CliError {
+  const hint = negated ? `write ${typed} alone` : `write ${typed} or ${typed.replace(/^--?/, "--no-")}`;
+  return usageError(`${typed} is a switch and takes no value, got "${value}"`, hint);
+}
+
+function unknownFlag(typed: string, table: ReturnType<typeof spellings>, path: string): CliError {
   const flags = [...table.keys(), "--help"].filter((f) => f.length > 2 && f === f.toLowerCase());
   const doubled = `-${typed}`;
-  const near = table.has(doubled) ? doubled : nearest(typed, flags);
+  const meant = [...table.values()].find(({ arg }) => arg.lookedForAs?.includes(typed.replace(/^-+/, "")));
+  const exact = meant === undefined ? undefined : dashed(kebab(meant.key));
+  const near = exact ?? (table.has(doubled) ? doubled : nearest(typed, flags));
   return usageError(
     `unknown flag ${typed} for "${path}"`,
     near === undefined ? `${path} --help lists its flags` : `did you mean ${near}?`,
@@ -244,11 +287,6 @@ function assign(words: readonly string[], args: ArgsDef, path: string): Map<stri
       if (arg.options !== undefined && !arg.options.includes(word)) throw badValue(name, word, arg);
     }
     named.set(key, arg.repeat === true ? taken : (taken[0] ?? arg.default));
-  }
-  if (used < words.length) {
-    const what =
-      used === 0 ? "takes no words besides flags" : `takes ${used === 1 ? "one word" : `${used} words`}`;
-    throw usageError(`unexpected "${words[used]}": ${path} ${what}`, `${path} --help shows how it is used`);
   }
   return named;
 }

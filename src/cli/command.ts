@@ -15,6 +15,8 @@ interface Common {
   /** What stands for the value in help: `--if NAME`. */
   readonly valueHint?: string;
   readonly required?: boolean;
+  /** Names by which it is looked for, and which it has not: an error names it instead. */
+  readonly lookedForAs?: readonly string[];
   /** A setting of `paxos.conf`: help lists these apart. */
   readonly isSetting?: boolean;
 }

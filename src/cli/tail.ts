@@ -23,6 +23,7 @@ const tailArgs = {
     min: 0,
     max: 65534,
     default: 0,
+    lookedForAs: ["learner", "replica", "device"],
     description: "the learner (or replica) whose values are printed",
   },
   from: {
