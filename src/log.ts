@@ -129,8 +129,9 @@ async function loadSink(): Promise<Sink> {
     throttleMin: 1_000_000,
     level: 5,
   };
-  const terminal = standardError().isTTY === true && process.env.TERM !== "dumb";
-  if (terminal && (process.env.NO_COLOR ?? "") === "") {
+  const { TERM, NO_COLOR = "" } = process.env;
+  const terminal = standardError().isTTY === true && TERM !== "dumb";
+  if (terminal && NO_COLOR === "") {
     const { createConsola } = await import("consola");
     const consola = createConsola(options);
     return (record) =>

@@ -14,7 +14,7 @@ export function deviceDirectories(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): readonly string[] {
   if (chosen) return [setting];
-  const runtime = environment.XDG_RUNTIME_DIR;
+  const { XDG_RUNTIME_DIR: runtime } = environment;
   const own = runtime ? join(runtime, "kpaxos") : `${setting}-${process.getuid?.() ?? 0}`;
   return [setting, own];
 }

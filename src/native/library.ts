@@ -34,7 +34,7 @@ export function mappedMemory(address: Pointer | bigint | null, length: number): 
 }
 
 function open(): NativeSymbols {
-  const override = process.env.KPAXOS_LIBRARY ?? "";
+  const { KPAXOS_LIBRARY: override = "" } = process.env;
   if (override !== "") return load(override, `check KPAXOS_LIBRARY=${override}`);
   const path = libraryPath();
   if (!path.startsWith(EMBEDDED)) return load(path, "build it again: npm run setup");
@@ -90,7 +90,8 @@ function memoryFile(): number {
 }
 
 function traced(functions: NativeSymbols): NativeSymbols {
-  const level = Number(process.env.KPAXOS_TRACE_FFI ?? "0");
+  const { KPAXOS_TRACE_FFI = "0" } = process.env;
+  const level = Number(KPAXOS_TRACE_FFI);
   if (!(level >= 1)) return functions;
   const wrapped: Record<string, unknown> = {};
   for (const [name, call] of Object.entries(functions)) {

@@ -140,7 +140,7 @@ export class Watch implements Extra {
     }
     if (this.#growth.of("drops", link.rxDropped + link.txDropped + wire.overflow)) {
       const text = () =>
-        `frames lost on this host: ${link.rxDropped} not received in time${ofValues(link)}, ${link.txDropped} not sent, ${wire.overflow} without a slot`;
+        `frames dropped on this host, which are repeated where they are missed: ${link.rxDropped} not received in time${ofValues(link)}, ${link.txDropped} not sent, ${wire.overflow} beyond what one turn sends`;
       this.#log.once("drops", "info", text, AGAIN_MS);
     }
     if (this.#growth.of("cut", wire.cutValues)) {

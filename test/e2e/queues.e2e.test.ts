@@ -112,7 +112,7 @@ async function flooded(settings: Readonly<Record<string, string>>) {
     const nonces = Array.from({ length: ASKED }, (_, i) => 100 + i);
     one.asks(nonces);
     proposer.kill("SIGCONT");
-    const line = await proposer.waitForLine(/frames lost on this host/, 10_000);
+    const line = await proposer.waitForLine(/frames dropped on this host/, 10_000);
     // Once this is answered, so is all that it had heard before.
     await until("the proposer answers", () => {
       one.asks([1]);

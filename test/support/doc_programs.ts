@@ -20,6 +20,17 @@ export async function runProgram(argv: readonly string[], cwd: string): Promise<
   return stdout;
 }
 
+/** What a program that uses the package may ask of its compiler beyond ours: as `@tsconfig/strictest` does. */
+const STRICTEST = {
+  allowUnusedLabels: false,
+  allowUnreachableCode: false,
+  noImplicitReturns: true,
+  noPropertyAccessFromIndexSignature: true,
+  noUncheckedIndexedAccess: true,
+  isolatedModules: true,
+  checkJs: true,
+};
+
 /** Writes everything that the pages show, and what it takes to check its types; throws where they are wrong. */
 export async function writePrograms(directory: string): Promise<void> {
   const [counters, words, ...more] = programsOf("docs/library.md");
@@ -33,7 +44,10 @@ export async function writePrograms(directory: string): Promise<void> {
   const { compilerOptions } = JSON.parse(readFileSync(join(ROOT, "tsconfig.json"), "utf8")) as {
     compilerOptions: object;
   };
-  writeFileSync(join(directory, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }));
+  writeFileSync(
+    join(directory, "tsconfig.json"),
+    JSON.stringify({ compilerOptions: { ...compilerOptions, ...STRICTEST }, include: ["*.ts"] }),
+  );
   await runProgram([join(ROOT, "node_modules/.bin/tsc"), "--noEmit"], directory);
 }
 
