@@ -3,6 +3,9 @@
  * and before anybody can have answered it. That it works is shown by `docs_library.e2e.test.ts`.
  */
 import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Replica, type ReplicaOptions } from "../src/api/replica.ts";
 import type { ReadMode, StateMachine } from "../src/api/state_machine.ts";
 import { parseConfig } from "../src/config/parse.ts";
@@ -11,7 +14,8 @@ import { KvClient } from "../src/kv/client.ts";
 import { collectingLog } from "./support/collecting_log.ts";
 import { until } from "./support/until.ts";
 
-const { config } = parseConfig("acceptor 0 127.0.0.1 1\nproposer 0 127.0.0.1 2\n", "paxos.conf");
+const MEMBERS = "acceptor 0 127.0.0.1 1\nproposer 0 127.0.0.1 2\n";
+const { config } = parseConfig(MEMBERS, "paxos.conf");
 const NOTHING = new Uint8Array(0);
 
 function machine(name: string): StateMachine {
@@ -67,4 +71,20 @@ test("nobody is said to be silent who had no time to answer", async () => {
   expect(replica.reasons()[0]).toBe("acceptor 0 (127.0.0.1:1) does not answer, and 0 of 1 are no quorum");
   await replica.close();
   await ended;
+});
+
+test("two of one id cannot keep their snapshots in one file, and the next can when one has ended", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "kpaxos-replica-"));
+  try {
+    const { config: durable } = parseConfig(`${MEMBERS}snapshot-path ${directory}\n`, "paxos.conf");
+    const one = newReplica({ config: durable! });
+    expect(() => newReplica({ config: durable! })).toThrow(
+      /nothing-3\.snapshot is in use by another process/,
+    );
+    const other = newReplica({ config: durable!, id: 4 });
+    await Promise.all([one.close(), other.close()]);
+    await newReplica({ config: durable! }).close();
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });

@@ -73,6 +73,7 @@ export function buildLearning(
     },
     outbox,
   );
+  file?.claim?.();
   const { kind } = snapshots;
   const learner = buildLearner(
     context,
@@ -80,7 +81,12 @@ export function buildLearning(
     outbox,
     snapshots,
   );
-  snapshots.attach(learner);
+  try {
+    snapshots.attach(learner);
+  } catch (error) {
+    snapshots.release();
+    throw error;
+  }
   return { learner, snapshots };
 }
 

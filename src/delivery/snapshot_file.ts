@@ -6,11 +6,13 @@
 import { accessSync, constants, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { open, rename } from "node:fs/promises";
 import { join } from "node:path";
-import { CliError, ExitCode, exitCodeOf, messageOf } from "../error.ts";
+import { CliError, codeOf, ExitCode, exitCodeOf, messageOf } from "../error.ts";
+import { SharedMemory } from "../native/shared_memory.ts";
 import { decodeSnapshot, type Encoded, encodedOf, type Snapshot, type SnapshotRefusal } from "./snapshot.ts";
 
 /** A turn of the event loop between pieces, so that a large snapshot holds up nothing. */
 const WRITE_BYTES = 1 << 20;
+const LOCK_BYTES = 8;
 
 const WHY: Readonly<Record<SnapshotRefusal, string>> = {
   "no snapshot": "it is no snapshot of kpaxos",
@@ -38,6 +40,19 @@ export interface SnapshotPlace extends SnapshotKeeper {
   /** What is there; undefined when nothing is. `kind`: what this process can take. */
   load(clusterId: number, kind: number): Loaded | undefined;
   refusal(why: string): CliError;
+  /** Nobody else may keep his there until `release`, or this process's end; throws when somebody does. */
+  claim?(): void;
+  release?(): void;
+}
+
+/** Nothing is ever written to it, and it stays: who removes one may remove another's. */
+function openLock(path: string): SharedMemory {
+  try {
+    return SharedMemory.create(path, LOCK_BYTES);
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") throw error;
+    return SharedMemory.open(path);
+  }
 }
 
 export class SnapshotFile implements SnapshotPlace {
@@ -47,6 +62,7 @@ export class SnapshotFile implements SnapshotPlace {
   readonly #directory: string;
   readonly #onTrouble: (error: CliError) => void;
   #isWriting = false;
+  #lock: SharedMemory | undefined;
 
   /** `name`: of the process in its cluster, `learner-0`. `onTrouble`: the file could not be written. */
   constructor(directory: string, name: string, onTrouble: (error: CliError) => void) {
@@ -79,6 +95,28 @@ export class SnapshotFile implements SnapshotPlace {
     if (snapshot.kind !== kind) throw this.refusal("it is of another application");
     this.written = snapshot.iid;
     return { snapshot, encoded: encodedOf(snapshot, bytes) };
+  }
+
+  claim(): void {
+    const path = `${this.path}.lock`;
+    let isTaken: boolean;
+    try {
+      this.#lock = openLock(path);
+      isTaken = !this.#lock.lock(0);
+    } catch (error) {
+      this.release();
+      throw this.#trouble("lock", error);
+    }
+    if (!isTaken) return;
+    this.release();
+    throw new CliError(`${this.path} is in use by another process, or by another one of this process`, {
+      hint: "one id, one process: end the other one, or give this one another id, or another snapshot-path (else storage-path)",
+    });
+  }
+
+  release(): void {
+    this.#lock?.close();
+    this.#lock = undefined;
   }
 
   refusal(why: string): CliError {

@@ -141,6 +141,11 @@ export class Snapshots implements Application, Extra {
     else if (start === "first") learner.restored(0);
   }
 
+  /** The process has ended: another one may keep its snapshot where this one's is. */
+  release(): void {
+    this.#options.file?.release?.();
+  }
+
   /** Up to where its snapshots of a kind go; 0: it has none. */
   covers(kind: number): number {
     return this.#shelfOf(kind)?.newest?.iid ?? 0;

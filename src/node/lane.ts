@@ -64,6 +64,7 @@ export class Lane implements LinkedNode {
     } catch (error) {
       this.link.close();
       storage.close();
+      this.#release();
       throw error;
     }
   }
@@ -81,7 +82,13 @@ export class Lane implements LinkedNode {
   close(): void {
     this.link.close();
     this.node.storage.close();
-    this.built.close?.();
+    this.#release();
+  }
+
+  #release(): void {
+    const built: Built | undefined = this.built;
+    for (const extra of built?.extras ?? []) extra.release?.();
+    built?.close?.();
   }
 
   readonly #name = (peer: number): string => {

@@ -24,6 +24,8 @@ export interface Extra {
   onBusy?(from: Peer, reason: Busy): void;
   onAcknowledge?(from: Peer, kind: AckKind, session: number, sequence: number, iid: number): void;
   onReadIndex?(from: Peer, nonce: number, iid: number, confirmed: boolean): void;
+  /** The process has ended: what is not its memory is given back. */
+  release?(): void;
   onSnapshotAsk?(from: Peer, kind: number, above: number): void;
   onSnapshotInfo?(from: Peer, kind: number, iid: number, size: number, checksum: number): void;
   onSnapshotFetch?(from: Peer, kind: number, iid: number, position: number, size: number): void;

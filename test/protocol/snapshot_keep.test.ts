@@ -82,6 +82,15 @@ describe("the file of a snapshot", () => {
     expect(troubles).toEqual([]);
   });
 
+  test("is one process's: nobody else may claim it before it is given back", () => {
+    const one = fileOf("learner-3");
+    one.claim();
+    expect(() => fileOf("learner-3").claim()).toThrow(/learner-3\.snapshot is in use by another process/);
+    fileOf("learner-4").claim();
+    one.release();
+    fileOf("learner-3").claim();
+  });
+
   test("that is damaged, of another cluster or another application is refused with what to do", async () => {
     const file = fileOf("learner-1");
     file.write(encoded(5, 3));
