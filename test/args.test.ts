@@ -4,6 +4,7 @@ import { readArgs } from "../src/cli/args.ts";
 import type { ArgsDef } from "../src/cli/command.ts";
 import { CliError } from "../src/error.ts";
 import { distance, nearest } from "../src/text/nearest.ts";
+import { errorOf } from "./support/refusal.ts";
 
 const ARGS = {
   file: { type: "string", alias: ["f", "config"], valueHint: "FILE", description: "configuration" },
@@ -148,16 +149,6 @@ describe("refused with exit 2, naming the word and what to do", () => {
     expect(wrong.hint).toBe("did you mean learner?");
   });
 });
-
-function errorOf(body: () => unknown): CliError {
-  try {
-    body();
-  } catch (error) {
-    if (error instanceof CliError) return error;
-    throw error;
-  }
-  throw new Error("nothing was refused");
-}
 
 describe("for any words", () => {
   const word = fc.oneof(
