@@ -10,6 +10,8 @@ import { DRIVEN_SHELLS, type DrivenShell, keepState, pressTab } from "./support/
 import { kpaxos } from "./support/shell.ts";
 import { describeUnless } from "./support/skip.ts";
 
+const TIMEOUT_MS = 30_000;
+
 const home = mkdtempSync(join(tmpdir(), "kpaxos-completing-"));
 afterAll(() => rmSync(home, { recursive: true }));
 
@@ -78,16 +80,24 @@ const scriptOf = async (shell: DrivenShell): Promise<string> => (await kpaxos(["
 for (const shell of DRIVEN_SHELLS) {
   const reason = Bun.which(shell) === null ? `the program ${shell} is missing` : undefined;
   describeUnless(reason, shell, () => {
-    test("offers commands, flags, values and what there is of local clusters", async () => {
-      const lines = OFFERS.map(([line]) => line);
-      const found = await pressTab(shell, await scriptOf(shell), home, lines);
-      expect(lines.map((line, at) => [line, found[at]!.offers])).toEqual(OFFERS.map(([...row]) => row));
-    });
-    test("goes on behind --flag=, and with names of files", async () => {
-      const lines = BECOMES.map(([line]) => line);
-      const found = await pressTab(shell, await scriptOf(shell), home, lines);
-      if (shell === "zsh") expect(found.map(({ line }) => line)).toEqual(BECOMES.map((row) => row[2]));
-      else expect(found.map(({ offers }) => offers)).toEqual(BECOMES.map((row) => [row[1]]));
-    });
+    test(
+      "offers commands, flags, values and what there is of local clusters",
+      async () => {
+        const lines = OFFERS.map(([line]) => line);
+        const found = await pressTab(shell, await scriptOf(shell), home, lines);
+        expect(lines.map((line, at) => [line, found[at]!.offers])).toEqual(OFFERS.map(([...row]) => row));
+      },
+      TIMEOUT_MS,
+    );
+    test(
+      "goes on behind --flag=, and with names of files",
+      async () => {
+        const lines = BECOMES.map(([line]) => line);
+        const found = await pressTab(shell, await scriptOf(shell), home, lines);
+        if (shell === "zsh") expect(found.map(({ line }) => line)).toEqual(BECOMES.map((row) => row[2]));
+        else expect(found.map(({ offers }) => offers)).toEqual(BECOMES.map((row) => [row[1]]));
+      },
+      TIMEOUT_MS,
+    );
   });
 }

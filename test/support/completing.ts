@@ -27,6 +27,8 @@ export function keepState(
   } as unknown as ClusterState);
 }
 
+const PATIENCE_MS = 25_000;
+
 /**
  * An interactive zsh on a terminal of its own, whose Tab completes the line and tells what it has become. `compadd` is where
  * everything that is offered passes. Arguments: the script, then lines.
@@ -87,6 +89,7 @@ export async function pressTab(
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
+    timeout: PATIENCE_MS,
     env: { ...process.env, HOME: home, XDG_STATE_HOME: join(home, "state"), TERM: "dumb" },
   });
   const { out, err, code } = await finish(child);

@@ -4,9 +4,10 @@
  */
 import { isIPv6 } from "node:net";
 import { CliError } from "../../src/error.ts";
-import { diesWithUs, type LabChild } from "../../src/ops/child.ts";
+import type { LabChild } from "../../src/ops/child.ts";
 import { freePorts } from "../../src/ops/free_ports.ts";
-import type { Lab, SpawnOptions } from "./lab.ts";
+import { Children, type SpawnOptions } from "./children.ts";
+import type { Lab } from "./lab.ts";
 
 export interface Network {
   readonly link: "ethernet" | "udp";
@@ -48,11 +49,10 @@ export function labUdpNetwork(lab: Lab, family: "ip" | "ip6" = "ip"): Network {
 /** UDP on this machine's loopback interface; hosts are a fiction. `count` addresses can be taken. */
 export async function loopbackNetwork(count: number, address = "127.0.0.1"): Promise<Network> {
   const ports = await freePorts(count, address);
-  const children = new Set<LabChild>();
+  const children = new Children();
   const closeNow = (): void => {
     process.off("exit", closeNow);
-    for (const child of children) child.kill("SIGKILL");
-    children.clear();
+    children.kill();
   };
   process.on("exit", closeNow);
   return {
@@ -63,19 +63,7 @@ export async function loopbackNetwork(count: number, address = "127.0.0.1"): Pro
       if (port === undefined) throw new CliError(`only ${count} addresses were asked for`);
       return `${address} ${port}`;
     },
-    spawn: (_host, argv, options = {}) => {
-      const child = Bun.spawn(diesWithUs(argv), {
-        stdin: options.stdin ?? "ignore",
-        stdout: options.stdout ?? "pipe",
-        stderr: options.stderr ?? "pipe",
-        env: { ...process.env, ...options.env },
-        detached: true,
-        ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-      });
-      children.add(child);
-      child.exited.then(() => children.delete(child));
-      return child;
-    },
+    spawn: (_host, argv, options = {}) => children.spawn(argv, options),
     close: closeNow,
   };
 }
