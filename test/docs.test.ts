@@ -18,7 +18,7 @@ Exit codes: 0 ok; 1 failure; 2 wrong usage; 69 no such interface, or nobody to a
 for may have taken effect, or may still; 77 no permission; 78 bad configuration; 130 and 143 ended by SIGINT and SIGTERM
 (a role that SIGTERM ends cleanly: 0). [What you may see](troubleshooting.md#exit-codes) has more on each.
 
-A setting of \`paxos.conf\` is a flag of every command that needs it; their help lists these apart, and
+A setting of \`paxos.conf\` is a flag of every command that reads it; help lists these apart, and
 [configuration.md](configuration.md#keys) explains them. Standard output is data, standard error is messages;
 \`KPAXOS_DEBUG=1\` adds the stack to an error, \`NO_COLOR\` takes the colour off.
 `;
