@@ -2,7 +2,7 @@
  * What a run of the benchmark found, as `--json` writes and `compare` reads it.
  */
 import { readFileSync } from "node:fs";
-import { CliError, ExitCode, exitCodeOf, messageOf } from "../error.ts";
+import { CliError, ExitCode, exitCodeOf, isDenied, messageOf } from "../error.ts";
 import type { HistogramData, LatencyFigures } from "../node/latency_histogram.ts";
 import type { Cell } from "./cells.ts";
 
@@ -119,7 +119,9 @@ export function readResult(path: string): BenchResult {
   } catch (cause) {
     throw new CliError(`cannot read ${path}: ${messageOf(cause)}`, {
       exitCode: exitCodeOf(cause, ExitCode.usage),
-      hint: `--compare takes two files that were written by: ${WRITES}`,
+      hint: isDenied(cause)
+        ? "let this user read it, or run this as its owner"
+        : `--compare takes two files that were written by: ${WRITES}`,
       cause,
     });
   }

@@ -178,7 +178,9 @@ export class Acceptor {
   onRepeat(from: Peer, first: number, last: number): void {
     const log = this.log;
     if (!this.isVoting) return;
-    if (first <= log.trimIid) this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags());
+    // Of an empty log the state is the only answer there is. In the Kernel_Paxos wire learners find their end by asking beyond it.
+    if (first <= log.trimIid || (log.highestIid === 0 && !this.#options.perInstance))
+      this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags());
     let answers = 0;
     let bytes = 0;
     const end = Math.min(last, log.highestIid);
