@@ -86,7 +86,7 @@ async function survives(command: readonly string[], backend: Backend): Promise<v
   });
 }
 
-describe.each(BACKENDS)("all acceptors killed at once, %s", (backend) => {
+describe.concurrent.each(BACKENDS)("all acceptors killed at once, %s", (backend) => {
   test("go on, and who learns later learns everything", () => survives(COMMAND, backend), 60_000);
 
   const missing = existsSync(KPAXOS) ? undefined : "dist/kpaxos is not there: npm run build";
@@ -95,7 +95,7 @@ describe.each(BACKENDS)("all acceptors killed at once, %s", (backend) => {
   });
 });
 
-describe("at start", () => {
+describe.concurrent("at start", () => {
   async function refused(cluster: TestCluster, args: readonly string[]): Promise<string> {
     const words = ["run", "acceptor", "-f", cluster.configPath, "--id", "0", ...args];
     const process = cluster.launch("acceptor 0 again", 0, words);
