@@ -158,7 +158,7 @@ async function main() {
     const isCluster = (name) => name.endsWith(".e2e.test.ts");
     const clusters = files.filter(isCluster);
     const others = files.filter((name) => !isCluster(name));
-    const beside = section("one process", () => bunTests(others, 10));
+    const beside = section("one process", () => bunTests(others, 5));
     // Without a name Bun would run all there are.
     if (clusters.length > 0) await section("clusters", () => bunTests(clusters));
     await beside;
