@@ -18,7 +18,7 @@ function whyNot(): string | undefined {
 export function describeNetns(
   name: string,
   body: () => void,
-  group: (...args: [string, () => void]) => void = describe,
+  group: (name: string, body: () => void) => void = describe,
 ): void {
   const reason = whyNot();
   if (reason === undefined) {
