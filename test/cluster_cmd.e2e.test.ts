@@ -16,6 +16,9 @@ import { until } from "./support/until.ts";
 const FAKE = [process.execPath, join(import.meta.dir, "support/fake_main.ts")];
 const COMPILED = join(import.meta.dir, "../dist/kpaxos");
 
+/** Some forty commands, one after the other, beside other tests. */
+const LIFE_MS = 60_000;
+
 let counter = 0;
 
 /** A name nobody else uses, so that traces are ours. */
@@ -138,9 +141,13 @@ async function afterACrash(user: ClusterUser, name: string, args: readonly strin
   await user.ok("cluster", "down", ...which);
 }
 
-test.concurrent("UDP: a whole life", async () => {
-  await withUser({}, (user, name) => wholeLife(user, name, "loopback", ["--link", "udp"]));
-});
+test.concurrent(
+  "UDP: a whole life",
+  async () => {
+    await withUser({}, (user, name) => wholeLife(user, name, "loopback", ["--link", "udp"]));
+  },
+  LIFE_MS,
+);
 
 test.concurrent("UDP: after a crash", async () => {
   await withUser({}, (user, name) => afterACrash(user, name, ["--link", "udp"]));
@@ -149,13 +156,21 @@ test.concurrent("UDP: after a crash", async () => {
 describeNetns(
   "root",
   () => {
-    test("a whole life", async () => {
-      await withUser({}, (user, name) => wholeLife(user, name, "root", []));
-    });
+    test(
+      "a whole life",
+      async () => {
+        await withUser({}, (user, name) => wholeLife(user, name, "root", []));
+      },
+      LIFE_MS,
+    );
 
-    test("a whole life of the compiled executable", async () => {
-      await withUser({ command: [COMPILED] }, (user, name) => wholeLife(user, name, "root", []));
-    });
+    test(
+      "a whole life of the compiled executable",
+      async () => {
+        await withUser({ command: [COMPILED] }, (user, name) => wholeLife(user, name, "root", []));
+      },
+      LIFE_MS,
+    );
 
     test("after a crash", async () => {
       await withUser({}, (user, name) => afterACrash(user, name, []));
@@ -190,9 +205,13 @@ describeUnless(
   whyNoOrdinaryUser(),
   "an ordinary user",
   () => {
-    test("a whole life", async () => {
-      await withUser({ ordinary: true }, (user, name) => wholeLife(user, name, "user", []));
-    });
+    test(
+      "a whole life",
+      async () => {
+        await withUser({ ordinary: true }, (user, name) => wholeLife(user, name, "user", []));
+      },
+      LIFE_MS,
+    );
 
     test("after a crash, and without the keeper", async () => {
       await withUser({ ordinary: true }, async (user, name) => {
