@@ -98,7 +98,7 @@ export class RecoversFromTooFew extends Roles {
     if (!isWhole || this.cores.acceptor?.isVoting !== false) return;
     const double = this.#double(aid);
     super.onPromiseBegin(from, double, ballot, life, asked, first, last, trimIid, bytes, offset, length);
-    super.onPromiseEnd(from, double);
+    super.onPromiseEnd(from, double, false);
     super.onPromiseBegin(from, aid, ballot, life, asked, first, last, trimIid, bytes, offset, length);
   }
 

@@ -201,7 +201,7 @@ test("a recovery goes on with an acceptor that restarted with its storage: its b
     acceptor.tick(1);
     acceptor.fellows!.onStandingAsk(recovering, 2, 5, Standing.recovering, 2, life);
     recorder.take();
-    acceptor.fellows!.onRecover(recovering, 2, 4, ballot, life);
+    acceptor.fellows!.onRecover(recovering, 2, 4, ballot, life, 1);
     return recorder.take().flatMap((line) => /^\w+/.exec(line)?.[0] ?? []);
   };
   expect(answers(ballot, 202)).toEqual(["promise"]);
