@@ -109,6 +109,27 @@ export class RecoversFromTooFew extends Roles {
   }
 }
 
+/**
+ * An acceptor that goes on with a recovery to which it gave its promise before it knew the generation, though it has promised more
+ * since: its promise counts as given with what it knows now.
+ */
+export class GoesOnUnknowing extends Roles {
+  /** Of each acceptor that recovers: its ballot, its life, and its generation as it was known when that ballot came first. */
+  readonly #first = new Map<number, readonly [ballot: Ballot, life: Life, generation: number]>();
+
+  override onRecover(from: Peer, aid: number, iid: number, ballot: Ballot, life: Life, frames: number): void {
+    const { generations } = this.cores.acceptor!.standing;
+    const known = generations[aid]!;
+    const first = this.#first.get(aid);
+    const isSame = first !== undefined && first[0] === ballot && first[1] === life;
+    if (!isSame) this.#first.set(aid, [ballot, life, known]);
+    // What is told of it stays what is known.
+    generations[aid] = this.#first.get(aid)![2];
+    super.onRecover(from, aid, iid, ballot, life, frames);
+    generations[aid] = known;
+  }
+}
+
 /** An acceptor that promises and accepts while it recovers. */
 export class AnswersTooEarly extends Roles {
   override onPrepare(from: Peer, iid: number, ballot: Ballot, life: Life): void {
