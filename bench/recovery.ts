@@ -2,7 +2,7 @@
  * How long an acceptor that kept its log in memory takes to recover it from the others: real processes, raw Ethernet between
  * network namespaces (`--udp`: UDP on 127.0.0.1), 3 acceptors, a proposer, a learner, a client. The log is filled with
  * instances as long as a frame carries; then acceptor 2 is killed and started again, `--runs` times while nothing else
- * happens, and as often while a client sends all the time. Nothing is trimmed.
+ * happens, and as often while a client sends all the time. Nothing is trimmed before the log has 128 MiB.
  *
  *     bun bench/recovery.ts [--udp] [--records 10000,40000] [--runs 5] [--outstanding 100] [--main PATH] [--against PATH]
  *
@@ -54,7 +54,7 @@ function clusterAt(place: Network, command: readonly string[]): LabCluster {
       network: place,
       seats: SEATS,
       settings: {
-        // Nothing is trimmed: the learner has no snapshot.
+        // Trims are told when there is an eighth of it.
         "acceptor-window-bytes": "1GiB",
         "acceptor-window-instances": "8388608",
         "trim-every": "1000000000",
