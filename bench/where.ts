@@ -11,9 +11,10 @@
  * with the most samples in each role, as far as they have names.
  */
 import { join } from "node:path";
-import { orStopped } from "../src/bench/stopping.ts";
+import { orStopped, pause } from "../src/bench/stopping.ts";
 import { cpuOf } from "../src/bench/usage.ts";
 import { stoppable } from "../src/cli/stoppable.ts";
+import { diesWithUs } from "../src/ops/child.ts";
 import { lastFigures } from "../src/ops/lab_figures.ts";
 import type { Seat } from "../src/ops/seats.ts";
 import { Lab } from "../test/support/lab.ts";
@@ -79,12 +80,12 @@ function times(pid: number): { all: number; main: number } {
 }
 
 /** Waits until compiling takes next to nothing, which a long run does not spend its time on; at most `seconds`. */
-async function settle(pids: readonly number[], seconds: number): Promise<void> {
+async function settle(pids: readonly number[], seconds: number, stop: AbortSignal): Promise<void> {
   const sum = (): { all: number; main: number } =>
     pids.map(times).reduce((a, b) => ({ all: a.all + b.all, main: a.main + b.main }));
   let before = sum();
   for (let second = 0; second < seconds; second += LOOK_MS / 1000) {
-    await Bun.sleep(LOOK_MS);
+    await pause(LOOK_MS, stop);
     const now = sum();
     const all = now.all - before.all;
     if (second > 0 && all - (now.main - before.main) < COMPILING_SHARE * all) return;
@@ -92,13 +93,16 @@ async function settle(pids: readonly number[], seconds: number): Promise<void> {
   }
 }
 
-async function textOf(argv: readonly string[]): Promise<string> {
-  const child = Bun.spawn([...argv], { stdout: "pipe", stderr: "pipe" });
+/** What it prints; a stop ends it, and has its say once it is gone. */
+async function textOf(argv: readonly string[], stop: AbortSignal): Promise<string> {
+  stop.throwIfAborted();
+  const child = Bun.spawn(diesWithUs(argv), { stdout: "pipe", stderr: "pipe", signal: stop });
   const [text, error, code] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),
     child.exited,
   ]);
+  stop.throwIfAborted();
   if (code !== 0) throw new Error(`${argv.slice(0, 2).join(" ")}: ${error.trim()}`);
   return text;
 }
@@ -154,34 +158,24 @@ interface Run {
   readonly most: number;
 }
 
-async function measure(cluster: LabCluster, run: Run): Promise<void> {
-  await cluster.startAll();
+async function measure(cluster: LabCluster, run: Run, stop: AbortSignal): Promise<void> {
+  await orStopped(cluster.startAll(), stop);
   const words = ["--outstanding", `${run.window}`, "--value-size", `${run.size}`, "--cantrim", "--json"];
   const client = cluster.client(CLIENT_HOST, words);
   await settle(
     cluster.processes.map(({ pid }) => pid),
     run.warmUp,
+    stop,
   );
   const names = new Map(cluster.processes.map(({ pid, name }) => [pid, name]));
   const data = join(cluster.directory, "perf.data");
   const whose = ["-p", [...names.keys()].join(",")];
-  await textOf([
-    "perf",
-    "record",
-    "-q",
-    "-F",
-    "1999",
-    "-g",
-    "-o",
-    data,
-    ...whose,
-    "--",
-    "sleep",
-    `${run.seconds}`,
-  ]);
+  const record = ["perf", "record", "-q", "-F", "1999", "-g", "-o", data];
+  await textOf([...record, ...whose, "--", "sleep", `${run.seconds}`], stop);
   await client.stop();
   const { valuesPerSecond } = lastFigures(client.stdout);
-  const samples = parse(await textOf(["perf", "script", "-i", data, "-F", "comm,pid,tid,time,ip,sym,dso"]));
+  const fields = "comm,pid,tid,time,ip,sym,dso";
+  const samples = parse(await textOf(["perf", "script", "-i", data, "-F", fields], stop));
   process.stdout.write(
     `${run.replicas ? "replicas" : "roles"}, wire ${run.wire}, ${run.size} B, window ${run.window}: ` +
       `${Math.round(valuesPerSecond)} values/s, ${samples.length} samples\n\n`,
@@ -222,7 +216,7 @@ async function main(): Promise<void> {
       command,
     });
     try {
-      await orStopped(measure(cluster, run), stop);
+      await measure(cluster, run, stop);
     } finally {
       cluster.close();
     }

@@ -4,6 +4,7 @@ import { readArgs } from "../src/cli/args.ts";
 import type { ArgsDef } from "../src/cli/command.ts";
 import { CliError } from "../src/error.ts";
 import { distance, nearest } from "../src/text/nearest.ts";
+import { errorOf } from "./support/refusal.ts";
 
 const ARGS = {
   file: { type: "string", alias: ["f", "config"], valueHint: "FILE", description: "configuration" },
@@ -125,7 +126,8 @@ describe("refused with exit 2, naming the word and what to do", () => {
     [["--wire", "kernelpaxos"], /--wire expects one of native, kernel-paxos/, /did you mean kernel-paxos\?/],
     [["--id", "1", "--id", "2"], /--id is given twice/, /once/],
     [["--json", "--no-json"], /--no-json is given twice/, undefined],
-    [["a", "b"], /unexpected "b": kpaxos test takes one word/, /--help/],
+    [["a", "b"], /unexpected "b": kpaxos test takes one word/, /kpaxos test --help/],
+    [["a", "./b.conf"], /unexpected "\.\/b\.conf"/, /if that is the configuration, write -f \.\/b\.conf/],
     [["a", "id=0"], /unexpected "id=0"/, /^write --id 0$/],
     [["a", "trim_every=5"], /unexpected "trim_every=5"/, /^write --trim-every 5$/],
     [["a", "json=1"], /unexpected "json=1"/, /^write --json$/],
@@ -157,16 +159,6 @@ describe("refused with exit 2, naming the word and what to do", () => {
     expect(wrong.hint).toBe("did you mean learner?");
   });
 });
-
-function errorOf(body: () => unknown): CliError {
-  try {
-    body();
-  } catch (error) {
-    if (error instanceof CliError) return error;
-    throw error;
-  }
-  throw new Error("nothing was refused");
-}
 
 describe("for any words", () => {
   const word = fc.oneof(

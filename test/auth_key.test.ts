@@ -2,9 +2,10 @@
  * Key files: what is refused and how it is said, the edits of a rotation, `kpaxos key`, and settings that contradict a
  * key. No test may find a key in anything that was printed.
  */
-import { afterAll, afterEach, beforeEach, describe, expect, type Mock, spyOn, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import {
   chmodSync,
+  existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -15,13 +16,12 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { rootCommand } from "../src/cli/root.ts";
-import { dispatch } from "../src/cli/runner.ts";
 import { type Overrides, parseConfig } from "../src/config/parse.ts";
 import { formatDiagnostic } from "../src/config/report.ts";
-import { CliError } from "../src/error.ts";
 import { fingerprint, keyPath, newKeyLine, parseKeys, readKeyFile } from "../src/node/key_file.ts";
 import { planConfig } from "../src/ops/cluster_plan.ts";
+import { kpaxosHere } from "./support/in_process.ts";
+import { errorOf, errorOfAsync } from "./support/refusal.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "kpaxos-key-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -30,52 +30,12 @@ const SECRET = Buffer.alloc(32, 7).toString("base64");
 const LINE = `kpaxos-key-1 ${SECRET}\n`;
 const MEMBERS = "acceptor 0 02:00:00:00:00:01\nproposer 0 02:00:00:00:00:02\n";
 
-let out: Mock<typeof process.stdout.write>;
-let err: Mock<typeof process.stderr.write>;
-beforeEach(() => {
-  out = spyOn(process.stdout, "write").mockImplementation(() => true);
-  err = spyOn(process.stderr, "write").mockImplementation(() => true);
-});
-afterEach(() => {
-  out.mockRestore();
-  err.mockRestore();
-});
-
 let files = 0;
 function file(text: string, mode = 0o600): string {
   const path = join(directory, `${files++}.key`);
   writeFileSync(path, text);
   chmodSync(path, mode);
   return path;
-}
-
-function errorOf(body: () => unknown): CliError {
-  try {
-    body();
-  } catch (error) {
-    if (error instanceof CliError) return error;
-    throw error;
-  }
-  throw new Error("a CliError was expected");
-}
-
-async function errorOfAsync(body: () => Promise<unknown>): Promise<CliError> {
-  try {
-    await body();
-  } catch (error) {
-    if (error instanceof CliError) return error;
-    throw error;
-  }
-  throw new Error("a CliError was expected");
-}
-
-/** `kpaxos …` in this process. */
-async function kpaxos(...words: string[]): Promise<{ code: number; out: string; err: string }> {
-  const text = (mock: typeof out): string => mock.mock.calls.map(([chunk]) => String(chunk)).join("");
-  out.mockClear();
-  err.mockClear();
-  const code = await dispatch(rootCommand, words);
-  return { code, out: text(out), err: text(err) };
 }
 
 const other = (): string => newKeyLine();
@@ -132,51 +92,63 @@ describe("a key file", () => {
 describe("kpaxos key", () => {
   test("new: a file for its owner alone, never over another one unless forced", async () => {
     const path = join(directory, "new.key");
-    const made = await kpaxos("key", "new", path);
+    const made = await kpaxosHere("key", "new", path);
     expect(made).toMatchObject({ code: 0, out: "" });
     expect(statSync(path).mode & 0o777).toBe(0o600);
     const [key] = readKeyFile(path);
     expect(made.err).toBe(`${path}: ${fingerprint(key!)} signs\n`);
 
-    const refused = await errorOfAsync(() => kpaxos("key", "new", path));
+    const refused = await errorOfAsync(() => kpaxosHere("key", "new", path));
     expect(refused.message).toContain("is there already");
     expect(readKeyFile(path)[0]).toEqual(key!);
-    await kpaxos("key", "new", path, "--force");
+    await kpaxosHere("key", "new", path, "--force");
     // Renamed onto a device it would be the end of that.
     const device = join(directory, "device");
     expect(Bun.spawnSync(["mkfifo", device]).exitCode).toBe(0);
-    const spared = await errorOfAsync(() => kpaxos("key", "new", device, "--force"));
+    const spared = await errorOfAsync(() => kpaxosHere("key", "new", device, "--force"));
     expect([spared.message, spared.exitCode as number]).toEqual([`${device} is no plain file`, 78]);
     expect(statSync(device).isFIFO()).toBe(true);
-    const inside = await errorOfAsync(() => kpaxos("key", "new", directory));
+    const inside = await errorOfAsync(() => kpaxosHere("key", "new", directory));
     expect(inside.message).toBe(`${directory} is a directory`);
     expect(readKeyFile(path)[0]).not.toEqual(key!);
     expect(readdirSync(directory).filter((name) => name.startsWith(".new.key"))).toEqual([]);
   });
 
+  test("new where no byte can be written: nothing stays that would be in the way of the next one", () => {
+    const path = join(directory, "full.key");
+    const script = 'trap "" XFSZ; ulimit -f 0; exec "$@"';
+    const main = join(import.meta.dir, "../src/main.ts");
+    const child = Bun.spawnSync(["sh", "-c", script, "sh", process.execPath, main, "key", "new", path]);
+    expect([child.exitCode, child.stderr.toString()]).toEqual([
+      1,
+      `error: cannot write ${path}: EFBIG\nhint: name a file in a directory of yours, where there is room\n`,
+    ]);
+    expect(existsSync(path)).toBe(false);
+  });
+
   test("new without a file: the line on standard output; all are different", async () => {
-    const first = await kpaxos("key", "new");
-    const second = await kpaxos("key", "new");
+    const first = await kpaxosHere("key", "new");
+    const second = await kpaxosHere("key", "new");
     expect(parseKeys(first.out + second.out, "-").length).toBe(2);
-    expect((await errorOfAsync(() => kpaxos("key", "new", "--force"))).exitCode as number).toBe(2);
+    expect((await errorOfAsync(() => kpaxosHere("key", "new", "--force"))).exitCode as number).toBe(2);
   });
 
   test("add, promote, drop: the steps of a rotation, comments kept, keys never shown", async () => {
     const path = file(`# the lab\n${LINE}`);
     const print = fingerprint(readKeyFile(path)[0]!);
-    await kpaxos("key", "add", path);
+    await kpaxosHere("key", "add", path);
     const [old, fresh] = readKeyFile(path);
-    expect((await kpaxos("key", "show", path)).out).toBe(
+    expect((await kpaxosHere("key", "show", path)).out).toBe(
       `${print}  signs\n${fingerprint(fresh!)}  accepted\n`,
     );
-    await kpaxos("key", "promote", path);
+    await kpaxosHere("key", "promote", path);
     expect(readKeyFile(path)).toEqual([fresh!, old!]);
-    const dropped = await kpaxos("key", "drop", path);
+    const dropped = await kpaxosHere("key", "drop", path);
     expect(readKeyFile(path)).toEqual([fresh!]);
     expect(readFileSync(path, "utf8")).toStartWith("# the lab\n");
     expect(statSync(path).mode & 0o777).toBe(0o600);
     expect(`${dropped.out}${dropped.err}`).not.toContain(Buffer.from(fresh!).toString("base64").slice(0, 8));
-    expect(JSON.parse((await kpaxos("key", "show", "--json", path)).out)).toEqual({
+    expect(JSON.parse((await kpaxosHere("key", "show", "--json", path)).out)).toEqual({
       file: path,
       keys: [{ fingerprint: fingerprint(fresh!), use: "signs" }],
     });
@@ -187,7 +159,7 @@ describe("kpaxos key", () => {
     const two = file(`${LINE}${other()}`);
     for (const [step, path] of [["promote", one] as const, ["drop", one] as const, ["add", two] as const]) {
       const before = readFileSync(path, "utf8");
-      const error = await errorOfAsync(() => kpaxos("key", step, path));
+      const error = await errorOfAsync(() => kpaxosHere("key", step, path));
       expect(error.message).toMatch(/holds (one key|2 keys)$/);
       expect(readFileSync(path, "utf8")).toBe(before);
     }
@@ -197,7 +169,7 @@ describe("kpaxos key", () => {
     const path = file(LINE);
     const link = join(directory, "link.key");
     symlinkSync(path, link);
-    await kpaxos("key", "add", link);
+    await kpaxosHere("key", "add", link);
     expect(readKeyFile(path).length).toBe(2);
     expect(readKeyFile(link).length).toBe(2);
   });
@@ -260,14 +232,14 @@ describe("configuration", () => {
     const conf = join(directory, "paxos.conf");
     writeFileSync(conf, `${MEMBERS}cluster-key ${key}\n`);
     for (const words of [["show"], ["show", "--json"], ["check"]]) {
-      const said = await kpaxos("config", ...words, "-f", conf);
+      const said = await kpaxosHere("config", ...words, "-f", conf);
       expect(said.code).toBe(0);
       expect(`${said.out}${said.err}`).not.toContain(SECRET.slice(0, 8));
     }
     chmodSync(key, 0o644);
-    const open = await errorOfAsync(() => kpaxos("config", "check", "-f", conf));
+    const open = await errorOfAsync(() => kpaxosHere("config", "check", "-f", conf));
     expect(open.message).toContain("is open to other users");
-    expect((await kpaxos("config", "show", "-f", conf)).out).toContain(`cluster-key ${key}`);
+    expect((await kpaxosHere("config", "show", "-f", conf)).out).toContain(`cluster-key ${key}`);
     const planned = planConfig({
       topology: { replicas: 1 },
       flags: { "cluster-key": "own.key" },

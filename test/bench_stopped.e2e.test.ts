@@ -2,9 +2,10 @@
  * Programs of bench/ that need a laboratory, ended by a signal in the middle: no directory, namespace or process of theirs is left.
  */
 import { expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { readProc } from "../src/ops/proc.ts";
 import { describeNetns } from "./support/netns.ts";
 import { describeUnless } from "./support/skip.ts";
 import { until } from "./support/until.ts";
@@ -21,7 +22,14 @@ function namespacesOf(pid: number): string[] {
     .filter((line) => new RegExp(`^kpx${pid}[^0-9]`).test(line));
 }
 
-async function stopped(words: readonly string[], signal: NodeJS.Signals): Promise<void> {
+/** The programs of this name that it has started itself. */
+function childrenOf(pid: number, name: string): number[] {
+  const children = readProc(`/proc/${pid}/task/${pid}/children`)?.split(" ") ?? [];
+  return children.map(Number).filter((one) => one > 0 && readProc(`/proc/${one}/comm`) === `${name}\n`);
+}
+
+/** `child`: a program of its own that it waits for when the signal comes. */
+async function stopped(words: readonly string[], signal: NodeJS.Signals, child?: string): Promise<void> {
   const own = mkdtempSync(join(tmpdir(), "kpaxos-test-"));
   const [program, ...rest] = words;
   const bench = Bun.spawn([process.execPath, join(BENCH, program!), ...rest], {
@@ -33,13 +41,16 @@ async function stopped(words: readonly string[], signal: NodeJS.Signals): Promis
   try {
     const isUnderWay = (): boolean => {
       if (bench.exitCode !== null) throw new Error("it has ended by itself");
+      if (child !== undefined) return childrenOf(bench.pid, child).length > 0;
       return readdirSync(own).length > 0 && namespacesOf(bench.pid).length > 1;
     };
     await until("it is under way", isUnderWay, 30_000);
+    const children = child === undefined ? [] : childrenOf(bench.pid, child);
     bench.kill(signal);
     await bench.exited;
     expect(await bench.stderr.text()).toBe("");
     expect(bench.signalCode).toBe(signal);
+    expect(children.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]);
     expect(namespacesOf(bench.pid)).toEqual([]);
     expect(readdirSync(own)).toEqual([]);
   } finally {
@@ -60,5 +71,7 @@ describeNetns("a signal ends, and nothing stays of", () => {
   const reason = Bun.which("perf") === null ? "the program perf is missing" : undefined;
   describeUnless(reason, "perf's user", () => {
     test("bench/where.ts", () => stopped(["where.ts"], "SIGTERM"), TIMEOUT_MS);
+    const sampled = ["where.ts", "--warm-up", "0", "--seconds", "40"];
+    test("bench/where.ts with its perf", () => stopped(sampled, "SIGINT", "perf"), TIMEOUT_MS);
   });
 });

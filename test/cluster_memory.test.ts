@@ -10,8 +10,8 @@ import { join } from "node:path";
 import type { WireName } from "../src/config/config.ts";
 import { RecordClient } from "../src/protocol/client/record_client.ts";
 import { type ClusterOptions, type Host, MemoryCluster } from "./support/memory_cluster.ts";
+import { seeds } from "./support/seeds.ts";
 
-const MORE = Number(process.env.KPAXOS_SEEDS ?? 1);
 const STORM = { loss: 0.2, duplication: 0.2, reordering: 0.2 };
 const WIRES: readonly WireName[] = ["native", "kernel-paxos"];
 
@@ -27,18 +27,6 @@ function storm(options: ClusterOptions, clients: readonly (number | undefined)[]
     ),
   );
   return cluster;
-}
-
-/** Runs one body for many seeds; the seeds of different tests differ. */
-function seeds(name: string, count: number, body: (seed: number) => void): void {
-  const first = Bun.hash.crc32(name) % 1_000_000;
-  test(
-    `${name} (${count} seeds)`,
-    () => {
-      for (let seed = first; seed < first + count * MORE; seed++) body(seed);
-    },
-    60_000 * MORE,
-  );
 }
 
 describe.each([...WIRES])("wire %s", (wire) => {

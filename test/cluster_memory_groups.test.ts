@@ -2,7 +2,7 @@
  * Learners that merge groups, on real nodes and cores: each group a cluster in memory with loss, duplication and reordering and a
  * clock of its own, so that nothing of one group comes in any order with what comes of another.
  */
-import { describe, expect, test } from "bun:test";
+import { describe, expect } from "bun:test";
 import { buildLearning } from "../src/delivery/learning.ts";
 import { Merge } from "../src/delivery/merge.ts";
 import { buildFilter } from "../src/node/build.ts";
@@ -12,8 +12,8 @@ import { MAX_IID, Role } from "../src/protocol/types.ts";
 import type { Parts } from "../src/sim/cluster.ts";
 import { type Host, MemoryCluster } from "./support/memory_cluster.ts";
 import { seededRandom } from "./support/random.ts";
+import { seeds } from "./support/seeds.ts";
 
-const MORE = Number(process.env.KPAXOS_SEEDS ?? 1);
 const STORM = { loss: 0.1, duplication: 0.1, reordering: 0.2 };
 
 /** What one merging learner handed on. */
@@ -124,16 +124,6 @@ class World {
 function expectSame(a: Merged, b: Merged): void {
   const [later, other] = a.values.size < b.values.size ? [a, b] : [b, a];
   for (const [iid, values] of later.values) expect(other.values.get(iid)).toEqual(values);
-}
-
-function seeds(name: string, count: number, body: (seed: number) => void): void {
-  test(
-    `${name} (${count} seeds)`,
-    () => {
-      for (let seed = 1; seed <= count * MORE; seed++) body(seed);
-    },
-    60_000 * MORE,
-  );
 }
 
 describe("learners that merge", () => {

@@ -9,8 +9,8 @@ import type { SessionFilter } from "../src/protocol/learner/session_filter.ts";
 import { Outcome } from "../src/protocol/learner/session_table.ts";
 import { Violation } from "../src/sim/violation.ts";
 import { type ClusterOptions, MemoryCluster } from "./support/memory_cluster.ts";
+import { seeds } from "./support/seeds.ts";
 
-const MORE = Number(process.env.KPAXOS_SEEDS ?? 1);
 const STORM = { loss: 0.2, duplication: 0.2, reordering: 0.2 };
 /** Nothing overtakes anything: a client takes what arrives out of turn for lost. */
 const QUIET = { leastDelayUs: 40, mostDelayUs: 40 };
@@ -18,17 +18,6 @@ const ROOMY = ["acceptor-window-instances 65536", "acceptor-window-bytes 64MiB"]
 
 function clusterOf(options: Omit<ClusterOptions, "wire">): MemoryCluster {
   return new MemoryCluster({ wire: "native", ...options });
-}
-
-function seeds(name: string, count: number, body: (seed: number) => void): void {
-  const first = Bun.hash.crc32(name) % 1_000_000;
-  test(
-    `${name} (${count} seeds)`,
-    () => {
-      for (let seed = first; seed < first + count * MORE; seed++) body(seed);
-    },
-    90_000 * MORE,
-  );
 }
 
 /** Clients on both proposers, leaders that die, learners that come and go, all in a storm. */

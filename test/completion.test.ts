@@ -2,36 +2,14 @@
  * Completion scripts: they know every command and flag, and what there is of local clusters.
  */
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { kebab } from "../src/cli/args.ts";
 import { flatten } from "../src/cli/completion.ts";
 import { rootCommand } from "../src/cli/root.ts";
-import { type ClusterState, type SeatState, writeState } from "../src/ops/cluster_state.ts";
+import { keepState } from "./support/completing.ts";
 import { kpaxos, shell, tree } from "./support/shell.ts";
-
-/** What `kpaxos cluster up` writes down of a cluster. */
-function keepState(
-  states: string,
-  name: string,
-  seats: readonly Pick<SeatState, "role" | "id" | "group">[],
-): void {
-  const directory = join(states, "kpaxos", "clusters", name);
-  mkdirSync(directory, { recursive: true });
-  const process = { pid: 1, startedAt: "2" } as unknown as SeatState["process"];
-  const more = { host: 0, address: "", args: ["--id", "7"], process, startedAtMs: 0, logFrom: 0 };
-  const all = seats.map((seat) => ({ ...seat, ...more }));
-  writeState({
-    format: 1,
-    name,
-    directory,
-    seats: all,
-    keeper: process,
-    hosts: 9,
-    groups: 2,
-  } as unknown as ClusterState);
-}
 
 describe("completion", () => {
   test("knows every command and every flag of the definitions", async () => {
@@ -63,10 +41,15 @@ describe("completion", () => {
     expect((await complete("kpaxos config check --fi")).out).toBe("--file\n");
     expect((await complete("kpaxos frame decode --wire ")).out).toBe("native\nkernel-paxos\n");
     expect((await complete("kpaxos completion f")).out).toBe("fish\n");
+    const divided = ["kpaxos frame decode --wire=", "kpaxos frame decode --wire ="] as const;
+    expect((await complete(...divided)).out).toBe("native\nkernel-paxos\n");
+    expect((await complete("kpaxos bench --report commit --acceptor")).out).toBe("--acceptors\n");
+    expect((await complete("kpaxos cluster exec client -- bas")).out).toMatch(/^bash$/m);
   });
 
   test("bash completes clusters and their roles, as their state files have them", async () => {
     const states = mkdtempSync(join(tmpdir(), "kpaxos-completion-"));
+    const directoryOf = (name: string): string => join(states, "kpaxos/clusters", name);
     const at = (line: string, words = line) => complete(line, words, { XDG_STATE_HOME: states });
     const offered = async (line: string, words?: string): Promise<string[]> =>
       (await at(line, words)).out.split("\n").filter((word) => word !== "");
@@ -75,12 +58,12 @@ describe("completion", () => {
       expect(await offered("kpaxos cluster down --name ")).toEqual([]);
       const plain = ["acceptor", "proposer", "user-learner"] as const;
       keepState(
-        states,
+        directoryOf("default"),
         "default",
         plain.map((role) => ({ role, id: 0 })),
       );
       keepState(
-        states,
+        directoryOf("two"),
         "two",
         [0, 1].map((group) => ({ role: "replica", id: 3, group })),
       );
@@ -96,7 +79,6 @@ describe("completion", () => {
         "proposer/0",
         "user-learner/0",
       ]);
-      expect(await offered("kpaxos cluster exec client -- ")).toEqual([]);
       expect(await offered("kpaxos cluster kill pro")).toEqual(["proposer/0"]);
       expect(await offered("kpaxos cluster kill --sig")).toEqual(["--signal"]);
       expect(await offered("kpaxos cluster add user-learner --beside ac")).toEqual(["acceptor/0"]);
@@ -109,8 +91,10 @@ describe("completion", () => {
       expect(await offered("kpaxos cluster kill --name=two r", "kpaxos cluster kill --name = two r")).toEqual(
         both,
       );
-      const directory = join(states, "kpaxos", "clusters", "two");
-      expect(await offered(`kpaxos cluster logs --dir ${directory} r`)).toEqual(both);
+      expect(await offered(`kpaxos cluster logs --dir ${directoryOf("two")} r`)).toEqual(both);
+      const named = directoryOf("a:b c");
+      keepState(named, "else", [{ role: "learner", id: 5 }]);
+      expect(await offered(`kpaxos cluster logs --dir "${named}" `)).toEqual(["learner/5"]);
       const divided = [
         "kpaxos cluster kill -n two replica/3@",
         "kpaxos cluster kill -n two replica/3 @ ",

@@ -1,8 +1,8 @@
-import { afterEach, beforeEach, describe, expect, type Mock, spyOn, test } from "bun:test";
-import { rootCommand } from "../src/cli/root.ts";
-import { dispatch } from "../src/cli/runner.ts";
-import { CliError } from "../src/error.ts";
+import { describe, expect, test } from "bun:test";
+import type { CliError } from "../src/error.ts";
+import { kpaxosHere } from "./support/in_process.ts";
 import { ethernetVectors, udpVectors, userFrames, type Vector } from "./support/kernel_paxos_fixture.ts";
+import { errorOfAsync } from "./support/refusal.ts";
 
 interface Result {
   readonly code: number;
@@ -10,25 +10,10 @@ interface Result {
   readonly errors: string;
 }
 
-let out: Mock<typeof process.stdout.write>;
-let err: Mock<typeof process.stderr.write>;
-
-beforeEach(() => {
-  out = spyOn(process.stdout, "write").mockImplementation(() => true);
-  err = spyOn(process.stderr, "write").mockImplementation(() => true);
-});
-afterEach(() => {
-  out.mockRestore();
-  err.mockRestore();
-});
-
 /** `kpaxos frame …` in this process. */
 async function frame(...args: string[]): Promise<Result> {
-  const text = (mock: typeof out): string => mock.mock.calls.map(([chunk]) => String(chunk)).join("");
-  out.mockClear();
-  err.mockClear();
-  const code = await dispatch(rootCommand, ["frame", ...args]);
-  return { code, lines: text(out).split("\n").slice(0, -1), errors: text(err) };
+  const { code, out, err } = await kpaxosHere("frame", ...args);
+  return { code, lines: out.split("\n").slice(0, -1), errors: err };
 }
 
 /** The same as a process of its own, with standard input. */
@@ -46,13 +31,9 @@ async function piped(input: string, ...args: string[]): Promise<Result> {
 }
 
 async function usage(...args: string[]): Promise<CliError> {
-  try {
-    await frame(...args);
-  } catch (error) {
-    if (error instanceof CliError && error.exitCode === 2) return error;
-    throw error;
-  }
-  throw new Error("no usage error");
+  const error = await errorOfAsync(() => frame(...args));
+  expect(error.exitCode).toBe(2);
+  return error;
 }
 
 const hexOf = (etherType: number): string => `0x${etherType.toString(16)}`;

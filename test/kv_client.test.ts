@@ -102,3 +102,18 @@ test("what may be done is told: reads may be repeated, writes of unknown fate ar
     });
   });
 });
+
+test("what the runtime advises its programmers is not told", async () => {
+  const nobody = new KvClient({ url: "http://127.0.0.1:1" }, 5_000);
+  await expect(nobody.get("a")).rejects.toThrow(
+    /^cannot reach http:\/\/127\.0\.0\.1:1: .*Unable to connect$/,
+  );
+  await withListener(
+    (_text, connection) => connection.destroy(),
+    async (socket) => {
+      const error = new KvClient({ socket }, 5_000).get("a");
+      await expect(error).rejects.toThrow(/^cannot reach /);
+      await expect(error).rejects.not.toThrow(/verbose/);
+    },
+  );
+});

@@ -2,8 +2,9 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CliError } from "../src/error.ts";
+import type { CliError } from "../src/error.ts";
 import { errnoName, unwrap } from "../src/native/unwrap.ts";
+import { errorOf } from "./support/refusal.ts";
 
 const ROOT = join(import.meta.dir, "..");
 const LIBRARY = join(ROOT, "ffi", "build", "libkpaxos.so");
@@ -67,29 +68,22 @@ describe("the C library", () => {
 });
 
 describe("a result of the C library", () => {
-  const errorOf = (result: number): CliError => {
-    try {
-      unwrap(result, "try it");
-    } catch (error) {
-      if (error instanceof CliError) return error;
-    }
-    throw new Error("a CliError was expected");
-  };
+  const refused = (result: number): CliError => errorOf(() => unwrap(result, "try it"));
 
   test("is passed through, or an error with the errno's name", () => {
     expect(unwrap(0, "try it")).toBe(0);
     expect(unwrap(7, "try it")).toBe(7);
-    expect(errorOf(-2).message).toBe("try it: ENOENT");
-    expect(errorOf(-2).exitCode as number).toBe(1);
-    expect(errorOf(-11).message).toBe("try it: EAGAIN");
+    expect(refused(-2).message).toBe("try it: ENOENT");
+    expect(refused(-2).exitCode as number).toBe(1);
+    expect(refused(-11).message).toBe("try it: EAGAIN");
     expect(errnoName(4095)).toBe("errno 4095");
   });
 
   test("knows the exit codes and the way out", () => {
     for (const errno of [1, 13]) {
-      expect(errorOf(-errno).exitCode as number).toBe(77);
-      expect(errorOf(-errno).hint).toContain(`setcap cap_net_raw+ep ${process.execPath}`);
+      expect(refused(-errno).exitCode as number).toBe(77);
+      expect(refused(-errno).hint).toContain(`setcap cap_net_raw+ep ${process.execPath}`);
     }
-    expect(errorOf(-19).exitCode as number).toBe(69);
+    expect(refused(-19).exitCode as number).toBe(69);
   });
 });

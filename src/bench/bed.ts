@@ -3,7 +3,7 @@
  * started on the host for clients.
  *
  * Invariant: after `close` nothing of a cluster of ours is left, whatever happened before; what this process leaves behind
- * when it is killed ends by itself, and the next cluster sweeps it, but for databases in a directory that was named.
+ * when it is killed ends by itself, and the next cluster sweeps it; databases in a directory that was named, the next one there.
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";

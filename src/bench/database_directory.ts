@@ -1,14 +1,13 @@
 /**
  * Where databases are kept while they are measured.
  */
-import { mkdtempSync } from "node:fs";
-import { join } from "node:path";
 import { CliError, ExitCode, exitCodeOf, messageOf } from "../error.ts";
+import { makeOwnDirectoryIn } from "../ops/own_directory.ts";
 
-/** A new one, in the directory that was named. */
+/** A new one, in the directory that was named; removes there those of owners that were killed. */
 export function databaseDirectory(storagePath: string): string {
   try {
-    return mkdtempSync(join(storagePath, "kpaxos-bench-"));
+    return makeOwnDirectoryIn(storagePath);
   } catch (cause) {
     throw new CliError(`no place for databases: ${messageOf(cause)}`, {
       exitCode: exitCodeOf(cause, ExitCode.usage),

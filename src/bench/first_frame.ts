@@ -1,11 +1,11 @@
 /**
  * From starting a role to its first frame. UDP on 127.0.0.1; the peers it speaks to are this process, which answers nothing.
  */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CliError } from "../error.ts";
 import { freePorts } from "../ops/free_ports.ts";
+import { makeOwnDirectory } from "../ops/own_directory.ts";
 import { ifThere, readProc } from "../ops/proc.ts";
 
 const HOST = "127.0.0.1";
@@ -52,7 +52,7 @@ export class StartStage {
     const words = STARTED_ROLES[role];
     if (words === undefined) throw new CliError(`no role ${role}: ${Object.keys(STARTED_ROLES).join(", ")}`);
     this.#role = role;
-    this.#directory = mkdtempSync(join(tmpdir(), "kpaxos-start-"));
+    this.#directory = makeOwnDirectory();
     this.words = [...words, join(this.#directory, "paxos.conf")];
   }
 

@@ -2,8 +2,7 @@
  * The floor beside a cell: phase 2 of Multi-Paxos in plain C and nothing else (`bench/floor`), on the hosts of the same
  * cluster, right before each round. Its sources travel inside this program and are compiled where they are needed.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import clientSource from "../../bench/floor/client.c" with { type: "text" };
 import headerSource from "../../bench/floor/floor.h" with { type: "text" };
@@ -14,6 +13,7 @@ import { CliError } from "../error.ts";
 import { LatencyHistogram } from "../node/latency_histogram.ts";
 import { HOST_INTERFACE, hostMac } from "../ops/lab_names.ts";
 import type { LabProcess } from "../ops/lab_process.ts";
+import { makeOwnDirectory } from "../ops/own_directory.ts";
 import type { OwnBed } from "./bed.ts";
 import type { Cell } from "./cells.ts";
 import type { FloorFigures } from "./result.ts";
@@ -50,7 +50,7 @@ export function compileFloor(link: "ethernet" | "udp"): Floor {
     const reason = process.env.CC === undefined ? "no C compiler" : `CC names no program: ${process.env.CC}`;
     return { ok: false, reason: `${reason} (apt-get install gcc libc6-dev)` };
   }
-  const directory = mkdtempSync(join(tmpdir(), "kpaxos-floor-"));
+  const directory = makeOwnDirectory();
   const remove = (): void => rmSync(directory, { recursive: true, force: true });
   for (const [name, text] of Object.entries(SOURCES)) writeFileSync(join(directory, name), text);
   const program = join(directory, "floor");
@@ -91,12 +91,16 @@ function loadWords({ window, clients, size, rate }: Cell, seconds: number): stri
   ];
 }
 
-/** Acceptors are on hosts 0…, the proposer and the client behind them; a replica that leads is acceptor 0 as well, and all of them learn. */
+/**
+ * `scheduling`: as that setting of the cluster, so that both are woken alike.
+ * Acceptors are on hosts 0…, the proposer and the client behind them; a replica that leads is acceptor 0 as well, and all of them learn.
+ */
 export async function measureFloor(
   program: string,
   bed: OwnBed,
   cell: Cell,
   seconds: number,
+  scheduling: string,
 ): Promise<MeasuredFloor> {
   const replicas = cell.layout === "replicas";
   const proposerHost = replicas ? 0 : cell.acceptors;
@@ -112,6 +116,7 @@ export async function measureFloor(
     ],
     ...(cell.batching ? ["--packs"] : []),
     ...(replicas ? ["--learns"] : []),
+    ...["--scheduling", scheduling],
   ];
   const started: LabProcess[] = [];
   const start = async (host: number, role: string, ...words: string[]): Promise<LabProcess> => {

@@ -7,7 +7,7 @@ import type { HistogramData, LatencyFigures } from "../node/latency_histogram.ts
 import type { Cell } from "./cells.ts";
 
 export const FORMAT = "kpaxos-bench";
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 /** Of one process, while values were measured. */
 export interface ProcessUse {
@@ -18,7 +18,7 @@ export interface ProcessUse {
   readonly residentBytes: number;
 }
 
-/** Of one round, right before ours. */
+/** Of one round, right before ours; latencies are of the values that were really sent. */
 export interface FloorFigures {
   readonly valuesPerSecond: number;
   /** Of an open loop; absent: a closed one. */
@@ -45,8 +45,8 @@ export interface Round {
   readonly seconds: number;
   readonly valuesPerSecond: number;
   readonly mbps: number;
-  /** As values experienced it, from when they were to be sent. */
-  readonly latencyUs: LatencyFigures;
+  /** Of the values that were really sent, from when they were to be. */
+  readonly sentLatencyUs: LatencyFigures;
   readonly resent: number;
   /** Due, or under way, and not back in time. */
   readonly unanswered: number;

@@ -182,10 +182,11 @@ function checkSurplus(
   if (typed !== undefined) throw noValue(typed, word, typed.startsWith("--no-"));
   const count = places.length === 1 ? "one word" : `${places.length} words`;
   const what = places.length === 0 ? "takes no words besides flags" : `takes ${count}`;
-  throw usageError(
-    `unexpected "${word}": ${path} ${what}`,
-    asFlag(word, table) ?? `${path} --help shows how it is used`,
-  );
+  const isFile = "file" in args && /[./]/.test(word);
+  const hint = isFile
+    ? `if that is the configuration, write -f ${word}`
+    : `${path} --help shows how it is used`;
+  throw usageError(`unexpected "${word}": ${path} ${what}`, asFlag(word, table) ?? hint);
 }
 
 /** As the manuals write module parameters: `id=0`. */

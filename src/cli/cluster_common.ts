@@ -31,6 +31,7 @@ export const clusterArgs = {
   },
   dir: {
     type: "string",
+    valueHint: "DIR",
     description: "its directory (unless given: $XDG_STATE_HOME/kpaxos/clusters/NAME, or ~/.local/state/…)",
   },
 } as const satisfies ArgsDef;

@@ -37,6 +37,7 @@ export const execCommand = defineKpaxosCommand({
       type: "positional",
       valueHint: "-- COMMAND",
       repeat: true,
+      isCommand: true,
       description: "the command and its arguments",
     },
   },

@@ -21,6 +21,9 @@ interface Common {
   readonly isSetting?: boolean;
 }
 
+/** What completion offers for it. */
+type Completes = LocalWords | (() => Promise<readonly string[]>);
+
 /** `--x`, `--no-x`, `--x=yes|no|true|false`. */
 export interface BooleanArg extends Common {
   readonly type: "boolean";
@@ -28,8 +31,7 @@ export interface BooleanArg extends Common {
 }
 export interface StringArg extends Common {
   readonly type: "string";
-  /** What completion offers for it. */
-  readonly completes?: LocalWords;
+  readonly completes?: Completes;
   readonly default?: string;
 }
 export interface EnumArg extends Common {
@@ -66,9 +68,10 @@ export interface PositionalArg {
   readonly required?: boolean;
   readonly default?: string;
   readonly options?: readonly string[];
-  /** What completion offers for it. */
-  readonly completes?: LocalWords;
+  readonly completes?: Completes;
   readonly repeat?: boolean;
+  /** A command line of its own, behind `--`. */
+  readonly isCommand?: boolean;
 }
 export type FlagArg = BooleanArg | StringArg | EnumArg | IntegerArg | NumberArg | RangeArg;
 export type ArgDef = FlagArg | PositionalArg;

@@ -15,33 +15,34 @@ import {
 } from "./command.ts";
 import { isLocal, type LocalWords, localCommand } from "./completion_local.ts";
 
-export const completionCommand: KpaxosCommand = defineKpaxosCommand({
-  meta: {
-    name: "completion",
-    description: "print a completion script for a shell",
-    examples: [
-      { command: "source <(kpaxos completion bash)", what: "for this shell" },
-      { command: "kpaxos completion zsh > ~/.zfunc/_kpaxos", what: "for good, with ~/.zfunc in fpath" },
-      { command: "kpaxos completion fish > ~/.config/fish/completions/kpaxos.fish", what: "for good" },
-    ],
-    notes: [
-      "It also offers the names of this user's local clusters, and their roles where ROLE/ID is meant.",
-    ],
-  },
-  args: {
-    shell: {
-      type: "positional",
-      options: ["bash", "zsh", "fish"],
-      description: "the shell that will read it",
+/** `root` is the tree that is completed. */
+export const completionCommand = (root: KpaxosCommand): KpaxosCommand =>
+  defineKpaxosCommand({
+    meta: {
+      name: "completion",
+      description: "print a completion script for a shell",
+      examples: [
+        { command: "source <(kpaxos completion bash)", what: "for this shell" },
+        { command: "kpaxos completion zsh > ~/.zfunc/_kpaxos", what: "for good, with ~/.zfunc in fpath" },
+        { command: "kpaxos completion fish > ~/.config/fish/completions/kpaxos.fish", what: "for good" },
+      ],
+      notes: [
+        "It also offers the names of this user's local clusters, and their roles where ROLE/ID is meant.",
+      ],
     },
-  },
-  run: async ({ args }) => {
-    const { rootCommand } = await import("./root.ts");
-    const nodes = await flatten(rootCommand);
-    const script = { bash: bashScript, zsh: zshScript, fish: fishScript }[args.shell];
-    standardOutput().write(script(nodes));
-  },
-});
+    args: {
+      shell: {
+        type: "positional",
+        options: ["bash", "zsh", "fish"],
+        description: "the shell that will read it",
+      },
+    },
+    run: async ({ args }) => {
+      const nodes = await flatten(root);
+      const script = { bash: bashScript, zsh: zshScript, fish: fishScript }[args.shell];
+      standardOutput().write(script(nodes));
+    },
+  });
 
 interface Word {
   readonly text: string;
@@ -55,7 +56,9 @@ export interface Node {
   readonly flags: readonly Word[];
   /** Flags that take a value → what the value may be. */
   readonly values: ReadonlyMap<string, Values>;
-  readonly positional: readonly string[] | "file" | LocalWords;
+  readonly positional: Values;
+  /** Behind `--` comes a command line of its own. */
+  readonly runs: boolean;
 }
 /** Words to choose from, a file, words of the local clusters, or whatever the user thinks of. */
 type Values = readonly string[] | "file" | "any" | LocalWords;
@@ -70,31 +73,37 @@ export async function flatten(root: KpaxosCommand, path: string = root.meta.name
   }
   const flags: Word[] = [{ text: "--help", about: "show help" }];
   const values = new Map<string, Values>();
-  let positional: Node["positional"] = "file";
+  const positional: Values[] = [];
+  let runs = false;
   for (const [key, arg] of Object.entries(root.args)) {
+    const possible = await valuesOf(arg);
     if (arg.type === "positional") {
-      positional = arg.options ?? arg.completes ?? positional;
+      positional.push(possible);
+      runs ||= arg.isCommand === true;
       continue;
     }
     for (const name of [kebab(key), ...aliasesOf(arg)]) {
       flags.push({ text: dashed(name), about: arg.description });
-      if (arg.type !== "boolean") values.set(dashed(name), valuesOf(arg));
+      if (arg.type !== "boolean") values.set(dashed(name), possible);
     }
     if (arg.type === "boolean" && arg.default === true) {
       flags.push({ text: `--no-${kebab(key)}`, about: `not: ${arg.description}` });
     }
   }
-  return [{ path, commands, flags, values, positional }, ...below];
+  const first = positional.find((one) => one !== "any") ?? "any";
+  return [{ path, commands, flags, values, positional: first, runs }, ...below];
 }
 
-function valuesOf(arg: ArgDef): Values {
+async function valuesOf(arg: ArgDef): Promise<Values> {
   if (arg.type === "enum") return arg.options;
-  if (arg.type === "string" && arg.completes !== undefined) return arg.completes;
-  return arg.type === "string" && /FILE|PATH|DIR/i.test(arg.valueHint ?? "") ? "file" : "any";
+  if (arg.type !== "string" && arg.type !== "positional") return "any";
+  if (arg.type === "positional" && arg.options !== undefined) return arg.options;
+  if (typeof arg.completes === "function") return await arg.completes();
+  return arg.completes ?? (/FILE|PATH|DIR|\.json/i.test(arg.valueHint ?? "") ? "file" : "any");
 }
 
 function choices({ positional }: Node): readonly string[] {
-  return positional === "file" || isLocal(positional) ? [] : positional;
+  return typeof positional === "string" ? [] : positional;
 }
 
 const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
@@ -124,38 +133,53 @@ function bashScript(nodes: readonly Node[]): string {
         );
     }
     const words = [...node.commands.map((c) => c.text), ...choices(node)];
+    if (node.runs) out.push("((rest)) && { _kpaxos_command $((rest + 1)); return; }");
     if (isLocal(node.positional))
       out.push(`[[ $cur == -* ]] || { _kpaxos_local ${node.positional}; return; }`);
+    else if (node.positional === "file") out.push("files=1");
     out.push(`words=${quote(words.join(" "))} flags=${quote(node.flags.map((f) => f.text).join(" "))}`);
     return out;
   };
   return `# bash completion for kpaxos; made by: kpaxos completion bash
-# A role's @ divides words for bash: what is replaced is what comes behind it.
+# What divides words for bash (= : @) divides none here, and quotes are off. A role's @ does: what is replaced is what comes behind it.
 _kpaxos_local() {
-  local typed=\${COMP_LINE:0:COMP_POINT} found
+  local typed=\${COMP_LINE:0:COMP_POINT} found said
   typed=\${typed##* }
-  found=$(${localCommand(`"$1" "\${COMP_WORDS[@]:1:COMP_CWORD-1}"`)})
+  mapfile -t said < <(xargs printf '%s\\n' 2>/dev/null <<< "\${COMP_LINE:0:COMP_POINT-\${#typed}}")
+  found=$(${localCommand(`"$1" "\${said[@]:1}"`)})
   COMPREPLY=($(compgen -W "$found" -- "\${typed##*=}"))
   [[ $typed == *@* && $COMP_WORDBREAKS == *@* ]] && COMPREPLY=("\${COMPREPLY[@]#"\${typed%@*}@"}")
 }
+# A command line from this word on.
+_kpaxos_command() {
+  if declare -F _command_offset >/dev/null; then _command_offset $1
+  elif ((COMP_CWORD == $1)); then COMPREPLY=($(compgen -c -- "$cur"))
+  else compopt -o default
+  fi
+}
 _kpaxos() {
-  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} path=kpaxos i words flags
+  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} path=kpaxos i words flags files rest=0
   COMPREPLY=()
-  [[ $prev == = ]] && prev=\${COMP_WORDS[COMP_CWORD-2]}
+  if [[ $cur == = ]]; then cur=
+  elif [[ $prev == = ]]; then prev=\${COMP_WORDS[COMP_CWORD-2]}
+  fi
   for ((i = 1; i < COMP_CWORD; i++)); do
-    [[ \${COMP_WORDS[i]} == -- ]] && { compopt -o default; return; }
+    [[ \${COMP_WORDS[i]} == -- ]] && { rest=$i prev=; break; }
+  done
+  for ((i = 1; i < COMP_CWORD; i++)); do
     case "$path \${COMP_WORDS[i]}" in
       ${walkCases(nodes)}) path="$path \${COMP_WORDS[i]}" ;;
+      *) break ;;
     esac
   done
   case "$path" in
 ${casesOf(nodes, body)}
   esac
-  if [[ $cur == -* ]]; then
+  if [[ $cur == -* && $rest == 0 ]]; then
     COMPREPLY=($(compgen -W "$flags" -- "$cur"))
   elif [[ -n $words ]]; then
     COMPREPLY=($(compgen -W "$words" -- "$cur"))
-  else
+  elif [[ -n $files ]]; then
     compopt -o default
   fi
 }
@@ -164,7 +188,7 @@ complete -F _kpaxos kpaxos
 }
 
 function zshLocal(words: LocalWords): string {
-  return `_kpaxos_local ${words} "\${(@)words[2,CURRENT-1]}"`;
+  return `_kpaxos_local ${words} "\${(@Q)words[2,CURRENT-1]}"`;
 }
 
 function zshScript(nodes: readonly Node[]): string {
@@ -178,9 +202,11 @@ function zshScript(nodes: readonly Node[]): string {
         out.push(`[[ $prev == ${flag} ]] && { compadd -- $(${zshLocal(values)}); return }`);
       else out.push(`[[ $prev == ${flag} ]] && { compadd -- ${values.map(quote).join(" ")}; return }`);
     }
+    if (node.runs) out.push("(( rest )) && { shift $rest words; (( CURRENT -= rest )); _normal; return }");
     out.push(`list=(${node.commands.map(item).join(" ")})`, `flags=(${node.flags.map(item).join(" ")})`);
     if (isLocal(node.positional)) out.push(`list+=($(${zshLocal(node.positional)}))`);
-    else if (node.positional !== "file") out.push(`list+=(${node.positional.map(quote).join(" ")})`);
+    else if (node.positional === "file") out.push("files=1");
+    else if (node.positional !== "any") out.push(`list+=(${node.positional.map(quote).join(" ")})`);
     return out;
   };
   return `#compdef kpaxos
@@ -189,22 +215,31 @@ _kpaxos_local() {
   ${localCommand('"$@"')}
 }
 _kpaxos() {
-  local cur=\${words[CURRENT]} prev=\${words[CURRENT-1]} at=kpaxos i
+  local cur=\${words[CURRENT]} prev=\${words[CURRENT-1]} at=kpaxos files i
+  local -i rest=0
   local -a list flags
   for ((i = 2; i < CURRENT; i++)); do
-    [[ \${words[i]} == -- ]] && { _files; return }
+    [[ \${words[i]} == -- ]] && { rest=$i; break }
+  done
+  (( rest )) && cur= prev=
+  for ((i = 2; i < CURRENT; i++)); do
     case "$at \${words[i]}" in
       ${walkCases(nodes)}) at="$at \${words[i]}" ;;
+      *) break ;;
     esac
   done
+  # What follows --flag= is completed as what follows --flag.
+  [[ $cur == --*=* ]] && { prev=\${cur%%=*}; compset -P 1 '*=' }
   case "$at" in
 ${casesOf(nodes, body)}
   esac
-  if [[ $cur == -* ]]; then
+  if [[ $cur == --*=* ]]; then
+    return
+  elif [[ $cur == -* ]]; then
     _describe flag flags
   elif (( \${#list} )); then
     _describe command list
-  else
+  elif [[ -n $files ]]; then
     _files
   fi
 }
@@ -218,10 +253,14 @@ function fishLocal(words: LocalWords): string {
 
 function fishScript(nodes: readonly Node[]): string {
   const lines = nodes.flatMap((node) => {
-    const when = `-n ${quote(`__kpaxos_at ${node.path}`)}`;
+    const here = `__kpaxos_at ${node.path}`;
+    const when = `-n ${quote(here)}`;
+    const before = `-n ${quote(`${here}; and not contains -- -- (commandline -opc)`)}`;
     const out = node.commands.map((c) => `complete -c kpaxos -f ${when} -a ${c.text} -d ${quote(c.about)}`);
+    if (node.runs) out.push(`complete -c kpaxos -f ${when} -a '(__kpaxos_command)'`);
     const offered = isLocal(node.positional) ? fishLocal(node.positional) : choices(node).join(" ");
-    if (offered !== "") out.push(`complete -c kpaxos -f ${when} -a ${quote(offered)}`);
+    if (offered !== "") out.push(`complete -c kpaxos -f ${node.runs ? before : when} -a ${quote(offered)}`);
+    else if (node.positional === "any") out.push(`complete -c kpaxos -f ${when}`);
     for (const flag of node.flags) {
       const name = flag.text.startsWith("--") ? `-l ${flag.text.slice(2)}` : `-s ${flag.text.slice(1)}`;
       const values = node.values.get(flag.text);
@@ -246,9 +285,19 @@ function __kpaxos_at
     switch "$at $word"
       case ${nodes.flatMap((n) => n.commands.map((c) => quote(`${n.path} ${c.text}`))).join(" ")}
         set at "$at $word"
+      case '*'
+        break
     end
   end
   test "$at" = "$argv"
+end
+# A command line behind --.
+function __kpaxos_command
+  set -l said (commandline -opc)
+  while set -q said[1]; and test "$said[1]" != --
+    set -e said[1]
+  end
+  set -q said[1]; and complete -C (string join ' ' -- (string escape -- $said[2..]) (commandline -ct))
 end
 function __kpaxos_local
   ${localCommand("$argv")}

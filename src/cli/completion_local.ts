@@ -24,12 +24,13 @@ fi
 while [ $# -gt 1 ]; do
   shift
   case $1 in
-    --name | -n) [ "$2" = = ] && shift; name=$2 ;;
+    --name | -n) name=$2 ;;
     --name=*) name=\${1#*=} ;;
-    --dir) [ "$2" = = ] && shift; dir=$2 ;;
+    --dir) dir=$2 ;;
     --dir=*) dir=\${1#*=} ;;
   esac
 done
+case $dir in [~]/*) dir=$HOME/\${dir#?/} ;; esac
 [ "$kind" = hosts ] && echo client
 while read -r key value; do
   value=\${value%,}

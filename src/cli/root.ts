@@ -71,7 +71,7 @@ export const rootCommand: KpaxosCommand = defineKpaxosCommand({
     },
     completion: {
       description: "print a completion script for bash, zsh or fish",
-      load: async () => (await import("./completion.ts")).completionCommand,
+      load: async () => (await import("./completion.ts")).completionCommand(rootCommand),
     },
   },
   run: async ({ args }) => {

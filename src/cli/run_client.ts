@@ -52,7 +52,8 @@ const clientArgs = {
     min: 1,
     max: 65536,
     default: 1,
-    description: "values each virtual client has under way",
+    description:
+      "values each virtual client has under way (closed loop; its latencies are as sent, uncorrected)",
   },
   "value-size": {
     type: "range",

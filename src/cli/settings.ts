@@ -28,7 +28,8 @@ function flagOf(spec: Spec): FlagArg {
     const options = [...spec.choices, ...Object.keys(spec.accepted ?? {})];
     return { type: "enum", options, valueHint: spec.choices.join("|"), ...common };
   }
-  return { type: "string", valueHint: VALUE_HINTS[spec.kind], ...common };
+  const path = spec.kind === "text" ? spec.path : undefined;
+  return { type: "string", valueHint: path ?? VALUE_HINTS[spec.kind], ...common };
 }
 
 /** The settings among a command's arguments, as `readConfig` takes them. */

@@ -15,11 +15,14 @@ const FAILURES_LIMIT = 10;
 const PROGRESS_MS = 10_000;
 const TRACE_CHUNK = 65_536;
 
+const namesOf = (all: readonly { readonly name: string }[]): string[] => all.map(({ name }) => name);
+
 const simArgs = {
   scenario: {
     type: "string",
     default: "all",
     valueHint: "NAME",
+    completes: async () => ["all", ...namesOf((await import("../sim/scenario.ts")).SCENARIOS)],
     description: "what goes wrong (--list names them); all: each in turn",
   },
   seed: { type: "integer", min: 0, description: "run this seed only" },
@@ -41,6 +44,7 @@ const simArgs = {
   plant: {
     type: "string",
     valueHint: "NAME",
+    completes: async () => namesOf((await import("../sim/plants.ts")).PLANTS),
     description: "plant a bug that has to be found (--list names them)",
   },
   list: { type: "boolean", description: "list scenarios and bugs" },

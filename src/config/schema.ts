@@ -39,6 +39,7 @@ export interface TextSpec extends Common<string> {
   /** What the text must look like, and how that is said. */
   readonly pattern: RegExp;
   readonly form: string;
+  readonly path?: "FILE" | "DIR";
   /** A second line of this key is an error: neither of the two is just overruled. */
   readonly isOnce?: true;
 }
@@ -116,6 +117,7 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     // What looks like "none" beside a key elsewhere must not come to a file of that name.
     pattern: /^(?!(?:no|off|none|false|0|""|'')$).{1,4000}$/i,
     form: "the path of a key file, as kpaxos key new makes it; for no key leave it out everywhere",
+    path: "FILE",
     isOnce: true,
     default: "",
     summary: "file of the key that all frames are authenticated with (native wire); the same on every host",
@@ -206,6 +208,7 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     kind: "text",
     pattern: /^\/.{0,4000}$/,
     form: "an absolute path",
+    path: "DIR",
     default: "",
     summary:
       "directory of the acceptors' databases, acceptor-ID.db, or logs, acceptor-ID.kplog, and of snapshots unless snapshot-path says otherwise (storage-backend sqlite or log)",
@@ -279,6 +282,7 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     kind: "text",
     pattern: /^(?:\/.{0,4000}|memory)$/,
     form: "an absolute path, or memory",
+    path: "DIR",
     default: IN_MEMORY,
     summary:
       "directory in which learners and proposers keep their snapshots; with storage-backend sqlite or log it is storage-path unless set (native wire)",
@@ -395,6 +399,7 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     kind: "text",
     pattern: /^\/.{0,89}$/,
     form: "an absolute path of at most 90 characters",
+    path: "DIR",
     default: "/dev/shm/kpaxos",
     summary: "directory of the sockets and rings by which learners deliver to programs of their host",
   },
@@ -403,6 +408,7 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     kind: "text",
     pattern: /^\/.{0,4000}$/,
     form: "an absolute path",
+    path: "DIR",
     default: "",
     summary: "directory in which a proposer keeps its round over restarts (kernel-paxos wire)",
   },

@@ -148,7 +148,7 @@ export class KvClient {
           cause: error,
         });
       }
-      throw new CliError(`cannot reach ${where}: ${messageOf(error)}${fate}`, {
+      throw new CliError(`cannot reach ${where}: ${plain(messageOf(error))}${fate}`, {
         exitCode,
         hint: "is `kpaxos kv serve` running there?",
         cause: error,
@@ -201,6 +201,11 @@ function exitCodeOfStatus(status: number, isRead: boolean): ExitCode {
   // Nothing was done; somebody in between who has another word for that may not know.
   const isRefused = status === UNAVAILABLE || status === FULL;
   return isRead || isRefused ? ExitCode.unavailable : ExitCode.unknownOutcome;
+}
+
+/** Without what the runtime advises its programmers. */
+function plain(message: string): string {
+  return message.replace(/\. (For more information, pass|Is the computer able) .*$/, "");
 }
 
 /** What may be done where it is not the request that is wrong. */

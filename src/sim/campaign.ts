@@ -4,6 +4,7 @@
  */
 import { asViolation } from "./backstage.ts";
 import { addAll, type Counts } from "./faults.ts";
+import { startMishaps } from "./mishaps.ts";
 import type { Plant } from "./plants.ts";
 import { SCENARIOS, type Scenario } from "./scenario.ts";
 import { type Figures, Simulation, type SimulationOptions } from "./simulation.ts";
@@ -68,6 +69,7 @@ export function attempt(
     ...(trace === undefined ? {} : { trace }),
   };
   const simulation = new Simulation(options);
+  startMishaps(simulation);
   try {
     return { figures: simulation.run() };
   } catch (error) {

@@ -8,6 +8,7 @@
 import type { Journal } from "../protocol/acceptor/journal.ts";
 import { type Ballot, type Life, NO_BALLOT } from "../protocol/types.ts";
 import type { Storage } from "../storage/storage.ts";
+import { acceptedEntry, Entries, type Entry } from "./entries.ts";
 import type { Random } from "./random.ts";
 
 /** The host that meets it dies: the medium has failed, or power did while it was written. */
@@ -24,9 +25,6 @@ export interface DiskFaults {
 }
 
 export const GOOD_DISK: DiskFaults = { leastUs: 0, mostUs: 0, failure: 0 };
-
-/** One thing to be kept: a call of the journal, to be made again on another one. */
-export type Entry = (into: Journal) => void;
 
 /** What is on a disk: the last word on everything. */
 class Content implements Journal {
@@ -132,49 +130,21 @@ export class SimDisk {
 }
 
 /** One process's view of its disk. */
-export class SimStorage implements Storage {
+export class SimStorage extends Entries implements Storage {
   readonly forgets = false;
   readonly disk: SimDisk;
   /** How long the commits took that were made since it was last set to 0. */
   busyUs = 0;
-  #entries: Entry[] = [];
   #ticket = 0;
 
   constructor(disk: SimDisk) {
+    super();
     this.disk = disk;
   }
 
-  promised(ballot: Ballot, life: Life): void {
-    this.#entries.push((into) => into.promised(ballot, life));
-  }
-  promisedAt(iid: number, ballot: Ballot): void {
-    this.#entries.push((into) => into.promisedAt(iid, ballot));
-  }
-  accepted(
-    iid: number,
-    ballot: Ballot,
-    life: Life,
-    flags: number,
-    bytes: Uint8Array,
-    offset: number,
-    length: number,
-  ): void {
-    this.#entries.push(acceptedEntry(iid, ballot, life, flags, bytes, offset, length));
-  }
-  trimmed(iid: number): void {
-    this.#entries.push((into) => into.trimmed(iid));
-  }
-  standing(generations: Float64Array, incarnations: Float64Array): void {
-    const [kept, lives] = [generations.slice(), incarnations.slice()];
-    this.#entries.push((into) => into.standing(kept, lives));
-  }
-
   commit(): number {
-    if (this.#entries.length > 0) {
-      const entries = this.#entries;
-      this.#entries = [];
-      this.busyUs += this.disk.commit(entries);
-    }
+    const entries = this.take();
+    if (entries.length > 0) this.busyUs += this.disk.commit(entries);
     return ++this.#ticket;
   }
 
@@ -187,20 +157,6 @@ export class SimStorage implements Storage {
   }
 
   close(): void {}
-}
-
-/** A record to be kept. */
-export function acceptedEntry(
-  iid: number,
-  ballot: Ballot,
-  life: Life,
-  flags: number,
-  bytes: Uint8Array,
-  offset: number,
-  length: number,
-): Entry {
-  const value = bytes.slice(offset, offset + length);
-  return (into) => into.accepted(iid, ballot, life, flags, value, 0, value.length);
 }
 
 function sorted(keys: Iterable<number>): number[] {

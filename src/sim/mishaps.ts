@@ -15,6 +15,7 @@ const KNOWN_US = 3_000_000;
 /** False: there was nothing that it could befall. */
 type Act = (simulation: Simulation) => boolean;
 
+/** Before the simulation runs. */
 export function startMishaps(simulation: Simulation): void {
   for (const [kind, meanMs] of Object.entries(simulation.scenario.mishaps) as [Mishap, number][]) {
     const again = (): void => {

@@ -1,6 +1,7 @@
 /**
- * One run: a cluster drawn from a scenario and a seed, its load, what goes wrong in it, and after all is healed the end, at
- * which everything that was submitted has to be delivered everywhere. The same scenario, seed and options are the same run.
+ * One run: a cluster drawn from a scenario and a seed, its load, what goes wrong in it (`mishaps.ts` notes that in its agenda),
+ * and after all is healed the end, at which everything that was submitted has to be delivered everywhere. The same scenario,
+ * seed and options are the same run.
  */
 import { configsOfGroups } from "../config/groups.ts";
 import { positionOf } from "../delivery/merge.ts";
@@ -16,7 +17,6 @@ import { Group } from "./group.ts";
 import { Keyring } from "./keys.ts";
 import type { KvCaller } from "./kv.ts";
 import { MergingProcess } from "./merging.ts";
-import { startMishaps } from "./mishaps.ts";
 import type { Plant } from "./plants.ts";
 import { Random } from "./random.ts";
 import type { Scenario } from "./scenario.ts";
@@ -128,7 +128,6 @@ export class Simulation implements Stage {
     const endUs = this.nowUs + this.#options.durationUs;
     this.#offerLoad();
     this.#lookAtBounds();
-    startMishaps(this);
     while (this.nowUs < endUs) this.#step(endUs);
     agenda.clear();
     this.#heal();

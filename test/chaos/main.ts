@@ -6,11 +6,9 @@
 import { parseArgs } from "node:util";
 import { BACKENDS } from "../support/storage_model.ts";
 import { type ChaosOptions, chaosCommand, runChaos } from "./chaos.ts";
-import { exitOnSignals } from "./interrupt.ts";
 import { MODES, type Mode } from "./mishaps.ts";
 import { CONFIGS, type ConfigName } from "./play.ts";
-
-class UsageError extends Error {}
+import { runScript, UsageError } from "./script.ts";
 
 interface Wanted {
   readonly configs: readonly ConfigName[];
@@ -86,11 +84,4 @@ async function passes(options: ChaosOptions): Promise<boolean> {
   return false;
 }
 
-exitOnSignals();
-try {
-  process.exitCode = await main();
-} catch (error) {
-  if (!(error instanceof UsageError)) throw error;
-  console.error(`error: ${error.message}`);
-  process.exitCode = 2;
-}
+await runScript(main);

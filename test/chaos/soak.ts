@@ -16,7 +16,7 @@ import { Lab } from "../support/lab.ts";
 import { LabCluster } from "../support/lab_cluster.ts";
 import { ethernetNetwork, loopbackNetwork, type Network } from "../support/lab_network.ts";
 import { until } from "../support/until.ts";
-import { exitOnSignals } from "./interrupt.ts";
+import { runScript, UsageError } from "./script.ts";
 import { type Sample, type Trend, trendOf } from "./soak_figures.ts";
 import { markdown, memoryCurve } from "./soak_page.ts";
 
@@ -43,8 +43,6 @@ const CONFIGS: Readonly<Record<string, { readonly title: string; readonly seats:
     ],
   },
 };
-
-class UsageError extends Error {}
 
 interface Options {
   readonly minutes: number;
@@ -352,11 +350,4 @@ async function main(): Promise<number> {
   }
 }
 
-exitOnSignals();
-try {
-  process.exitCode = await main();
-} catch (error) {
-  if (!(error instanceof UsageError)) throw error;
-  console.error(`error: ${error.message}`);
-  process.exitCode = 2;
-}
+await runScript(main);

@@ -6,11 +6,12 @@
  * exit and on a fatal signal; what a killed owner could not remove is swept by the next laboratory.
  */
 import { CliError, ExitCode } from "../../src/error.ts";
-import { diesWithUs, type LabChild } from "../../src/ops/child.ts";
+import type { LabChild } from "../../src/ops/child.ts";
 import { buildBridge } from "../../src/ops/lab_build.ts";
 import { canMakeNamespaces } from "../../src/ops/lab_capability.ts";
 import { type Host, labPrefix, MAX_HOSTS, makeHosts, portName } from "../../src/ops/lab_names.ts";
 import { removeNamespaces, sweepLeftovers } from "../../src/ops/lab_sweep.ts";
+import { Children, type SpawnOptions } from "./children.ts";
 
 export interface LabOptions {
   readonly hosts: number;
@@ -21,14 +22,6 @@ export interface LabOptions {
   readonly bridge?: boolean;
   /** false: the owner ends the laboratory itself when SIGINT, SIGTERM or SIGHUP arrives. */
   readonly handleSignals?: boolean;
-}
-
-export interface SpawnOptions {
-  readonly stdin?: "pipe" | "ignore";
-  readonly stdout?: "pipe" | "ignore" | "inherit";
-  readonly stderr?: "pipe" | "ignore" | "inherit";
-  readonly env?: Readonly<Record<string, string | undefined>>;
-  readonly cwd?: string;
 }
 
 export interface ExecResult {
@@ -70,7 +63,7 @@ export class Lab {
   readonly hub: string;
   /** Interfaces of the hub's namespace, one per host. */
   readonly ports: readonly string[];
-  readonly #children = new Set<LabChild>();
+  readonly #children = new Children();
 
   private constructor(prefix: string, options: LabOptions) {
     this.hosts = makeHosts(prefix, options.hosts, options.ip ?? false);
@@ -136,8 +129,7 @@ export class Lab {
   /** Ends every process and removes every namespace. May be called again. */
   close(): void {
     if (!open.has(this)) return;
-    for (const child of this.#children) child.kill("SIGKILL");
-    this.#children.clear();
+    this.#children.kill();
     const left = removeNamespaces([...this.hosts.map((host) => host.name), this.hub]);
     open.delete(this);
     if (left.length > 0) throw new CliError(`network namespaces could not be removed: ${left.join(", ")}`);
@@ -151,18 +143,7 @@ export class Lab {
 
   #spawnIn(name: string, argv: readonly string[], options: SpawnOptions): LabChild {
     if (!open.has(this)) throw new CliError("the laboratory is closed");
-    const child = Bun.spawn(diesWithUs(["ip", "netns", "exec", name, ...argv]), {
-      stdin: options.stdin ?? "ignore",
-      stdout: options.stdout ?? "pipe",
-      stderr: options.stderr ?? "pipe",
-      env: { ...process.env, ...options.env },
-      // A group of its own: Ctrl-C at our terminal is for us, who then end it in order.
-      detached: true,
-      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    });
-    this.#children.add(child);
-    child.exited.then(() => this.#children.delete(child));
-    return child;
+    return this.#children.spawn(["ip", "netns", "exec", name, ...argv], options);
   }
 
   #execIn(name: string, argv: readonly string[]): ExecResult {

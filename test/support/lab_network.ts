@@ -4,9 +4,10 @@
  */
 import { isIPv6 } from "node:net";
 import { CliError } from "../../src/error.ts";
-import { diesWithUs, type LabChild } from "../../src/ops/child.ts";
+import type { LabChild } from "../../src/ops/child.ts";
 import { freePorts } from "../../src/ops/free_ports.ts";
-import type { Lab, SpawnOptions } from "./lab.ts";
+import { Children, type SpawnOptions } from "./children.ts";
+import type { Lab } from "./lab.ts";
 
 export interface Network {
   readonly link: "ethernet" | "udp";
@@ -45,14 +46,27 @@ export function labUdpNetwork(lab: Lab, family: "ip" | "ip6" = "ip"): Network {
   };
 }
 
+/** Ports of this process's networks on loopback: those of members that do not run seem free. */
+const taken = new Set<number>();
+
+async function ownPorts(count: number, address: string): Promise<number[]> {
+  for (;;) {
+    const ports = await freePorts(count, address);
+    if (ports.some((port) => taken.has(port))) continue;
+    for (const port of ports) taken.add(port);
+    return ports;
+  }
+}
+
 /** UDP on this machine's loopback interface; hosts are a fiction. `count` addresses can be taken. */
 export async function loopbackNetwork(count: number, address = "127.0.0.1"): Promise<Network> {
-  const ports = await freePorts(count, address);
-  const children = new Set<LabChild>();
+  const own = await ownPorts(count, address);
+  const ports = [...own];
+  const children = new Children();
   const closeNow = (): void => {
     process.off("exit", closeNow);
-    for (const child of children) child.kill("SIGKILL");
-    children.clear();
+    children.kill();
+    for (const port of own) taken.delete(port);
   };
   process.on("exit", closeNow);
   return {
@@ -63,19 +77,7 @@ export async function loopbackNetwork(count: number, address = "127.0.0.1"): Pro
       if (port === undefined) throw new CliError(`only ${count} addresses were asked for`);
       return `${address} ${port}`;
     },
-    spawn: (_host, argv, options = {}) => {
-      const child = Bun.spawn(diesWithUs(argv), {
-        stdin: options.stdin ?? "ignore",
-        stdout: options.stdout ?? "pipe",
-        stderr: options.stderr ?? "pipe",
-        env: { ...process.env, ...options.env },
-        detached: true,
-        ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-      });
-      children.add(child);
-      child.exited.then(() => children.delete(child));
-      return child;
-    },
+    spawn: (_host, argv, options = {}) => children.spawn(argv, options),
     close: closeNow,
   };
 }

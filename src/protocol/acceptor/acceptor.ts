@@ -341,7 +341,7 @@ export class Acceptor {
     }
     this.#leader.heard(from, this.#nowUs);
     const start = Math.max(first, this.chosenIid + 1, this.log.trimIid + 1);
-    this.answerPhaseOne(from, first, start, this.log.highestIid, ballot, life);
+    this.answerPhaseOne(from, first, start, this.log.highestIid, ballot, life, 1);
   }
 
   promise(ballot: Ballot, life: Life): void {
@@ -354,12 +354,21 @@ export class Acceptor {
     return ballot < this.promised || (ballot === this.promised && life !== this.promisedLife);
   }
 
-  /** One frame of an answer to phase 1: whoever asked asks on from where it ends. What lies outside `first` to `end` is left out. */
-  answerPhaseOne(to: Peer, asked: number, first: number, end: number, ballot: Ballot, life: Life): void {
+  /** At most so many `frames` of an answer to phase 1: whoever asked asks on from where it ends. What lies outside `first` to `end` is left out. */
+  answerPhaseOne(
+    to: Peer,
+    asked: number,
+    first: number,
+    end: number,
+    ballot: Ballot,
+    life: Life,
+    frames: number,
+  ): void {
     const log = this.log;
     const outbox = this.#outbox;
     let iid = first;
-    if (!outbox.promiseBegin(to, ballot, life, asked, first, log.trimIid, this.standing.bytes)) return;
+    if (!outbox.promiseBegin(to, ballot, life, asked, first, log.trimIid, this.standing.bytes, frames))
+      return;
     let fits = true;
     for (; fits && iid <= end; iid++) {
       const accepted = log.ballotAt(iid);

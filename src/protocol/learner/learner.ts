@@ -11,7 +11,7 @@
 import type { Outbox } from "../outbox.ts";
 import { quorumOf } from "../quorum.ts";
 import { type Ballot, type Life, MAX_IID } from "../types.ts";
-import { LearnerRepair } from "./learner_repair.ts";
+import { LearnerRepair, type RepairOptions } from "./learner_repair.ts";
 import { LearnerTrims, type LearnerTrimsOptions } from "./learner_trims.ts";
 import { LearnerWindow } from "./learner_window.ts";
 
@@ -44,18 +44,11 @@ export interface ChosenObserver {
   onLearned(iid: number, ballot: Ballot, life: Life, bytes: Uint8Array, offset: number, length: number): void;
 }
 
-export interface LearnerOptions extends LearnerTrimsOptions {
+export interface LearnerOptions extends LearnerTrimsOptions, RepairOptions {
   readonly windowInstances: number;
   readonly windowBytes: number;
-  /** Start from instance 1 instead of from the present. */
-  readonly catchUp: boolean;
   /** It is told where to start (`startAt`, `restored`). */
   readonly waitsForStart: boolean;
-  /**
-   * What it delivers makes a state (the table of sessions), which is right only after instance 1 or a snapshot: nothing is
-   * ever left out on the way.
-   */
-  readonly keepsState?: boolean;
   /** A first instance heard below this means that the log has just begun (Kernel_Paxos wire). */
   readonly beginning: number;
 }

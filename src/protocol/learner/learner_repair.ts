@@ -5,8 +5,8 @@
 
 import type { Outbox } from "../outbox.ts";
 import { CatchUp } from "./catch_up.ts";
-import type { Learner, LearnerOptions } from "./learner.ts";
 import type { LearnerTrims } from "./learner_trims.ts";
+import type { LearnerWindow } from "./learner_window.ts";
 
 /** Instances asked for in one repeat, and runs of holes asked for in one pass. */
 const REPEAT_SPAN = 64;
@@ -27,6 +27,33 @@ const PROBE_US = 1_000_000;
 /** A probe that brought nothing for so long has found the end of the log. */
 const PROBE_ANSWER_US = 50_000;
 
+export interface RepairOptions {
+  readonly acceptors: number;
+  /** Native wire: an acceptor's state tells its highest instance. */
+  readonly statesTellHighest: boolean;
+  /** Start from instance 1 instead of from the present. */
+  readonly catchUp: boolean;
+  /**
+   * What is delivered makes a state (the table of sessions), which is right only after instance 1 or a snapshot: nothing is
+   * ever left out on the way.
+   */
+  readonly keepsState?: boolean;
+}
+
+/** What repair sees of its learner, and all that it alters there. */
+interface Repaired {
+  readonly window: LearnerWindow;
+  readonly next: number;
+  readonly highestIid: number;
+  readonly chosenIid: number;
+  readonly isBehind: boolean;
+  readonly isBlocked: boolean;
+  readonly counters: { repeatsSent: number };
+  lostIid: number;
+  /** Leaves out everything up to `lost`. */
+  skipTo(lost: number): void;
+}
+
 export class LearnerRepair {
   /** Reading the log from its beginning, and not yet at its end (Kernel_Paxos wire, where only probing finds it). */
   catchingUp: boolean;
@@ -35,8 +62,8 @@ export class LearnerRepair {
   /** The log is read in bulk. */
   inBulk = false;
   readonly bulk: CatchUp;
-  readonly #learner: Learner;
-  readonly #options: LearnerOptions;
+  readonly #learner: Repaired;
+  readonly #options: RepairOptions;
   readonly #trims: LearnerTrims;
   readonly #outbox: Outbox;
   readonly #readsByProbing: boolean;
@@ -55,7 +82,7 @@ export class LearnerRepair {
   #probedTo = 0;
   #probedUs = Number.NEGATIVE_INFINITY;
 
-  constructor(learner: Learner, options: LearnerOptions, trims: LearnerTrims, outbox: Outbox) {
+  constructor(learner: Repaired, options: RepairOptions, trims: LearnerTrims, outbox: Outbox) {
     this.#learner = learner;
     this.#options = options;
     this.#trims = trims;
