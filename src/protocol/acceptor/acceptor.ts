@@ -5,7 +5,8 @@
  * Invariants: one that does not vote (`birth.ts`) promises, accepts, repeats and echoes nothing; a promised ballot never
  * falls, neither for all instances nor for one; nothing is accepted below the effective promise (the higher of the two); an
  * equal ballot of another life counts as lower (PROTOCOL: a proposer that restarts cannot speak for its former self); accepted
- * records change only by accepting at a higher ballot or by trim; hearsay is never told as a vote.
+ * records change only by accepting at a higher ballot or by trim; hearsay is never told as a vote. Whoever has helped to choose
+ * an instance has a record of it, at the chosen ballot or above, until it is trimmed: what it forgot it recovers before it votes.
  */
 
 import type { Outbox } from "../outbox.ts";
@@ -181,7 +182,7 @@ export class Acceptor {
     if (first <= log.trimIid) this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags());
     let answers = 0;
     let bytes = 0;
-    const end = Math.min(last, log.highestIid);
+    const end = Math.min(last, this.#answersTo());
     for (
       let iid = Math.max(first, log.trimIid + 1);
       iid <= end && answers < REPEAT_LIMIT && bytes < REPEAT_BYTES;
@@ -189,7 +190,13 @@ export class Acceptor {
     ) {
       if (this.#outbox.room() < ROOM_RESERVE) return;
       const ballot = log.ballotAt(iid);
-      if (ballot === NO_BALLOT) continue;
+      if (ballot === NO_BALLOT) {
+        // Who helped to choose it has it: that this one has not is what others' records need to prove which value it was.
+        if (this.fellows === null || iid > this.chosenIid) continue;
+        answers++;
+        this.#outbox.repeated(from, iid, NO_BALLOT, 0, RepeatFlag.known, log.arena.bytes, 0, 0);
+        continue;
+      }
       const flags = this.#repeatFlags(iid);
       // Hearsay of which it is not known that it was chosen proves nothing.
       if (flags === RepeatFlag.hearsay) continue;
@@ -313,6 +320,12 @@ export class Acceptor {
   /** A report of somebody who has said hi, about what may be in the log. */
   #isCredible(from: Peer, iid: number): boolean {
     return this.audience.has(from, Role.learner) && iid <= Math.max(this.log.highestIid, this.chosenIid);
+  }
+
+  /** The highest instance that it can say anything of. */
+  #answersTo(): number {
+    const { highestIid } = this.log;
+    return this.fellows === null ? highestIid : Math.max(highestIid, this.chosenIid);
   }
 
   #repeatFlags(iid: number): number {
