@@ -99,10 +99,54 @@ describe("acceptors that know, and have no record", () => {
   });
 });
 
+describe("the value of the highest record found no room, and who had it is gone", () => {
+  const settled = (): LearnerWindow => {
+    const window = late();
+    window.vote(1, 1, NEW, 8, KNOWS);
+    expect(window.vote(1, 2, NO_BALLOT, 0, KNOWS)).toBe(true);
+    expect(window.isReady(1)).toBe(false);
+    return window;
+  };
+
+  test("the others know, too: theirs is the chosen value", () => {
+    const window = settled();
+    expect(window.vote(1, 0, OLD, 7, KNOWS)).toBe(false);
+    window.offer(1, OLD, 7, VALUE, 0, VALUE.length);
+    expect(window.isReady(1)).toBe(false);
+    expect(window.vote(1, 2, NO_BALLOT, 0, KNOWS)).toBe(true);
+    expect(window.chosenBallot(1)).toBe(OLD);
+    expect(window.isReady(1)).toBe(true);
+  });
+
+  test("where it is there, or the other does not know, nothing is taken back", () => {
+    const window = settled();
+    window.vote(1, 0, OLD, 7);
+    expect(window.chosenBallot(1)).toBe(NEW);
+    window.offer(1, NEW, 8, VALUE, 0, VALUE.length);
+    window.vote(1, 0, OLD, 7, KNOWS);
+    expect(window.isReady(1)).toBe(true);
+    expect(window.chosenBallot(1)).toBe(NEW);
+  });
+
+  test("a marked record that is gone does not keep the others from proving it", () => {
+    const window = late();
+    expect(window.vote(1, 1, NEW, 8, KNOWS | RepeatFlag.marked)).toBe(true);
+    expect(window.vote(1, 0, OLD, 7, KNOWS)).toBe(false);
+    expect(window.vote(1, 2, OLD, 7, KNOWS)).toBe(true);
+    expect(window.chosenBallot(1)).toBe(OLD);
+  });
+});
+
 /** What an acceptor may hold of an instance that was chosen at `CHOSEN`: those who chose it that or more, others anything. */
 const [LOWER, CHOSEN, HIGHER] = [65536, 131073, 196608] as const;
 const CHOSE = [CHOSEN, HIGHER];
 const DID_NOT = [0, LOWER, HIGHER];
+
+/** An answer to a repeat: a record with its value, or none. */
+function tell(window: LearnerWindow, aid: number, ballot: Ballot, flags: number): void {
+  window.vote(1, aid, ballot, ballot > 0 ? 7 : 0, flags);
+  if (ballot > 0) window.offer(1, ballot, 7, VALUE, 0, VALUE.length);
+}
 
 /** All ways to draw one of each. */
 function* combinations<T>(...sets: readonly (readonly T[])[]): Generator<T[]> {
@@ -126,9 +170,9 @@ describe.each([1, 2, 3, 4, 5])(
         for (const some of answering) {
           for (const order of [some, some.toReversed()]) {
             const window = new LearnerWindow(4, 1 << 10, n);
-            for (const aid of order) window.vote(1, aid, held[aid] as Ballot, held[aid]! > 0 ? 7 : 0, KNOWS);
+            for (const aid of order) tell(window, aid, held[aid] as Ballot, KNOWS);
             const label = `held ${held}, answers of ${order}`;
-            const sees = `${label}: ${window.isChosen(1) ? window.chosenBallot(1) >= CHOSEN : "nothing"}`;
+            const sees = `${label}: ${window.isReady(1) ? window.chosenBallot(1) >= CHOSEN : "nothing"}`;
             expect(sees).toBe(`${label}: ${some.length >= quorum ? true : "nothing"}`);
           }
         }
@@ -142,7 +186,7 @@ describe.each([1, 2, 3, 4, 5])(
             const window = new LearnerWindow(4, 1 << 10, n);
             for (const aid of some) {
               if (aid === unknowing && held[aid] === 0) continue;
-              window.vote(1, aid, held[aid] as Ballot, held[aid]! > 0 ? 7 : 0, aid === unknowing ? 0 : KNOWS);
+              tell(window, aid, held[aid] as Ballot, aid === unknowing ? 0 : KNOWS);
             }
             // Equal votes of a quorum prove it, too.
             if (window.isChosen(1)) expect(window.chosenBallot(1)).toBeGreaterThanOrEqual(CHOSEN);

@@ -88,7 +88,7 @@ export class LearnerWindow {
   }
 
   /**
-   * Notes an acceptor's record of an instance; true when this makes the instance known to be chosen. `flags` (`RepeatFlag`)
+   * Notes an acceptor's record of an instance; true when this makes the instance known to be chosen, if perhaps once more. `flags` (`RepeatFlag`)
    * say what more the acceptor knows:
    *
    * - `marked`: the leader of this very ballot and life announced the instance as chosen. It proposed one value here, and
@@ -104,10 +104,15 @@ export class LearnerWindow {
    */
   vote(iid: number, aid: number, ballot: Ballot, life: Life, flags = 0): boolean {
     const slot = this.#take(iid);
-    // Whatever comes later tells nothing new.
-    if (this.#chosenBallot[slot] !== NO_BALLOT) return false;
-    const at = slot * this.#acceptors + aid;
     const knows = (flags & (RepeatFlag.known | RepeatFlag.marked)) !== 0;
+    if (this.#chosenBallot[slot] !== NO_BALLOT) {
+      // Whatever comes later tells nothing new, …
+      if (!knows || !this.#isStranded(slot, iid, ballot)) return false;
+      // … but those whose record was the highest may be gone, and their value never came: what is left is looked at afresh.
+      this.#clear(slot);
+      this.#iid[slot] = iid;
+    }
+    const at = slot * this.#acceptors + aid;
     if (knows) this.#knowing.add(slot, aid);
     const isVote = (flags & RepeatFlag.hearsay) === 0;
     if (ballot !== NO_BALLOT) {
@@ -124,6 +129,11 @@ export class LearnerWindow {
       }
     }
     return knows && this.#knowing.count(slot) >= this.#quorum && this.#chooseHighest(slot);
+  }
+
+  /** The value that was chosen is wanted, and of one who has a record this one's is too low to prove it. */
+  #isStranded(slot: number, iid: number, ballot: Ballot): boolean {
+    return ballot !== NO_BALLOT && ballot < this.#chosenBallot[slot]! && !this.isReady(iid);
   }
 
   /** Acceptors whose latest record is a vote at exactly this ballot and life. */
