@@ -6,8 +6,14 @@ import { quorumOf } from "../protocol/quorum.ts";
 import type { Random } from "./random.ts";
 import type { Station } from "./station.ts";
 
+/** What of a station decides about it. */
+export type Mortal = Pick<Station, "hasAcceptor" | "hasForgotten"> & {
+  readonly host?: { readonly cores: { readonly acceptor?: { readonly isVoting: boolean } } } | undefined;
+  readonly disk: { readonly isEmpty: boolean } | undefined;
+};
+
 /** Drawn from a group's stations; often none. */
-export function drawLeftDead(stations: readonly Station[], random: Random): Station[] {
+export function drawLeftDead<One extends Mortal>(stations: readonly One[], random: Random): One[] {
   const acceptors = stations.filter(({ hasAcceptor }) => hasAcceptor);
   // Who has forgotten recovers from the others, and a quorum of those that vote is enough for it. Before all were born nobody may be missing.
   const voting = acceptors.filter(remembers);
@@ -17,7 +23,7 @@ export function drawLeftDead(stations: readonly Station[], random: Random): Stat
 }
 
 /** It votes, or will as soon as it runs. */
-function remembers({ host, disk, hasForgotten }: Station): boolean {
+function remembers({ host, disk, hasForgotten }: Mortal): boolean {
   const acceptor = host?.cores.acceptor;
   if (acceptor !== undefined) return acceptor.isVoting;
   return disk !== undefined && !disk.isEmpty && !hasForgotten;
