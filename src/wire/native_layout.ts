@@ -12,7 +12,7 @@ import { MAC_BYTES } from "../net/link.ts";
 import { Role } from "../protocol/types.ts";
 
 export const NATIVE_MAGIC = 0x6b;
-export const NATIVE_VERSION = 5;
+export const NATIVE_VERSION = 6;
 export const HEADER_BYTES = 28;
 export const CHECKSUM_BYTES = 4;
 /** Byte offset of the header's u16 that says how many bytes the checksum covers. */
@@ -21,6 +21,8 @@ export const ALL_IDS = 0xffff;
 
 /** Of an accept: the acceptor that lives with its proposer, under the same id, has accepted this. */
 export const VOTED = 1;
+/** Of a frame of a promise: another one of the same answer follows. */
+export const MORE = 1;
 
 export const NativeType = {
   prepare: 1,
@@ -98,6 +100,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
       ["trimIid", 2],
     ],
     value: true,
+    flags: "more",
   },
   promiseRecord: {
     from: Role.acceptor,
@@ -250,6 +253,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     fields: [
       ["iid", 2],
       ["ballot", 2],
+      ["frames", 1],
     ],
     value: false,
   },
@@ -321,6 +325,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
       ["standing", 1],
     ],
     value: false,
+    flags: "more",
   },
 };
 

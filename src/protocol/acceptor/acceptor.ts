@@ -5,23 +5,12 @@
  * Invariants: one that does not vote (`birth.ts`) promises, accepts, repeats and echoes nothing; a promised ballot never
  * falls, neither for all instances nor for one; nothing is accepted below the effective promise (the higher of the two); an
  * equal ballot of another life counts as lower (PROTOCOL: a proposer that restarts cannot speak for its former self); accepted
- * records change only by accepting at a higher ballot or by trim; hearsay is never told as a vote. Whoever has helped to choose
- * an instance has a record of it, at the chosen ballot or above, until it is trimmed: what it forgot it recovers before it votes.
+ * records change only by accepting at a higher ballot or by trim; hearsay is never told as a vote.
  */
 
 import type { Outbox } from "../outbox.ts";
 import { StandingVector } from "../standing.ts";
-import {
-  type Ballot,
-  type Life,
-  MAX_IID,
-  NO_BALLOT,
-  NO_PEER,
-  type Peer,
-  RepeatFlag,
-  Role,
-  StateFlag,
-} from "../types.ts";
+import { type Ballot, type Life, MAX_IID, NO_BALLOT, NO_PEER, type Peer, Role, StateFlag } from "../types.ts";
 import { AcceptorLog, type AcceptorLogOptions } from "./acceptor_log.ts";
 import { Audience } from "./audience.ts";
 import { ChosenMarks } from "./chosen_marks.ts";
@@ -29,14 +18,9 @@ import { FellowAcceptors } from "./fellow_acceptors.ts";
 import { InstancePromises } from "./instance_promises.ts";
 import { type Journal, RecordFlag } from "./journal.ts";
 import { LeaderWatch } from "./leader_watch.ts";
+import { Repeats } from "./repeats.ts";
 import type { TrimRule } from "./trim_rule.ts";
 
-/** Instances answered per repeat: the asker comes back for the rest. */
-const REPEAT_LIMIT = 64;
-/** … and bytes: a burst of large values would overflow the asker's receive buffer. */
-const REPEAT_BYTES = 65536;
-/** Frames kept free for other answers while repeats are answered. */
-const ROOM_RESERVE = 32;
 const STATE_INTERVAL_US = 1_000_000;
 /** Under pressure the state is told more often, so that learners trim and proposers wait in time. */
 const PRESSURE_INTERVAL_US = 100_000;
@@ -92,6 +76,7 @@ export class Acceptor {
   readonly #outbox: Outbox;
   readonly #leader: LeaderWatch;
   readonly #marks: ChosenMarks;
+  readonly #repeats: Repeats;
   /** Kernel_Paxos wire. */
   readonly #instances: InstancePromises;
   #nowUs = 0;
@@ -109,6 +94,7 @@ export class Acceptor {
     this.#outbox = outbox;
     this.log = new AcceptorLog(options);
     this.#marks = new ChosenMarks(this.log);
+    this.#repeats = new Repeats(this, outbox, !options.perInstance);
     this.#leader = new LeaderWatch(options.leaderTimeoutMs, options.maxLeaseMs);
     this.standing = new StandingVector(options.acceptors);
     this.#instances = new InstancePromises(this, journal, outbox);
@@ -179,40 +165,10 @@ export class Acceptor {
   onRepeat(from: Peer, first: number, last: number): void {
     const log = this.log;
     if (!this.isVoting) return;
-    if (first <= log.trimIid) this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags());
-    let answers = 0;
-    let bytes = 0;
-    const end = Math.min(last, this.#answersTo());
-    for (
-      let iid = Math.max(first, log.trimIid + 1);
-      iid <= end && answers < REPEAT_LIMIT && bytes < REPEAT_BYTES;
-      iid++
-    ) {
-      if (this.#outbox.room() < ROOM_RESERVE) return;
-      const ballot = log.ballotAt(iid);
-      if (ballot === NO_BALLOT) {
-        // Who helped to choose it has it: that this one has not is what others' records need to prove which value it was.
-        if (this.fellows === null || iid > this.chosenIid) continue;
-        answers++;
-        this.#outbox.repeated(from, iid, NO_BALLOT, 0, RepeatFlag.known, log.arena.bytes, 0, 0);
-        continue;
-      }
-      const flags = this.#repeatFlags(iid);
-      // Hearsay of which it is not known that it was chosen proves nothing.
-      if (flags === RepeatFlag.hearsay) continue;
-      answers++;
-      bytes += log.lengthAt(iid);
-      this.#outbox.repeated(
-        from,
-        iid,
-        ballot,
-        log.lifeAt(iid),
-        flags,
-        log.arena.bytes,
-        log.offsetAt(iid),
-        log.lengthAt(iid),
-      );
-    }
+    // Of an empty log the state is the only answer there is. In the Kernel_Paxos wire learners find their end by asking beyond it.
+    if (first <= log.trimIid || (log.highestIid === 0 && !this.#options.perInstance))
+      this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags());
+    this.#repeats.answer(from, first, last);
   }
 
   onTrim(from: Peer, iid: number, hasApplications: boolean, kind: number): void {
@@ -322,21 +278,6 @@ export class Acceptor {
     return this.audience.has(from, Role.learner) && iid <= Math.max(this.log.highestIid, this.chosenIid);
   }
 
-  /** The highest instance that it can say anything of. */
-  #answersTo(): number {
-    const { highestIid } = this.log;
-    return this.fellows === null ? highestIid : Math.max(highestIid, this.chosenIid);
-  }
-
-  #repeatFlags(iid: number): number {
-    const held = this.log.flagsAt(iid);
-    return (
-      (iid <= this.chosenIid ? RepeatFlag.known : 0) |
-      ((held & RecordFlag.chosen) !== 0 ? RepeatFlag.marked : 0) |
-      ((held & RecordFlag.hearsay) !== 0 ? RepeatFlag.hearsay : 0)
-    );
-  }
-
   #prepareRange(from: Peer, first: number, ballot: Ballot, life: Life): void {
     if (this.#isBelowPromise(ballot, life)) {
       this.counters.preempted++;
@@ -352,7 +293,7 @@ export class Acceptor {
     }
     this.#leader.heard(from, this.#nowUs);
     const start = Math.max(first, this.chosenIid + 1, this.log.trimIid + 1);
-    this.answerPhaseOne(from, first, start, this.log.highestIid, ballot, life);
+    this.answerPhaseOne(from, first, start, this.log.highestIid, ballot, life, 1);
   }
 
   promise(ballot: Ballot, life: Life): void {
@@ -365,12 +306,21 @@ export class Acceptor {
     return ballot < this.promised || (ballot === this.promised && life !== this.promisedLife);
   }
 
-  /** One frame of an answer to phase 1: whoever asked asks on from where it ends. What lies outside `first` to `end` is left out. */
-  answerPhaseOne(to: Peer, asked: number, first: number, end: number, ballot: Ballot, life: Life): void {
+  /** At most so many `frames` of an answer to phase 1: whoever asked asks on from where it ends. What lies outside `first` to `end` is left out. */
+  answerPhaseOne(
+    to: Peer,
+    asked: number,
+    first: number,
+    end: number,
+    ballot: Ballot,
+    life: Life,
+    frames: number,
+  ): void {
     const log = this.log;
     const outbox = this.#outbox;
     let iid = first;
-    if (!outbox.promiseBegin(to, ballot, life, asked, first, log.trimIid, this.standing.bytes)) return;
+    if (!outbox.promiseBegin(to, ballot, life, asked, first, log.trimIid, this.standing.bytes, frames))
+      return;
     let fits = true;
     for (; fits && iid <= end; iid++) {
       const accepted = log.ballotAt(iid);

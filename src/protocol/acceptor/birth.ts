@@ -17,7 +17,7 @@
 import { ballotAbove, NATIVE_BALLOTS, RECOVERY_IDS } from "../ballot.ts";
 import type { Outbox } from "../outbox.ts";
 import { StandingVector } from "../standing.ts";
-import { type Ballot, type Life, NO_BALLOT, type Peer, Standing } from "../types.ts";
+import { type Ballot, type Life, type Peer, Standing } from "../types.ts";
 import type { Journal } from "./journal.ts";
 import { othersNeeded, type Recovery } from "./recovery.ts";
 import { RollCall } from "./roll_call.ts";
@@ -131,16 +131,17 @@ export class Birth {
   tick(nowUs: number, hasRemains: boolean): boolean {
     const isFirst = this.#nowUs === 0;
     this.#nowUs = nowUs;
+    this.#recovery.tick(nowUs);
     if (isFirst) {
       this.#hasRemains = hasRemains;
       if (this.voice === null && (this.#options.alone || this.#options.acceptors === 1)) return this.#alone();
       this.#begin();
-    } else if (nowUs >= this.#dueUs) this.#goOn();
+    } else if (nowUs >= this.nextTickUs()) this.#goOn();
     return false;
   }
 
   nextTickUs(): number {
-    return this.#dueUs;
+    return this.#recovering && !this.#preempted ? this.#recovery.dueUs() : this.#dueUs;
   }
 
   /** `promised`: this acceptor's ballot. */
@@ -213,10 +214,7 @@ export class Birth {
     if (known > this.generation) this.#attempt(known + 1);
     if (known !== this.generation) return false;
     this.#standing.merge(this.#told, aid);
-    // More is coming: what is lost is asked for soon.
     this.#heardUs = this.#nowUs;
-    this.#retryUs = FIRST_RETRY_US;
-    if (!this.#preempted) this.#dueUs = this.#nowUs + FIRST_RETRY_US;
     return true;
   }
 
@@ -255,10 +253,9 @@ export class Birth {
 
   #goOn(): void {
     if (this.voice !== null) return this.#begin();
-    if (this.#recovering && this.#preempted) return this.#attempt(this.generation);
-    if (!this.#recovering && this.#nowUs >= this.#roundEndUs) return this.#begin();
-    if (this.#recovering) this.#askOn();
-    else this.#askAll();
+    if (this.#recovering) return this.#preempted ? this.#attempt(this.generation) : this.#askOn();
+    if (this.#nowUs >= this.#roundEndUs) return this.#begin();
+    this.#askAll();
     this.#retryUs = Math.min(RETRY_LIMIT_US, 2 * this.#retryUs);
     this.#dueUs = this.#nowUs + this.#retryUs;
   }
@@ -327,15 +324,13 @@ export class Birth {
     this.#heardUs = this.#nowUs;
     this.roll.begin();
     this.#recovery.begin(ballotAbove(NATIVE_BALLOTS, seen, RECOVERY_IDS + aid));
-    this.#retryUs = FIRST_RETRY_US;
-    this.#dueUs = this.#nowUs + FIRST_RETRY_US;
     this.#askOn();
   }
 
+  /** Asks everybody of whom an answer is missing. */
   #askOn(): void {
-    if (this.#recovery.ballot === NO_BALLOT) return;
     for (let aid = 0; aid < this.roll.answers.length; aid++) {
-      if (this.#recovery.has(aid)) continue;
+      if (!this.#recovery.isDue(aid)) continue;
       this.roll.ask(aid, Standing.recovering, this.generation, this.#nowUs);
       this.#recovery.ask(aid);
     }
