@@ -61,6 +61,8 @@ export class Learner {
   chosenIid = 0;
   /** The log cannot be read on for want of what is trimmed up to here; 0: it can. Only a snapshot of at least as much helps. */
   lostIid = 0;
+  /** It began behind a point that no acceptor has told of yet: what it began with may be of a former log. */
+  isDoubted = false;
   /** The application has refused the next instance, and may have taken a part of it. */
   isStalled = false;
   readonly counters = {
