@@ -18,6 +18,7 @@ import type { Ballot } from "../src/protocol/types.ts";
 import { Agenda } from "../src/sim/agenda.ts";
 import { HostClock } from "../src/sim/clock.ts";
 import { DiskFailure, GOOD_DISK, SimDisk, SimStorage } from "../src/sim/disk.ts";
+import { drawLeftDead, type Mortal } from "../src/sim/left_dead.ts";
 import { MergedOrder } from "../src/sim/merged_order.ts";
 import { Observer } from "../src/sim/observer.ts";
 import { Random } from "../src/sim/random.ts";
@@ -50,6 +51,46 @@ describe("chance", () => {
     for (const count of counts) expect(count).toBeWithin(9_500, 10_500);
     expect(waited / 30_000).toBeWithin(970, 1030);
     expect(random.shuffled([1, 2, 3, 4]).sort()).toEqual([1, 2, 3, 4]);
+  });
+});
+
+describe("who does not come back in the end", () => {
+  const disk = { isEmpty: false };
+  const votes = {
+    hasAcceptor: true,
+    hasForgotten: false,
+    disk,
+    host: { cores: { acceptor: { isVoting: true } } },
+  };
+  const down = { ...votes, host: undefined };
+  const inMemory = { ...votes, disk: undefined };
+  const unborn = { ...votes, disk: { isEmpty: true }, host: { cores: { acceptor: { isVoting: false } } } };
+  const forgot = { ...down, hasForgotten: true };
+  const learner = { ...votes, hasAcceptor: false };
+
+  /** How many each of many draws leaves dead; none of those that may not be. */
+  function drawn(...stations: readonly Mortal[]): number[] {
+    const random = new Random(3, "left dead");
+    const counts = new Set<number>();
+    for (let i = 0; i < 200; i++) {
+      const all = stations.map((one) => ({ ...one, kept: one }));
+      const dead = drawLeftDead(all, random);
+      for (const { kept } of dead) expect([votes, down, inMemory]).toContain(kept as never);
+      expect(new Set(dead).size).toBe(dead.length);
+      counts.add(dead.length);
+    }
+    return [...counts].sort();
+  }
+
+  test.each([
+    ["a minority of those that vote, or that have their disks", [votes, down, inMemory, learner], [0, 1]],
+    ["of five up to two", [votes, down, votes, votes, down], [0, 1, 2]],
+    ["nobody of two", [votes, votes, learner], [0]],
+    ["nobody where the others are needed by one that recovers", [votes, votes, forgot], [0]],
+    ["of five one, where one recovers", [votes, votes, votes, down, forgot], [0, 1]],
+    ["nobody before the cluster is born", [unborn, unborn, unborn], [0]],
+  ])("%s", (_, stations, counts) => {
+    expect(drawn(...(stations as Mortal[]))).toEqual(counts);
   });
 });
 

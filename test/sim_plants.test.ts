@@ -1,6 +1,6 @@
 /**
- * The simulator finds what is wrong: every planted bug within its number of seeds, as a violation of a safety property, and the
- * same seeds without the bug are clean.
+ * The simulator finds what is wrong: every planted bug within its number of seeds, as a violation of a safety property (or of
+ * liveness, where the bug breaks nothing else), and the same seeds without the bug are clean.
  */
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
@@ -12,12 +12,13 @@ import { findScenario, SCENARIOS } from "../src/sim/scenario.ts";
 
 const DURATION_US = 5e6;
 
-/** The first seed whose run violates a safety property; liveness does not count. */
-function firstSeed({ scenario, seeds }: Plant, plant?: Plant): number | undefined {
+/** The first seed whose run violates what the bug breaks; where that is safety, liveness does not count. */
+function firstSeed({ scenario, seeds, property }: Plant, plant?: Plant): number | undefined {
   for (let seed = 1; seed <= seeds; seed++) {
     const plan = { scenario: findScenario(scenario)!, seed, durationUs: DURATION_US };
     const { violation } = attempt(plant === undefined ? plan : { ...plan, plant });
-    if (violation !== undefined && violation.property !== "liveness") return seed;
+    if (violation !== undefined && (violation.property === "liveness") === (property === "liveness"))
+      return seed;
   }
   return undefined;
 }

@@ -9,7 +9,7 @@ import { encodeSnapshot, SESSIONS_ONLY } from "../src/delivery/snapshot.ts";
 import type { Loaded, SnapshotPlace } from "../src/delivery/snapshot_file.ts";
 import type { Snapshots } from "../src/delivery/snapshots.ts";
 import { CliError } from "../src/error.ts";
-import { buildFilter } from "../src/node/build.ts";
+import { buildFilter, buildProposer } from "../src/node/build.ts";
 import { clusterIdOf } from "../src/node/identity.ts";
 import type { SessionFilter } from "../src/protocol/learner/session_filter.ts";
 import { SessionTable } from "../src/protocol/learner/session_table.ts";
@@ -54,6 +54,25 @@ function learnerOf(cluster: MemoryCluster, id: number, place?: SnapshotPlace): P
     return { cores: { learner: made.learner }, extras: [made.snapshots] };
   });
   return { host, snapshots: snapshots!, filter: filter!, lines };
+}
+
+/** A proposer that finds a snapshot. */
+function proposerOf(cluster: MemoryCluster, id: number, place: SnapshotPlace): Host {
+  return cluster.start(`proposer ${id}`, id, Role.proposer | Role.learner, Role.proposer, (context) => {
+    const filter = buildFilter(context, null);
+    const plan = {
+      role: Role.proposer,
+      canTrim: true,
+      ofProposer: true,
+      name: `proposer-${id}`,
+      start: "near",
+      state: filter,
+      place,
+      onGap: () => undefined,
+    } as const;
+    const { learner, snapshots } = buildLearning(context, plan, context.outbox(Role.proposer));
+    return { cores: buildProposer(context, { learner, filter }), extras: [snapshots] };
+  });
 }
 
 /** All that had a snapshot are gone, and the acceptors have trimmed. */
@@ -188,6 +207,36 @@ describe("a snapshot of a former log", () => {
     expect(() => cluster.runFor(10 * SECOND_US)).toThrow(
       /learner-0\.snapshot cannot be used: it covers instance 100000, and acceptors have no more than \d+: it is of a former log/,
     );
+  });
+
+  test("a proposer with one does not lead meanwhile: nothing is proposed, trimmed or said to be chosen on its account", () => {
+    const cluster = new MemoryCluster({ seed: 96, wire: "native", learners: 0, settings: SETTINGS });
+    cluster.startAll();
+    const client = cluster.client({ values: 50, canTrim: false });
+    cluster.runUntil("all is chosen", () => client.cores.client!.isDone);
+    const acceptor = cluster.host("acceptor 0").cores.acceptor!;
+    cluster.stop(client);
+    cluster.runFor(SECOND_US);
+    const { highestIid, trimIid } = acceptor.log;
+    cluster.stop(cluster.host("proposer 0"), false);
+    const proposer = proposerOf(cluster, 0, new FoundPlace(100_000, cluster.config));
+    cluster.client({ values: 50, canTrim: false });
+    expect(() => cluster.runFor(10 * SECOND_US)).toThrow(/it is of a former log/);
+    expect(proposer.cores.proposer!.stage).toBe("waiting");
+    expect(acceptor.log).toMatchObject({ highestIid, trimIid });
+    expect(acceptor.chosenIid).toBeLessThanOrEqual(highestIid);
+  });
+
+  test("a proposer whose snapshot is of this log leads as soon as a quorum of acceptors has told how far it goes", () => {
+    const cluster = new MemoryCluster({ seed: 97, wire: "native", learners: 0, settings: SETTINGS });
+    cluster.startAll();
+    const client = cluster.client({ values: 50, canTrim: false });
+    cluster.runUntil("all is chosen", () => client.cores.client!.isDone);
+    cluster.stop(cluster.host("proposer 0"), false);
+    const startUs = cluster.nowUs;
+    const { cores } = proposerOf(cluster, 0, new FoundPlace(1, cluster.config));
+    cluster.runUntil("it leads", () => cores.proposer!.stage === "leading");
+    expect(cluster.nowUs - startUs).toBeLessThan(20_000);
   });
 
   test("one that is not ahead is taken, however long it lasts", () => {

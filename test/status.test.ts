@@ -10,7 +10,7 @@ import { parseConfig } from "../src/config/parse.ts";
 import { type GroupStatus, groupStatus } from "../src/node/group_status.ts";
 import { Inquiry, type InquiryOptions, leavingOf } from "../src/node/inquiry.ts";
 import { Acceptor } from "../src/protocol/acceptor/acceptor.ts";
-import { type Ballot, type Peer, StateFlag } from "../src/protocol/types.ts";
+import { type Ballot, NO_BALLOT, type Peer, StateFlag } from "../src/protocol/types.ts";
 import { peerOf, Recorder } from "./support/recorder.ts";
 
 const BALLOT = 65537 as Ballot;
@@ -234,6 +234,9 @@ describe("the verdict", () => {
     const asked = new Asked(configOf("native"));
     asked.at(1);
     asked.lead(1, true);
+    // It knows that instance 1 is chosen, and has no record of it.
+    asked.inquiry.onRepeated(acceptor(0), 0, 1, NO_BALLOT);
+    expect(asked.inquiry.acceptors[0]).toMatchObject({ highestIid: null, accepted: null });
     asked.inquiry.onRepeated(acceptor(0), 0, 1, BALLOT);
     asked.inquiry.onAcceptorState(acceptor(1), 1, 3, 7, 0);
     expect(asked.status).toMatchObject({

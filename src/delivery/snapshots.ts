@@ -347,6 +347,7 @@ export class Snapshots implements Application, Extra {
     const refusal = this.#restore(snapshot, encoded);
     if (refusal !== null) throw file.refusal(refusal);
     this.#fileIid = snapshot.iid;
+    this.#theLearner.isDoubted = true;
     this.#options.log.info(`goes on behind instance ${snapshot.iid} with ${file.path}`);
   }
 
@@ -356,6 +357,7 @@ export class Snapshots implements Application, Extra {
     if (!statesKnown) return;
     if (toldIid >= this.#fileIid) {
       this.#fileIid = 0;
+      this.#theLearner.isDoubted = false;
       return;
     }
     if (this.#doubtUs < 0) this.#doubtUs = this.#nowUs;

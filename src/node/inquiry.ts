@@ -146,7 +146,10 @@ export class Inquiry extends DeafReceiver implements Extra {
   }
 
   override onRepeated(_from: Peer, aid: number, iid: number, ballot: Ballot): void {
-    this.#vote(aid, iid, ballot);
+    if (ballot !== NO_BALLOT) return this.#vote(aid, iid, ballot);
+    // It has no record there.
+    const facts = this.#heard(aid);
+    if (facts !== undefined) facts.votes = true;
   }
 
   override onAcceptedRange(_from: Peer, aid: number, _first: number, last: number, ballot: Ballot): void {

@@ -94,7 +94,10 @@ export interface Outbox {
   ): void;
   acceptorState(trimIid: number, highestIid: number, flags: number): void;
   // acceptor → learner
-  /** The answer to `repeat`, always with its value. `flags`: `RepeatFlag` bits (native wire). */
+  /**
+   * The answer to `repeat`, always with its value. `flags`: `RepeatFlag` bits (native wire). `NO_BALLOT`, with `known` and an empty
+   * value: the instance is chosen, and this acceptor has no record of it.
+   */
   repeated(
     to: Peer,
     iid: number,

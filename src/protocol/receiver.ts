@@ -80,7 +80,10 @@ export interface Receiver {
     offset: number,
     length: number,
   ): void;
-  /** The answer to a repeat about which there is more to say than that it is the acceptor's vote: `RepeatFlag` bits (native wire). */
+  /**
+   * The answer to a repeat about which there is more to say than that it is the acceptor's vote: `RepeatFlag` bits (native wire).
+   * `NO_BALLOT`: it knows that the instance is chosen, and has no record of it.
+   */
   onRepeated(
     from: Peer,
     aid: number,

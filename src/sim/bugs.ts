@@ -26,6 +26,7 @@ import {
   Adopts,
   CountsMessages,
   CountsPromises,
+  CountsRecords,
   Forgetful,
   MissesHeads,
   MixesBallots,
@@ -75,6 +76,11 @@ export const BUGS = {
     name: "mixed-ballots",
     summary: "a learner counts votes of different ballots",
     receiver: (roles) => new MixesBallots(roles.cores),
+  },
+  recordsAlone: {
+    name: "records-alone",
+    summary: "of those that know of a choice a learner counts only who has a record of it",
+    receiver: (roles) => new CountsRecords(roles.cores),
   },
   proposalsAsVotes: {
     name: "proposals-as-votes",

@@ -18,6 +18,7 @@ export const FAULTS = {
   failedCommit: "a commit that failed",
   slowCommit: "a commit on a disk that had become slow",
   midTurn: "a process that died when some of a turn's frames had left",
+  leftDead: "an acceptor, or a replica, that did not come back when all was healed",
   forgot: "an acceptor that came back with nothing of what it had known",
   skewed: "a process with a clock that runs too fast or too slow",
   signed: "a process whose frames are signed",

@@ -9,6 +9,8 @@ export interface Plant extends Bug {
   readonly scenario: string;
   /** … within so many seeds from 1 on. */
   readonly seeds: number;
+  /** As what; unless set, as a violation of a safety property. */
+  readonly property?: "liveness";
 }
 
 export const PLANTS: readonly Plant[] = [
@@ -16,9 +18,10 @@ export const PLANTS: readonly Plant[] = [
   { ...BUGS.forgottenPromise, scenario: "failover", seeds: 20 },
   { ...BUGS.messagesAsQuorum, scenario: "lossy", seeds: 5 },
   { ...BUGS.mixedBallots, scenario: "quarrels", seeds: 100 },
+  { ...BUGS.recordsAlone, scenario: "quarrels", seeds: 20, property: "liveness" },
   { ...BUGS.proposalsAsVotes, scenario: "kv-replicas", seeds: 10 },
   { ...BUGS.forgottenProposals, scenario: "failover", seeds: 20 },
-  { ...BUGS.missedHeads, scenario: "sessions", seeds: 100 },
+  { ...BUGS.missedHeads, scenario: "sessions", seeds: 150 },
   { ...BUGS.reusedBallot, scenario: "quarrels", seeds: 100 },
   { ...BUGS.votesAtOnce, scenario: "memory", seeds: 20 },
   { ...BUGS.deliversTwice, scenario: "sessions", seeds: 20 },

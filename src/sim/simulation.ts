@@ -16,6 +16,7 @@ import { addTo, type Counts } from "./faults.ts";
 import { Group } from "./group.ts";
 import { Keyring } from "./keys.ts";
 import type { KvCaller } from "./kv.ts";
+import { drawLeftDead } from "./left_dead.ts";
 import { MergingProcess } from "./merging.ts";
 import type { Plant } from "./plants.ts";
 import { Random } from "./random.ts";
@@ -328,6 +329,8 @@ export class Simulation implements Stage {
     this.note("network", "all is healed");
     this.network.heal();
     this.network.faults = { ...NO_FAULTS, leastDelayUs: 20, mostDelayUs: 80 };
+    for (const { stations } of this.groups)
+      for (const station of drawLeftDead(stations, this.random)) this.#leaveDead(station);
     for (const station of this.stations) {
       station.fuse = 0;
       station.stalledUntilUs = 0;
@@ -336,6 +339,13 @@ export class Simulation implements Stage {
         station.host.heldUntilUs = Math.min(station.host.heldUntilUs, this.nowUs + 1_000);
       this.startLater(station, this.random.between(0, 200_000));
     }
+  }
+
+  #leaveDead(station: Station): void {
+    this.note(station.name, "does not come back");
+    this.crash(station);
+    station.isRetired = true;
+    addTo(this.faults, "leftDead", 1);
   }
 
   #isDone(): boolean {

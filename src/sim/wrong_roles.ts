@@ -80,6 +80,23 @@ export class CountsMessages extends Roles {
   }
 }
 
+/** A learner that does not hear who has no record of what was chosen. */
+export class CountsRecords extends Roles {
+  override onRepeated(
+    from: Peer,
+    aid: number,
+    iid: number,
+    ballot: Ballot,
+    life: Life,
+    flags: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    if (ballot !== NO_BALLOT) super.onRepeated(from, aid, iid, ballot, life, flags, bytes, offset, length);
+  }
+}
+
 /** A learner to which all ballots are one. */
 export class MixesBallots extends Roles {
   override onAccepted(

@@ -318,16 +318,18 @@ export class NativeMessages {
     receiver: Receiver,
   ): boolean {
     const life = this.#pair(at + 4);
-    if (ballot < 1 || life < 0 || valueLength > this.#maxValue) return false;
+    if (life < 0 || valueLength > this.#maxValue) return false;
     const bytes = this.#bytes;
     const offset = (at + 7) << 2;
     if (type === NativeType.acceptedValue) {
       if (flags > REPEAT_FLAGS) return false;
+      const isNone = flags === RepeatFlag.known && valueLength === 0;
+      if (ballot < 1 && !isNone) return false;
       if (flags === 0) receiver.onAccepted(from, aid, iid, 0, ballot, life, bytes, offset, valueLength);
       else receiver.onRepeated(from, aid, iid, ballot, life, flags, bytes, offset, valueLength);
       return true;
     }
-    if (flags > RECORD_FLAGS || this.#promising === Promising.no) return false;
+    if (ballot < 1 || flags > RECORD_FLAGS || this.#promising === Promising.no) return false;
     if (this.#promising === Promising.told)
       receiver.onPromiseRecord(from, aid, iid, ballot, life, flags, bytes, offset, valueLength);
     return true;

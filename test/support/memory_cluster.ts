@@ -12,6 +12,7 @@ import type { Proposer } from "../../src/protocol/proposer/proposer.ts";
 import { Role } from "../../src/protocol/types.ts";
 import { HostClock } from "../../src/sim/clock.ts";
 import { type Parts, type Host as Plain, SimCluster } from "../../src/sim/cluster.ts";
+import { SimDisk, SimStorage } from "../../src/sim/disk.ts";
 import {
   acceptorParts,
   type Consumer,
@@ -22,8 +23,10 @@ import {
   replicaParts,
   simConfig,
 } from "../../src/sim/parts.ts";
+import { Random } from "../../src/sim/random.ts";
 import { type Checker, ValueLog } from "../../src/sim/value_log.ts";
 import { MemoryStorage } from "../../src/storage/memory.ts";
+import type { Storage } from "../../src/storage/storage.ts";
 import { Delivered, Recorder } from "./delivered.ts";
 import { seededRandom } from "./random.ts";
 
@@ -42,6 +45,8 @@ export interface ClusterOptions {
   readonly sharedHosts?: boolean;
   readonly txSlots?: number;
   readonly maxPayload?: number;
+  /** Acceptors keep what they know over a restart. */
+  readonly durable?: boolean;
   /** A bug at the sessions of learners and replicas. */
   readonly planted?: (filter: SessionFilter, nowUs: () => number) => void;
 }
@@ -72,6 +77,7 @@ export class MemoryCluster {
   readonly random: () => number;
   readonly #options: ClusterOptions;
   readonly #cluster: SimCluster;
+  readonly #disks = new Map<string, SimDisk>();
   #clients = 0;
 
   constructor(options: ClusterOptions) {
@@ -90,7 +96,7 @@ export class MemoryCluster {
       random: this.random,
       around: {
         life: () => 1 + Math.floor(this.random() * (2 ** 53 - 2)),
-        storage: () => new MemoryStorage(),
+        storage: ({ name }) => this.#storage(name),
         receiver: (_seat, roles) => roles,
         outbox: (_seat, _role, outbox) => outbox,
         turned: () => 0,
@@ -263,6 +269,13 @@ export class MemoryCluster {
       return words.join(", ");
     });
     return [`at ${this.nowUs} µs, delivered up to ${this.delivered.last}`, ...lines].join("\n");
+  }
+
+  #storage(name: string): Storage {
+    if (this.#options.durable !== true) return new MemoryStorage();
+    const disk = this.#disks.get(name) ?? new SimDisk(new Random(this.#options.seed, name));
+    this.#disks.set(name, disk);
+    return new SimStorage(disk);
   }
 
   #consumer(application: Recorder, values: Checker): Consumer {

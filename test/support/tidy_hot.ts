@@ -35,6 +35,7 @@ const COLD: Readonly<Record<string, readonly string[]>> = {
   "src/protocol/acceptor/acceptor_log.ts": ["#begin"],
   "src/protocol/acceptor/audience.ts": [],
   "src/protocol/acceptor/chosen_marks.ts": [],
+  "src/protocol/acceptor/repeats.ts": [],
   "src/protocol/learner/learner.ts": [],
   "src/protocol/learner/learner_repair.ts": [],
   "src/protocol/learner/learner_trims.ts": [],

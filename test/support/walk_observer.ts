@@ -150,11 +150,21 @@ export class Observer {
     }
   }
 
-  /** No quorum of those that vote knows nothing of what is chosen: its promises would let another value through. */
+  /**
+   * No quorum of those that vote knows nothing of what is chosen: its promises would let another value through. And whoever has helped
+   * to choose it has it, at that ballot or above: that one knows of the choice and has no record says that it has not helped.
+   */
   checkKnown(acceptors: readonly Acceptor[]): void {
     const voting = acceptors.filter((one) => one.isVoting).map(({ log }) => log);
     for (const iid of this.chosen.keys()) {
-      const ballot = this.#proposals.get(iid)!.find((one) => this.#isChosen(one))!.ballot;
+      const { ballot, aids } = this.#firstChosen(iid);
+      for (const { aid, isVoting, log } of acceptors) {
+        if (!isVoting || !aids.has(aid) || log.trimIid >= iid || log.ballotAt(iid) >= ballot) continue;
+        throw new Violation(
+          "what is chosen stays",
+          `at ${iid}, acceptor ${aid} votes and has not what it helped to choose`,
+        );
+      }
       const ignorant = voting.filter((log) => log.trimIid < iid && log.ballotAt(iid) < ballot).length;
       if (ignorant < quorumOf(this.#options.acceptors)) continue;
       throw new Violation(
@@ -207,6 +217,12 @@ export class Observer {
       this.chosen.set(iid, value);
     }
     for (const one of proposals) if (this.#isChosen(one)) this.#checkAbove(iid, one, proposals);
+  }
+
+  /** Where something is chosen: the proposal of the lowest ballot at which it is. */
+  #firstChosen(iid: number): Proposal {
+    const chosen = this.#proposals.get(iid)!.filter((one) => this.#isChosen(one));
+    return chosen.reduce((first, one) => (one.ballot < first.ballot ? one : first));
   }
 
   #isChosen({ aids }: Proposal): boolean {

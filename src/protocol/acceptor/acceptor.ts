@@ -10,17 +10,7 @@
 
 import type { Outbox } from "../outbox.ts";
 import { StandingVector } from "../standing.ts";
-import {
-  type Ballot,
-  type Life,
-  MAX_IID,
-  NO_BALLOT,
-  NO_PEER,
-  type Peer,
-  RepeatFlag,
-  Role,
-  StateFlag,
-} from "../types.ts";
+import { type Ballot, type Life, MAX_IID, NO_BALLOT, NO_PEER, type Peer, Role, StateFlag } from "../types.ts";
 import { AcceptorLog, type AcceptorLogOptions } from "./acceptor_log.ts";
 import { Audience } from "./audience.ts";
 import { ChosenMarks } from "./chosen_marks.ts";
@@ -28,14 +18,9 @@ import { FellowAcceptors } from "./fellow_acceptors.ts";
 import { InstancePromises } from "./instance_promises.ts";
 import { type Journal, RecordFlag } from "./journal.ts";
 import { LeaderWatch } from "./leader_watch.ts";
+import { Repeats } from "./repeats.ts";
 import type { TrimRule } from "./trim_rule.ts";
 
-/** Instances answered per repeat: the asker comes back for the rest. */
-const REPEAT_LIMIT = 64;
-/** … and bytes: a burst of large values would overflow the asker's receive buffer. */
-const REPEAT_BYTES = 65536;
-/** Frames kept free for other answers while repeats are answered. */
-const ROOM_RESERVE = 32;
 const STATE_INTERVAL_US = 1_000_000;
 /** Under pressure the state is told more often, so that learners trim and proposers wait in time. */
 const PRESSURE_INTERVAL_US = 100_000;
@@ -91,6 +76,7 @@ export class Acceptor {
   readonly #outbox: Outbox;
   readonly #leader: LeaderWatch;
   readonly #marks: ChosenMarks;
+  readonly #repeats: Repeats;
   /** Kernel_Paxos wire. */
   readonly #instances: InstancePromises;
   #nowUs = 0;
@@ -108,6 +94,7 @@ export class Acceptor {
     this.#outbox = outbox;
     this.log = new AcceptorLog(options);
     this.#marks = new ChosenMarks(this.log);
+    this.#repeats = new Repeats(this, outbox, !options.perInstance);
     this.#leader = new LeaderWatch(options.leaderTimeoutMs, options.maxLeaseMs);
     this.standing = new StandingVector(options.acceptors);
     this.#instances = new InstancePromises(this, journal, outbox);
@@ -181,33 +168,7 @@ export class Acceptor {
     // Of an empty log the state is the only answer there is. In the Kernel_Paxos wire learners find their end by asking beyond it.
     if (first <= log.trimIid || (log.highestIid === 0 && !this.#options.perInstance))
       this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags());
-    let answers = 0;
-    let bytes = 0;
-    const end = Math.min(last, log.highestIid);
-    for (
-      let iid = Math.max(first, log.trimIid + 1);
-      iid <= end && answers < REPEAT_LIMIT && bytes < REPEAT_BYTES;
-      iid++
-    ) {
-      if (this.#outbox.room() < ROOM_RESERVE) return;
-      const ballot = log.ballotAt(iid);
-      if (ballot === NO_BALLOT) continue;
-      const flags = this.#repeatFlags(iid);
-      // Hearsay of which it is not known that it was chosen proves nothing.
-      if (flags === RepeatFlag.hearsay) continue;
-      answers++;
-      bytes += log.lengthAt(iid);
-      this.#outbox.repeated(
-        from,
-        iid,
-        ballot,
-        log.lifeAt(iid),
-        flags,
-        log.arena.bytes,
-        log.offsetAt(iid),
-        log.lengthAt(iid),
-      );
-    }
+    this.#repeats.answer(from, first, last);
   }
 
   onTrim(from: Peer, iid: number, hasApplications: boolean, kind: number): void {
@@ -315,15 +276,6 @@ export class Acceptor {
   /** A report of somebody who has said hi, about what may be in the log. */
   #isCredible(from: Peer, iid: number): boolean {
     return this.audience.has(from, Role.learner) && iid <= Math.max(this.log.highestIid, this.chosenIid);
-  }
-
-  #repeatFlags(iid: number): number {
-    const held = this.log.flagsAt(iid);
-    return (
-      (iid <= this.chosenIid ? RepeatFlag.known : 0) |
-      ((held & RecordFlag.chosen) !== 0 ? RepeatFlag.marked : 0) |
-      ((held & RecordFlag.hearsay) !== 0 ? RepeatFlag.hearsay : 0)
-    );
   }
 
   #prepareRange(from: Peer, first: number, ballot: Ballot, life: Life): void {

@@ -93,9 +93,9 @@ export class CatchUp {
     if (iid > this.#trims[aid]!) this.#trims[aid] = iid;
   }
 
-  /** A record came that was asked for, or may have been. */
+  /** A record came that was asked for, or may have been; `length` −1: the acceptor has none of a chosen instance. */
   onRecord(aid: number, iid: number, length: number): void {
-    this.#valueBytes += (length - this.#valueBytes) / 16;
+    if (length >= 0) this.#valueBytes += (length - this.#valueBytes) / 16;
     for (let i = 0; i < REQUESTS; i++) {
       const asked = this.#aid[i]!;
       if (asked === FREE || iid < this.#first[i]! || iid > this.#last[i]!) continue;

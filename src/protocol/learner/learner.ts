@@ -10,7 +10,7 @@
 
 import type { Outbox } from "../outbox.ts";
 import { quorumOf } from "../quorum.ts";
-import { type Ballot, type Life, MAX_IID } from "../types.ts";
+import { type Ballot, type Life, MAX_IID, NO_BALLOT } from "../types.ts";
 import { LearnerRepair, type RepairOptions } from "./learner_repair.ts";
 import { LearnerTrims, type LearnerTrimsOptions } from "./learner_trims.ts";
 import { LearnerWindow } from "./learner_window.ts";
@@ -63,6 +63,8 @@ export class Learner {
   chosenIid = 0;
   /** The log cannot be read on for want of what is trimmed up to here; 0: it can. Only a snapshot of at least as much helps. */
   lostIid = 0;
+  /** It began behind a point that no acceptor has told of yet: what it began with may be of a former log. */
+  isDoubted = false;
   /** The application has refused the next instance, and may have taken a part of it. */
   isStalled = false;
   readonly counters = {
@@ -180,7 +182,10 @@ export class Learner {
       this.#learned(iid);
   }
 
-  /** An acceptor's record of an instance: `flags` are `RepeatFlag` bits, 0 of an `accepted` as it is sent to everybody. */
+  /**
+   * An acceptor's record of an instance: `flags` are `RepeatFlag` bits, 0 of an `accepted` as it is sent to everybody. `NO_BALLOT`: it
+   * knows that the instance is chosen, and has no record.
+   */
   onAccepted(
     aid: number,
     iid: number,
@@ -198,9 +203,10 @@ export class Learner {
     if (!this.#inWindow(iid)) return;
     const { window } = this;
     let isReady = window.vote(iid, aid, ballot, life, flags) && window.isReady(iid);
-    if (length >= 0 && window.offer(iid, ballot, life, bytes, offset, length)) isReady = true;
+    const hasValue = length >= 0 && ballot !== NO_BALLOT;
+    if (hasValue && window.offer(iid, ballot, life, bytes, offset, length)) isReady = true;
     if (isReady) this.#learned(iid);
-    if (length >= 0) this.repair.onRecord(aid, iid, length);
+    if (length >= 0) this.repair.onRecord(aid, iid, hasValue ? length : -1);
   }
 
   /** Instances first…last were accepted at one ballot. However long the range says it is, only the window's part counts. */

@@ -92,6 +92,7 @@ export class LearnerRepair {
     this.catchingUp = this.#readsByProbing;
   }
 
+  /** `length` −1: the acceptor has no record. */
   onRecord(aid: number, iid: number, length: number): void {
     if (this.inBulk) this.bulk.onRecord(aid, iid, length);
   }

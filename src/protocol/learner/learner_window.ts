@@ -4,7 +4,7 @@
  *
  * Invariant: an instance is chosen at (ballot, life) only when a quorum of distinct acceptors has reported exactly that
  * accepted ballot and life as its vote, when an acceptor has marked that record as the chosen value, or when it is the
- * highest record of a quorum that knows the instance to be chosen. It is ready when its candidate was proposed at that
+ * highest record of a quorum that knows the instance to be chosen, of whom some may have none. It is ready when its candidate was proposed at that
  * very ballot and life, or at a higher ballot: what is proposed above a chosen ballot is the chosen value again.
  */
 import { Arena } from "../arena.ts";
@@ -88,14 +88,15 @@ export class LearnerWindow {
   }
 
   /**
-   * Notes an acceptor's record of an instance; true when this makes the instance known to be chosen. `flags` (`RepeatFlag`)
+   * Notes an acceptor's record of an instance; true when this makes the instance known to be chosen, if perhaps once more. `flags` (`RepeatFlag`)
    * say what more the acceptor knows:
    *
    * - `marked`: the leader of this very ballot and life announced the instance as chosen. It proposed one value here, and
    *   announces only what is chosen, so that value is it: one answer suffices, hearsay or not.
    * - `known`: the instance is chosen, if perhaps at another ballot. Of a quorum that knows, the highest record is one of
    *   the chosen value, even where no quorum stands at one ballot any more: it has an acceptor of the choosing quorum, whose
-   *   record is at the chosen ballot or above, and nothing else was ever proposed there.
+   *   record is at the chosen ballot or above, and nothing else was ever proposed there. So one that knows and has no record
+   *   (ballot 0) counts, too: it was not in the choosing quorum. It is never a vote.
    * - `hearsay`: no vote, so it is never counted among equal ballots. For `known` it counts like any record: who recovered
    *   after it had helped to choose took the highest record of a quorum of the *others*. One of those was in the choosing
    *   quorum too (n acceptors cannot hold two quorums that share only the one that forgot), and had accepted by then: its
@@ -103,24 +104,36 @@ export class LearnerWindow {
    */
   vote(iid: number, aid: number, ballot: Ballot, life: Life, flags = 0): boolean {
     const slot = this.#take(iid);
-    // Whatever comes later tells nothing new.
-    if (this.#chosenBallot[slot] !== NO_BALLOT) return false;
-    const at = slot * this.#acceptors + aid;
     const knows = (flags & (RepeatFlag.known | RepeatFlag.marked)) !== 0;
+    if (this.#chosenBallot[slot] !== NO_BALLOT) {
+      // Whatever comes later tells nothing new, …
+      if (!knows || !this.#isStranded(slot, iid, ballot)) return false;
+      // … but those whose record was the highest may be gone, and their value never came: what is left is looked at afresh.
+      this.#clear(slot);
+      this.#iid[slot] = iid;
+    }
+    const at = slot * this.#acceptors + aid;
     if (knows) this.#knowing.add(slot, aid);
     const isVote = (flags & RepeatFlag.hearsay) === 0;
-    // An acceptor's record only rises; an older report is late news. Hearsay of a ballot it voted at tells nothing new.
-    if (this.#recordBallot[at]! < ballot || (isVote && this.#recordBallot[at] === ballot)) {
-      this.#recordBallot[at] = ballot;
-      this.#recordLife[at] = life;
-      this.#isVote[at] = isVote ? 1 : 0;
-    }
-    if ((flags & RepeatFlag.marked) !== 0 || (isVote && this.#votes(slot, ballot, life) >= this.#quorum)) {
-      this.#chosenBallot[slot] = ballot;
-      this.#chosenLife[slot] = life;
-      return true;
+    if (ballot !== NO_BALLOT) {
+      // An acceptor's record only rises; an older report is late news. Hearsay of a ballot it voted at tells nothing new.
+      if (this.#recordBallot[at]! < ballot || (isVote && this.#recordBallot[at] === ballot)) {
+        this.#recordBallot[at] = ballot;
+        this.#recordLife[at] = life;
+        this.#isVote[at] = isVote ? 1 : 0;
+      }
+      if ((flags & RepeatFlag.marked) !== 0 || (isVote && this.#votes(slot, ballot, life) >= this.#quorum)) {
+        this.#chosenBallot[slot] = ballot;
+        this.#chosenLife[slot] = life;
+        return true;
+      }
     }
     return knows && this.#knowing.count(slot) >= this.#quorum && this.#chooseHighest(slot);
+  }
+
+  /** The value that was chosen is wanted, and of one who has a record this one's is too low to prove it. */
+  #isStranded(slot: number, iid: number, ballot: Ballot): boolean {
+    return ballot !== NO_BALLOT && ballot < this.#chosenBallot[slot]! && !this.isReady(iid);
   }
 
   /** Acceptors whose latest record is a vote at exactly this ballot and life. */
@@ -133,7 +146,8 @@ export class LearnerWindow {
     return votes;
   }
 
-  #chooseHighest(slot: number): true {
+  /** False: none of them has a record. A quorum of the acceptors has forgotten then. */
+  #chooseHighest(slot: number): boolean {
     const first = slot * this.#acceptors;
     let highest = -1;
     for (let aid = 0; aid < this.#acceptors; aid++) {
@@ -141,6 +155,7 @@ export class LearnerWindow {
       if (highest < 0 || this.#recordBallot[first + aid]! > this.#recordBallot[highest]!)
         highest = first + aid;
     }
+    if (this.#recordBallot[highest] === NO_BALLOT) return false;
     this.#chosenBallot[slot] = this.#recordBallot[highest]!;
     this.#chosenLife[slot] = this.#recordLife[highest]!;
     return true;

@@ -73,7 +73,7 @@ export class InstanceLeadership extends Leadership {
     if (this.#waitingSinceUs < 0) this.#waitingSinceUs = this.nowUs;
   }
 
-  nextTickUs(): number {
+  protected dueUs(): number {
     switch (this.stage) {
       case "waiting":
         return this.parts.learner.catchingUp ? Math.max(this.#dueUs, this.nowUs + CATCH_UP_US) : this.#dueUs;

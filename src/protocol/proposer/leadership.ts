@@ -15,6 +15,8 @@ import type { ProposerWindow } from "./proposer_window.ts";
 
 /** How soon a prepare is sent again, and about how long a preempted proposer pauses. */
 export const PREPARE_RETRY_US = 20_000;
+/** How often it looks whether acceptors have told that the log is the one that its learner goes on with. */
+const DOUBT_LOOK_US = 1_000;
 
 export type Stage = "waiting" | "passive" | "preparing" | "leading" | "exhausted";
 
@@ -75,6 +77,7 @@ export abstract class Leadership {
   protected readonly parts: LeadershipParts;
   protected seenBallot: number;
   protected nowUs = 0;
+  #hasBegun = false;
 
   constructor(options: LeadershipOptions, parts: LeadershipParts) {
     this.options = options;
@@ -82,7 +85,7 @@ export abstract class Leadership {
     this.seenBallot = options.usedBallot;
   }
 
-  abstract nextTickUs(): number;
+  protected abstract dueUs(): number;
   /** An acceptor has promised `ballot`, so it takes nothing of ours that is below. */
   abstract onPreempted(ballot: Ballot): void;
   /** Our learner has learned a value that was chosen at `ballot`. */
@@ -93,13 +96,19 @@ export abstract class Leadership {
   protected abstract act(): void;
 
   tick(nowUs: number): void {
-    const isFirst = this.nowUs === 0;
     this.nowUs = nowUs;
-    if (isFirst) {
+    if (!this.#hasBegun) {
+      // It would say that all of a former log is chosen in this one.
+      if (this.parts.learner.isDoubted) return;
+      this.#hasBegun = true;
       this.stageSinceUs = nowUs;
       this.begin();
     }
     this.act();
+  }
+
+  nextTickUs(): number {
+    return this.#hasBegun ? this.dueUs() : this.nowUs + DOUBT_LOOK_US;
   }
 
   protected sees(ballot: number): void {

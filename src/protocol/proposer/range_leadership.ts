@@ -208,7 +208,7 @@ export class RangeLeadership extends Leadership {
 
   // ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  nextTickUs(): number {
+  protected dueUs(): number {
     const { phaseTwo } = this.parts;
     switch (this.stage) {
       case "waiting":
