@@ -226,7 +226,9 @@ export class Simulation implements Stage {
     const { acceptor } = station.host.cores;
     if (acceptor === undefined || !station.hasAcceptor) return;
     const { observer } = station.group;
-    if (!station.isForgetful) {
+    const hasOtherDisk = station.hasOtherDisk;
+    station.hasOtherDisk = false;
+    if (!station.isForgetful && !hasOtherDisk) {
       addTo(this.#checks, "resumes", 1);
       observer.resumes(acceptor.aid, acceptor);
       return;
@@ -243,6 +245,22 @@ export class Simulation implements Stage {
       this.cluster.crash(one.host, frames);
       this.#gone(one);
     }
+  }
+
+  /** Its process stands still, and another one may take its place; if none is there any more when it goes on, it is there. */
+  replace(station: Station, us: number): void {
+    const { host } = station;
+    if (host === undefined) return;
+    this.note(station.name, `stands still for ${us} µs, and another may take its place`);
+    host.heldUntilUs = this.nowUs + us;
+    this.#gone(station);
+    station.former = host;
+  }
+
+  /** Who stood still is gone. */
+  endFormer(station: Station): void {
+    if (station.former !== undefined) this.cluster.crash(station.former);
+    station.former = undefined;
   }
 
   /** Ends a process as a signal does. */
@@ -332,6 +350,7 @@ export class Simulation implements Stage {
       station.fuse = 0;
       station.stalledUntilUs = 0;
       this.repair(station);
+      if (station.former !== undefined) this.endFormer(station);
       if (station.host !== undefined)
         station.host.heldUntilUs = Math.min(station.host.heldUntilUs, this.nowUs + 1_000);
       this.startLater(station, this.random.between(0, 200_000));
@@ -400,7 +419,11 @@ export class Simulation implements Stage {
     station.caller = undefined;
     station.sessions = undefined;
     station.mostOutstanding = undefined;
-    station.host = undefined;
+    station.host = station.former;
+    station.former = undefined;
     station.fuse = 0;
+    if (station.host === undefined) return;
+    station.hasForgotten = true;
+    station.group.observer.forgets(station.seat.id);
   }
 }

@@ -11,7 +11,7 @@ import type { SessionFilter } from "../../src/protocol/learner/session_filter.ts
 import type { Proposer } from "../../src/protocol/proposer/proposer.ts";
 import { Role } from "../../src/protocol/types.ts";
 import { HostClock } from "../../src/sim/clock.ts";
-import { type Parts, type Host as Plain, SimCluster } from "../../src/sim/cluster.ts";
+import { type Parts, type Host as Plain, type Seat, SimCluster } from "../../src/sim/cluster.ts";
 import {
   acceptorParts,
   type Consumer,
@@ -24,6 +24,7 @@ import {
 } from "../../src/sim/parts.ts";
 import { type Checker, ValueLog } from "../../src/sim/value_log.ts";
 import { MemoryStorage } from "../../src/storage/memory.ts";
+import type { Storage } from "../../src/storage/storage.ts";
 import { Delivered, Recorder } from "./delivered.ts";
 import { seededRandom } from "./random.ts";
 
@@ -42,6 +43,10 @@ export interface ClusterOptions {
   readonly sharedHosts?: boolean;
   readonly txSlots?: number;
   readonly maxPayload?: number;
+  /** What an acceptor keeps; unless given, or where it says none: nothing. */
+  readonly storage?: (seat: Seat) => Storage | undefined;
+  /** A host that has to end because another has its place; unless given nobody has to. */
+  readonly ends?: (host: Plain, why: string) => void;
   /** A bug at the sessions of learners and replicas. */
   readonly planted?: (filter: SessionFilter, nowUs: () => number) => void;
 }
@@ -90,7 +95,7 @@ export class MemoryCluster {
       random: this.random,
       around: {
         life: () => 1 + Math.floor(this.random() * (2 ** 53 - 2)),
-        storage: () => new MemoryStorage(),
+        storage: (seat) => options.storage?.(seat) ?? new MemoryStorage(),
         receiver: (_seat, roles) => roles,
         outbox: (_seat, _role, outbox) => outbox,
         turned: () => 0,
@@ -98,6 +103,7 @@ export class MemoryCluster {
           throw error;
         },
         givesWay: (host, message) => {
+          if (options.ends !== undefined) return options.ends(host, message);
           throw new Error(`${host.name} gives way: ${message}`);
         },
       },
