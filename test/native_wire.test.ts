@@ -408,7 +408,7 @@ test("frame decode shows what was sent", () => {
   });
   const header = {
     message: "frame",
-    version: 5,
+    version: 6,
     group: 3,
     cluster: 0xc0ffee11,
     from: "proposer 0",

@@ -12,7 +12,7 @@ import { MAC_BYTES } from "../net/link.ts";
 import { Role } from "../protocol/types.ts";
 
 export const NATIVE_MAGIC = 0x6b;
-export const NATIVE_VERSION = 5;
+export const NATIVE_VERSION = 6;
 export const HEADER_BYTES = 28;
 export const CHECKSUM_BYTES = 4;
 /** Byte offset of the header's u16 that says how many bytes the checksum covers. */

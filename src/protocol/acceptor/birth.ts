@@ -145,7 +145,7 @@ export class Birth {
   /** Time passes, from the first turn on; true: it votes from now on. `hasRemains`: its log is not empty. */
   tick(nowUs: number, hasRemains: boolean): boolean {
     const isFirst = this.#nowUs === 0;
-    const isPaused = this.voice !== null && nowUs - this.#nowUs > PAUSE_US;
+    const isPaused = !isFirst && this.voice !== null && nowUs - this.#nowUs > PAUSE_US;
     this.#nowUs = nowUs;
     if (isFirst) {
       this.#hasRemains = hasRemains;
