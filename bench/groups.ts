@@ -97,9 +97,9 @@ async function measure(row: Row, chosen: Options): Promise<Figures> {
     const cell = { ...shape, window, clients: 1, size, rate: null };
     const isJoint = groups === 1 || clients === "one for all";
     const { round } = await measureRound(bed, cell, { seconds, warmUp: WARM_UP_S }, isJoint);
-    const { valuesPerSecond, latencyUs, processes } = round;
+    const { valuesPerSecond, sentLatencyUs, processes } = round;
     const cores = processes.reduce((sum, one) => sum + one.userCores + one.systemCores, 0);
-    const { p50, p99 } = latencyUs;
+    const { p50, p99 } = sentLatencyUs;
     return { valuesPerSecond, p50, p99, cpuUs: (cores * 1e6) / valuesPerSecond };
   } finally {
     await bed.close();

@@ -188,7 +188,7 @@ export function led(cluster: Cluster): Led {
     const to = one.members.proposers[0]!;
     one.outbox.setAudience({ count: 1, peerAt: () => to });
     if (native) {
-      one.outbox.promiseBegin(to, ballot, life, 1, 1, 0, STANDING);
+      one.outbox.promiseBegin(to, ballot, life, 1, 1, 0, STANDING, 1);
       one.outbox.promiseEnd(MAX_IID);
     } else {
       for (let iid = 1; iid <= PREEXEC_WINDOW; iid++)

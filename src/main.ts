@@ -6,7 +6,7 @@
 import { rootCommand } from "./cli/root.ts";
 import { dispatch, report } from "./cli/runner.ts";
 import { CliError, ExitCode } from "./error.ts";
-import { endStreams, watchStreams } from "./streams.ts";
+import { endStreams, readerHasLeft, watchStreams } from "./streams.ts";
 
 /** One turn after what was written has gone out, because the news of a failed write comes after it. */
 function end(code: ExitCode): void {
@@ -16,7 +16,10 @@ function end(code: ExitCode): void {
 watchStreams(
   (error) => {
     // The reader of our output has gone (`| head`): nobody is left to tell, and nothing failed.
-    if (error.code === "EPIPE") process.exit(ExitCode.ok);
+    if (error.code === "EPIPE") {
+      if (readerHasLeft()) return;
+      process.exit(ExitCode.ok);
+    }
     process.exit(report(new CliError(`cannot write to standard output: ${error.message}`)));
   },
   (error) => {

@@ -9,6 +9,7 @@ let onErrorError: OnError | undefined;
 let output: NodeJS.WriteStream | undefined;
 let errors: NodeJS.WriteStream | undefined;
 let areEnding = false;
+let onReaderGone: (() => void) | undefined;
 
 /** Who is told of what fails. To be called before anything is written. */
 export function watchStreams(ofOutput: OnError, ofErrors: OnError): void {
@@ -29,6 +30,17 @@ export function standardError(): NodeJS.WriteStream {
 function watched(stream: NodeJS.WriteStream, onError: OnError | undefined): NodeJS.WriteStream {
   if (onError !== undefined) stream.on("error", onError);
   return stream;
+}
+
+/** What is done instead of ending when the reader of standard output has gone, by who has more to do than to tell it. */
+export function whenReaderLeaves(goOn: () => void): void {
+  onReaderGone = goOn;
+}
+
+/** The reader of standard output has gone. False: nothing is left to do. */
+export function readerHasLeft(): boolean {
+  onReaderGone?.();
+  return onReaderGone !== undefined;
 }
 
 /** What is written from now on may not go out before the process ends. */

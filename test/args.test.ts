@@ -126,7 +126,8 @@ describe("refused with exit 2, naming the word and what to do", () => {
     [["--wire", "kernelpaxos"], /--wire expects one of native, kernel-paxos/, /did you mean kernel-paxos\?/],
     [["--id", "1", "--id", "2"], /--id is given twice/, /once/],
     [["--json", "--no-json"], /--no-json is given twice/, undefined],
-    [["a", "b"], /unexpected "b": kpaxos test takes one word/, undefined],
+    [["a", "b"], /unexpected "b": kpaxos test takes one word/, /kpaxos test --help/],
+    [["a", "./b.conf"], /unexpected "\.\/b\.conf"/, /if that is the configuration, write -f \.\/b\.conf/],
   ];
   for (const [words, message, hint] of table) {
     test(words.join(" "), () => {

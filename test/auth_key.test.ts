@@ -5,6 +5,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import {
   chmodSync,
+  existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -111,6 +112,18 @@ describe("kpaxos key", () => {
     expect(inside.message).toBe(`${directory} is a directory`);
     expect(readKeyFile(path)[0]).not.toEqual(key!);
     expect(readdirSync(directory).filter((name) => name.startsWith(".new.key"))).toEqual([]);
+  });
+
+  test("new where no byte can be written: nothing stays that would be in the way of the next one", () => {
+    const path = join(directory, "full.key");
+    const script = 'trap "" XFSZ; ulimit -f 0; exec "$@"';
+    const main = join(import.meta.dir, "../src/main.ts");
+    const child = Bun.spawnSync(["sh", "-c", script, "sh", process.execPath, main, "key", "new", path]);
+    expect([child.exitCode, child.stderr.toString()]).toEqual([
+      1,
+      `error: cannot write ${path}: EFBIG\nhint: name a file in a directory of yours, where there is room\n`,
+    ]);
+    expect(existsSync(path)).toBe(false);
   });
 
   test("new without a file: the line on standard output; all are different", async () => {

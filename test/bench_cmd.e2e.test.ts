@@ -7,6 +7,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { BenchResult } from "../src/bench/result.ts";
 import type { Target } from "../src/bench/targets.ts";
+import { ownerOf } from "../src/ops/lab_names.ts";
 import { listNamespaces } from "../src/ops/lab_sweep.ts";
 import { benchResult, cellResult, roundOf } from "./support/bench_result.ts";
 import { type UserOptions, withUser } from "./support/bench_user.ts";
@@ -20,7 +21,7 @@ const SHORT = ["--seconds", "0.2", "--warm-up", "0.1", "--rounds", "1"];
 const TIMEOUT_MS = 120_000;
 
 function namespacesOf(pid: number): string[] {
-  return listNamespaces().filter((name) => name.startsWith(`kpx${pid}`));
+  return listNamespaces().filter((name) => ownerOf(name) === pid);
 }
 
 async function bench(user: ClusterUser, ...words: string[]): Promise<BenchResult> {
@@ -172,7 +173,18 @@ describeNetns("raw Ethernet", () => {
     "the targets, each with what was measured",
     () =>
       withUser(async (user) => {
-        const words = ["bench", "--preset", "targets", "--json", ...SHORT];
+        const words = [
+          "bench",
+          "--preset",
+          "targets",
+          "--json",
+          "--seconds",
+          "0.1",
+          "--warm-up",
+          "0.1",
+          "--rounds",
+          "1",
+        ];
         const { targets } = JSON.parse(await user.ok(...words)) as { targets: Target[] };
         expect(targets.length).toBeGreaterThanOrEqual(20);
         for (const { what, goal, measured } of targets) {

@@ -43,6 +43,15 @@ test("it is for the native wire, and for a proposer that there is", () => {
   expect(error("", { proposer: 4 }).message).toBe("paxos.conf has no proposer 4");
 });
 
+test("the file's processors and priorities are not for the program's thread, unless it wants them", async () => {
+  // No machine has that processor.
+  const cpu = "cpu 1023\n";
+  await newClient(cpu).close();
+  expect(() => newClient(cpu, { tuneThread: true })).toThrow(/cpu 1023/);
+  const { config } = parseConfig(MEMBERS, "paxos.conf", { flags: { cpu: "1023" } });
+  expect(() => newClient("", { config: config! })).toThrow(/cpu 1023/);
+});
+
 test("an id or a patience that makes no sense is refused at once", () => {
   for (const id of [-1, 1.5, 65_535, Number.NaN])
     expect(() => newClient("", { id })).toThrow(/from 0 to 65534/);

@@ -2,7 +2,7 @@
  * `kpaxos cluster`: the whole life of a cluster for root, for an ordinary user and over UDP; what goes wrong on the way;
  * and that nothing is ever left behind.
  */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { withLock } from "../src/ops/cluster_lock.ts";
@@ -15,6 +15,9 @@ import { until } from "./support/until.ts";
 
 const FAKE = [process.execPath, join(import.meta.dir, "support/fake_main.ts")];
 const COMPILED = join(import.meta.dir, "../dist/kpaxos");
+
+/** Some forty commands, one after the other, beside other tests. */
+const LIFE_MS = 60_000;
 
 let counter = 0;
 
@@ -138,72 +141,108 @@ async function afterACrash(user: ClusterUser, name: string, args: readonly strin
   await user.ok("cluster", "down", ...which);
 }
 
-test("UDP: a whole life", async () => {
-  await withUser({}, (user, name) => wholeLife(user, name, "loopback", ["--link", "udp"]));
-});
+test.concurrent(
+  "UDP: a whole life",
+  async () => {
+    await withUser({}, (user, name) => wholeLife(user, name, "loopback", ["--link", "udp"]));
+  },
+  LIFE_MS,
+);
 
-test("UDP: after a crash", async () => {
+test.concurrent("UDP: after a crash", async () => {
   await withUser({}, (user, name) => afterACrash(user, name, ["--link", "udp"]));
 });
 
-describeNetns("root", () => {
-  test("a whole life", async () => {
-    await withUser({}, (user, name) => wholeLife(user, name, "root", []));
-  });
+describeNetns(
+  "root",
+  () => {
+    test(
+      "a whole life",
+      async () => {
+        await withUser({}, (user, name) => wholeLife(user, name, "root", []));
+      },
+      LIFE_MS,
+    );
 
-  test("a whole life of the compiled executable", async () => {
-    await withUser({ command: [COMPILED] }, (user, name) => wholeLife(user, name, "root", []));
-  });
+    test(
+      "a whole life of the compiled executable",
+      async () => {
+        await withUser({ command: [COMPILED] }, (user, name) => wholeLife(user, name, "root", []));
+      },
+      LIFE_MS,
+    );
 
-  test("after a crash", async () => {
-    await withUser({}, (user, name) => afterACrash(user, name, []));
-  });
-
-  test("replicas, of which one trims", async () => {
-    await withUser({}, async (user, name) => {
-      const which = ["--name", name];
-      const up = ["cluster", "up", ...which, "--replicas", "3", "--wire", "kernel-paxos"];
-      const wrong = await user.run(...up, "--trim-learner", "3");
-      expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining("it has replica 0 to 2") });
-      expect(await user.ok(...up, "--trim-learner", "1", "--verbosity", "quiet")).toContain(
-        "only replica 1 has the log trimmed",
-      );
-      const { roles } = await user.status(...which);
-      const flags = roles.map(({ pid }) =>
-        readFileSync(`/proc/${pid}/cmdline`, "utf8")
-          .split("\0")
-          .filter((word) => word.endsWith("cantrim")),
-      );
-      expect(flags).toEqual([["--no-cantrim"], ["--cantrim"], ["--no-cantrim"]]);
-      const client = ["kpaxos", "run", "client", "--no-cantrim", "--values", "100"];
-      await user.ok("cluster", "exec", ...which, "client", "--", ...client);
-      await user.ok("cluster", "down", ...which);
+    test("after a crash", async () => {
+      await withUser({}, (user, name) => afterACrash(user, name, []));
     });
-  });
-});
 
-describeUnless(whyNoOrdinaryUser(), "an ordinary user", () => {
-  test("a whole life", async () => {
-    await withUser({ ordinary: true }, (user, name) => wholeLife(user, name, "user", []));
-  });
-
-  test("after a crash, and without the keeper", async () => {
-    await withUser({ ordinary: true }, async (user, name) => {
-      const which = ["--name", name];
-      await afterACrash(user, name, []);
-      await user.ok("cluster", "up", ...which);
-      const roles = (await user.status(...which)).roles.map((role) => role.pid);
-      const keeper = user.processes().filter(({ pid }) => !roles.includes(pid));
-      expect(keeper.length).toBe(1);
-      signal(keeper[0]!, "SIGKILL");
-      await until("the keeper has ended", () => !isAlive(keeper[0]!));
-      await user.ok("cluster", "exec", ...which, "client", "--", "kpaxos", "run", "client", "--values", "50");
-      await user.ok("cluster", "down", ...which);
+    test("replicas, of which one trims", async () => {
+      await withUser({}, async (user, name) => {
+        const which = ["--name", name];
+        const up = ["cluster", "up", ...which, "--replicas", "3", "--wire", "kernel-paxos"];
+        const wrong = await user.run(...up, "--trim-learner", "3");
+        expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining("it has replica 0 to 2") });
+        expect(await user.ok(...up, "--trim-learner", "1", "--verbosity", "quiet")).toContain(
+          "only replica 1 has the log trimmed",
+        );
+        const { roles } = await user.status(...which);
+        const flags = roles.map(({ pid }) =>
+          readFileSync(`/proc/${pid}/cmdline`, "utf8")
+            .split("\0")
+            .filter((word) => word.endsWith("cantrim")),
+        );
+        expect(flags).toEqual([["--no-cantrim"], ["--cantrim"], ["--no-cantrim"]]);
+        const client = ["kpaxos", "run", "client", "--no-cantrim", "--values", "100"];
+        await user.ok("cluster", "exec", ...which, "client", "--", ...client);
+        await user.ok("cluster", "down", ...which);
+      });
     });
-  });
-});
+  },
+  describe.concurrent,
+);
 
-test("who comes back and has forgotten is named; who has a disk has not", async () => {
+describeUnless(
+  whyNoOrdinaryUser(),
+  "an ordinary user",
+  () => {
+    test(
+      "a whole life",
+      async () => {
+        await withUser({ ordinary: true }, (user, name) => wholeLife(user, name, "user", []));
+      },
+      LIFE_MS,
+    );
+
+    test("after a crash, and without the keeper", async () => {
+      await withUser({ ordinary: true }, async (user, name) => {
+        const which = ["--name", name];
+        await afterACrash(user, name, []);
+        await user.ok("cluster", "up", ...which);
+        const roles = (await user.status(...which)).roles.map((role) => role.pid);
+        const keeper = user.processes().filter(({ pid }) => !roles.includes(pid));
+        expect(keeper.length).toBe(1);
+        signal(keeper[0]!, "SIGKILL");
+        await until("the keeper has ended", () => !isAlive(keeper[0]!));
+        await user.ok(
+          "cluster",
+          "exec",
+          ...which,
+          "client",
+          "--",
+          "kpaxos",
+          "run",
+          "client",
+          "--values",
+          "50",
+        );
+        await user.ok("cluster", "down", ...which);
+      });
+    });
+  },
+  describe.concurrent,
+);
+
+test.concurrent("who comes back and has forgotten is named; who has a disk has not", async () => {
   await withUser({}, async (user, name) => {
     const which = ["--name", name];
     const restarted = async (...settings: string[]): Promise<string> => {
@@ -226,7 +265,7 @@ test("who comes back and has forgotten is named; who has a disk has not", async 
   });
 }, 60_000);
 
-test("a start that fails is undone, with the reason", async () => {
+test.concurrent("a start that fails is undone, with the reason", async () => {
   await withUser({}, async (user, name) => {
     const up = ["cluster", "up", "--name", name];
     const failed = await user.run(...up, "--device-directory", "/proc/nowhere");
@@ -239,7 +278,7 @@ test("a start that fails is undone, with the reason", async () => {
   });
 });
 
-test("a start that is interrupted is undone; one that is killed is undone by down", async () => {
+test.concurrent("a start that is interrupted is undone; one that is killed is undone by down", async () => {
   await withUser({ command: FAKE, env: { FAKE: "silent" } }, async (user, name) => {
     const up = ["cluster", "up", "--name", name];
     const interrupted = user.spawn(up);
@@ -259,7 +298,7 @@ test("a start that is interrupted is undone; one that is killed is undone by dow
   });
 });
 
-test("of two starts at once one wins, also over the lock of a dead one", async () => {
+test.concurrent("of two starts at once one wins, also over the lock of a dead one", async () => {
   await withUser({ command: FAKE }, async (user, name) => {
     const clusters = join(user.home, ".local/state/kpaxos/clusters");
     mkdirSync(clusters, { recursive: true });
@@ -277,7 +316,7 @@ test("of two starts at once one wins, also over the lock of a dead one", async (
   });
 });
 
-test("wrong words are answered with the right ones", async () => {
+test.concurrent("wrong words are answered with the right ones", async () => {
   await withUser({ command: FAKE }, async (user, name) => {
     const which = ["--name", name];
     expect(await user.run("cluster", "up", "--name", "../x")).toMatchObject({ code: 2 });
@@ -331,7 +370,7 @@ test("wrong words are answered with the right ones", async () => {
   });
 });
 
-test("a pid that somebody else has now is nobody of ours", () => {
+test.concurrent("a pid that somebody else has now is nobody of ours", () => {
   const me = identify(process.pid);
   expect(isAlive(me)).toBe(true);
   for (const other of [
@@ -343,7 +382,7 @@ test("a pid that somebody else has now is nobody of ours", () => {
   }
 });
 
-test("a lock is given back after a failure", async () => {
+test.concurrent("a lock is given back after a failure", async () => {
   const user = new ClusterUser(FAKE);
   try {
     const directory = join(user.home, "a/b");

@@ -1,12 +1,14 @@
 /**
  * The demo's promises about beginning and end.
  */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
+import { randomUUID } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { LabProcess } from "../src/ops/lab_process.ts";
-import { demo, FAKE, states, withMarker } from "./support/fake_demo.ts";
+import { demo, FAKE, withMarker, withStates } from "./support/fake_demo.ts";
 import { describeNetns } from "./support/netns.ts";
+import { finish } from "./support/shell.ts";
 import { until } from "./support/until.ts";
 
 function behaves(name: string, where: readonly string[]): void {
@@ -66,26 +68,33 @@ function behaves(name: string, where: readonly string[]): void {
   });
 
   test(`${name}: --keep leaves the cluster to kpaxos cluster, once`, async () => {
-    const env = { ...process.env, XDG_STATE_HOME: states, FAKE: "" };
-    const run = (words: readonly string[]) =>
-      Bun.spawnSync([process.execPath, FAKE, ...words], { env, stdout: "pipe", stderr: "pipe" });
-    const first = run(["demo", "--keep", ...where]);
-    expect(first.stderr.toString()).toBe("");
-    expect(first.exitCode).toBe(0);
-    for (const part of ["cluster exec --name demo client -- kpaxos run client", "cluster down --name demo"])
-      expect(first.stdout.toString()).toContain(part);
-    expect(run(["cluster", "status", "--name", "demo"]).exitCode).toBe(0);
-    const second = run(["demo", "--keep", ...where]);
-    expect(second.exitCode).toBe(1);
-    expect(second.stderr.toString()).toContain("cluster down --name demo");
-    expect(run(["cluster", "down", "--name", "demo"]).exitCode).toBe(0);
-    expect(run(["cluster", "status", "--name", "demo"]).exitCode).toBe(1);
-    expect(readdirSync(join(states, "kpaxos/clusters"))).toEqual([]);
+    await withStates(async (states) => {
+      const env = { ...process.env, XDG_STATE_HOME: states, FAKE: "" };
+      const run = (...words: readonly string[]) =>
+        finish(
+          Bun.spawn([process.execPath, FAKE, ...words], {
+            env,
+            stdin: "ignore",
+            stdout: "pipe",
+            stderr: "pipe",
+          }),
+        );
+      const first = await run("demo", "--keep", ...where);
+      expect(first).toMatchObject({ code: 0, err: "" });
+      for (const part of ["cluster exec --name demo client -- kpaxos run client", "cluster down --name demo"])
+        expect(first.out).toContain(part);
+      expect(await run("cluster", "status", "--name", "demo")).toMatchObject({ code: 0 });
+      const second = await run("demo", "--keep", ...where);
+      expect(second).toMatchObject({ code: 1, err: expect.stringContaining("cluster down --name demo") });
+      expect(await run("cluster", "down", "--name", "demo")).toMatchObject({ code: 0 });
+      expect(await run("cluster", "status", "--name", "demo")).toMatchObject({ code: 1 });
+      expect(readdirSync(join(states, "kpaxos/clusters"))).toEqual([]);
+    });
   });
 
   test(`${name}: even SIGKILL leaves no process behind`, async () => {
     const argv = [process.execPath, FAKE, "demo", ...where];
-    const marker = `${process.pid}-${performance.now()}`;
+    const marker = randomUUID();
     const env = { ...process.env, FAKE: "endless", FAKE_MARKER: marker };
     const child = Bun.spawn(argv, { env, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
     const running = new LabProcess("demo", argv, child);
@@ -97,5 +106,6 @@ function behaves(name: string, where: readonly string[]): void {
   });
 }
 
-behaves("UDP", ["--udp"]);
-describeNetns("raw Ethernet", () => behaves("raw Ethernet", []));
+// They mostly wait.
+describe.concurrent("on loopback", () => behaves("UDP", ["--udp"]));
+describeNetns("between namespaces", () => behaves("raw Ethernet", []), describe.concurrent);

@@ -23,7 +23,7 @@ async function withPrograms(
   });
 }
 
-test("the programs of docs/library.md, docs/delivery.md and README.md", async () => {
+test.concurrent("the programs of docs/library.md, docs/delivery.md and README.md", async () => {
   await withPrograms({}, async (directory) => {
     await expectWords(directory);
     const start = (name: string, id: number): Promise<string> => runPage(directory, name, `${id}`);
@@ -37,7 +37,7 @@ test("the programs of docs/library.md, docs/delivery.md and README.md", async ()
   });
 }, 60_000);
 
-test("after load: the program of docs/library.md says why it gets nowhere, and with the option that it names it begins", async () => {
+test.concurrent("after load: the program of docs/library.md says why it gets nowhere, and with the option that it names it begins", async () => {
   const settings = { "acceptor-window-instances": "64", "trim-every": "8", batching: "no" };
   await withPrograms(settings, async (directory, cluster) => {
     await cluster.runClient(["--values", "512", "--outstanding", "4"]);

@@ -3,7 +3,9 @@
  * its place or never came back. All roles are on the `lo` of a network namespace of their own. How fast it is is not looked at.
  */
 import { afterAll, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { compileFloor } from "../src/bench/floor.ts";
+import { Policy } from "../src/native/cpus.ts";
 import { describeNetns } from "./support/netns.ts";
 import { describeUnless } from "./support/skip.ts";
 
@@ -107,4 +109,33 @@ test("the floor refuses what is no rate", () => {
     expect({ rate, exitCode }).toEqual({ rate, exitCode: 2 });
     expect(stderr.toString()).toContain("a number above 0");
   }
+});
+
+/** `SCHED_…` of sched(7), as the kernel tells it of a process: field 41 of its stat, counted behind the name. */
+function policyOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[38]);
+}
+
+describeNetns("the floor's scheduling", () => {
+  describeUnless(floor.ok ? undefined : floor.reason, "is that of the cluster beside it", () => {
+    test.each([
+      ["normal", Policy.other],
+      ["auto", Policy.batch],
+      ["realtime", Policy.roundRobin],
+    ])("%s", async (scheduling, policy) => {
+      if (!floor.ok) return;
+      const script = 'ip link set lo up && exec "$0" acceptor lo --scheduling "$1"';
+      const words = ["unshare", "--net", "sh", "-c", script, floor.program, scheduling];
+      const child = Bun.spawn(words, { stdout: "ignore", stderr: "pipe" });
+      try {
+        const { value } = await child.stderr.getReader().read();
+        expect(new TextDecoder().decode(value)).toBe("ready\n");
+        expect(policyOf(child.pid)).toBe(policy);
+      } finally {
+        child.kill();
+        await child.exited;
+      }
+    });
+  });
 });

@@ -274,3 +274,20 @@ describe("frame encode", () => {
     expect(broken).toMatchObject({ code: 1, lines: ["00000009"] });
   });
 });
+
+test("nothing is no frame, whichever way it comes", async () => {
+  for (const empty of ["", " "]) {
+    const { code, errors } = await frame("decode", empty);
+    expect([code, errors]).toEqual([
+      1,
+      "refused: an empty payload: give one in hex, or - to read one a line from standard input\n",
+    ]);
+  }
+  for (const command of ["decode", "encode"]) {
+    const { code, errors } = await piped("", command);
+    expect([code, errors]).toEqual([
+      1,
+      "refused: standard input was empty: give an argument, or one a line there\n",
+    ]);
+  }
+});

@@ -261,7 +261,7 @@ describe("a role says", () => {
     out.preVoted(0 as Peer, 1, ballot(10), true);
     out.standingAsk(0, 1, Standing.fresh, 0);
     out.standing(0 as Peer, 1, Standing.voting, ballot(10), STANDING);
-    out.recover(0, 1, ballot(10));
+    out.recover(0, 1, ballot(10), 1);
     out.acknowledge(0 as Peer, AckKind.delivered, 1, 1, 1);
     out.readAsk(0, 1);
     out.advance(0, 1);
@@ -271,7 +271,7 @@ describe("a role says", () => {
     out.snapshotFetch(0 as Peer, 0, 1, 0, 1);
     out.snapshotChunk(0 as Peer, 0, 1, 0, NOTHING, 0, 0);
     expect(at.sent()).toEqual([]);
-    expect(() => out.promiseBegin(0 as Peer, ballot(1), 0, 1, 1, 0, STANDING)).toThrow("invariant");
+    expect(() => out.promiseBegin(0 as Peer, ballot(1), 0, 1, 1, 0, STANDING, 1)).toThrow("invariant");
     expect(() => out.promiseEnd(1)).toThrow("invariant");
   });
 

@@ -86,3 +86,34 @@ test("an answer that breaks off in the middle is none", async () => {
     });
   });
 });
+
+test("what may be done is told: reads may be repeated, writes of unknown fate are looked for first", async () => {
+  const answer = (text: string, connection: Socket): void => {
+    const status = WRITE.test(text) ? "504 Gateway Timeout" : "503 Service Unavailable";
+    connection.end(`HTTP/1.1 ${status}\r\nContent-Length: 16\r\n\r\n{"error":"late"}`);
+  };
+  await withListener(answer, async (socket) => {
+    const client = new KvClient({ socket }, 5_000);
+    const hint = expect.stringContaining("--read local");
+    await expect(client.get("a", "log")).rejects.toMatchObject({ exitCode: ExitCode.unavailable, hint });
+    await expect(client.put("a", new Uint8Array(1))).rejects.toMatchObject({
+      exitCode: ExitCode.unknownOutcome,
+      hint: expect.stringMatching(/^look whether it took effect/),
+    });
+  });
+});
+
+test("what the runtime advises its programmers is not told", async () => {
+  const nobody = new KvClient({ url: "http://127.0.0.1:1" }, 5_000);
+  await expect(nobody.get("a")).rejects.toThrow(
+    /^cannot reach http:\/\/127\.0\.0\.1:1: .*Unable to connect$/,
+  );
+  await withListener(
+    (_text, connection) => connection.destroy(),
+    async (socket) => {
+      const error = new KvClient({ socket }, 5_000).get("a");
+      await expect(error).rejects.toThrow(/^cannot reach /);
+      await expect(error).rejects.not.toThrow(/verbose/);
+    },
+  );
+});

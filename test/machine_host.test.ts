@@ -125,6 +125,27 @@ describe("a machine's host", () => {
     expect(log).toEqual([`a: unknown: ${late}`, `b: unknown: ${late}`]);
   });
 
+  test("a read through the log that gets no answer has read nothing, and no command is in doubt", async () => {
+    const { host, clock, log } = bench();
+    host.reason = () => "nobody answers";
+    const read = (): void => {
+      host
+        .read(() => undefined)
+        .catch((error: Error) => log.push(`${error instanceof OutcomeUnknownError}: ${error.message}`));
+    };
+    read();
+    clock.ms = 100;
+    host.expire();
+    read();
+    host.uncertain(1);
+    await settle();
+    expect(log).toEqual([
+      "false: nothing could be read within 100 ms: nobody answers",
+      "false: the cluster has forgotten the session of this replica; nothing was read",
+    ]);
+    expect([host.pending, host.counters.unknown]).toEqual([0, 0]);
+  });
+
   test("a snapshot, a lost session, an end: whoever waits is told that the outcome is unknown", async () => {
     const { host, log, submit } = bench();
     submit("a");

@@ -39,7 +39,7 @@ const FROM_ONE: Readonly<Record<string, readonly number[]>> = {
   onPreVoted: [1],
   onStandingAsk: [1, 2],
   onStanding: [1, 2],
-  onRecover: [1, 2],
+  onRecover: [1, 2, 4],
   onPreempted: [1, 2],
   onRepeat: [0, 1],
   onBusy: [0],

@@ -90,7 +90,7 @@ describe("values", () => {
     );
     const heard = say(acceptor, () => {
       acceptor.outbox.repeated(acceptor.peer("learner", 1), 1, b(1), 1, 0, bytes, 0, maxValue);
-      acceptor.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING);
+      acceptor.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING, 1);
       // What a MAC would take is left over without one.
       const over = maxValue + MAC_BYTES - CRC_BYTES + 1;
       for (const length of [over, over + 600])
@@ -222,7 +222,7 @@ describe("frames", () => {
     const to = acceptor.peer("proposer", 0);
     const value = new Uint8Array(proposer.wire.maxValue);
     acceptor.outbox.preVoted(to, 1, b(1), true);
-    acceptor.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING);
+    acceptor.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING, 1);
     expect(acceptor.outbox.promiseRecord(1, b(1), 1, 0, value, 0, value.length)).toBe(true);
     acceptor.outbox.promiseEnd(MAX_IID);
     acceptor.outbox.preempted(to, 1, b(1));
@@ -242,7 +242,7 @@ describe("frames", () => {
     const to = acceptor.peer("proposer", 0);
     const value = new Uint8Array(acceptor.wire.maxValue);
     const say = (...lengths: readonly number[]) => {
-      acceptor.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING);
+      acceptor.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING, 1);
       const fits = lengths.map((length, i) =>
         acceptor.outbox.promiseRecord(1 + i, b(1), 1, 0, value, 0, length),
       );
@@ -270,7 +270,7 @@ describe("frames", () => {
           expect(maxValue).toBe((maxPayload - 116) & ~3);
           const to = one.peer("proposer", 0);
           const value = new Uint8Array(maxValue);
-          one.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, standing);
+          one.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, standing, 1);
           expect(one.outbox.promiseRecord(1, b(1), 1, 0, value, 0, maxValue)).toBe(true);
           one.outbox.promiseEnd(MAX_IID);
           const frames = one.sealed().map(({ length }) => length);
@@ -283,12 +283,12 @@ describe("frames", () => {
   test("ranges and promises without a slot", () => {
     const tight = new Endpoint(network, { role: "acceptor", id: 2, txSlots: 1 });
     const to = tight.peer("proposer", 0);
-    expect(tight.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING)).toBe(true);
+    expect(tight.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING, 1)).toBe(true);
     // Nor is there one for a record that needs a frame of its own: the promise ends before it.
     const longest = new Uint8Array(tight.wire.maxValue);
     expect(tight.outbox.promiseRecord(1, b(1), 1, 0, longest, 0, longest.length)).toBe(false);
     tight.outbox.promiseEnd(0);
-    expect(tight.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING)).toBe(false);
+    expect(tight.outbox.promiseBegin(to, b(1), 1, 1, 1, 0, STANDING, 1)).toBe(false);
     tight.outbox.accepted(1, 0, b(1), 1, HELLO, 0, 5);
     tight.outbox.accepted(2, 0, b(1), 1, HELLO, 0, 5);
     expect(tight.wire.counters.overflow).toBe(4);

@@ -210,7 +210,9 @@ const PROMISE_OF_NOTHING = "promise.last";
 
 /** The flags that a message knows. */
 const FLAGS: Readonly<Record<string, readonly number[]>> = {
+  promise: [0, 1],
   promiseRecord: [0, 1, 2, 3],
+  promisePart: [0, 1],
   accept: [0, 1],
   acceptedValue: [0, 1, 2, 3, 4, 5, 6, 7],
   trim: [0, 1],
@@ -274,7 +276,7 @@ describe("what is refused", () => {
     const label = NATIVE_MESSAGES[name].flags;
     expect(label === undefined).toBe(known === undefined);
     if (label === undefined || known === undefined) return;
-    const wrong = name === "promiseRecord" ? "half" : "badField";
+    const wrong = BEHIND_A_PROMISE.includes(name) ? "half" : "badField";
     for (let flags = 0; flags < 256; flags++) {
       const result = known.includes(flags) ? "taken" : wrong;
       const taken = take(framed({ ...good(name), [label]: flags }, role), role);
@@ -383,7 +385,7 @@ describe("what follows a message", () => {
     const told = [
       begun,
       ["onPromiseRecord", "acceptor 0", 0, 1, 1, 1, 1, HELLO_HEX],
-      ["onPromiseEnd", "acceptor 0", 0],
+      ["onPromiseEnd", "acceptor 0", 0, true],
     ];
     expect(heard(part)).toEqual([]);
     expect(heard(head)).toHaveLength(3);

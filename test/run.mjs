@@ -16,6 +16,8 @@ const BIN = join(ROOT, "node_modules", ".bin");
 const ENV = { ...process.env, PATH: `${BIN}${delimiter}${process.env.PATH ?? ""}` };
 /** A test that says nothing of its own about time may take this long on a busy machine. */
 const TEST_TIMEOUT_MS = 30_000;
+/** Of one file's tests that mostly wait (`describe.concurrent`) so many run at once: each has a cluster of its own. */
+const AT_ONCE = 3;
 const TOTALS = /^(\d+) passed, (\d+) failed, (\d+) skipped$/;
 
 const paths = process.argv.slice(2);
@@ -99,7 +101,8 @@ async function bunTests(files, niceness = 0) {
     shownFile = file;
     say(`     ${line}`);
   };
-  const args = ["-n", `${niceness}`, "bun", "test", `--timeout=${TEST_TIMEOUT_MS}`, ...files];
+  const limits = [`--timeout=${TEST_TIMEOUT_MS}`, `--max-concurrency=${AT_ONCE}`];
+  const args = ["-n", `${niceness}`, "bun", "test", ...limits, ...files];
   const end = await run("nice", args, (line) => {
     const header = /^(\S+\.(?:test|spec)\.ts):$/.exec(line);
     const count = /^ *(\d+) (pass|fail|skip|todo)$/.exec(line);
@@ -155,7 +158,7 @@ async function main() {
     const isCluster = (name) => name.endsWith(".e2e.test.ts");
     const clusters = files.filter(isCluster);
     const others = files.filter((name) => !isCluster(name));
-    const beside = section("one process", () => bunTests(others, 10));
+    const beside = section("one process", () => bunTests(others, 5));
     // Without a name Bun would run all there are.
     if (clusters.length > 0) await section("clusters", () => bunTests(clusters));
     await beside;

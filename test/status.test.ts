@@ -9,7 +9,9 @@ import { asGuest } from "../src/config/guest.ts";
 import { parseConfig } from "../src/config/parse.ts";
 import { type GroupStatus, groupStatus } from "../src/node/group_status.ts";
 import { Inquiry, type InquiryOptions, leavingOf } from "../src/node/inquiry.ts";
+import { Acceptor } from "../src/protocol/acceptor/acceptor.ts";
 import { type Ballot, type Peer, StateFlag } from "../src/protocol/types.ts";
+import { peerOf, Recorder } from "./support/recorder.ts";
 
 const BALLOT = 65537 as Ballot;
 const NO_BYTES = new Uint8Array(0);
@@ -106,7 +108,7 @@ describe("whom it asks", () => {
     expect(asked.at(201)).toEqual([...hi, "del", "read 0", "read 1"]);
     asked.vote([0, 2]);
     asked.lead(1, true);
-    expect(asked.at(402)).toEqual(["hi 1", "repeat 1 1 1", "del"]);
+    expect(asked.at(402)).toEqual(["hi 1", "repeat 1 1 1", "repeat 1 7 7", "del"]);
     asked.inquiry.onAcceptorOk(acceptor(1));
     expect(asked.at(603)).toEqual(["hi 1", "del", "read 0"]);
     asked.vote([1]);
@@ -245,6 +247,35 @@ describe("the verdict", () => {
     expect(asked.status.verdict).toBe("values can be chosen: proposer 1 leads, 2 of 3 acceptors vote");
   });
 
+  test("so does one whose log is empty: its answer to what is asked then is its state", () => {
+    const asked = new Asked(configOf("native", "udp"));
+    asked.at(1);
+    const [, question] = asked.at(300);
+    expect(question).toBe("repeat 0 1 1");
+    const recorder = new Recorder();
+    const options = {
+      aid: 0,
+      acceptors: 3,
+      life: 1,
+      fresh: true,
+      durable: false,
+      random: () => 0.5,
+      maxLeaseMs: 0,
+    };
+    const store = { instances: 16, bytes: 4096, perInstance: false, leaderTimeoutMs: 100, trimRule: null };
+    const full = new Acceptor({ ...options, ...store }, recorder.journal, recorder);
+    full.tick(1);
+    for (let peer = 100; peer < 100 + 1024; peer++) full.onLearnerHi(peer as Peer);
+    recorder.take();
+    const asker = peerOf("c0");
+    full.onLearnerHi(asker);
+    expect(recorder.take()).toEqual([]);
+    full.onRepeat(asker, 1, 1);
+    expect(recorder.take()).toEqual(["acceptorState to=c0 trim=0 highest=0"]);
+    asked.inquiry.onAcceptorState(acceptor(0), 0, 0, 0, 0);
+    expect(asked.status.acceptors[0]).toMatchObject({ answers: true, votes: true, highestIid: 0 });
+  });
+
   test("full acceptors take no values, and a full minority does no harm", () => {
     const asked = new Asked(configOf("native"));
     asked.at(1);
@@ -313,6 +344,7 @@ describe("the verdict", () => {
     expect(asked.status.verdict).toContain(
       "a quorum is there: 2 of 3 acceptors answer; who proposes is heard",
     );
+    expect(statusLines(asked.status)[0]).toBe("proposing: nobody was heard");
     asked.inquiry.onAccepted(acceptor(0), 0, 12, 0, 21 as Ballot);
     expect(asked.status).toMatchObject({
       leader: { id: 1, ballot: 21, chosenIid: null, confirmed: null },
@@ -321,11 +353,15 @@ describe("the verdict", () => {
     expect(asked.status.verdict).toEndWith(
       "; proposer 1 had values accepted, now or, if they were repeated, before",
     );
+    expect(statusLines(asked.status)[0]).toBe(
+      "proposing, now or before: proposer 1 (02:00:00:00:00:05, ballot 21)",
+    );
     const onUdp = new Asked(configOf("kernel-paxos", "udp"));
     onUdp.at(1);
     expect(onUdp.at(300)).toEqual(["hi 0", "hi 1", "hi 2"]);
     for (const id of [0, 1]) onUdp.inquiry.onAccepted(acceptor(id), id, 12, 0, 21 as Ballot);
     expect(onUdp.status.verdict).toEndWith("; proposer 1 had values accepted");
+    expect(statusLines(onUdp.status)[0]).toBe("proposing: proposer 1 (10.0.0.5:9000, ballot 21)");
   });
 
   test("values, snapshots and the rest are not its business", () => {

@@ -39,6 +39,8 @@ interface Client {
   readonly busy?: Busy;
   /** It has sent something. */
   readonly isWaiting?: boolean;
+  /** It has asked proposers for something else. */
+  readonly isAsking?: boolean;
   readonly delivered?: number;
   readonly waitsForSnapshot?: boolean;
   /** The proposer of this process. */
@@ -68,6 +70,7 @@ function patient(client: Client = {}): Patient & { link: LinkCounters; wire: Wir
     busy: client.busy ?? 0,
     proposerId: 0,
     silentHost: undefined,
+    isAsking: client.isAsking ?? false,
     beginEmptyBy: undefined,
     nowUs: SECOND_US,
   };
@@ -129,6 +132,7 @@ class Watched {
   readonly patient: ReturnType<typeof patient>;
   readonly watch: Watch;
   progress: number | null = 0;
+  hears = true;
   #us = 0;
 
   constructor(client: Client = { heardUs: 1e12 }, verbosity: "error" | "quiet" = "error") {
@@ -139,7 +143,7 @@ class Watched {
     });
     this.watch = new Watch(
       log,
-      () => this.progress,
+      { progress: () => this.progress, hears: () => this.hears },
       () => this.patient,
     );
   }
@@ -208,11 +212,32 @@ describe("a watch", () => {
     expect(reasons[0]).toStartWith("nothing moves: 4 frames of the other wire were heard");
   });
 
+  test("of who has nothing to do says that nobody is heard: once, and that somebody is", () => {
+    const idle = new Watched({});
+    idle.progress = null;
+    idle.patient.link.rxFrames = 0;
+    expect(idle.run(60)).toEqual([]);
+    idle.hears = false;
+    const said = idle.run(300);
+    expect(said.map((text) => text.replace(/^nothing moves: (\w+ \w+ \w+).*/, "$1"))).toEqual([
+      "what was sent",
+      "no frame was",
+    ]);
+    // Somebody asks it for something meanwhile: that waits, and is told as everywhere.
+    idle.progress = 0;
+    expect(idle.run(2)).toEqual([]);
+    expect(idle.run(3)).toHaveLength(2);
+    idle.progress = null;
+    expect(idle.run(20)).toEqual([]);
+    idle.hears = true;
+    expect(idle.run(20)).toEqual(["a quorum of acceptors is heard"]);
+  });
+
   test("of who only asks knows the reasons of all the time, and does not say that nothing moves", () => {
     const { patient: asking } = new Watched();
     const lines: string[] = [];
     const log = createLog("error", "", { sink: ({ message }) => lines.push(message) });
-    const watch = new Watch(log, undefined, () => asking);
+    const watch = new Watch(log, { progress: undefined }, () => asking);
     asking.wire.otherVersion = 3;
     for (let second = 0; second < 20; second++) {
       if (second === 1) asking.wire.stranger = 2;

@@ -69,6 +69,39 @@ test(
 );
 
 test(
+  "an open loop that has acceptors and no proposer does not wait for values when its time is over, and says why none came",
+  async () => {
+    const directory = mkdtempSync(join(tmpdir(), "kpaxos-test-"));
+    const [acceptor, proposer] = await freePorts(2, "127.0.0.1");
+    const conf = join(directory, "paxos.conf");
+    writeFileSync(conf, `acceptor 0 127.0.0.1 ${acceptor}\nproposer 0 127.0.0.1 ${proposer}\n`);
+    const options = { stdin: "ignore", stdout: "ignore", timeout: 20_000, killSignal: "SIGKILL" } as const;
+    const words = ["-f", conf, "--device-directory", directory];
+    const voter = Bun.spawn([...COMMAND, "run", "acceptor", ...words], { ...options, stderr: "ignore" });
+    try {
+      const began = performance.now();
+      const rate = ["--rate", "100", "--seconds", "1"];
+      const client = Bun.spawn([...COMMAND, "run", "client", ...rate, ...words], {
+        ...options,
+        stderr: "pipe",
+      });
+      const [said, exitCode] = await Promise.all([client.stderr.text(), client.exited]);
+      expect(exitCode).toBe(1);
+      expect(performance.now() - began).toBeLessThan(SOON_MS);
+      expect(said).toMatch(/waits up to \d s more for \d+ values that are under way/);
+      expect(said).toMatch(
+        /no value was delivered\n.*why: what was sent to proposer 0 .* does not come back/,
+      );
+    } finally {
+      voter.kill();
+      await voter.exited;
+      rmSync(directory, { recursive: true });
+    }
+  },
+  TIMEOUT_MS,
+);
+
+test(
   "a client with a learner of its own, and a value from the shell, name the acceptors",
   async () => {
     const [client, value] = await Promise.all([
@@ -115,6 +148,39 @@ test("a store that is to listen at what is no address says so", async () => {
   expect(exitCode).toBe(1);
   expect(said).toMatch(/cannot listen on 999.9.9.9:0: EINVAL.*\nhint: HOST is an IP address of this host/);
 });
+
+test(
+  "a learner and a server of the store where nobody else runs say so, once",
+  async () => {
+    const directory = mkdtempSync(join(tmpdir(), "kpaxos-test-"));
+    const conf = join(directory, "paxos.conf");
+    const [acceptor, proposer] = await freePorts(2, "127.0.0.1");
+    writeFileSync(conf, `acceptor 0 127.0.0.1 ${acceptor}\nproposer 0 127.0.0.1 ${proposer}\n`);
+    const options = { stdin: "ignore", stdout: "ignore", stderr: "pipe", timeout: 20_000 } as const;
+    const place = ["-f", conf, "--device-directory", directory];
+    const learner = ["run", "learner", "--id", "1", ...place];
+    const server = ["kv", "serve", "--id", "2", "--timeout", "5.5", ...place];
+    try {
+      const children = [learner, server].map((words) => Bun.spawn([...COMMAND, ...words], options));
+      await Bun.sleep(14_000);
+      for (const child of children) child.kill();
+      const [learners, servers] = await Promise.all(children.map(({ stderr }) => stderr.text()));
+      const reason = /nothing moves: acceptor 0 .* does not answer, and 0 of 1 are no quorum/g;
+      for (const said of [learners!, servers!]) expect(said.match(reason)).toHaveLength(1);
+      expect(learners!.trim().split("\n")).toHaveLength(2);
+      const unserved =
+        /requests cannot be served yet: no leader confirmed the read within 5500 ms: acceptor 0 /g;
+      expect(servers!.match(unserved)).toHaveLength(1);
+      expect(
+        servers!.match(/nothing moves: what was sent to proposer 0 .* does not come back/g),
+      ).toHaveLength(1);
+      expect(servers!.trim().split("\n")).toHaveLength(4);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  },
+  TIMEOUT_MS,
+);
 
 test("the store's client finds no server, at once", async () => {
   const { exitCode, said } = await alone("kv", "get", "key");

@@ -1,9 +1,10 @@
 /*
  * floor ROLE INTERFACE --id N --acceptors N --proposer MAC --client MAC
- *       [--window N --size N --seconds N --rate N --packs --spins --votes --learns]
+ *       [--window N --size N --seconds N --rate N --packs --spins --votes --learns --scheduling auto|normal|realtime]
  */
 #include <err.h>
 #include <getopt.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,20 @@ static double read_positive(const char *text) {
   return number;
 }
 
+/*
+ * As kpaxos's own setting: `auto` is woken without preempting whoever runs, `realtime` runs before all that is ordinary, and those of equal
+ * priority do not preempt each other. Policies that whoever started it chose stay.
+ */
+static void schedule_as(const char *text) {
+  static const struct sched_param ORDINARY = {0}, LOWEST = {.sched_priority = 1};
+  if (sched_getscheduler(0) != SCHED_OTHER || strcmp(text, "normal") == 0) return;
+  int failed;
+  if (strcmp(text, "auto") == 0) failed = sched_setscheduler(0, SCHED_BATCH, &ORDINARY);
+  else if (strcmp(text, "realtime") == 0) failed = sched_setscheduler(0, SCHED_RR, &LOWEST);
+  else errx(2, "%s is no scheduling: auto, normal or realtime", text);
+  if (failed != 0) err(1, "scheduling %s", text);
+}
+
 static struct settings read_settings(int count, char **words) {
   static const struct option OPTIONS[] = {
       {"id", required_argument, NULL, 'i'},       {"acceptors", required_argument, NULL, 'a'},
@@ -39,7 +54,7 @@ static struct settings read_settings(int count, char **words) {
       {"seconds", required_argument, NULL, 't'},  {"rate", required_argument, NULL, 'r'},
       {"packs", no_argument, NULL, 'k'},          {"spins", no_argument, NULL, 'b'},
       {"votes", no_argument, NULL, 'v'},          {"learns", no_argument, NULL, 'l'},
-      {NULL, 0, NULL, 0},
+      {"scheduling", required_argument, NULL, 'o'}, {NULL, 0, NULL, 0},
   };
   struct settings settings = {.acceptors = 3, .window = 1, .size = 64, .seconds = 2};
   for (int letter; (letter = getopt_long(count, words, "", OPTIONS, NULL)) != -1;) {
@@ -55,6 +70,7 @@ static struct settings read_settings(int count, char **words) {
     else if (letter == 'b') settings.spins = true;
     else if (letter == 'v') settings.votes = true;
     else if (letter == 'l') settings.learns = true;
+    else if (letter == 'o') schedule_as(optarg);
     else exit(2);
   }
   if (count - optind != 2) errx(2, "which role, on which interface?");

@@ -7,6 +7,7 @@
  */
 import type { Config } from "../config/config.ts";
 import { oneGroup } from "../config/groups.ts";
+import { asGuest } from "../config/guest.ts";
 import { buildGivenClient } from "../delivery/given_client.ts";
 import { CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
@@ -39,6 +40,11 @@ export interface ClientOptions {
   readonly proposer?: number;
   /** How long a value is waited for, in milliseconds; 10 000 unless given. */
   readonly timeoutMs?: number;
+  /**
+   * The thread is the cluster's, as a role's is: what the file says of `cpu`, `scheduling`, `busy-poll` and `keep-awake` is for it,
+   * too. Unless given only what `readConfig` was told beside the file is.
+   */
+  readonly tuneThread?: boolean;
   readonly log: Log;
 }
 
@@ -66,7 +72,8 @@ export class Client {
   /** Opens its link, and throws a `CliError` when it cannot. It works from `run` on. */
   constructor(options: ClientOptions) {
     const { log, proposer, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-    const config = oneGroup(options.config, options.group);
+    const group = oneGroup(options.config, options.group);
+    const config = options.tuneThread === true ? group : asGuest(group);
     if (config.settings.wire !== "native") {
       throw new CliError("a client that tells of each value needs sessions, which only wire native has", {
         exitCode: ExitCode.config,

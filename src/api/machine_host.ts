@@ -6,7 +6,7 @@
 import { assert } from "../protocol/assert.ts";
 import type { ValueConsumer } from "../protocol/learner/session_filter.ts";
 import { Envelope, seal } from "./envelope.ts";
-import { lateResult, OutcomeUnknownError, type StateMachine } from "./state_machine.ts";
+import { lateRead, lateResult, OutcomeUnknownError, type StateMachine } from "./state_machine.ts";
 
 /** Commands whose result is waited for; more are refused. */
 export const PENDING_LIMIT = 65_536;
@@ -20,6 +20,8 @@ export interface Submitter {
 
 interface Pending extends Submitter {
   readonly deadlineMs: number;
+  /** It changes nothing, wherever in the log it comes. */
+  readonly isRead: boolean;
 }
 
 export interface MachineHostOptions {
@@ -63,8 +65,18 @@ export class MachineHost implements ValueConsumer {
     return new Promise((resolve, reject) => this.begin(command, send, { resolve, reject }));
   }
 
+  /** Has nothing applied, and resolves when that was its turn. */
+  async read(send: (value: Uint8Array) => void): Promise<void> {
+    await new Promise((resolve, reject) => this.begin(NOTHING, send, { resolve, reject }, true));
+  }
+
   /** The same without a promise: who waits is told within a turn. */
-  begin(command: Uint8Array, send: (value: Uint8Array) => void, { resolve, reject }: Submitter): void {
+  begin(
+    command: Uint8Array,
+    send: (value: Uint8Array) => void,
+    { resolve, reject }: Submitter,
+    isRead = false,
+  ): void {
     if (this.#pending.size >= PENDING_LIMIT) {
       reject(new Error(`${PENDING_LIMIT} commands wait already; this one was not submitted`));
       return;
@@ -76,7 +88,7 @@ export class MachineHost implements ValueConsumer {
     const { tag, timeoutMs, nowMs } = this.#options;
     const number = this.#number++;
     this.counters.submitted++;
-    this.#pending.set(number, { deadlineMs: nowMs() + timeoutMs, resolve, reject });
+    this.#pending.set(number, { deadlineMs: nowMs() + timeoutMs, resolve, reject, isRead });
     send(seal(tag, number, command));
   }
 
@@ -118,14 +130,15 @@ export class MachineHost implements ValueConsumer {
    */
   restored(iid: number, begun: number): void {
     this.applied = iid;
-    this.#failBelow(begun, "this replica went on with a snapshot, which may have the command in it");
+    this.#failBelow(begun, "this replica went on with a snapshot", ", which may have the command in it");
   }
 
   /** The session that a command travelled in is gone. */
   uncertain(number: number): void {
     this.#fail(
       number,
-      "the cluster has forgotten the session of this replica; the command may have been applied",
+      "the cluster has forgotten the session of this replica",
+      "; the command may have been applied",
     );
   }
 
@@ -133,16 +146,20 @@ export class MachineHost implements ValueConsumer {
   expire(): void {
     const { nowMs, timeoutMs } = this.#options;
     const now = nowMs();
-    let why: string | undefined;
-    for (const [number, { deadlineMs }] of this.#pending) {
+    // One diagnosis for all that are late.
+    let reason: { readonly text: string | undefined } | undefined;
+    for (const [number, { deadlineMs, isRead, reject }] of this.#pending) {
       if (deadlineMs > now) return;
-      why ??= lateResult(timeoutMs, this.reason());
-      this.#fail(number, why);
+      reason ??= { text: this.reason() };
+      const why = (isRead ? lateRead : lateResult)(timeoutMs, reason.text);
+      this.#pending.delete(number);
+      reject(isRead ? new Error(why) : new OutcomeUnknownError(why));
+      if (!isRead) this.counters.unknown++;
     }
   }
 
   close(): void {
-    this.#failBelow(this.#number, "the replica ended; the command may still be chosen");
+    this.#failBelow(this.#number, "the replica ended", "; the command may still be chosen");
   }
 
   #settle(number: number, result: Uint8Array): void {
@@ -150,15 +167,20 @@ export class MachineHost implements ValueConsumer {
     this.#pending.delete(number);
   }
 
-  #failBelow(end: number, why: string): void {
-    for (const number of [...this.#pending.keys()]) if (number < end) this.#fail(number, why);
+  #failBelow(end: number, why: string, fate: string): void {
+    for (const number of [...this.#pending.keys()]) if (number < end) this.#fail(number, why, fate);
   }
 
-  #fail(number: number, why: string): void {
+  /** `fate`: what may have become of a command. */
+  #fail(number: number, why: string, fate: string): void {
     const pending = this.#pending.get(number);
     if (pending === undefined) return;
-    this.counters.unknown++;
     this.#pending.delete(number);
-    pending.reject(new OutcomeUnknownError(why));
+    if (pending.isRead) {
+      pending.reject(new Error(`${why}; nothing was read`));
+      return;
+    }
+    this.counters.unknown++;
+    pending.reject(new OutcomeUnknownError(`${why}${fate}`));
   }
 }

@@ -135,11 +135,11 @@ export class Replica implements Replicated {
 
   async read(mode: ReadMode): Promise<void> {
     if (mode === "local") return;
+    if (!this.#isOpen) throw new Error("the replica ended");
     if (mode === "log") {
-      await this.submit(NOTHING);
+      await this.#host.read((value) => this.#parts.submit(value));
       return;
     }
-    if (!this.#isOpen) throw new Error("the replica ended");
     const confirmed = this.#parts.reads.confirm();
     this.#parts.wake();
     await confirmed;
@@ -185,9 +185,14 @@ export class Replica implements Replicated {
     return {
       cores: parts.cores,
       extras,
-      client: { proposerId: () => client.proposerId, busy: () => this.#busy.reason },
+      client: {
+        proposerId: () => client.proposerId,
+        busy: () => this.#busy.reason,
+        isAsking: () => parts.reads.waiting > 0,
+      },
       beginEmptyBy: plan.beginEmptyBy,
       progress: () => (host.pending > 0 || learner.isBehind ? host.counters.applied : null),
+      hears: () => learner.hearsQuorum,
       farewell: () => {
         client.close();
         // Who has what nobody else has, and may come back for it, counts for as long as any that fell silent.
@@ -196,8 +201,6 @@ export class Replica implements Replicated {
     };
   }
 }
-
-const NOTHING = new Uint8Array(0);
 
 function memberOf(config: Config, id: number, votes: boolean): Member | undefined {
   const list = votes ? config.replicas : config.learners;

@@ -53,6 +53,11 @@ export function lateResult(timeoutMs: number, reason: string | undefined): strin
   return lateness(`no result within ${timeoutMs} ms; the command may still be chosen`, reason);
 }
 
+/** A read changes nothing, so its outcome is known. */
+export function lateRead(timeoutMs: number, reason: string | undefined): string {
+  return lateness(`nothing could be read within ${timeoutMs} ms`, reason);
+}
+
 /** The command may have been chosen, or may still be. Submitting it again may apply it twice. */
 export class OutcomeUnknownError extends Error {
   override readonly name = "OutcomeUnknownError";

@@ -45,8 +45,8 @@ interface Quantity {
 
 const RATE: Quantity = { what: "values/s", of: (round) => round.valuesPerSecond, moreIsBetter: true };
 const LATENCIES: readonly Quantity[] = [
-  { what: "p50 µs", of: ({ latencyUs }) => latencyUs.p50, moreIsBetter: false },
-  { what: "p99 µs", of: ({ latencyUs }) => latencyUs.p99, moreIsBetter: false },
+  { what: "p50 µs as sent", of: ({ sentLatencyUs }) => sentLatencyUs.p50, moreIsBetter: false },
+  { what: "p99 µs as sent", of: ({ sentLatencyUs }) => sentLatencyUs.p99, moreIsBetter: false },
 ];
 const CPU: Quantity = {
   what: "CPU µs/value",

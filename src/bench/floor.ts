@@ -91,12 +91,16 @@ function loadWords({ window, clients, size, rate }: Cell, seconds: number): stri
   ];
 }
 
-/** Acceptors are on hosts 0…, the proposer and the client behind them; a replica that leads is acceptor 0 as well, and all of them learn. */
+/**
+ * `scheduling`: as that setting of the cluster, so that both are woken alike.
+ * Acceptors are on hosts 0…, the proposer and the client behind them; a replica that leads is acceptor 0 as well, and all of them learn.
+ */
 export async function measureFloor(
   program: string,
   bed: OwnBed,
   cell: Cell,
   seconds: number,
+  scheduling: string,
 ): Promise<MeasuredFloor> {
   const replicas = cell.layout === "replicas";
   const proposerHost = replicas ? 0 : cell.acceptors;
@@ -112,6 +116,7 @@ export async function measureFloor(
     ],
     ...(cell.batching ? ["--packs"] : []),
     ...(replicas ? ["--learns"] : []),
+    ...["--scheduling", scheduling],
   ];
   const started: LabProcess[] = [];
   const start = async (host: number, role: string, ...words: string[]): Promise<LabProcess> => {

@@ -138,7 +138,7 @@ export async function measureRound(
         seconds: figures[0]!.seconds,
         valuesPerSecond,
         mbps: sum(({ mbps }) => mbps),
-        latencyUs: histogram.figures(),
+        sentLatencyUs: histogram.figures(),
         resent: sum(({ resent }) => resent),
         unanswered: sum(({ unanswered }) => unanswered),
         processes: [...members, ...figures.map((one, i) => useOfClient(one, clients[i]!.name))],

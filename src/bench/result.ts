@@ -2,12 +2,12 @@
  * What a run of the benchmark found, as `--json` writes and `compare` reads it.
  */
 import { readFileSync } from "node:fs";
-import { CliError, ExitCode, exitCodeOf, messageOf } from "../error.ts";
+import { CliError, ExitCode, exitCodeOf, isDenied, messageOf } from "../error.ts";
 import type { HistogramData, LatencyFigures } from "../node/latency_histogram.ts";
 import type { Cell } from "./cells.ts";
 
 export const FORMAT = "kpaxos-bench";
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 /** Of one process, while values were measured. */
 export interface ProcessUse {
@@ -18,7 +18,7 @@ export interface ProcessUse {
   readonly residentBytes: number;
 }
 
-/** Of one round, right before ours. */
+/** Of one round, right before ours; latencies are of the values that were really sent. */
 export interface FloorFigures {
   readonly valuesPerSecond: number;
   /** Of an open loop; absent: a closed one. */
@@ -45,8 +45,8 @@ export interface Round {
   readonly seconds: number;
   readonly valuesPerSecond: number;
   readonly mbps: number;
-  /** As values experienced it, from when they were to be sent. */
-  readonly latencyUs: LatencyFigures;
+  /** Of the values that were really sent, from when they were to be. */
+  readonly sentLatencyUs: LatencyFigures;
   readonly resent: number;
   /** Due, or under way, and not back in time. */
   readonly unanswered: number;
@@ -119,7 +119,9 @@ export function readResult(path: string): BenchResult {
   } catch (cause) {
     throw new CliError(`cannot read ${path}: ${messageOf(cause)}`, {
       exitCode: exitCodeOf(cause, ExitCode.usage),
-      hint: `--compare takes two files that were written by: ${WRITES}`,
+      hint: isDenied(cause)
+        ? "let this user read it, or run this as its owner"
+        : `--compare takes two files that were written by: ${WRITES}`,
       cause,
     });
   }

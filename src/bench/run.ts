@@ -4,6 +4,7 @@
  */
 import type { Flags } from "../config/parse.ts";
 import { readConfig } from "../config/read.ts";
+import { DEFAULT_SETTINGS } from "../config/schema.ts";
 import { CliError } from "../error.ts";
 import { LatencyHistogram } from "../node/latency_histogram.ts";
 import { choosePlace, describePlace } from "../ops/cluster_place.ts";
@@ -209,7 +210,7 @@ class Bench {
       const beside = await this.#floorOf(bed, run.besides, floor);
       const measured = await measureRound(bed, run.cell, { seconds, warmUp });
       run.rounds.push({ measured, floor: beside });
-      this.#listener.measured(what, measured.round.valuesPerSecond, measured.round.latencyUs.p50);
+      this.#listener.measured(what, measured.round.valuesPerSecond, measured.round.sentLatencyUs.p50);
     } catch (error) {
       if (stop.aborted || !(error instanceof CliError) || !bed.stands) throw error;
       run.hasFailed = true;
@@ -225,8 +226,11 @@ class Bench {
   ): Promise<MeasuredFloor | undefined> {
     if (floor === undefined || cell === undefined) return undefined;
     const why = floor.ok ? lacksFloor(cell) : floor.reason;
-    if (floor.ok && why === undefined && bed instanceof OwnBed)
-      return await measureFloor(floor.program, bed, cell, this.#options.seconds);
+    if (floor.ok && why === undefined && bed instanceof OwnBed) {
+      const { seconds, settings } = this.#options;
+      const scheduling = `${settings.scheduling ?? DEFAULT_SETTINGS.scheduling}`;
+      return await measureFloor(floor.program, bed, cell, seconds, scheduling);
+    }
     if (this.noFloor === null) {
       this.noFloor = why ?? "the floor runs on a cluster of our own only";
       this.#listener.note(`no floor: ${this.noFloor}`);

@@ -50,8 +50,8 @@ export function summaryOf({ cell, rounds }: CellResult): Summary {
     // What an open loop brings is what it was told to send.
     floorRate:
       cell.rate === null ? toFloor((ours, floor) => ours.valuesPerSecond / floor.valuesPerSecond) : null,
-    floorP50: toFloor(({ latencyUs }, floor) => latencyUs.p50 / floor.p50),
-    floorP99: toFloor(({ latencyUs }, floor) => latencyUs.p99 / floor.p99),
+    floorP50: toFloor(({ sentLatencyUs }, floor) => sentLatencyUs.p50 / floor.p50),
+    floorP99: toFloor(({ sentLatencyUs }, floor) => sentLatencyUs.p99 / floor.p99),
   };
 }
 

@@ -61,7 +61,7 @@ type Measure = (
 
 const times = (number: number): string => number.toFixed(2);
 const sent = ({ rounds }: CellResult, what: "p50" | "p99"): number =>
-  median(rounds.map(({ latencyUs }) => latencyUs[what]));
+  median(rounds.map(({ sentLatencyUs }) => sentLatencyUs[what]));
 const floorOf = ({ rounds }: CellResult, what: "valuesPerSecond" | "p50"): number =>
   median(rounds.map(({ floor }) => floor?.[what] ?? Number.NaN));
 

@@ -248,7 +248,12 @@ function assign(words: readonly string[], args: ArgsDef, path: string): Map<stri
   if (used < words.length) {
     const what =
       used === 0 ? "takes no words besides flags" : `takes ${used === 1 ? "one word" : `${used} words`}`;
-    throw usageError(`unexpected "${words[used]}": ${path} ${what}`, `${path} --help shows how it is used`);
+    const word = words[used]!;
+    const isFile = "file" in args && /[./]/.test(word);
+    const hint = isFile
+      ? `if that is the configuration, write -f ${word}`
+      : `${path} --help shows how it is used`;
+    throw usageError(`unexpected "${word}": ${path} ${what}`, hint);
   }
   return named;
 }

@@ -12,6 +12,6 @@ export function listenerOf(): BenchListener {
       at = `${done + 1} of ${all}`;
     },
     measured: (what, valuesPerSecond, p50) =>
-      log.info(`${at}: ${what}: ${grouped(valuesPerSecond)} values/s, p50 ${p50} µs`),
+      log.info(`${at}: ${what}: ${grouped(valuesPerSecond)} values/s, p50 ${p50} µs as sent`),
   };
 }

@@ -242,7 +242,7 @@ async function eachLine(
   const refuse = ({ error }: Refusal): void => {
     refused++;
     if (json) printJson({ error });
-    else standardError().write(`refused: ${argument === "-" ? `line ${number}: ` : ""}${error}\n`);
+    else standardError().write(`refused: ${number > 0 ? `line ${number}: ` : ""}${error}\n`);
   };
   if (argument !== "-") {
     await handle(argument, refuse);
@@ -251,6 +251,8 @@ async function eachLine(
       number++;
       await handle(line, refuse);
     }
+    // A variable that is not set makes `-` of an argument.
+    if (number === 0) refuse({ error: "standard input was empty: give an argument, or one a line there" });
   }
   return refused === 0 ? ExitCode.ok : ExitCode.failure;
 }

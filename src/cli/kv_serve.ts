@@ -9,6 +9,7 @@ import { deviceDirectories, makeDeviceDirectory } from "../delivery/device_direc
 import { deviceName } from "../delivery/device_layout.ts";
 import { CliError, codeOf, ExitCode, exitCodeOf, messageOf } from "../error.ts";
 import { isAnswered, kvSocketPath } from "../kv/place.ts";
+import { tellReadiness } from "../kv/readiness.ts";
 import { KvServer } from "../kv/server.ts";
 import { KvStore } from "../kv/store.ts";
 import { shellLine } from "../text/shell_line.ts";
@@ -92,11 +93,15 @@ export const serveCommand = defineKpaxosCommand({
     await claimSocket(path);
     const servers = [Bun.serve({ unix: path, fetch: kv.fetch, maxRequestBodySize: replica.maxCommandBytes })];
     chmodSync(path, 0o600);
+    let hasEnded = false;
     try {
       if (args.listen !== undefined) servers.push(serveTcp(args.listen, kv, replica.maxCommandBytes));
       log.info(`answers at ${path}${args.listen === undefined ? "" : ` and http://${args.listen}`}`);
-      return await replica.run();
+      const ended = replica.run();
+      void tellReadiness(replica, log, () => hasEnded);
+      return await ended;
     } finally {
+      hasEnded = true;
       await Promise.all(servers.map((server) => server.stop(true)));
       if (existsSync(path)) unlinkSync(path);
     }

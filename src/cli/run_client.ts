@@ -52,7 +52,8 @@ const clientArgs = {
     min: 1,
     max: 65536,
     default: 1,
-    description: "values each virtual client has under way",
+    description:
+      "values each virtual client has under way (closed loop; its latencies are as sent, uncorrected)",
   },
   "value-size": {
     type: "range",
@@ -147,6 +148,7 @@ export const clientCommand = defineKpaxosCommand({
     ],
     notes: [
       "Exit code 1: not one value came back, or --values was not reached. The reasons are on standard error.",
+      "With --rate or --warm-up, values under way at the end are waited for, up to 10 s; where not one has come back, as long as --seconds says of a cluster that does not answer.",
       "A value that is not delivered is sent again, within client-timeout at the latest; in the native wire it is delivered once all the same.",
     ],
   },

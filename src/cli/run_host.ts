@@ -130,6 +130,7 @@ export function mergedLearner(config: Config, log: Log, args: HostArgs): (contex
       // Any group's turn may have had values delivered.
       extras: [snapshots, lane, ...host.extras],
       progress: () => (merge?.holdsUp(group) === true ? learner.counters.delivered : null),
+      hears: () => learner.hearsQuorum,
       farewell: () => learner.close(),
       ...(group === 0 ? { close: host.close } : {}),
     };

@@ -134,6 +134,7 @@ function ownLearner(context: Context, args: ArgValues<typeof learnerArgs>): Buil
     cores: { learner },
     extras,
     progress: () => (learner.isBehind ? learner.counters.delivered : null),
+    hears: () => learner.hearsQuorum,
     farewell: () => learner.close(),
     close: host.close,
   };

@@ -69,7 +69,7 @@ export const statusCommand = defineKpaxosCommand({
         };
         return {
           cores: {},
-          hears: inquiry,
+          receiver: inquiry,
           extras: [inquiry, { pump }],
           farewell: () => inquiry.close(),
         };

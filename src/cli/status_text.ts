@@ -23,7 +23,7 @@ export function statusLines({ link, leader, acceptors, proposers, verdict, reaso
   const head = (at: number): string =>
     `${names[at]!.name.padEnd(name)}  ${names[at]!.address.padEnd(address)}`;
   return [
-    leaderLine(leader, link),
+    proposers.every(({ heard }) => heard === null) ? proposingLine(leader, link) : leaderLine(leader, link),
     ...acceptors.map((one, at) => `${head(at)}  ${acceptorText(one)}`),
     ...proposers.map(({ heard }, at) => `${head(acceptors.length + at)}  ${proposerText(heard)}`),
     ...reasons.map((reason) => `why: ${reason}`),
@@ -43,6 +43,17 @@ function leaderLine(leader: LeaderStatus | null, link: GroupStatus["link"]): str
   ];
   if (confirmed === false) facts.push("not confirmed by a quorum");
   return `leader: proposer ${id} (${facts.join(", ")})`;
+}
+
+/**
+ * In the Kernel_Paxos wire a leader is nobody's word. On Ethernet what an acceptor repeats for another process of this host, and may have
+ * been proposed long ago, looks the same as what it accepts now.
+ */
+function proposingLine(leader: LeaderStatus | null, link: GroupStatus["link"]): string {
+  if (leader === null) return "proposing: nobody was heard";
+  const address = leader.address === null ? "" : `${leader.address}, `;
+  const when = link === "udp" ? "proposing" : "proposing, now or before";
+  return `${when}: proposer ${leader.id} (${address}ballot ${leader.ballot})`;
 }
 
 function ballotText(ballot: number | null, link: GroupStatus["link"]): string {

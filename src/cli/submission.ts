@@ -9,7 +9,7 @@ import type { Process } from "../node/process.ts";
 import type { Extra } from "../node/roles.ts";
 import type { Client, ClientSink } from "../protocol/client/client.ts";
 import { GivenValues } from "../protocol/client/value_source.ts";
-import { standardOutput } from "../streams.ts";
+import { standardOutput, whenReaderLeaves } from "../streams.ts";
 
 /** Lines read ahead of what is chosen, and how many bytes of them at most. */
 const READ_AHEAD = 256;
@@ -33,7 +33,7 @@ interface Part {
 
 export class Submission implements Extra {
   readonly #patienceUs: number;
-  readonly #confirms: boolean;
+  #confirms: boolean;
   readonly #parts: Part[] = [];
   /** Of the values that are not confirmed yet, in the order in which they were given: whose they are. */
   readonly #order: Part[] = [];
@@ -51,6 +51,8 @@ export class Submission implements Extra {
   constructor(patienceUs: number, confirms: boolean) {
     this.#patienceUs = patienceUs;
     this.#confirms = confirms;
+    // Whether its values are chosen is told by the exit code, to whoever reads no confirmations any more.
+    if (confirms) whenReaderLeaves(() => (this.#confirms = false));
   }
 
   get chosen(): number {

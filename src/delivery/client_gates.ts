@@ -18,6 +18,8 @@ import type { DeviceTaker } from "./device_source.ts";
 const OPEN_FIRST_US = 100_000;
 const OPEN_AGAIN_US = 1_000_000;
 const OK_SILENCE_US = 3_500_000;
+/** It is asked each second. */
+const DOUBT_US = 1.5 * OPEN_AGAIN_US;
 const ROOM_RESERVE = 16;
 
 /** Own learner: as soon as a quorum of acceptors knows it. */
@@ -127,9 +129,9 @@ export class SessionGate implements Extra {
     return this.#nowUs - this.#okUs < OK_SILENCE_US;
   }
 
-  /** The host, if it was asked and does not answer. */
+  /** The host, if it was asked and does not answer: known before somebody else is blamed for what does not come through it. */
   get silentHost(): string | undefined {
-    return this.#questions === 0 || this.isConnected ? undefined : this.#host;
+    return this.#questions === 0 || this.#nowUs - this.#okUs < DOUBT_US ? undefined : this.#host;
   }
 
   tick(nowUs: number): void {

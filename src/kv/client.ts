@@ -146,7 +146,7 @@ export class KvClient {
           cause: error,
         });
       }
-      throw new CliError(`cannot reach ${where}: ${messageOf(error)}${fate}`, {
+      throw new CliError(`cannot reach ${where}: ${plain(messageOf(error))}${fate}`, {
         exitCode,
         hint: "is `kpaxos kv serve` running there?",
         cause: error,
@@ -154,9 +154,8 @@ export class KvClient {
     }
     const { ok, status } = answer;
     if (ok || known.includes(status)) return answer;
-    throw new CliError(`${where}: ${reasonOf(answer)}`, {
-      exitCode: exitCodeOfStatus(status, isRead),
-    });
+    const exitCode = exitCodeOfStatus(status, isRead);
+    throw new CliError(`${where}: ${reasonOf(answer)}`, { exitCode, ...adviceOf(exitCode, isRead) });
   }
 }
 
@@ -200,6 +199,21 @@ function exitCodeOfStatus(status: number, isRead: boolean): ExitCode {
   // Nothing was done; somebody in between who has another word for that may not know.
   const isRefused = status === UNAVAILABLE || status === FULL;
   return isRead || isRefused ? ExitCode.unavailable : ExitCode.unknownOutcome;
+}
+
+/** Without what the runtime advises its programmers. */
+function plain(message: string): string {
+  return message.replace(/\. (For more information, pass|Is the computer able) .*$/, "");
+}
+
+/** What may be done where it is not the request that is wrong. */
+function adviceOf(exitCode: ExitCode, isRead: boolean): { readonly hint?: string } {
+  if (exitCode === ExitCode.unknownOutcome)
+    return { hint: "look whether it took effect (get) before it is repeated, or repeat it with a condition" };
+  if (exitCode !== ExitCode.unavailable || !isRead) return {};
+  return {
+    hint: "a read may be repeated; `local` (--read local) answers with what this server has, however old",
+  };
 }
 
 function pathOf(key: string): string {

@@ -4,7 +4,7 @@
  * may say how long its sender waits: it is answered by then, with the reason if there is nothing else to tell.
  */
 import {
-  lateness,
+  lateRead,
   lateResult,
   OutcomeUnknownError,
   READ_MODES,
@@ -92,8 +92,7 @@ export class KvServer {
     this.#answer(request).then(resolve, reject);
     const timer = setTimeout(() => {
       const reason = this.#options.reason?.();
-      if (isRead(request))
-        reject(new Error(lateness(`nothing could be read within ${timeoutMs} ms`, reason)));
+      if (isRead(request)) reject(new Error(lateRead(timeoutMs, reason)));
       else reject(new OutcomeUnknownError(lateResult(timeoutMs, reason)));
     }, timeoutMs);
     try {

@@ -23,6 +23,8 @@ const READY_PATIENCE_US = [4_000_000, 10_000_000] as const;
 const COLD_US = 10_000;
 /** Values under way at the end of what is measured get this long to come back. */
 const LAST_PATIENCE_US = 10_000_000;
+/** So long without a word. */
+const LAST_SILENCE_US = 1_000_000;
 /** An open loop sends no oftener: to wake up for each value by itself costs more than the value. */
 const RELEASE_US = 50;
 const STATS_CHUNK = 1 << 16;
@@ -78,6 +80,8 @@ export class ClientRun implements Extra {
   #unanswered = 0;
   #printDueUs = -1;
   #second = 0;
+  /** When it is said what is waited for at the end. */
+  #sayUs = Number.POSITIVE_INFINITY;
   #lastValues = 0;
   #lastBytes = 0;
   #nowUs = 0;
@@ -132,7 +136,7 @@ export class ClientRun implements Extra {
       case "ended":
         return Number.POSITIVE_INFINITY;
       case "draining":
-        return this.#dueUs;
+        return Math.min(this.#dueUs, this.#sayUs);
       default: {
         // Warm later than was asked for: whatever comes first says so.
         const warm = Math.max(this.#dueUs, this.#nowUs + COLD_US);
@@ -214,6 +218,10 @@ export class ClientRun implements Extra {
     }
     this.#phase = "draining";
     this.#dueUs = this.#nowUs + LAST_PATIENCE_US;
+    // Where not one value has come back the reasons are known by now: nobody is there who could have one chosen.
+    if (this.#client!.counters.delivered === 0)
+      this.#dueUs = Math.max(this.#nowUs, this.#beganUs + this.#readyPatienceUs());
+    this.#sayUs = this.#nowUs + LAST_SILENCE_US;
     // A closed loop goes no further than it has come.
     if (rate === undefined) this.#client!.limit = this.#client!.counters.submitted;
   }
@@ -222,7 +230,10 @@ export class ClientRun implements Extra {
   #review(): void {
     const client = this.#client!;
     if (this.#phase === "draining") {
-      if (!client.isDone && this.#nowUs < this.#dueUs) return;
+      if (!client.isDone && this.#nowUs < this.#dueUs) {
+        if (this.#nowUs >= this.#sayUs) this.#sayWhatIsAwaited();
+        return;
+      }
       this.#giveUp();
       this.#stop();
     } else if (this.#phase === "measuring" || this.#phase === "warming") {
@@ -230,14 +241,24 @@ export class ClientRun implements Extra {
     }
   }
 
+  /** Values that were due, or sent, and have not come back. */
+  get #awaited(): number {
+    const client = this.#client!;
+    if (this.#options.rate === undefined) return client.outstanding;
+    const { delivered, uncertain } = client.counters;
+    return client.limit - delivered - uncertain;
+  }
+
+  #sayWhatIsAwaited(): void {
+    this.#sayUs = Number.POSITIVE_INFINITY;
+    const seconds = Math.ceil((this.#dueUs - this.#nowUs) / SECOND_US);
+    this.#options.log.warn(`waits up to ${seconds} s more for ${this.#awaited} values that are under way`);
+  }
+
   #giveUp(): void {
     const client = this.#client!;
-    if (this.#options.rate === undefined) {
-      this.#unanswered = client.outstanding;
-      return;
-    }
-    const { delivered, uncertain } = client.counters;
-    this.#unanswered = client.limit - delivered - uncertain;
+    this.#unanswered = this.#awaited;
+    if (this.#options.rate === undefined) return;
     this.#figures!.giveUp(this.#unanswered, client.limit);
   }
 

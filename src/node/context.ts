@@ -65,6 +65,8 @@ export interface ClientView {
   readonly busy: () => number;
   /** The learner host that was asked and does not answer. */
   readonly silentHost?: (() => string | undefined) | undefined;
+  /** It waits for an answer that is no value's. */
+  readonly isAsking?: () => boolean;
 }
 
 export interface Built {
@@ -72,7 +74,7 @@ export interface Built {
   readonly extras?: readonly Extra[];
   readonly sleeper?: Sleeper;
   /** Hears the messages in place of the cores (`inquiry.ts`). */
-  readonly hears?: Receiver;
+  readonly receiver?: Receiver;
   readonly client?: ClientView;
   /** For people: how a process that waits for a snapshot is told to begin empty; undefined: it was told so, or may not be. */
   readonly beginEmptyBy?: string | undefined;
@@ -80,6 +82,8 @@ export interface Built {
   readonly dozes?: boolean;
   /** A number that grows while the process does its work; null: there is nothing to do now. Without it: one that only asks. */
   progress?(): number | null;
+  /** False: those are silent from whom there may come something to do. */
+  hears?(): boolean;
   /** Last words, said in a last turn. */
   farewell?(): void;
   /** Gives back what is not the link's. */

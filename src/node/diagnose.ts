@@ -28,6 +28,8 @@ export interface Patient {
   readonly proposerId: number | undefined;
   /** The learner host of this client, if it was asked and does not answer. */
   readonly silentHost: string | undefined;
+  /** It waits for proposers' answers to something else than values. */
+  readonly isAsking: boolean;
   /** How it is told to begin without the snapshot that it waits for, where it may be (`Built`). */
   readonly beginEmptyBy: string | undefined;
   readonly nowUs: number;
@@ -131,7 +133,7 @@ function fullAcceptors({ settings }: Config): string {
 
 /** Of a client: what became of what it sends. */
 function sendingReasons(patient: Patient): string[] {
-  const { cores, config, proposerId, silentHost, peers, members, nowUs } = patient;
+  const { cores, config, proposerId, silentHost, isAsking, peers, members, nowUs } = patient;
   // One in this very process is looked at as a proposer.
   if (proposerId === undefined || cores.proposer?.id === proposerId) return [];
   const reasons: string[] = [];
@@ -144,7 +146,8 @@ function sendingReasons(patient: Patient): string[] {
   // What does not come back without a host says nothing of anybody else.
   if (silentHost !== undefined) return reasons;
   // Nor does it where nothing was sent, or behind a trim, where this process cannot see what comes back.
-  const isTelling = cores.client?.isWaiting === true && cores.learner?.waitsForSnapshot !== true;
+  const hasSent = isAsking || cores.client?.isWaiting === true;
+  const isTelling = hasSent && cores.learner?.waitsForSnapshot !== true;
   if (!isHeard && !canBeHeard && isTelling)
     reasons.push(`what was sent to ${name} does not come back: is it running?`);
   const delivered = cores.client?.counters.delivered ?? 0;

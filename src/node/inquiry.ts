@@ -188,10 +188,19 @@ export class Inquiry extends DeafReceiver implements Extra {
       if (this.#isKnown(facts)) return;
       this.#outbox.learnerHi(aid);
       any = true;
-      // Who has no place left in its audience does not answer a hi; this needs none. What is trimmed is answered with its state.
-      if (mayBeFull && !facts.answers) this.#outbox.repeat(aid, 1, 1);
+      if (mayBeFull && !facts.answers) this.#askForRecords(aid);
     });
     if (any && this.#options.leaves === "at once") this.#outbox.learnerDel();
+  }
+
+  /**
+   * Who has no place left in its audience does not answer a hi; this needs none. What is trimmed, and an empty log, is answered with its
+   * state; one that came late need not have the first instance, but the newest.
+   */
+  #askForRecords(aid: number): void {
+    this.#outbox.repeat(aid, 1, 1);
+    const newest = Math.max(...this.acceptors.map(({ highestIid }) => highestIid ?? 0));
+    if (newest > 1) this.#outbox.repeat(aid, newest, newest);
   }
 
   /** One that does not lead says so; it may lead in a moment. */

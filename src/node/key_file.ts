@@ -154,6 +154,10 @@ function writeNew(path: string, text: string, owner?: { readonly uid: number; re
     const bytes = Buffer.from(text);
     for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
     fsyncSync(fd);
+  } catch (error) {
+    // Half a key would only be in the way of the next one.
+    rmSync(path, { force: true });
+    throw error;
   } finally {
     closeSync(fd);
   }
@@ -232,6 +236,6 @@ function writeError(path: string, error: unknown): CliError {
   }
   return new CliError(`cannot write ${path}: ${code}`, {
     exitCode: exitCodeOf(error),
-    hint: "name a file in a directory of yours",
+    hint: "name a file in a directory of yours, where there is room",
   });
 }

@@ -114,7 +114,8 @@ export class Lane implements LinkedNode {
   #makeWatch({ config, log }: ProcessOptions): Watch {
     const { link, wire, peers, members, where } = this.opened;
     const { built } = this;
-    return new Watch(log, built.progress?.bind(built), (at) => ({
+    const work = { progress: built.progress?.bind(built), hears: built.hears?.bind(built) };
+    return new Watch(log, work, (at) => ({
       config,
       where,
       cores: this.node.roles.cores,
@@ -125,6 +126,7 @@ export class Lane implements LinkedNode {
       busy: built.client?.busy() ?? 0,
       proposerId: built.client?.proposerId(),
       silentHost: built.client?.silentHost?.(),
+      isAsking: built.client?.isAsking?.() ?? false,
       beginEmptyBy: built.beginEmptyBy,
       nowUs: at,
     }));
@@ -140,7 +142,7 @@ export class Lane implements LinkedNode {
       proposerOf: (peer: Peer) => members.proposers.indexOf(peer),
       wallOffsetUs: Date.now() * 1000 - nowUs(),
     });
-    const hears = this.built.hears ?? roles;
+    const hears = this.built.receiver ?? roles;
     const receiver = log.enabled("debug") ? traceReceiver(hears, log, this.#name) : hears;
     return new Node(link, wire, storage, roles, receiver);
   }

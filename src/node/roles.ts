@@ -160,9 +160,9 @@ export class Roles implements Receiver {
     this.#fellows?.onPromiseRecord(iid, valueBallot, valueLife, flags, bytes, offset, length);
   }
 
-  onPromiseEnd(_from: Peer, aid: number): void {
+  onPromiseEnd(_from: Peer, aid: number, more: boolean): void {
     this.#proposer?.onPromiseEnd(aid);
-    this.#fellows?.onPromiseEnd(aid);
+    this.#fellows?.onPromiseEnd(aid, more);
   }
 
   onAccept(
@@ -264,8 +264,8 @@ export class Roles implements Receiver {
     this.#fellows?.onStanding(aid, nonce, standing, ballot, bytes, offset, length);
   }
 
-  onRecover(from: Peer, aid: number, iid: number, ballot: Ballot, life: Life): void {
-    this.#fellows?.onRecover(from, aid, iid, ballot, life);
+  onRecover(from: Peer, aid: number, iid: number, ballot: Ballot, life: Life, frames: number): void {
+    this.#fellows?.onRecover(from, aid, iid, ballot, life, frames);
   }
 
   onPreempted(_from: Peer, _aid: number, _iid: number, ballot: Ballot): void {

@@ -1,6 +1,6 @@
 /**
  * Looks once a second whether a process gets on, and says why not: once when it stops, again every ten seconds while
- * it stands still, and once when it goes on.
+ * it stands still, and once when it goes on. One that has nothing to do and hears nobody says so, too, and hardly ever again.
  */
 import type { Log } from "../log.ts";
 import type { LinkCounters } from "../net/link.ts";
@@ -25,9 +25,15 @@ const PERPLEXED_US = 2 * SILENT_US;
 const AGAIN_MS = 10_000;
 const SELDOM_MS = 600_000;
 
+export interface Work {
+  /** Without it, of a process that only asks, it is not said that nothing moves, and the reasons of all the time are known. */
+  readonly progress: (() => number | null) | undefined;
+  readonly hears?: (() => boolean) | undefined;
+}
+
 export class Watch implements Extra {
   readonly #log: Log;
-  readonly #progress: (() => number | null) | undefined;
+  readonly #work: Work;
   readonly #patient: (nowUs: number) => Patient;
   readonly #growth = new Growth();
   /** Reasons of this standstill that were logged, by what they are about. */
@@ -37,14 +43,15 @@ export class Watch implements Extra {
   #last: number | null = null;
   #movedUs = -1;
   #said = false;
+  /** It was said that nobody is heard. */
+  #saidDeaf = false;
   /** What was counted when it last moved: what came before is no reason now. */
   #wireThen: WireCounters | undefined;
   #linkThen: LinkCounters | undefined;
 
-  /** Without `progress`, of a process that only asks, it does not say that nothing moves, and knows the reasons of all the time. */
-  constructor(log: Log, progress: (() => number | null) | undefined, patient: (nowUs: number) => Patient) {
+  constructor(log: Log, work: Work, patient: (nowUs: number) => Patient) {
     this.#log = log;
-    this.#progress = progress;
+    this.#work = work;
     this.#patient = patient;
   }
 
@@ -55,12 +62,18 @@ export class Watch implements Extra {
     this.#dueUs = nowUs + LOOK_US;
     const patient = this.#patient(nowUs);
     this.#lookAtDrops(patient);
-    if (this.#progress === undefined) {
+    if (this.#work.progress === undefined) {
       this.#lookAtStrays(patient);
       return;
     }
-    const progress = this.#progress();
-    if (progress === null || progress !== this.#last) {
+    const progress = this.#work.progress();
+    const hears = this.#work.hears?.() ?? true;
+    if (hears && this.#saidDeaf) {
+      this.#saidDeaf = false;
+      this.#log.warn("a quorum of acceptors is heard");
+    }
+    const isDeaf = progress === null && !hears;
+    if ((progress === null && !isDeaf) || progress !== this.#last) {
       if (this.#said && progress !== null) this.#log.warn("it goes on");
       this.#said = false;
       this.#told.clear();
@@ -76,17 +89,22 @@ export class Watch implements Extra {
     const reasons = this.reasons();
     if (reasons.length === 0 && nowUs - this.#movedUs < PERPLEXED_US) return;
     if (reasons.length === 0) reasons.push("nothing wrong is known here; look at the other processes' logs");
-    const known = snapshotReason(patient);
-    for (const reason of reasons) {
-      if (this.#log.enabled("warn")) this.#told.add(subject(reason));
-      if (reason === known) continue;
-      this.#log.once(`why ${subject(reason)}`, "warn", `nothing moves: ${reason}`, AGAIN_MS);
-    }
-    this.#said = true;
+    this.#say(reasons, snapshotReason(patient), isDeaf);
+    if (isDeaf) this.#saidDeaf = true;
+    else this.#said = true;
   }
 
   nextTickUs(): number {
     return this.#dueUs;
+  }
+
+  #say(reasons: readonly string[], known: string | undefined, isDeaf: boolean): void {
+    const [why, againMs] = isDeaf ? ["silence", SELDOM_MS] : ["why", AGAIN_MS];
+    for (const reason of reasons) {
+      if (this.#log.enabled("warn")) this.#told.add(subject(reason));
+      if (reason === known) continue;
+      this.#log.once(`${why} ${subject(reason)}`, "warn", `nothing moves: ${reason}`, againMs);
+    }
   }
 
   reasons(): string[] {

@@ -9,14 +9,9 @@ const FIRST_PORT = 10_000;
 const PORTS = 20_000;
 const TRIES = 200;
 
-/** Ports nobody uses now. All are held until the last is known, so that they differ. */
+/** Ports nobody uses now. What the system hands out could be handed out again before they are bound. */
 export async function freePorts(count: number, hostname: string): Promise<number[]> {
-  const sockets = await Promise.all(
-    Array.from({ length: count }, () => Bun.udpSocket({ hostname, port: 0 })),
-  );
-  const ports = sockets.map((socket) => socket.port);
-  for (const socket of sockets) socket.close();
-  return ports;
+  return await freeBlocks(count, hostname, 1);
 }
 
 /** The same where each stands for one of every group: neither are the ports in use that go with it. */
@@ -27,13 +22,19 @@ export async function freePortsOfGroups(count: number, hostname: string, groups:
       hint: `ports of one host differ by less than ${PORTS_APART}: use fewer roles, or raw Ethernet`,
     });
   }
+  return await freeBlocks(count, hostname, groups);
+}
+
+async function freeBlocks(count: number, hostname: string, groups: number): Promise<number[]> {
   for (let attempt = 0; attempt < TRIES; attempt++) {
     const base = FIRST_PORT + Math.floor(Math.random() * PORTS);
     const ports = Array.from({ length: count }, (_, i) => base + i);
     const all = Array.from({ length: groups }, (_, group) => ports.map((port) => port + PORTS_APART * group));
     if (await areFree(all.flat(), hostname)) return ports;
   }
-  throw new CliError(`no ${count} free UDP ports for each of ${groups} groups were found`);
+  throw new CliError(
+    `no ${count} free UDP ports in a row${groups > 1 ? ` for each of ${groups} groups` : ""} were found`,
+  );
 }
 
 async function areFree(ports: readonly number[], hostname: string): Promise<boolean> {

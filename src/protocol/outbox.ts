@@ -47,8 +47,8 @@ export interface Outbox {
     length: number,
   ): void;
   /**
-   * Begins one frame of a range promise (native wire; see `Receiver.onPromiseBegin`); false: no frame left this turn.
-   * `promiseRecord` returns false when the frame has no room for the record.
+   * Begins a range promise (native wire; see `Receiver.onPromiseBegin`) of at most `frames` frames, and one more where a record
+   * needs one to itself; false: no frame left this turn. `promiseRecord` returns false when there is no room for the record.
    */
   promiseBegin(
     to: Peer,
@@ -58,6 +58,7 @@ export interface Outbox {
     first: number,
     trimIid: number,
     standing: Uint8Array,
+    frames: number,
   ): boolean;
   promiseRecord(
     iid: number,
@@ -68,7 +69,7 @@ export interface Outbox {
     offset: number,
     length: number,
   ): boolean;
-  /** Ends the frame: it covers `first` … `last`; `MAX_IID` when it is the last part. */
+  /** Ends the promise: it covers `first` … `last`; `MAX_IID` when nothing more was accepted. */
   promiseEnd(last: number): void;
   preempted(to: Peer, iid: number, ballot: Ballot): void;
   /** To every proposer, so that those who cannot hear the leader hear of it. */
@@ -78,7 +79,8 @@ export interface Outbox {
   // acceptor → acceptor (native wire)
   standingAsk(aid: number, nonce: number, standing: Standing, generation: number): void;
   standing(to: Peer, nonce: number, standing: Standing, ballot: Ballot, vector: Uint8Array): void;
-  recover(aid: number, iid: number, ballot: Ballot): void;
+  /** `frames`: so many may answer it. */
+  recover(aid: number, iid: number, ballot: Ballot, frames: number): void;
 
   // acceptor → its audience: every registered proposer and learner
   accepted(

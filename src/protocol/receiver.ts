@@ -52,8 +52,11 @@ export interface Receiver {
     offset: number,
     length: number,
   ): void;
-  /** The frame is read. Not called when a record of it was refused: without it the frame says nothing. */
-  onPromiseEnd(from: Peer, aid: number): void;
+  /**
+   * The frame is read. Not called when a record of it was refused: without it the frame says nothing. `more`: another frame of
+   * the same answer follows.
+   */
+  onPromiseEnd(from: Peer, aid: number, more: boolean): void;
   /** Phase 2a. `promiseIid` ≠ 0: the accept is a prepare for that instance too (Kernel_Paxos wire). */
   onAccept(
     from: Peer,
@@ -124,8 +127,8 @@ export interface Receiver {
     offset: number,
     length: number,
   ): void;
-  /** Phase 1a of an acceptor that recovers: like a prepare, but nothing above the trim point may be left out of the answer; refused with `standing`. */
-  onRecover(from: Peer, aid: number, iid: number, ballot: Ballot, life: Life): void;
+  /** Phase 1a of an acceptor that recovers: like a prepare, but nothing above the trim point may be left out of the answer; refused with `standing`. `frames`: so many may answer it. */
+  onRecover(from: Peer, aid: number, iid: number, ballot: Ballot, life: Life, frames: number): void;
   onPreempted(from: Peer, aid: number, iid: number, ballot: Ballot): void;
   /** A learner asks for what was accepted in first…last (inclusive). */
   onRepeat(from: Peer, first: number, last: number): void;

@@ -98,7 +98,7 @@ export class RecoversFromTooFew extends Roles {
     if (!isWhole || this.cores.acceptor?.isVoting !== false) return;
     const double = this.#double(aid);
     super.onPromiseBegin(from, double, ballot, life, asked, first, last, trimIid, bytes, offset, length);
-    super.onPromiseEnd(from, double);
+    super.onPromiseEnd(from, double, false);
     super.onPromiseBegin(from, aid, ballot, life, asked, first, last, trimIid, bytes, offset, length);
   }
 
@@ -106,6 +106,27 @@ export class RecoversFromTooFew extends Roles {
     const { aid: own, roll } = this.cores.acceptor!.fellows!.birth;
     const next = (aid + 1) % roll.answers.length;
     return next === own ? (aid + 2) % roll.answers.length : next;
+  }
+}
+
+/**
+ * An acceptor that goes on with a recovery to which it gave its promise before it knew the generation, though it has promised more
+ * since: its promise counts as given with what it knows now.
+ */
+export class GoesOnUnknowing extends Roles {
+  /** Of each acceptor that recovers: its ballot, its life, and its generation as it was known when that ballot came first. */
+  readonly #first = new Map<number, readonly [ballot: Ballot, life: Life, generation: number]>();
+
+  override onRecover(from: Peer, aid: number, iid: number, ballot: Ballot, life: Life, frames: number): void {
+    const { generations } = this.cores.acceptor!.standing;
+    const known = generations[aid]!;
+    const first = this.#first.get(aid);
+    const isSame = first !== undefined && first[0] === ballot && first[1] === life;
+    if (!isSame) this.#first.set(aid, [ballot, life, known]);
+    // What is told of it stays what is known.
+    generations[aid] = this.#first.get(aid)![2];
+    super.onRecover(from, aid, iid, ballot, life, frames);
+    generations[aid] = known;
   }
 }
 

@@ -130,6 +130,7 @@ export class Simulation implements Stage {
     this.#lookAtBounds();
     while (this.nowUs < endUs) this.#step(endUs);
     agenda.clear();
+    for (const station of this.stations) this.endFormer(station);
     this.#heal();
     this.#lookAtBounds();
     const limitUs = this.nowUs + HEALING_US;
@@ -350,7 +351,6 @@ export class Simulation implements Stage {
       station.fuse = 0;
       station.stalledUntilUs = 0;
       this.repair(station);
-      if (station.former !== undefined) this.endFormer(station);
       if (station.host !== undefined)
         station.host.heldUntilUs = Math.min(station.host.heldUntilUs, this.nowUs + 1_000);
       this.startLater(station, this.random.between(0, 200_000));

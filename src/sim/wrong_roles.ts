@@ -206,8 +206,8 @@ export class CountsPromises extends Roles {
     super.onPromiseBegin(from, aid, ballot, life, asked, first, last, trimIid, bytes, offset, length);
   }
 
-  override onPromiseEnd(from: Peer, trueAid: number): void {
-    super.onPromiseEnd(from, this.cores.proposer === undefined ? trueAid : this.#promises % 3);
+  override onPromiseEnd(from: Peer, trueAid: number, more: boolean): void {
+    super.onPromiseEnd(from, this.cores.proposer === undefined ? trueAid : this.#promises % 3, more);
   }
 }
 

@@ -54,6 +54,8 @@ export async function decodeHex(text: string, options: DecodeOptions): Promise<D
     const whose = options.wire === undefined ? "of neither wire" : "not the native wire's";
     return { error: `EtherType ${formatEtherType(etherType)} is ${whose}` };
   }
+  if (payload.length === 0)
+    return { error: "an empty payload: give one in hex, or - to read one a line from standard input" };
   const { decodeNativeText } = await import("./native_text.ts");
   const messages: readonly FrameFields[] | Refusal = decodeNativeText(payload, options.keys);
   return "error" in messages ? messages : { messages, notes: [] };

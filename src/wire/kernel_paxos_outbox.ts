@@ -135,7 +135,7 @@ export class KernelPaxosOutbox implements Outbox {
   preVoted(_to: Peer, _round: number, _ballot: Ballot, _granted: boolean): void {}
   standingAsk(_aid: number, _nonce: number, _standing: Standing, _generation: number): void {}
   standing(_to: Peer, _nonce: number, _standing: Standing, _ballot: Ballot, _vector: Uint8Array): void {}
-  recover(_aid: number, _iid: number, _ballot: Ballot): void {}
+  recover(_aid: number, _iid: number, _ballot: Ballot, _frames: number): void {}
   acknowledge(_to: Peer, _kind: AckKind, _session: number, _sequence: number, _iid: number): void {}
   readAsk(_proposerId: number, _nonce: number): void {}
   advance(_proposerId: number, _iid: number): void {}
@@ -176,6 +176,7 @@ export class KernelPaxosOutbox implements Outbox {
     _first: number,
     _trimIid: number,
     _standing: Uint8Array,
+    _frames: number,
   ): boolean {
     assert(false, "promises of the Kernel_Paxos wire are for one instance");
   }

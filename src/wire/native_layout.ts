@@ -21,6 +21,8 @@ export const ALL_IDS = 0xffff;
 
 /** Of an accept: the acceptor that lives with its proposer, under the same id, has accepted this. */
 export const VOTED = 1;
+/** Of a frame of a promise: another one of the same answer follows. */
+export const MORE = 1;
 
 export const NativeType = {
   prepare: 1,
@@ -98,6 +100,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
       ["trimIid", 2],
     ],
     value: true,
+    flags: "more",
   },
   promiseRecord: {
     from: Role.acceptor,
@@ -257,6 +260,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     fields: [
       ["iid", 2],
       ["ballot", 2],
+      ["frames", 1],
     ],
     value: false,
   },
@@ -328,6 +332,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
       ["standing", 1],
     ],
     value: false,
+    flags: "more",
   },
 };
 

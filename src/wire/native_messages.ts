@@ -21,7 +21,7 @@ import {
   StateFlag,
 } from "../protocol/types.ts";
 import type { Members } from "./members.ts";
-import { NativeType, SPEAKERS, VOTED } from "./native_layout.ts";
+import { MORE, NativeType, SPEAKERS, VOTED } from "./native_layout.ts";
 import { PromiseHeads } from "./promise_heads.ts";
 
 const HIGH = 2 ** 32;
@@ -40,6 +40,8 @@ export class NativeMessages {
   readonly #members: Members;
   readonly #maxValue: number;
   #promising: Promising = Promising.no;
+  /** Of the promise being read. */
+  #hasMore = false;
 
   constructor(area: Area, members: Members, maxValue: number) {
     this.#words = area.words;
@@ -55,7 +57,7 @@ export class NativeMessages {
     if (this.#promising === Promising.no) return;
     const isTold = this.#promising === Promising.told;
     this.#promising = Promising.no;
-    if (isTold) receiver.onPromiseEnd(from, aid);
+    if (isTold) receiver.onPromiseEnd(from, aid, this.#hasMore);
   }
 
   /**
@@ -271,7 +273,7 @@ export class NativeMessages {
     }
     if (first < 1) return false;
     if (type === NativeType.promisePart)
-      return this.#promisePart(at, first as Ballot, second, from, aid, life, receiver);
+      return this.#promisePart(flags, at, first as Ballot, second, from, aid, life, receiver);
     if (type >= NativeType.preVoted) {
       return this.#amongAcceptors(
         type,
@@ -299,7 +301,7 @@ export class NativeMessages {
       return true;
     }
     if (type === NativeType.promise)
-      return this.#promise(at, first as Ballot, second, valueLength, from, aid, life, receiver);
+      return this.#promise(flags, at, first as Ballot, second, valueLength, from, aid, life, receiver);
     return this.#record(type, flags, at, first, second as Ballot, valueLength, from, aid, receiver);
   }
 
@@ -350,8 +352,9 @@ export class NativeMessages {
       return true;
     }
     if (type === NativeType.recover) {
-      if (ballot < 1) return false;
-      receiver.onRecover(from, aid, first, ballot, life);
+      const frames = this.#words[at + 4]!;
+      if (ballot < 1 || frames < 1) return false;
+      receiver.onRecover(from, aid, first, ballot, life, frames);
       return true;
     }
     if (flags < Standing.fresh || flags > Standing.voting) return false;
@@ -363,6 +366,7 @@ export class NativeMessages {
   }
 
   #promise(
+    flags: number,
     at: number,
     ballot: Ballot,
     life: Life,
@@ -380,7 +384,9 @@ export class NativeMessages {
     const last = this.#pair(at + 8);
     const trimIid = this.#pair(at + 10);
     if (asked < 1 || first < asked || last < first - 1 || last > MAX_IID || trimIid < 0) return false;
+    if (flags > MORE) return false;
     this.#promising = Promising.told;
+    this.#hasMore = flags === MORE;
     this.heads.keep(aid, speaker, ballot, life, trimIid, bytes, offset);
     receiver.onPromiseBegin(from, aid, ballot, life, asked, first, last, trimIid, bytes, offset, valueLength);
     return true;
@@ -388,6 +394,7 @@ export class NativeMessages {
 
   /** It goes on from the promise before it; where that was lost, nothing comes of it. */
   #promisePart(
+    flags: number,
     at: number,
     ballot: Ballot,
     life: Life,
@@ -399,12 +406,13 @@ export class NativeMessages {
     const heads = this.heads;
     const first = this.#pair(at + 4);
     const last = this.#pair(at + 6);
-    if (first < 1 || last < first || last > MAX_IID) return false;
+    if (first < 1 || last < first || last > MAX_IID || flags > MORE) return false;
     if (!heads.has(aid, speaker, ballot, life, this.#words[at + 8]!)) {
       this.#promising = Promising.unheard;
       return true;
     }
     this.#promising = Promising.told;
+    this.#hasMore = flags === MORE;
     const { bytes, length } = heads;
     const offset = heads.at(aid);
     const trimIid = heads.trimIid[aid]!;

@@ -19,7 +19,7 @@ import {
   type Standing,
 } from "../protocol/types.ts";
 import { EVERYONE } from "./native_frames.ts";
-import { ALL_IDS, NativeType, VOTED } from "./native_layout.ts";
+import { ALL_IDS, MORE, NativeType, VOTED } from "./native_layout.ts";
 import { messageBytes, NativeSideOutbox } from "./native_side_outbox.ts";
 
 const NO_BYTES = new Uint8Array(0);
@@ -43,6 +43,9 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
   #promiseLife: Life = 0;
   #promiseStanding: Uint8Array = NO_BYTES;
   #promiseLastAt = 0;
+  #promiseHead = 0;
+  /** Frames that it may still take, the present one included. */
+  #promiseFrames = 0;
   /** Its frame holds no record yet, and is its first. */
   #promiseIsBare = false;
 
@@ -122,12 +125,14 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
     first: number,
     trimIid: number,
     standing: Uint8Array,
+    most: number,
   ): boolean {
     const frames = this.frames;
     const role = this.peers.role[to]!;
     // A promise has its frame to itself, so that its records have all the room there is.
     frames.closeTo(this.role, this.id, role, this.peers.id[to]!, to);
     if (!this.to(to, role, NativeType.promise, 0, standing.length)) return false;
+    this.#promiseHead = frames.head();
     frames.pair(ballot);
     frames.pair(life);
     frames.pair(asked);
@@ -140,6 +145,7 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
     this.#promiseBallot = ballot;
     this.#promiseLife = life;
     this.#promiseStanding = standing;
+    this.#promiseFrames = most;
     this.#promiseIsBare = true;
     return true;
   }
@@ -170,14 +176,20 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
     this.frames.closeLast();
   }
 
-  /** A record that has no room even as the only one beside the standing gets a frame without it. */
+  /**
+   * The answer goes on in a frame without the standing, where it may have one more, or for a record that has no room even as the
+   * only one beside the standing.
+   */
   #promiseGoesOn(iid: number, size: number): boolean {
     const fits = messageBytes(NativeType.promisePart, 0) + size <= this.frames.maxMessage;
-    if (!this.#promiseIsBare || !fits) return false;
+    if (!fits || !(this.#promiseIsBare || this.#promiseFrames > 1)) return false;
     this.promiseEnd(iid - 1);
     const to = this.#promiseTo;
     if (!this.to(to, this.peers.role[to]!, NativeType.promisePart, 0, 0)) return false;
     const { frames } = this;
+    if (!this.#promiseIsBare) this.#promiseFrames--;
+    frames.addFlags(this.#promiseHead, MORE);
+    this.#promiseHead = frames.head();
     frames.pair(this.#promiseBallot);
     frames.pair(this.#promiseLife);
     frames.pair(iid);
@@ -217,8 +229,11 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
     this.frames.value(vector, 0, vector.length);
   }
 
-  recover(aid: number, iid: number, ballot: Ballot): void {
-    this.pairs(this.members.acceptors[aid]!, Role.acceptor, NativeType.recover, 0, iid, ballot);
+  recover(aid: number, iid: number, ballot: Ballot, frames: number): void {
+    if (!this.to(this.members.acceptors[aid]!, Role.acceptor, NativeType.recover, 0, 0)) return;
+    this.frames.pair(iid);
+    this.frames.pair(ballot);
+    this.frames.word(frames);
   }
 
   accepted(

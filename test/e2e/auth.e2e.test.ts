@@ -62,64 +62,70 @@ function intrude(cluster: TestCluster, role: MemberRole, id: number, words: read
   return cluster.launch(`${role} ${id}, intruding`, host, ["run", role, "--id", `${id}`, ...words]);
 }
 
-describeNetns("a key on raw Ethernet", () => {
-  const SEATS = [
-    ...[0, 1, 2].map((id) => seat("acceptor", id, id)),
-    seat("proposer", 0, 3),
-    seat("proposer", 1, 4),
-    seat("learner", 0, 5, ["--catch-up"]),
-  ];
+describeNetns(
+  "a key on raw Ethernet",
+  () => {
+    const SEATS = [
+      ...[0, 1, 2].map((id) => seat("acceptor", id, id)),
+      seat("proposer", 0, 3),
+      seat("proposer", 1, 4),
+      seat("learner", 0, 5, ["--catch-up"]),
+    ];
 
-  test("without the right one nobody takes part, and each says why", async () => {
-    await withCluster({ seats: SEATS, settings: KEYED, start: false }, async (cluster) => {
-      const key = keyFile(cluster);
-      await startSeats(cluster, [
-        ["acceptor", 0],
-        ["acceptor", 1],
-        ["acceptor", 2],
-        ["proposer", 0],
-      ]);
-      const print = fingerprint(readKeyFile(key)[0]!);
-      await cluster.member("acceptor", 0).waitForLine(new RegExp(`cluster-key: signs with ${print}$`), 5000);
-      await cluster.runClient(BURST);
-      // Two are a quorum; the place of the third one is the intruder's.
-      await cluster.member("acceptor", 2).stop();
-      for (const { words, why } of intruders(cluster)) {
-        const acceptor = intrude(cluster, "acceptor", 2, words);
-        const proposer = intrude(cluster, "proposer", 1, words);
-        const learner = intrude(cluster, "learner", 0, [...words, "--print", "--json"]);
-        const client = cluster.launch("client, intruding", cluster.spareHost, ["run", "client", ...words]);
-        const all = [acceptor, proposer, learner, client];
-        await Promise.all(all.map((one) => one.ready()));
-        // The cluster is not disturbed, and its frames are what the intruders hear.
+    test("without the right one nobody takes part, and each says why", async () => {
+      await withCluster({ seats: SEATS, settings: KEYED, start: false }, async (cluster) => {
+        const key = keyFile(cluster);
+        await startSeats(cluster, [
+          ["acceptor", 0],
+          ["acceptor", 1],
+          ["acceptor", 2],
+          ["proposer", 0],
+        ]);
+        const print = fingerprint(readKeyFile(key)[0]!);
+        await cluster
+          .member("acceptor", 0)
+          .waitForLine(new RegExp(`cluster-key: signs with ${print}$`), 5000);
         await cluster.runClient(BURST);
-        for (const one of all) await one.waitForLine(why, 15_000);
-        await client.waitForLine(/nothing moves: .*`cluster-key` must be the same everywhere/, 15_000);
-        client.kill("SIGTERM");
-        expect(await client.ending(5000)).toMatchObject({ exitCode: 1, killed: false });
-        expect(client.stderr.join("\n")).toContain("no value was delivered");
-        expect(learner.stdout).toEqual([]);
-        expect(proposer.stderr.join("\n")).not.toMatch(/leading at ballot|follows proposer/);
-        for (const one of [acceptor, proposer, learner]) await one.stop();
-        expect(acceptor.stderr.join("\n")).not.toMatch(/last instance [1-9]/);
-      }
-      for (const one of [cluster.member("acceptor", 0), cluster.member("proposer", 0)]) {
-        await one.waitForLine(WRONG_KEY, 10_000);
-      }
+        // Two are a quorum; the place of the third one is the intruder's.
+        await cluster.member("acceptor", 2).stop();
+        for (const { words, why } of intruders(cluster)) {
+          const acceptor = intrude(cluster, "acceptor", 2, words);
+          const proposer = intrude(cluster, "proposer", 1, words);
+          const learner = intrude(cluster, "learner", 0, [...words, "--print", "--json"]);
+          const client = cluster.launch("client, intruding", cluster.spareHost, ["run", "client", ...words]);
+          const all = [acceptor, proposer, learner, client];
+          await Promise.all(all.map((one) => one.ready()));
+          // The cluster is not disturbed, and its frames are what the intruders hear.
+          await cluster.runClient(BURST);
+          for (const one of all) await one.waitForLine(why, 15_000);
+          await client.waitForLine(/nothing moves: .*`cluster-key` must be the same everywhere/, 15_000);
+          client.kill("SIGTERM");
+          expect(await client.ending(5000)).toMatchObject({ exitCode: 1, killed: false });
+          expect(client.stderr.join("\n")).toContain("no value was delivered");
+          expect(learner.stdout).toEqual([]);
+          expect(proposer.stderr.join("\n")).not.toMatch(/leading at ballot|follows proposer/);
+          for (const one of [acceptor, proposer, learner]) await one.stop();
+          expect(acceptor.stderr.join("\n")).not.toMatch(/last instance [1-9]/);
+        }
+        for (const one of [cluster.member("acceptor", 0), cluster.member("proposer", 0)]) {
+          await one.waitForLine(WRONG_KEY, 10_000);
+        }
+      });
     });
-  });
 
-  test("without a key it is said at the start that anyone can break the cluster", async () => {
-    await withCluster({ seats: SEATS.slice(0, 1).concat(SEATS[3]!) }, async (cluster) => {
-      const said = await cluster.member("acceptor", 0).waitForLine(/no cluster-key/, 5000);
-      expect(said).toContain("anyone on this network segment can take part in this cluster, and break it");
-      const lines = cluster.member("acceptor", 0).stderr.filter((line) => line.includes("cluster-key"));
-      expect(lines.length).toBe(1);
+    test("without a key it is said at the start that anyone can break the cluster", async () => {
+      await withCluster({ seats: SEATS.slice(0, 1).concat(SEATS[3]!) }, async (cluster) => {
+        const said = await cluster.member("acceptor", 0).waitForLine(/no cluster-key/, 5000);
+        expect(said).toContain("anyone on this network segment can take part in this cluster, and break it");
+        const lines = cluster.member("acceptor", 0).stderr.filter((line) => line.includes("cluster-key"));
+        expect(lines.length).toBe(1);
+      });
     });
-  });
-});
+  },
+  describe.concurrent,
+);
 
-describe("a key over UDP", () => {
+describe.concurrent("a key over UDP", () => {
   const SEATS = [0, 1, 2]
     .map((id) => seat("acceptor", id, 0))
     .concat(seat("proposer", 0, 0), seat("learner", 0, 0));

@@ -26,6 +26,11 @@ function values(client: LabProcess): number {
     .reduce((sum, one) => sum + (one.second === undefined ? 0 : one.values), 0);
 }
 
+/** How long a client has run until now. */
+function seconds(client: LabProcess): number {
+  return (JSON.parse(client.stdout.at(-1)!) as { second: number }).second;
+}
+
 /** Where learners stand: this process reads what they deliver, as it comes. */
 class Heads {
   readonly #readers: DeviceReader[] = [];
@@ -106,9 +111,9 @@ describeNetns("catching up", () => {
       await stopped.reach(500);
       stopped.process.kill("SIGSTOP");
       const before = stopped.list.at(-1)!.iid;
-      const since = client.stdout.length;
+      const since = seconds(client);
       // It is counted for a second more; then the others' reports trim past it.
-      await until("four seconds of load", () => client.stdout.length >= since + 4, 20_000);
+      await until("four seconds of load", () => seconds(client) >= since + 4, 20_000);
       stopped.process.kill("SIGCONT");
       const said = await stopped.process.waitForLine(SKIPPED, 20_000);
       // Its standard output did.

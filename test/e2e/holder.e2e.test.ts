@@ -51,7 +51,8 @@ async function goesOn(kv: KvShell, id: number): Promise<void> {
   for (let i = 0; i < 3 * WINDOW; i++) expect(await put(kv, id, `more${i}`)).toBe(200);
 }
 
-describe("a server that has the store in memory alone", () => {
+// They mostly wait.
+describe.concurrent("a server that has the store in memory alone", () => {
   test("keeps the log, says so, and loses nothing when it is started again with a file", async () => {
     await withAcceptors(async (kv, cluster) => {
       let server = await kv.serve(0, IMPATIENT);
@@ -94,7 +95,7 @@ describe("a server that has the store in memory alone", () => {
   }, 90_000);
 });
 
-test("a server that comes to a trimmed log says what it can be told; told so it begins empty, and the next one gets its state", async () => {
+test.concurrent("a server that comes to a trimmed log says what it can be told; told so it begins empty, and the next one gets its state", async () => {
   await withAcceptors(async (kv, cluster) => {
     const learner = cluster.start("learner", 1);
     await learner.ready();

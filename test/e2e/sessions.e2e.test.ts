@@ -3,7 +3,7 @@
  * told delivered is at every learner exactly once, in its session's order; what nobody can know is told so.
  */
 import { expect, test } from "bun:test";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ExitCode } from "../../src/error.ts";
 import { lastFigures } from "../../src/ops/lab_figures.ts";
@@ -228,5 +228,23 @@ test("values that were sent and not confirmed in time: submit exits 75, whether 
     for (const learner of learners) await learner.reach(6);
     for (const name of ["late", "ended"]) expectEach(learners[0]!, name, 3);
     await expectSameOrder(learners);
+  });
+}, 60_000);
+
+test("who reads confirmations may leave: the values are submitted all the same", async () => {
+  await withLearners({}, async (cluster, learners) => {
+    const words = [...COMMAND, "submit", "-", "--confirm", "--json", "-f", cluster.configPath];
+    // The second half is written when the reader has gone.
+    const script =
+      '{ seq -f "a %.0f" 500; sleep 1; seq -f "a %.0f" 501 1000; } | { "$@"; echo "$?" > code; } | head -1';
+    const shell = ["sh", "-c", script, "sh", ...words];
+    const child = cluster.network.spawn(0, shell, { cwd: cluster.directory });
+    const submitting = new LabProcess("submit", shell, child);
+    cluster.processes.push(submitting);
+    expect((await submitting.ending(30_000)).exitCode).toBe(0);
+    expect(submitting.stdout).toHaveLength(1);
+    await learners[0]!.reach(1000);
+    expectEach(learners[0]!, "a", 1000);
+    expect(readFileSync(join(cluster.directory, "code"), "utf8")).toBe("0\n");
   });
 }, 60_000);

@@ -86,7 +86,7 @@ async function survives(command: readonly string[], backend: Backend): Promise<v
   });
 }
 
-describe.each(BACKENDS)("all acceptors killed at once, %s", (backend) => {
+describe.concurrent.each(BACKENDS)("all acceptors killed at once, %s", (backend) => {
   test("go on, and who learns later learns everything", () => survives(COMMAND, backend), 60_000);
 
   const missing = existsSync(KPAXOS) ? undefined : "dist/kpaxos is not there: npm run build";
@@ -95,7 +95,7 @@ describe.each(BACKENDS)("all acceptors killed at once, %s", (backend) => {
   });
 });
 
-describe("at start", () => {
+describe.concurrent("at start", () => {
   async function refused(cluster: TestCluster, args: readonly string[]): Promise<string> {
     const words = ["run", "acceptor", "-f", cluster.configPath, "--id", "0", ...args];
     const process = cluster.launch("acceptor 0 again", 0, words);
@@ -151,108 +151,118 @@ const FULL = {
 } as const;
 
 for (const backend of BACKENDS)
-  describeUnless(noMounts, `a full disk, ${backend}`, () => {
-    test("ends the acceptor with the cause; what it had promised is in the file", async () => {
-      const { path, settings } = stored(backend);
-      await withCluster({ seats: SMALL, link: "loopback", settings, start: false }, async (cluster) => {
-        const mounted = join(ROOT, `mounted-${backend}`);
-        mkdirSync(mounted);
-        mkdirSync(path);
-        const script =
-          'mount -t tmpfs -o size="$SIZE" tmpfs "$1" && shift 2 && "$@"; code=$?; cp -r "$MOUNTED/." "$COPY"; exit $code';
-        const shell = [
-          "env",
-          `MOUNTED=${mounted}`,
-          `COPY=${path}`,
-          `SIZE=${SMALL_DISK[backend]}`,
-          "unshare",
-          "-m",
-          "sh",
-          "-c",
-          script,
-          "sh",
-        ];
-        const run = ["run", "acceptor", "-f", cluster.configPath, "--storage-path", mounted];
-        const argv = [...shell, mounted, "--", ...COMMAND, ...run];
-        const child = cluster.network.spawn(0, argv, { cwd: cluster.directory });
-        const full = new LabProcess("acceptor 0 on a small disk", argv, child);
-        cluster.processes.push(full);
-        await full.ready();
-        const during = cluster.startLearner(0, ["--catch-up", "--no-cantrim"]);
-        await Promise.all([cluster.start("proposer", 0).ready(), during.process.ready()]);
-        const submitting = submit(cluster, 5000, 600);
-        const { exitCode } = await full.ending(20_000);
-        expect(exitCode).toBe(1);
-        const said = full.stderr.join("\n");
-        expect(said).toMatch(FULL[backend]);
-        expect(during.list.length).toBeGreaterThan(10);
-        const before = during.list.slice();
-        await cluster.start("acceptor", 0).ready();
-        const late = cluster.startLearner(1, ["--catch-up", "--no-cantrim"]);
-        expect((await submitting.ending(30_000)).exitCode).toBe(0);
-        // Submit is told by the proposer, which may be ahead of both.
-        await Promise.all([during.reach(5000), late.reach(5000)]);
-        await expectSameOrder([during, late]);
-        expect(late.list.slice(0, before.length)).toEqual(before);
-        expect(new Set(late.values).size).toBe(5000);
-      });
-    }, 60_000);
-  });
+  describeUnless(
+    noMounts,
+    `a full disk, ${backend}`,
+    () => {
+      test("ends the acceptor with the cause; what it had promised is in the file", async () => {
+        const { path, settings } = stored(backend);
+        await withCluster({ seats: SMALL, link: "loopback", settings, start: false }, async (cluster) => {
+          const mounted = join(ROOT, `mounted-${backend}`);
+          mkdirSync(mounted);
+          mkdirSync(path);
+          const script =
+            'mount -t tmpfs -o size="$SIZE" tmpfs "$1" && shift 2 && "$@"; code=$?; cp -r "$MOUNTED/." "$COPY"; exit $code';
+          const shell = [
+            "env",
+            `MOUNTED=${mounted}`,
+            `COPY=${path}`,
+            `SIZE=${SMALL_DISK[backend]}`,
+            "unshare",
+            "-m",
+            "sh",
+            "-c",
+            script,
+            "sh",
+          ];
+          const run = ["run", "acceptor", "-f", cluster.configPath, "--storage-path", mounted];
+          const argv = [...shell, mounted, "--", ...COMMAND, ...run];
+          const child = cluster.network.spawn(0, argv, { cwd: cluster.directory });
+          const full = new LabProcess("acceptor 0 on a small disk", argv, child);
+          cluster.processes.push(full);
+          await full.ready();
+          const during = cluster.startLearner(0, ["--catch-up", "--no-cantrim"]);
+          await Promise.all([cluster.start("proposer", 0).ready(), during.process.ready()]);
+          const submitting = submit(cluster, 5000, 600);
+          const { exitCode } = await full.ending(20_000);
+          expect(exitCode).toBe(1);
+          const said = full.stderr.join("\n");
+          expect(said).toMatch(FULL[backend]);
+          expect(during.list.length).toBeGreaterThan(10);
+          const before = during.list.slice();
+          await cluster.start("acceptor", 0).ready();
+          const late = cluster.startLearner(1, ["--catch-up", "--no-cantrim"]);
+          expect((await submitting.ending(30_000)).exitCode).toBe(0);
+          // Submit is told by the proposer, which may be ahead of both.
+          await Promise.all([during.reach(5000), late.reach(5000)]);
+          await expectSameOrder([during, late]);
+          expect(late.list.slice(0, before.length)).toEqual(before);
+          expect(new Set(late.values).size).toBe(5000);
+        });
+      }, 60_000);
+    },
+    describe.concurrent,
+  );
 
-describeUnless(whyNoStrace(), "the system calls of an acceptor", () => {
-  for (const [wire, backend] of WIRES.flatMap((one) => BACKENDS.map((other) => [one, other] as const))) {
-    test(`${wire}, ${backend}: each record is written and synced before a frame reveals it`, async () => {
-      const { path, settings } = stored(backend);
-      // In the Kernel_Paxos wire a value that is sent again comes twice, and under strace everything takes its time.
-      const slow = { ...settings, wire, "client-timeout": "10s" };
-      const options = { seats: SMALL, settings: slow, start: false };
-      await withCluster({ ...options, link: "loopback" }, async (cluster) => {
-        const prefix = join(ROOT, `trace-${wire}-${backend}`);
-        const traced = ["openat", "pwrite64", "fsync", "fdatasync", "sendto", "sendmsg", "sendmmsg"];
-        const strace = [
-          "strace",
-          "-D",
-          "-ff",
-          "-tt",
-          "-xx",
-          "-s",
-          "100000",
-          "-e",
-          "abbrev=none",
-          "-o",
-          prefix,
-        ];
-        const run = ["run", "acceptor", "-f", cluster.configPath, "--id", "0"];
-        const argv = [...strace, "-e", `trace=${traced.join()}`, ...COMMAND, ...run];
-        const child = cluster.network.spawn(0, argv, { cwd: cluster.directory });
-        const acceptor = new LabProcess("acceptor 0 under strace", argv, child);
-        cluster.processes.push(acceptor);
-        await acceptor.ready();
-        const learner = cluster.startLearner(0, ["--catch-up", "--no-cantrim"]);
-        await Promise.all([cluster.start("proposer", 0).ready(), learner.process.ready()]);
-        expect((await submit(cluster, 300).ending(30_000)).exitCode).toBe(0);
-        await learner.reach(300);
-        expect((await acceptor.stop()).exitCode).toBe(0);
-        const trace = await until("the trace is complete", () => calls(prefix, join(path, FILES[backend])));
-        const values = learner.values.slice(0, 300);
-        expect(new Set(values).size).toBe(300);
-        const { sends, syncs, revealed, early } = revealedTooEarly(trace, path, values);
-        expect(early).toEqual([]);
-        // It has seen what it judges.
-        expect(revealed).toBe(300);
-        expect(sends).toBeGreaterThan(10);
-        expect(syncs).toBeGreaterThan(10);
-      });
-    }, 60_000);
-  }
+describeUnless(
+  whyNoStrace(),
+  "the system calls of an acceptor",
+  () => {
+    for (const [wire, backend] of WIRES.flatMap((one) => BACKENDS.map((other) => [one, other] as const))) {
+      test(`${wire}, ${backend}: each record is written and synced before a frame reveals it`, async () => {
+        const { path, settings } = stored(backend);
+        // In the Kernel_Paxos wire a value that is sent again comes twice, and under strace everything takes its time.
+        const slow = { ...settings, wire, "client-timeout": "10s" };
+        const options = { seats: SMALL, settings: slow, start: false };
+        await withCluster({ ...options, link: "loopback" }, async (cluster) => {
+          const prefix = join(ROOT, `trace-${wire}-${backend}`);
+          const traced = ["openat", "pwrite64", "fsync", "fdatasync", "sendto", "sendmsg", "sendmmsg"];
+          const strace = [
+            "strace",
+            "-D",
+            "-ff",
+            "-tt",
+            "-xx",
+            "-s",
+            "100000",
+            "-e",
+            "abbrev=none",
+            "-o",
+            prefix,
+          ];
+          const run = ["run", "acceptor", "-f", cluster.configPath, "--id", "0"];
+          const argv = [...strace, "-e", `trace=${traced.join()}`, ...COMMAND, ...run];
+          const child = cluster.network.spawn(0, argv, { cwd: cluster.directory });
+          const acceptor = new LabProcess("acceptor 0 under strace", argv, child);
+          cluster.processes.push(acceptor);
+          await acceptor.ready();
+          const learner = cluster.startLearner(0, ["--catch-up", "--no-cantrim"]);
+          await Promise.all([cluster.start("proposer", 0).ready(), learner.process.ready()]);
+          expect((await submit(cluster, 300).ending(30_000)).exitCode).toBe(0);
+          await learner.reach(300);
+          expect((await acceptor.stop()).exitCode).toBe(0);
+          const trace = await until("the trace is complete", () => calls(prefix, join(path, FILES[backend])));
+          const values = learner.values.slice(0, 300);
+          expect(new Set(values).size).toBe(300);
+          const { sends, syncs, revealed, early } = revealedTooEarly(trace, path, values);
+          expect(early).toEqual([]);
+          // It has seen what it judges.
+          expect(revealed).toBe(300);
+          expect(sends).toBeGreaterThan(10);
+          expect(syncs).toBeGreaterThan(10);
+        });
+      }, 60_000);
+    }
 
-  test("the judge knows a frame that comes too early", () => {
-    const text = readFileSync(join(import.meta.dir, "../testdata/sync_trace.txt"), "utf8");
-    const seen = revealedTooEarly(text.split("\n"), "/k", ["0a0b", "0c0d", "0e0f"]);
-    expect(seen.early).toEqual([
-      "0c0d is revealed on line 7",
-      "line 7 sends before a sync",
-      "0e0f is revealed on line 9",
-    ]);
-  });
-});
+    test("the judge knows a frame that comes too early", () => {
+      const text = readFileSync(join(import.meta.dir, "../testdata/sync_trace.txt"), "utf8");
+      const seen = revealedTooEarly(text.split("\n"), "/k", ["0a0b", "0c0d", "0e0f"]);
+      expect(seen.early).toEqual([
+        "0c0d is revealed on line 7",
+        "line 7 sends before a sync",
+        "0e0f is revealed on line 9",
+      ]);
+    });
+  },
+  describe.concurrent,
+);

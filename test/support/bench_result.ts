@@ -29,7 +29,7 @@ export function roundOf(valuesPerSecond: number, p50 = 100): Round {
     seconds: 1,
     valuesPerSecond,
     mbps: (valuesPerSecond * 64 * 8) / 1e6,
-    latencyUs: { mean: p50, p50, p90: 2 * p50, p99: 4 * p50, p999: 8 * p50, max: 10 * p50 },
+    sentLatencyUs: { mean: p50, p50, p90: 2 * p50, p99: 4 * p50, p999: 8 * p50, max: 10 * p50 },
     resent: 0,
     unanswered: 0,
     processes: [
@@ -43,7 +43,7 @@ export function roundOf(valuesPerSecond: number, p50 = 100): Round {
 
 export function cellResult(rounds: readonly Round[], cell: Partial<Cell> = {}): CellResult {
   const histogram = new LatencyHistogram();
-  for (const { latencyUs } of rounds) histogram.record(latencyUs.p50, 100);
+  for (const { sentLatencyUs } of rounds) histogram.record(sentLatencyUs.p50, 100);
   return {
     cell: { ...CELL, ...cell },
     rounds,

@@ -7,7 +7,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type ClientFigures, lastFigures } from "../../src/ops/lab_figures.ts";
-import { how, type LabProcess } from "../../src/ops/lab_process.ts";
+import { how, type LabProcess, type ProcessOptions } from "../../src/ops/lab_process.ts";
 import type { MemberRole, Seat } from "../../src/ops/seats.ts";
 import { Lab } from "./lab.ts";
 import { LabCluster } from "./lab_cluster.ts";
@@ -62,6 +62,11 @@ export class TestCluster extends LabCluster {
       command: options.command ?? COMMAND,
     });
     this.spareHost = hostCount(options.seats);
+  }
+
+  /** One that prints JSON does so five times a second: who waits for values to come waits no longer than that. */
+  override client(host: number, args: readonly string[], options: ProcessOptions = {}): LabProcess {
+    return super.client(host, args.includes("--json") ? ["--interval", "0.2", ...args] : args, options);
   }
 
   /** Runs a client to its end and returns its figures; its exit code must be 0. */

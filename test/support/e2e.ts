@@ -74,33 +74,33 @@ export async function endClient(client: LabProcess): Promise<ClientFigures> {
   return lastFigures(client.stdout);
 }
 
-/** Values that a client (with `--json`) got back in each second so far. */
-function seconds(client: LabProcess): number[] {
+/** Values that a client (with `--json`) got back in each interval so far. */
+function intervals(client: LabProcess): number[] {
   return client.stdout
     .map((line) => JSON.parse(line) as { second?: number; values: number })
     .flatMap(({ second, values }) => (second === undefined ? [] : [values]));
 }
 
-/** Waits until the client got values back in a second that began after this call. */
+/** Waits until the client got values back in an interval that began after this call. */
 export async function goesOn(client: LabProcess, timeoutMs = 15_000): Promise<void> {
-  const before = seconds(client).length;
+  const before = intervals(client).length;
   try {
     await until(
       "the client goes on",
       () => {
         if (!client.isRunning) throw new Error("the client has ended");
-        return seconds(client)
+        return intervals(client)
           .slice(before + 1)
           .some((values) => values > 0);
       },
       timeoutMs,
     );
   } catch (cause) {
-    throw new Error(`values each second: ${seconds(client).join(" ")}`, { cause });
+    throw new Error(`values each interval: ${intervals(client).join(" ")}`, { cause });
   }
 }
 
-/** Waits until the client has got its first second's values. */
+/** Waits until the client has got its first values. */
 export async function hasBegun(client: LabProcess, timeoutMs = 10_000): Promise<void> {
-  await client.waitForLine(/^\{"second":\d+,"values":[1-9]/, timeoutMs, "stdout");
+  await client.waitForLine(/^\{"second":[\d.]+,"values":[1-9]/, timeoutMs, "stdout");
 }

@@ -1,23 +1,27 @@
 /**
  * Runs the demo with a program behind it that only looks like kpaxos. Afterwards nothing of it may be left.
  */
-import { afterAll, beforeAll, expect } from "bun:test";
+import { expect } from "bun:test";
+import { randomUUID } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ownerOf } from "../../src/ops/lab_names.ts";
 import { LabProcess } from "../../src/ops/lab_process.ts";
 import { listNamespaces } from "../../src/ops/lab_sweep.ts";
 import { until } from "./until.ts";
 
 export const FAKE = join(import.meta.dir, "fake_main.ts");
 
-/** Where clusters that are kept are written down. */
-export let states = "";
-
-beforeAll(() => {
-  states = mkdtempSync(join(tmpdir(), "kpaxos-demo-test-"));
-});
-afterAll(() => rmSync(states, { recursive: true, force: true }));
+/** With a directory in which clusters that are kept are written down. */
+export async function withStates<T>(body: (states: string) => Promise<T>): Promise<T> {
+  const states = mkdtempSync(join(tmpdir(), "kpaxos-demo-test-"));
+  try {
+    return await body(states);
+  } finally {
+    rmSync(states, { recursive: true, force: true });
+  }
+}
 
 interface Ended {
   readonly exitCode: number | null;
@@ -32,8 +36,17 @@ export async function demo(
   wrong = "",
   during: (process: LabProcess) => Promise<void> = async () => {},
 ): Promise<Ended> {
+  return await withStates((states) => demoWith(states, args, wrong, during));
+}
+
+async function demoWith(
+  states: string,
+  args: readonly string[],
+  wrong: string,
+  during: (process: LabProcess) => Promise<void>,
+): Promise<Ended> {
   const argv = [process.execPath, FAKE, "demo", ...args];
-  const marker = `${process.pid}-${performance.now()}`;
+  const marker = randomUUID();
   const child = Bun.spawn(argv, {
     env: { ...process.env, FAKE: wrong, FAKE_MARKER: marker, XDG_STATE_HOME: states },
     stdin: "ignore",
@@ -44,7 +57,7 @@ export async function demo(
   await during(running);
   const ending = await running.ending(50_000);
   expect(ending.killed).toBe(false);
-  expect(listNamespaces().filter((name) => name.startsWith(`kpx${child.pid}`))).toEqual([]);
+  expect(listNamespaces().filter((name) => ownerOf(name) === child.pid)).toEqual([]);
   expect(clusterDirectories().filter((name) => name.includes(`-${child.pid}-`))).toEqual([]);
   await until("no process of the demo is left", () => withMarker(marker).length === 0);
   return {

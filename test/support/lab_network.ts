@@ -46,13 +46,27 @@ export function labUdpNetwork(lab: Lab, family: "ip" | "ip6" = "ip"): Network {
   };
 }
 
+/** Ports of this process's networks on loopback: those of members that do not run seem free. */
+const taken = new Set<number>();
+
+async function ownPorts(count: number, address: string): Promise<number[]> {
+  for (;;) {
+    const ports = await freePorts(count, address);
+    if (ports.some((port) => taken.has(port))) continue;
+    for (const port of ports) taken.add(port);
+    return ports;
+  }
+}
+
 /** UDP on this machine's loopback interface; hosts are a fiction. `count` addresses can be taken. */
 export async function loopbackNetwork(count: number, address = "127.0.0.1"): Promise<Network> {
-  const ports = await freePorts(count, address);
+  const own = await ownPorts(count, address);
+  const ports = [...own];
   const children = new Children();
   const closeNow = (): void => {
     process.off("exit", closeNow);
     children.kill();
+    for (const port of own) taken.delete(port);
   };
   process.on("exit", closeNow);
   return {

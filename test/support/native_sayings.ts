@@ -178,7 +178,7 @@ const promise = (
     const peer = from.peer(to, id);
     // Something else for the same peer does not take the promise's room.
     outbox.preempted(peer, n, b(n));
-    outbox.promiseBegin(peer, b(n), n, n, n, n - 1, standingOf(low(n), n));
+    outbox.promiseBegin(peer, b(n), n, n, n, n - 1, standingOf(low(n), n), 1);
     for (let flags = 0; flags < 4; flags++) outbox.promiseRecord(n, b(n), n, flags, HELLO, 0, 5);
     outbox.promiseRecord(n, b(1), 0, 0, HELLO, 0, 0);
     outbox.promiseEnd(MAX_IID);
@@ -189,7 +189,7 @@ const promise = (
     ["onPromiseBegin", 1, n, n, n, n, MAX_IID, n - 1, formatHex(standingOf(low(n), n))],
     ...[0, 1, 2, 3].map((flags) => ["onPromiseRecord", 1, n, n, n, flags, HELLO_HEX]),
     ["onPromiseRecord", 1, n, 1, 0, 0, ""],
-    ["onPromiseEnd", 1],
+    ["onPromiseEnd", 1, false],
   ],
 });
 
@@ -204,7 +204,7 @@ const OF_ACCEPTORS: readonly Saying[] = [
     by: "a1",
     say: (from, n) => {
       const { outbox } = from;
-      outbox.promiseBegin(from.peer("proposer", 0), b(n), n, n, n, n - 1, standingOf(low(n), n));
+      outbox.promiseBegin(from.peer("proposer", 0), b(n), n, n, n, n - 1, standingOf(low(n), n), 1);
       outbox.promiseRecord(n, b(n), n, 0, LONGEST, 0, LONGEST.length);
       outbox.promiseEnd(MAX_IID);
     },
@@ -214,10 +214,10 @@ const OF_ACCEPTORS: readonly Saying[] = [
       const longest = formatHex(LONGEST);
       return [
         ["onPromiseBegin", 1, n, n, n, n, n - 1, n - 1, standing],
-        ["onPromiseEnd", 1],
+        ["onPromiseEnd", 1, true],
         ["onPromiseBegin", 1, n, n, n, n, MAX_IID, n - 1, standing],
         ["onPromiseRecord", 1, n, n, n, 0, longest],
-        ["onPromiseEnd", 1],
+        ["onPromiseEnd", 1, false],
       ];
     },
   },
@@ -309,9 +309,9 @@ const OF_ACCEPTORS: readonly Saying[] = [
   {
     name: "recover",
     by: "a1",
-    say: ({ outbox }, n) => outbox.recover(2, n, b(n)),
+    say: ({ outbox }, n) => outbox.recover(2, n, b(n), Math.max(1, low(n))),
     ethernet: ["a2"],
-    told: (n, life) => [["onRecover", 1, n, n, life]],
+    told: (n, life) => [["onRecover", 1, n, n, life, Math.max(1, low(n))]],
   },
 ];
 

@@ -14,10 +14,15 @@ function whyNot(): string | undefined {
     : undefined;
 }
 
-export function describeNetns(name: string, body: () => void): void {
+/** `group`: `describe.concurrent` for tests that mostly wait. */
+export function describeNetns(
+  name: string,
+  body: () => void,
+  group: (name: string, body: () => void) => void = describe,
+): void {
   const reason = whyNot();
   if (reason === undefined) {
-    describe(name, body);
+    group(name, body);
     return;
   }
   if (process.env.KPAXOS_REQUIRE_NETNS === "1") throw new Error(`KPAXOS_REQUIRE_NETNS=1, but ${reason}`);

@@ -107,6 +107,7 @@ export class Recorder implements Outbox {
   readonly #scheme: BallotScheme;
   readonly #promiseRecords: number;
   #recordsLeft = 0;
+  #framesLeft = 0;
 
   constructor(options: RecorderOptions = {}) {
     this.#scheme = options.scheme ?? NATIVE_BALLOTS;
@@ -177,8 +178,9 @@ export class Recorder implements Outbox {
     const who = `to=${peerName(to)} nonce=${nonce} standing=${standingName(standing)}`;
     this.#say(`standing ${who} ballot=${this.ballot(ballot)} vector=${vectorText(vector)}`);
   }
-  recover(aid: number, iid: number, ballot: Ballot): void {
-    this.#say(`recover to=a${aid} iid=${iid} ballot=${this.ballot(ballot)}`);
+  recover(aid: number, iid: number, ballot: Ballot, frames: number): void {
+    const burst = frames === 1 ? "" : ` frames=${frames}`;
+    this.#say(`recover to=a${aid} iid=${iid} ballot=${this.ballot(ballot)}${burst}`);
   }
   promise(
     to: Peer,
@@ -203,7 +205,10 @@ export class Recorder implements Outbox {
     first: number,
     trimIid: number,
     standing: Uint8Array,
+    frames: number,
   ): boolean {
+    this.frames--;
+    this.#framesLeft = frames;
     this.#recordsLeft = this.#promiseRecords;
     const who = `to=${peerName(to)} ballot=${this.ballot(ballot)} life=${life}`;
     const vector = standing.every((byte) => byte === 0) ? "" : ` vector=${vectorText(standing)}`;
@@ -219,7 +224,12 @@ export class Recorder implements Outbox {
     offset: number,
     length: number,
   ): boolean {
-    if (this.#recordsLeft-- === 0) return false;
+    if (this.#recordsLeft-- === 0) {
+      if (this.#framesLeft-- <= 1) return false;
+      this.#say(`  end last=${iid - 1} more`);
+      this.frames--;
+      this.#recordsLeft = this.#promiseRecords - 1;
+    }
     const value = textOf(bytes, offset, length);
     this.#say(
       `  record iid=${iid} valueBallot=${this.ballot(valueBallot)} valueLife=${valueLife}${flagText(flags)} value=${value}`,

@@ -3,8 +3,13 @@
  */
 import { describe, test } from "bun:test";
 
-/** `reason` undefined: nothing is missing. */
-export function describeUnless(reason: string | undefined, name: string, body: () => void): void {
-  if (reason === undefined) describe(name, body);
+/** `reason` undefined: nothing is missing. `group`: `describe.concurrent` for tests that mostly wait. */
+export function describeUnless(
+  reason: string | undefined,
+  name: string,
+  body: () => void,
+  group: (name: string, body: () => void) => void = describe,
+): void {
+  if (reason === undefined) group(name, body);
   else describe.skip(name, () => test(reason, () => {}));
 }

@@ -39,7 +39,7 @@ export const MESSAGES: Readonly<Record<string, (roles: Roles, args: Args) => voi
       );
     }
   },
-  /** One frame of a range promise; its records are `iid:round.id:value`, one after the other; then h (hearsay) and c (chosen). */
+  /** One frame of a range promise; its records are `iid:round.id:value`, one after the other; then h (hearsay) and c (chosen). `more`: of a burst that goes on. */
   rangePromise: (r, a) => {
     for (const aid of a.aids()) {
       const asked = a.number("asked", 1);
@@ -67,7 +67,7 @@ export const MESSAGES: Readonly<Record<string, (roles: Roles, args: Args) => voi
         const { bytes, offset, length } = value.value();
         r.onPromiseRecord(a.peer(), aid, Number(iid), value.ballot(), 1, flags, bytes, offset, length);
       }
-      r.onPromiseEnd(a.peer(), aid);
+      r.onPromiseEnd(a.peer(), aid, a.has("more"));
     }
   },
   accept: (r, a) => {
@@ -136,7 +136,14 @@ export const MESSAGES: Readonly<Record<string, (roles: Roles, args: Args) => voi
   },
   recover: (r, a) => {
     for (const aid of a.aids()) {
-      r.onRecover(peerOf(`a${aid}`), aid, a.number("iid", 1), a.ballot(), a.number("life"));
+      r.onRecover(
+        peerOf(`a${aid}`),
+        aid,
+        a.number("iid", 1),
+        a.ballot(),
+        a.number("life"),
+        a.number("frames", 1),
+      );
     }
   },
   preVote: (r, a) => r.onPreVote(a.peer(), a.number("round", 1), a.ballot()),

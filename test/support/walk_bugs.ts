@@ -26,7 +26,7 @@ export const WALK_BUGS: readonly WalkBug[] = [
   { bug: BUGS.bornByQuorum, native: 20, kernelPaxos: 0, restless: true },
   { bug: BUGS.anyoneBegins, native: 60, kernelPaxos: 0, restless: true },
   { bug: BUGS.hearsayAsVotes, native: 60, kernelPaxos: 0 },
-  { bug: BUGS.oldPromise, native: 60, kernelPaxos: 0, holds: true },
+  { bug: BUGS.oldPromise, native: 240, kernelPaxos: 0, holds: true },
   { bug: BUGS.tooFewRecovered, native: 120, kernelPaxos: 0 },
   { bug: BUGS.earlyAnswers, native: 120, kernelPaxos: 0 },
 ];

@@ -51,6 +51,7 @@ export class WalkOutbox implements Outbox {
     readonly trimIid: number;
     readonly standing: Uint8Array;
   } | null = null;
+  #framesLeft = 0;
   #records: (readonly [iid: number, ballot: Ballot, life: Life, flags: number, bytes: Uint8Array])[] = [];
 
   constructor(native: boolean, from: Peer, peers: Peers, pool: Flight[]) {
@@ -123,8 +124,8 @@ export class WalkOutbox implements Outbox {
     this.#send(to, "onStanding", this.#from, this.#from, nonce, standing, ballot, copy, 0, copy.length);
     this.#hurry();
   }
-  recover(aid: number, iid: number, ballot: Ballot): void {
-    this.#send(aid as Peer, "onRecover", this.#from, this.#from, iid, ballot, this.life);
+  recover(aid: number, iid: number, ballot: Ballot, frames: number): void {
+    this.#send(aid as Peer, "onRecover", this.#from, this.#from, iid, ballot, this.life, frames);
     this.#hurry();
   }
 
@@ -148,9 +149,11 @@ export class WalkOutbox implements Outbox {
     first: number,
     trimIid: number,
     standing: Uint8Array,
+    frames: number,
   ): boolean {
     this.#promise = { to, ballot, life, asked, first, trimIid, standing: standing.slice() };
     this.#records = [];
+    this.#framesLeft = frames;
     return true;
   }
   promiseRecord(
@@ -162,11 +165,19 @@ export class WalkOutbox implements Outbox {
     offset: number,
     length: number,
   ): boolean {
-    if (this.#records.length === PROMISE_RECORDS) return false;
+    if (this.#records.length === PROMISE_RECORDS) {
+      if (this.#framesLeft-- <= 1) return false;
+      this.#promiseFrame(iid - 1, true);
+      this.#promise = { ...this.#promise!, asked: iid, first: iid };
+      this.#records = [];
+    }
     this.#records.push([iid, valueBallot, valueLife, flags, bytes.slice(offset, offset + length)]);
     return true;
   }
   promiseEnd(last: number): void {
+    this.#promiseFrame(last, false);
+  }
+  #promiseFrame(last: number, more: boolean): void {
     const { to, ballot, life, asked, first, trimIid, standing } = this.#promise!;
     const aid = this.#from;
     const records = this.#records;
@@ -194,7 +205,7 @@ export class WalkOutbox implements Outbox {
         for (const [iid, valueBallot, valueLife, flags, value] of records) {
           receiver.onPromiseRecord(aid, aid, iid, valueBallot, valueLife, flags, value, 0, value.length);
         }
-        receiver.onPromiseEnd(aid, aid);
+        receiver.onPromiseEnd(aid, aid, more);
       },
     });
     if (to < this.#peers.acceptors) this.#hurry();

@@ -182,7 +182,9 @@ export class Acceptor {
   onRepeat(from: Peer, first: number, last: number): void {
     const log = this.log;
     if (!this.isVoting) return;
-    if (first <= log.trimIid) this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags());
+    // Of an empty log the state is the only answer there is. In the Kernel_Paxos wire learners find their end by asking beyond it.
+    if (first <= log.trimIid || (log.highestIid === 0 && !this.#options.perInstance))
+      this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags());
     let answers = 0;
     let bytes = 0;
     const end = Math.min(last, log.highestIid);
@@ -343,7 +345,7 @@ export class Acceptor {
     }
     this.#leader.heard(from, this.#nowUs);
     const start = Math.max(first, this.chosenIid + 1, this.log.trimIid + 1);
-    this.answerPhaseOne(from, first, start, this.log.highestIid, ballot, life);
+    this.answerPhaseOne(from, first, start, this.log.highestIid, ballot, life, 1);
   }
 
   promise(ballot: Ballot, life: Life): void {
@@ -356,12 +358,21 @@ export class Acceptor {
     return ballot < this.promised || (ballot === this.promised && life !== this.promisedLife);
   }
 
-  /** One frame of an answer to phase 1: whoever asked asks on from where it ends. What lies outside `first` to `end` is left out. */
-  answerPhaseOne(to: Peer, asked: number, first: number, end: number, ballot: Ballot, life: Life): void {
+  /** At most so many `frames` of an answer to phase 1: whoever asked asks on from where it ends. What lies outside `first` to `end` is left out. */
+  answerPhaseOne(
+    to: Peer,
+    asked: number,
+    first: number,
+    end: number,
+    ballot: Ballot,
+    life: Life,
+    frames: number,
+  ): void {
     const log = this.log;
     const outbox = this.#outbox;
     let iid = first;
-    if (!outbox.promiseBegin(to, ballot, life, asked, first, log.trimIid, this.standing.bytes)) return;
+    if (!outbox.promiseBegin(to, ballot, life, asked, first, log.trimIid, this.standing.bytes, frames))
+      return;
     let fits = true;
     for (; fits && iid <= end; iid++) {
       const accepted = log.ballotAt(iid);

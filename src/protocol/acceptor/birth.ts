@@ -21,7 +21,7 @@
 import { ballotAbove, NATIVE_BALLOTS, RECOVERY_IDS } from "../ballot.ts";
 import type { Outbox } from "../outbox.ts";
 import { StandingVector } from "../standing.ts";
-import { type Ballot, type Life, NO_BALLOT, type Peer, Standing } from "../types.ts";
+import { type Ballot, type Life, type Peer, Standing } from "../types.ts";
 import { Beginning, FIRST } from "./beginning.ts";
 import type { BirthOptions, Voice } from "./birth_options.ts";
 import type { Journal } from "./journal.ts";
@@ -147,6 +147,7 @@ export class Birth {
     const isFirst = this.#nowUs === 0;
     const isPaused = !isFirst && this.voice !== null && nowUs - this.#nowUs > PAUSE_US;
     this.#nowUs = nowUs;
+    this.#recovery.tick(nowUs);
     if (isFirst) {
       this.#hasRemains = hasRemains;
       this.#notBeforeUs = nowUs + (this.#options.listenUs ?? 0);
@@ -154,7 +155,7 @@ export class Birth {
       this.#begin();
     }
     if (isPaused) this.doubt();
-    else if (!isFirst && nowUs >= this.#dueUs) this.#goOn();
+    else if (!isFirst && nowUs >= this.nextTickUs()) this.#goOn();
     return false;
   }
 
@@ -172,7 +173,7 @@ export class Birth {
   }
 
   nextTickUs(): number {
-    return this.#dueUs;
+    return this.#recovering && !this.#preempted ? this.#recovery.dueUs() : this.#dueUs;
   }
 
   /** `promised`: this acceptor's ballot. */
@@ -247,10 +248,7 @@ export class Birth {
     if (known > this.generation) this.#attempt(known + 1);
     if (known !== this.generation) return false;
     this.#standing.merge(this.#told, aid);
-    // More is coming: what is lost is asked for soon.
     this.#heardUs = this.#nowUs;
-    this.#retryUs = FIRST_RETRY_US;
-    if (!this.#preempted) this.#dueUs = this.#nowUs + FIRST_RETRY_US;
     return true;
   }
 
@@ -289,11 +287,10 @@ export class Birth {
 
   #goOn(): void {
     if (this.voice !== null) return this.#begin();
-    if (this.#recovering && this.#preempted) return this.#attempt(this.generation);
+    if (this.#recovering) return this.#preempted ? this.#attempt(this.generation) : this.#askOn();
     if (this.#beginsRecovery()) return;
-    if (!this.#recovering && this.#nowUs >= this.#roundEndUs) return this.#begin();
-    if (this.#recovering) this.#askOn();
-    else this.#askAll();
+    if (this.#nowUs >= this.#roundEndUs) return this.#begin();
+    this.#askAll();
     this.#retryUs = Math.min(RETRY_LIMIT_US, 2 * this.#retryUs);
     this.#dueUs = this.#nowUs + this.#retryUs;
   }
@@ -350,15 +347,13 @@ export class Birth {
     this.#heardUs = this.#nowUs;
     this.roll.begin();
     this.#recovery.begin(ballotAbove(NATIVE_BALLOTS, seen, RECOVERY_IDS + aid));
-    this.#retryUs = FIRST_RETRY_US;
-    this.#dueUs = this.#nowUs + FIRST_RETRY_US;
     this.#askOn();
   }
 
+  /** Asks everybody of whom an answer is missing. */
   #askOn(): void {
-    if (this.#recovery.ballot === NO_BALLOT) return;
     for (let aid = 0; aid < this.roll.answers.length; aid++) {
-      if (this.#recovery.has(aid)) continue;
+      if (!this.#recovery.isDue(aid)) continue;
       this.roll.ask(aid, Standing.recovering, this.generation, this.#nowUs);
       this.#recovery.ask(aid);
     }

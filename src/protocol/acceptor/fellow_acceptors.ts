@@ -11,11 +11,17 @@ import type { BirthOptions } from "./birth_options.ts";
 import type { Journal } from "./journal.ts";
 import { Recovery } from "./recovery.ts";
 
+/** Frames that answer others' recoveries in one turn; each that asks gets one at least, as long as there are any. */
+const TURN_FRAMES = 64;
+/** Frames left to others. */
+const ROOM_RESERVE = 32;
+
 export class FellowAcceptors {
   readonly birth: Birth;
   readonly recovery: Recovery;
   readonly #acceptor: Acceptor;
   readonly #life: Life;
+  readonly #outbox: Outbox;
   /**
    * The ballot and life at which each other acceptor recovers from this one, and the generation that was known of it when that ballot
    * was promised. A promise given to a leader before a later generation was known does not tell the leader of it: the former self
@@ -31,11 +37,14 @@ export class FellowAcceptors {
   readonly #ends: Float64Array;
   /** The promise frame being read is an answer to our recovery. */
   #reads = false;
+  /** Of this turn's. */
+  #framesLeft = TURN_FRAMES;
 
   constructor(acceptor: Acceptor, options: BirthOptions, journal: Journal, outbox: Outbox) {
     const { aid, acceptors } = options;
     this.#acceptor = acceptor;
     this.#life = options.life;
+    this.#outbox = outbox;
     this.#ballots = new Float64Array(acceptors);
     this.#lives = new Float64Array(acceptors);
     this.#generations = new Float64Array(acceptors);
@@ -46,6 +55,7 @@ export class FellowAcceptors {
 
   tick(nowUs: number): void {
     const { log } = this.#acceptor;
+    this.#framesLeft = TURN_FRAMES;
     if (this.birth.tick(nowUs, log.highestIid > 0 || log.trimIid > 0)) this.#vote();
   }
 
@@ -73,7 +83,7 @@ export class FellowAcceptors {
   }
 
   /** Another acceptor recovers: it is told whatever was here above the trim point when its ballot was promised. */
-  onRecover(from: Peer, aid: number, iid: number, ballot: Ballot, life: Life): void {
+  onRecover(from: Peer, aid: number, iid: number, ballot: Ballot, life: Life, frames: number): void {
     const acceptor = this.#acceptor;
     if (this.birth.voice === null) return;
     // Its ballot is promised once, before the first part; what is promised to others by who knows its generation does not touch what it needs.
@@ -91,7 +101,10 @@ export class FellowAcceptors {
       this.#ends[aid] = acceptor.log.highestIid;
     }
     const first = Math.max(iid, acceptor.log.trimIid + 1);
-    acceptor.answerPhaseOne(from, iid, first, this.#ends[aid]!, ballot, life);
+    const room = this.#outbox.room();
+    const most = Math.max(1, Math.min(frames, this.#framesLeft, room - ROOM_RESERVE));
+    acceptor.answerPhaseOne(from, iid, first, this.#ends[aid]!, ballot, life, most);
+    this.#framesLeft -= room - this.#outbox.room();
   }
 
   /** A promise frame, which may be an answer to our recovery. */
@@ -122,10 +135,10 @@ export class FellowAcceptors {
     if (this.#reads) this.recovery.onRecord(iid, ballot, life, flags, bytes, offset, length);
   }
 
-  onPromiseEnd(aid: number): void {
+  onPromiseEnd(aid: number, more: boolean): void {
     if (!this.#reads) return;
     this.#reads = false;
-    if (!this.recovery.onEnd(aid)) return;
+    if (!this.recovery.onEnd(aid, more)) return;
     const { ballot, highestBallot, highestLife } = this.recovery;
     // Neither below what all who answered have promised for us, nor below what we hold;
     // and one that was outlived keeps a higher promise of its own.

@@ -109,6 +109,14 @@ export class Learner {
     return everAnswered && this.#nowUs - Math.max(this.#okUs[aid]!, this.heardUs[aid]!) < OK_SILENCE_US;
   }
 
+  /** A quorum of acceptors was heard lately: they tell their state each second. */
+  get hearsQuorum(): boolean {
+    let heard = 0;
+    for (let aid = 0; aid < this.heardUs.length; aid++)
+      if (this.#nowUs - this.heardUs[aid]! < OK_SILENCE_US) heard++;
+    return heard >= quorumOf(this.heardUs.length);
+  }
+
   /** Leaves out everything below `iid`: the caller knows that it is chosen and needs none of it. */
   startAt(iid: number): void {
     if (this.#options.keepsState !== true && iid > this.next) this.#moveTo(iid);
