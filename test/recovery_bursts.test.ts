@@ -51,6 +51,7 @@ test("a turn answers with so many frames, whoever asks how often; what is left o
     recorder,
   );
   new AcceptorRestore(acceptor).standing(Float64Array.of(1, 1, 2), Float64Array.of(100, 101, 202));
+  acceptor.fellows!.birth.resume();
   acceptor.tick(1);
   acceptor.fellows!.onStandingAsk(peerOf("a2"), 2, 5, Standing.recovering, 2, 202);
   for (let iid = 1; iid <= 200; iid++)
