@@ -97,6 +97,7 @@ function acceptorOf(party: Party): Acceptor {
     perInstance: false,
     life: 1,
     fresh: true,
+    durable: false,
     random: () => 0.5,
     leaderTimeoutMs: 500,
     maxLeaseMs: 0,

@@ -89,6 +89,7 @@ export function acceptorStep(cluster: Cluster, alsoPrepare = false): () => void 
     perInstance: !cluster.native,
     life: 1,
     fresh: true,
+    durable: false,
     random: () => 0.5,
     leaderTimeoutMs: 500,
     maxLeaseMs: 0,

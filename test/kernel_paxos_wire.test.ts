@@ -253,7 +253,7 @@ describe("a role says", () => {
     const at = proposer();
     const out = at.wire.outbox(Role.proposer, 0);
     out.busy(0 as Peer, Busy.queueFull);
-    out.claim(5);
+    out.claim(5, 0);
     out.chosen(5);
     out.heartbeat(5, ballot(10), 0, 0);
     out.preVote(1, ballot(10));

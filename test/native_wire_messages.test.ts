@@ -63,15 +63,15 @@ describe("every message", () => {
     const network = memoryNetwork();
     const { l1, l0 } = stage(network, false);
     const twin = new Endpoint(network, { role: "learner", id: 1, life: 77 });
-    l1.outbox.claim(n);
+    l1.outbox.claim(n, 7);
     l1.send();
-    expect(twin.hear()).toEqual([["onClaim", "learner 1", n]]);
+    expect(twin.hear()).toEqual([["onClaim", "learner 1", n, 7]]);
     expect(l0.hear()).toEqual([]);
   });
 
   test("a claim is not made over UDP, where an address has one process", () => {
     const { l1 } = stage(memoryNetwork(), true);
-    l1.outbox.claim(1);
+    l1.outbox.claim(1, 0);
     expect(l1.send()).toBe(0);
   });
 
@@ -106,7 +106,7 @@ describe("every message", () => {
   test("what a process asks everyone for it does not answer itself", () => {
     const { l1 } = stage(memoryNetwork(), false);
     l1.outbox.snapshotAsk(1, 5);
-    l1.outbox.claim(5);
+    l1.outbox.claim(5, 0);
     const own = l1.sealed();
     expect(own).toHaveLength(2);
     for (const payload of own)
@@ -189,7 +189,7 @@ const MAY_BE_ZERO: Readonly<Record<string, readonly string[]>> = {
   acceptedValue: ["life"],
   trim: ["iid", "kind"],
   acceptorState: ["trimIid", "highestIid"],
-  claim: ["uptimeMs"],
+  claim: ["uptimeMs", "generation"],
   heartbeat: ["iid", "round", "leaseMs"],
   sessionOpen: ["first"],
   sessionOk: ["connection"],

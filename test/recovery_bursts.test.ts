@@ -44,13 +44,14 @@ test("a turn answers with so many frames, whoever asks how often; what is left o
   const recorder = new Recorder({ promiseRecords: 1 });
   const acceptor = new Acceptor(
     {
-      ...{ aid: 1, acceptors: 3, life: 300, fresh: false, random: () => 0.5, maxLeaseMs: 0 },
+      ...{ aid: 1, acceptors: 3, life: 300, fresh: false, durable: false, random: () => 0.5, maxLeaseMs: 0 },
       ...{ perInstance: false, leaderTimeoutMs: 500, instances: 256, bytes: 1 << 16, trimRule: null },
     },
     recorder.journal,
     recorder,
   );
   new AcceptorRestore(acceptor).standing(Float64Array.of(1, 1, 2), Float64Array.of(100, 101, 202));
+  acceptor.fellows!.birth.resume();
   acceptor.tick(1);
   acceptor.fellows!.onStandingAsk(peerOf("a2"), 2, 5, Standing.recovering, 2, 202);
   for (let iid = 1; iid <= 200; iid++)

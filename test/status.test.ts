@@ -256,7 +256,15 @@ describe("the verdict", () => {
     const [, question] = asked.at(300);
     expect(question).toBe("repeat 0 1 1");
     const recorder = new Recorder();
-    const options = { aid: 0, acceptors: 3, life: 1, fresh: true, random: () => 0.5, maxLeaseMs: 0 };
+    const options = {
+      aid: 0,
+      acceptors: 3,
+      life: 1,
+      fresh: true,
+      durable: false,
+      random: () => 0.5,
+      maxLeaseMs: 0,
+    };
     const store = { instances: 16, bytes: 4096, perInstance: false, leaderTimeoutMs: 100, trimRule: null };
     const full = new Acceptor({ ...options, ...store }, recorder.journal, recorder);
     full.tick(1);

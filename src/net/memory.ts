@@ -59,7 +59,7 @@ export const NO_FAULTS: Faults = {
 export interface MemoryLinkOptions {
   /**
    * Where the link is: cuts and faults of single ways hold for places, and what is under way to a place reaches the link that is
-   * opened there next. At most one open link a place. Default: a place of its own.
+   * opened there next. A second open link there is a twin of the first: both hear all that comes. Default: a place of its own.
    */
   readonly place?: number;
   /** The link's MAC, as address words (`link.ts`). */
@@ -108,7 +108,6 @@ export class MemoryNetwork {
   open(options: MemoryLinkOptions): MemoryLink {
     const place = options.place ?? OWN_PLACES + this.#opened;
     assert(place < PLACES_LIMIT, "places are numbered");
-    assert(!this.#links.some((link) => link.place === place), "one link a place");
     this.#opened++;
     const parked = this.#parked.get(place);
     this.#parked.delete(place);
@@ -193,7 +192,8 @@ export class MemoryNetwork {
   /** For links. `queue`: what is under way to this one; it waits for the next link of a named place. */
   forget(link: MemoryLink, queue: FrameQueue): void {
     this.#links.splice(this.#links.indexOf(link), 1);
-    if (link.place < OWN_PLACES) this.#parked.set(link.place, queue);
+    const isLast = !this.#links.some(({ place }) => place === link.place);
+    if (link.place < OWN_PLACES && isLast) this.#parked.set(link.place, queue);
   }
 
   /** A frame's last bytes are its checksum, so they stand for all of it. */

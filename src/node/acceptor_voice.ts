@@ -1,10 +1,13 @@
 /**
  * How an acceptor of the native wire has come to vote, and why one does not: in words that say what to do.
  */
+import type { Settings } from "../config/config.ts";
+import { CliError, ExitCode } from "../error.ts";
 import type { Acceptor } from "../protocol/acceptor/acceptor.ts";
 import type { FellowAcceptors } from "../protocol/acceptor/fellow_acceptors.ts";
-import { othersNeeded } from "../protocol/acceptor/recovery.ts";
+import { othersInQuorum, othersNeeded } from "../protocol/acceptor/recovery.ts";
 import { Standing } from "../protocol/types.ts";
+import { storageFile } from "../storage/open.ts";
 
 const RISK =
   "if it ever voted before, what it promised and accepted then is forgotten, and two values may be chosen for one instance";
@@ -39,6 +42,12 @@ export function voiceText(
 /** Why it does not vote, and what to do about it. */
 export function silenceText(fellows: FellowAcceptors, acceptors: number): string {
   const { birth, recovery } = fellows;
+  if (birth.isAsking) {
+    const asked = othersInQuorum(acceptors);
+    const who = named(fellows, 0);
+    const what = who === "" ? "" : `: ${who}, start what is missing`;
+    return `does not vote yet: asks whether another has voted in its place meanwhile; ${asked} of the others that vote have to answer${what}`;
+  }
   if (birth.isRecovering && recovery.lacks !== undefined) {
     return `does not vote yet: what the others hold does not fit its window: it goes on as they trim; acceptor-window-${recovery.lacks} must be the same for all acceptors`;
   }
@@ -60,6 +69,30 @@ export function silenceText(fellows: FellowAcceptors, acceptors: number): string
   const others = named(fellows, Standing.recovering);
   const waits = others === "" ? "" : `, ${others}`;
   return `does not vote yet: a new cluster begins when all ${acceptors} acceptors are there${start}${waits}; or start this one with --fresh, if none of them has ever voted`;
+}
+
+/** An acceptor that may not go on with what it has kept: another has voted in its place since, or may have. */
+export class OutlivedError extends CliError {}
+
+export function outlivedError(acceptor: Acceptor, settings: Readonly<Settings>): OutlivedError {
+  const { aid, fellows, standing } = acceptor;
+  const file = storageFile(settings, aid);
+  const { outlivedBy } = fellows!.birth;
+  const own = standing.generations[aid]!;
+  const known =
+    outlivedBy === own ? `another one born at generation ${own}` : `one of generation ${outlivedBy}`;
+  return new OutlivedError(
+    `acceptor ${aid} was replaced: the others know of ${known}, and ${file} has what one of generation ${own} kept; what was voted since is not in it`,
+    {
+      exitCode: ExitCode.config,
+      hint: "start it with the files that it had last; if they are gone, start it once with --acceptor-trash-files: it recovers what the others hold",
+    },
+  );
+}
+
+/** Said once by one in memory, which recovers. */
+export function outlivedText({ fellows }: Acceptor): string {
+  return `was replaced while it stood still: the others know of its generation ${fellows!.birth.outlivedBy}; it gives up its votes, and recovers what the others hold`;
 }
 
 /** The others that said they are this (0: that said nothing). */

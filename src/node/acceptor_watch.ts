@@ -6,7 +6,7 @@ import { formatAddress } from "../net/address.ts";
 import { ADDRESS_WORDS } from "../net/link.ts";
 import type { Acceptor } from "../protocol/acceptor/acceptor.ts";
 import type { TrimRule } from "../protocol/acceptor/trim_rule.ts";
-import { silenceText, voiceText } from "./acceptor_voice.ts";
+import { outlivedError, outlivedText, silenceText, voiceText } from "./acceptor_voice.ts";
 import type { CoreContext } from "./context.ts";
 import { Growth } from "./growth.ts";
 import type { Extra } from "./roles.ts";
@@ -30,6 +30,7 @@ export class AcceptorWatch implements Extra {
   #firstUs = 0;
   readonly #growth = new Growth();
   #toldVoice = false;
+  #toldOutlived = 0;
 
   /** `rule`: who has reported what; null in the Kernel_Paxos wire, where whoever trims simply says so. */
   constructor(context: CoreContext, acceptor: Acceptor, rule: TrimRule | null) {
@@ -70,8 +71,9 @@ export class AcceptorWatch implements Extra {
     this.#context.log.info(`holds instances ${trimIid + 1} to ${highestIid}, ${percent} % of the window`);
   }
 
-  /** Says how it has come to vote, at once. */
+  /** Says how it has come to vote, at once; or ends a process whose acceptor may not vote with what it keeps. */
   pump(): boolean {
+    this.#lookWhetherOutlived();
     if (this.#toldVoice || !this.#acceptor.isVoting) return false;
     this.#toldVoice = true;
     const told = voiceText(this.#acceptor);
@@ -82,6 +84,18 @@ export class AcceptorWatch implements Extra {
 
   nextTickUs(): number {
     return this.#dueUs;
+  }
+
+  #lookWhetherOutlived(): void {
+    const { fellows } = this.#acceptor;
+    const outlivedBy = fellows?.birth.outlivedBy ?? 0;
+    if (outlivedBy === this.#toldOutlived) return;
+    this.#toldOutlived = outlivedBy;
+    if (outlivedBy === 0) return;
+    const { log, storage, config } = this.#context;
+    if (!storage.forgets) throw outlivedError(this.#acceptor, config.settings);
+    log.warn(outlivedText(this.#acceptor));
+    this.#toldVoice = false;
   }
 
   #lookAtVoice(nowUs: number): void {

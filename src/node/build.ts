@@ -19,6 +19,8 @@ import { RoundFile } from "./round_file.ts";
 
 /** In the Kernel_Paxos wire a log whose first instance heard is within the first window has just begun. */
 const BEGINNING = 128;
+/** Where a second process can take an acceptor's place, one that starts empty listens for the first one that long. */
+const LISTEN_US = 250_000;
 /** A proposer's own learner keeps no more than what is in flight. */
 const PROPOSER_LEARNER_BYTES = 16 << 20;
 
@@ -36,6 +38,8 @@ export function buildAcceptor(context: CoreContext, fresh = false): { acceptor: 
       acceptors: config.acceptors.length,
       life: context.life,
       fresh,
+      durable: !context.storage.forgets,
+      listenUs: config.link === "ethernet" ? LISTEN_US : 0,
       random: context.random,
       perInstance: !native,
       leaderTimeoutMs: settings.leaderTimeoutMs,

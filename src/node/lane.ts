@@ -56,9 +56,10 @@ export class Lane implements LinkedNode {
       const context = this.#context(options, life, storage, claims);
       this.built = build(context);
       const { peers, where } = this.opened;
-      const places = new Claims(claims, id, life, peers, where, (message) =>
-        fail(new CliError(message, { hint: "give this process another --id, or end the other one" })),
-      );
+      const { acceptor } = this.built.cores;
+      const onLost = (message: string): void =>
+        fail(new CliError(message, { hint: "give this process another --id, or end the other one" }));
+      const places = new Claims({ claims, id, life, peers, where, acceptor, onLost });
       this.#watch = this.#makeWatch(options);
       this.node = this.#makeNode(context, [places, this.#watch]);
     } catch (error) {

@@ -20,7 +20,7 @@ export interface Extra {
   onSessionOk?(from: Peer, connection: number): void;
   onSessionClose?(from: Peer, connection: number): void;
   onSessionValue?(from: Peer, bytes: Uint8Array, offset: number, length: number): void;
-  onClaim?(from: Peer, uptimeMs: number): void;
+  onClaim?(from: Peer, uptimeMs: number, generation: number): void;
   onBusy?(from: Peer, reason: Busy): void;
   onAcknowledge?(from: Peer, kind: AckKind, session: number, sequence: number, iid: number): void;
   onReadIndex?(from: Peer, nonce: number, iid: number, confirmed: boolean): void;
@@ -363,8 +363,8 @@ export class Roles implements Receiver {
     if (aid >= 0) this.#learner?.onAcceptorOk(aid);
   }
 
-  onClaim(from: Peer, uptimeMs: number): void {
-    for (let i = 0; i < this.#extras.length; i++) this.#extras[i]!.onClaim?.(from, uptimeMs);
+  onClaim(from: Peer, uptimeMs: number, generation: number): void {
+    for (let i = 0; i < this.#extras.length; i++) this.#extras[i]!.onClaim?.(from, uptimeMs, generation);
   }
 
   onSessionOpen(from: Peer, first: number, end: number): void {

@@ -144,7 +144,7 @@ export interface Outbox {
   ): void;
 
   // any → its own role and id
-  claim(uptimeMs: number): void;
+  claim(uptimeMs: number, generation: number): void;
 
   // remote user-learner sessions
   sessionOpen(first: number, end: number): void;

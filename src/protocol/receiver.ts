@@ -170,8 +170,8 @@ export interface Receiver {
   onLearnerHi(from: Peer): void;
   onLearnerDel(from: Peer): void;
   onAcceptorOk(from: Peer): void;
-  /** Another process claims this process's role and id; it started `uptimeMs` ago (native wire). */
-  onClaim(from: Peer, uptimeMs: number): void;
+  /** Another process claims this process's role and id; it started `uptimeMs` ago, and its acceptor votes at `generation` (native wire). */
+  onClaim(from: Peer, uptimeMs: number, generation: number): void;
   /** Remote user-learner sessions: a client asks to be told of the values of client ids first…end − 1. */
   onSessionOpen(from: Peer, first: number, end: number): void;
   onSessionOk(from: Peer, connection: number): void;

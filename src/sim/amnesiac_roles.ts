@@ -236,6 +236,36 @@ export class KeepsOldAnswers extends Roles {
   }
 }
 
+/** An acceptor that votes on with what it has when another has voted in its place, at a generation above. */
+export class GoesOnOutlived extends Roles {
+  override tick(nowUs: number): void {
+    super.tick(nowUs);
+    const birth = this.cores.acceptor?.fellows?.birth;
+    if (birth?.isAsking === true) birth.resume();
+  }
+
+  override onStanding(
+    from: Peer,
+    aid: number,
+    nonce: number,
+    standing: Standing,
+    ballot: Ballot,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    const { acceptor } = this.cores;
+    const incarnation = acceptor?.standing.incarnations[acceptor.aid] ?? 0;
+    super.onStanding(from, aid, nonce, standing, ballot, bytes, offset, length);
+    const birth = acceptor?.fellows?.birth;
+    if (acceptor === undefined || birth === undefined || birth.outlivedBy === 0) return;
+    acceptor.standing.set(acceptor.aid, birth.outlivedBy + 1, incarnation);
+    birth.outlivedBy = 0;
+    birth.kept();
+    birth.resume();
+  }
+}
+
 /** An acceptor that votes with an empty memory, as if nothing had been. */
 export function votesAtOnce(roles: Roles): Roles {
   const { acceptor } = roles.cores;
@@ -243,5 +273,6 @@ export function votesAtOnce(roles: Roles): Roles {
   if (acceptor === undefined || birth === undefined || birth.voice !== null) return roles;
   acceptor.standing.set(acceptor.aid, 1, 1);
   birth.kept();
+  birth.resume();
   return roles;
 }

@@ -5,6 +5,7 @@
 import type { Log } from "../log.ts";
 import { ADDRESS_WORDS } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
+import { OutlivedError } from "../node/acceptor_voice.ts";
 import type { Roles } from "../node/roles.ts";
 import { traceReceiver } from "../node/trace.ts";
 import type { Outbox } from "../protocol/outbox.ts";
@@ -33,6 +34,7 @@ export interface Stage {
   readonly random: Random;
   note(who: string, text: string): void;
   crash(station: Station, frames?: number): void;
+  endFormer(station: Station): void;
   startLater(station: Station, us: number): void;
   /** The disk has failed; another one takes its place when the host is back. */
   repair(station: Station): void;
@@ -114,6 +116,7 @@ export class Backstage implements Surroundings {
   turned(host: Host): number {
     const station = this.#stationOf(host.seat);
     const { random } = this.#stage;
+    if (station.former === host) return 0;
     station.group.holdings.turned(station);
     const { storage } = station;
     const heldUs = storage?.busyUs ?? 0;
@@ -132,6 +135,7 @@ export class Backstage implements Surroundings {
 
   threw(host: Host, error: unknown): void {
     const station = this.#stationOf(host.seat);
+    if (error instanceof OutlivedError) return this.#changeDisk(station);
     if (!(error instanceof DiskFailure)) throw asViolation(station.name, error);
     this.#stage.note(station.name, error.message);
     this.#stage.repair(station);
@@ -141,7 +145,20 @@ export class Backstage implements Surroundings {
 
   givesWay(host: Host, message: string): void {
     this.#stage.note(host.name, `gives way: ${message}`);
-    this.#stationOf(host.seat).givesWay = true;
+    const station = this.#stationOf(host.seat);
+    if (station.former === host) this.#stage.endFormer(station);
+    else station.givesWay = true;
+  }
+
+  /** Somebody reads why it has ended: the other disk is the right one, or none is. */
+  #changeDisk(station: Station): void {
+    const { disk, name } = station;
+    this.#stage.note(name, "does not go on with this disk");
+    this.#stage.crash(station);
+    if (++station.refusals === 1) disk!.swap();
+    else disk!.lose();
+    station.hasOtherDisk = true;
+    this.#stage.startLater(station, this.#stage.random.between(10_000, 300_000));
   }
 
   #stationOf(seat: Seat): Station {

@@ -13,6 +13,7 @@ import {
   AnswersTooEarly,
   AnyoneBegins,
   BornByQuorum,
+  GoesOnOutlived,
   RecoversFromTooFew,
   TrustsTheForgetful,
   VotesHearsay,
@@ -114,6 +115,11 @@ export const BUGS = {
     summary: "an acceptor that starts empty votes at once",
     forgets: true,
     receiver: votesAtOnce,
+  },
+  goesOnOutlived: {
+    name: "goes-on-outlived",
+    summary: "an acceptor goes on with its state, at a generation above, when another has voted in its place",
+    receiver: (roles) => new GoesOnOutlived(roles.cores),
   },
   bornByQuorum: {
     name: "born-by-quorum",

@@ -193,7 +193,9 @@ export class SimCluster {
         return outbox;
       },
     });
-    const places = new Claims(claims, id, life, peers, name, (message) => around.givesWay(host, message));
+    const { acceptor } = parts.cores;
+    const onLost = (message: string): void => around.givesWay(host, message);
+    const places = new Claims({ claims, id, life, peers, where: name, acceptor, onLost });
     const cores = {
       ...parts.cores,
       pairsAccepts: native,

@@ -82,6 +82,8 @@ export class SimDisk {
   readonly counters = { commits: 0, failures: 0, cutShort: 0, torn: 0, slow: 0 };
   readonly #random: Random;
   #content: Content | undefined;
+  /** What is on the other disk of this place. */
+  #aside: Content | undefined;
   /** What of a commit lies behind the content, without its end. */
   #tail: readonly Entry[] = [];
 
@@ -93,9 +95,16 @@ export class SimDisk {
     return this.#content === undefined;
   }
 
-  /** Everything on it is gone. */
+  /** Everything on it is gone, and on the other one of this place. */
   lose(): void {
     this.#content = undefined;
+    this.#aside = undefined;
+    this.#tail = [];
+  }
+
+  /** The place has two disks: the other one is there now. */
+  swap(): void {
+    [this.#content, this.#aside] = [this.#aside, this.#content];
     this.#tail = [];
   }
 

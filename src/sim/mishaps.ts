@@ -12,6 +12,9 @@ import type { Station } from "./station.ts";
 /** By then every acceptor has heard everybody of a new cluster: who comes to a trimmed log later has no place to begin. */
 const KNOWN_US = 3_000_000;
 
+/** Longer than an acceptor stands still without asking whether it still may vote (`birth.ts`). */
+const LONG_PAUSE_US = 2_100_000;
+
 /** False: there was nothing that it could befall. */
 type Act = (simulation: Simulation) => boolean;
 
@@ -103,6 +106,35 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
     station.disk?.lose();
     station.hasForgotten = true;
     simulation.startLater(station, downUs(simulation));
+    return true;
+  },
+
+  replace: (simulation) => {
+    const suits = (one: Station): boolean =>
+      one.kind === "acceptor" && one.disk === undefined && one.former === undefined && mayForget(one);
+    const station = pick(simulation, (one) => suits(one) && one.host?.cores.acceptor?.isVoting === true);
+    if (station === undefined) return false;
+    const { random } = simulation;
+    const us = random.between(LONG_PAUSE_US, 2 * LONG_PAUSE_US);
+    simulation.replace(station, us);
+    simulation.startLater(station, random.between(1_000, 200_000));
+    // Now and then the other one is gone when it goes on.
+    simulation.agenda.at(simulation.nowUs + us - 1, () => {
+      if (random.happens(0.5) && mayForget(station)) simulation.crash(station);
+    });
+    return true;
+  },
+
+  otherDisk: (simulation) => {
+    const station = pick(simulation, (one) => one.kind === "acceptor" && mayForget(one));
+    if (station?.disk === undefined) return false;
+    simulation.crash(station);
+    simulation.note(station.name, "has another disk");
+    station.disk.swap();
+    station.hasOtherDisk = true;
+    station.refusals = 0;
+    station.hasForgotten = true;
+    simulation.startLater(station, simulation.random.between(1_000, 200_000));
     return true;
   },
 

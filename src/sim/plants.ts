@@ -24,6 +24,8 @@ export const PLANTS: readonly Plant[] = [
   { ...BUGS.missedHeads, scenario: "sessions", seeds: 150 },
   { ...BUGS.reusedBallot, scenario: "quarrels", seeds: 100 },
   { ...BUGS.votesAtOnce, scenario: "memory", seeds: 20 },
+  { ...BUGS.goesOnOutlived, scenario: "twins", seeds: 20 },
+  { ...BUGS.goesOnOutlived, scenario: "mounts", seeds: 20 },
   { ...BUGS.deliversTwice, scenario: "sessions", seeds: 20 },
   { ...BUGS.forgetsSessions, scenario: "trim", seeds: 20 },
   { ...BUGS.keepsSessions, scenario: "bereft", seeds: 40 },

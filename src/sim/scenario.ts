@@ -16,6 +16,10 @@ export type Mishap =
   | "powerCut"
   /** An acceptor loses what it keeps, and dies. */
   | "amnesia"
+  /** An acceptor that keeps nothing stands still for long, and another takes its place. */
+  | "replace"
+  /** An acceptor dies, and comes back with another disk: an empty one the first time, then the old one. */
+  | "otherDisk"
   /** A replica of a store dies, while another, or the log, has what it had. */
   | "crashHolder"
   /** All but acceptors and clients die at once, or all of them but one that nobody reaches for a while. */
@@ -168,6 +172,26 @@ export const SCENARIOS: readonly Scenario[] = [
       isolate: 4_000,
       pause: 3_000,
     },
+  },
+  {
+    ...CALM,
+    name: "twins",
+    summary:
+      "acceptors keep nothing, stand still, and find another one in their place, or that there was one",
+    acceptors: [3],
+    durable: false,
+    proposers: [2, 3],
+    network: { ...LAN, loss: 0.02 },
+    mishaps: { replace: 700, isolate: 1_500, crashLeader: 1_500 },
+  },
+  {
+    ...CALM,
+    name: "mounts",
+    summary: "acceptors start without their disks, recover, and find them again",
+    acceptors: [3],
+    proposers: [2, 3],
+    network: { ...LAN, loss: 0.02 },
+    mishaps: { otherDisk: 600, isolate: 1_500, crashLeader: 1_500 },
   },
   {
     ...CALM,

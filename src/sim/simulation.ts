@@ -131,6 +131,7 @@ export class Simulation implements Stage {
     this.#lookAtBounds();
     while (this.nowUs < endUs) this.#step(endUs);
     agenda.clear();
+    for (const station of this.stations) this.endFormer(station);
     this.#heal();
     this.#lookAtBounds();
     const limitUs = this.nowUs + HEALING_US;
@@ -227,7 +228,9 @@ export class Simulation implements Stage {
     const { acceptor } = station.host.cores;
     if (acceptor === undefined || !station.hasAcceptor) return;
     const { observer } = station.group;
-    if (!station.isForgetful) {
+    const hasOtherDisk = station.hasOtherDisk;
+    station.hasOtherDisk = false;
+    if (!station.isForgetful && !hasOtherDisk) {
       addTo(this.#checks, "resumes", 1);
       observer.resumes(acceptor.aid, acceptor);
       return;
@@ -244,6 +247,22 @@ export class Simulation implements Stage {
       this.cluster.crash(one.host, frames);
       this.#gone(one);
     }
+  }
+
+  /** Its process stands still, and another one may take its place; if none is there any more when it goes on, it is there. */
+  replace(station: Station, us: number): void {
+    const { host } = station;
+    if (host === undefined) return;
+    this.note(station.name, `stands still for ${us} µs, and another may take its place`);
+    host.heldUntilUs = this.nowUs + us;
+    this.#gone(station);
+    station.former = host;
+  }
+
+  /** Who stood still is gone. */
+  endFormer(station: Station): void {
+    if (station.former !== undefined) this.cluster.crash(station.former);
+    station.former = undefined;
   }
 
   /** Ends a process as a signal does. */
@@ -410,7 +429,11 @@ export class Simulation implements Stage {
     station.caller = undefined;
     station.sessions = undefined;
     station.mostOutstanding = undefined;
-    station.host = undefined;
+    station.host = station.former;
+    station.former = undefined;
     station.fuse = 0;
+    if (station.host === undefined) return;
+    station.hasForgotten = true;
+    station.group.observer.forgets(station.seat.id);
   }
 }

@@ -66,6 +66,8 @@ export class Station {
   storage: SimStorage | undefined;
   /** The process, while one runs. */
   host: Host | undefined;
+  /** One that stands still, or has, while this one took its place. */
+  former: Host | undefined;
   /** Of a merger: the process, of which this is what belongs to one group. */
   merging: MergingProcess | undefined;
   /** What its learner delivers to. */
@@ -81,6 +83,9 @@ export class Station {
   firstLife: number | undefined;
   /** It ended for good. */
   isRetired = false;
+  /** Its disk is not the one that it had last; and how often it has refused to go on since. */
+  hasOtherDisk = false;
+  refusals = 0;
   /** Its acceptor has lost all it had, and does not vote again yet. */
   hasForgotten = false;
   /** After so many turns it dies in one; 0: it does not. */

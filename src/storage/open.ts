@@ -4,9 +4,16 @@
 import type { Settings } from "../config/config.ts";
 import { openLog } from "./log_open.ts";
 import { MemoryStorage } from "./memory.ts";
+import { pathsOf } from "./sqlite_files.ts";
 import type { Identity } from "./sqlite_format.ts";
 import { openSqlite } from "./sqlite_open.ts";
 import type { Storage } from "./storage.ts";
+
+/** Where an acceptor's state is, for people. */
+export function storageFile(settings: Readonly<Settings>, acceptor: number): string {
+  const { database, log } = pathsOf(settings.storagePath, acceptor);
+  return settings.storageBackend === "log" ? log : database;
+}
 
 export function openStorage(
   settings: Readonly<Settings>,

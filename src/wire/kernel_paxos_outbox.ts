@@ -287,7 +287,7 @@ export class KernelPaxosOutbox implements Outbox {
   busy(_to: Peer, _reason: Busy): void {}
 
   /** The wire has no such message: two processes with one role and id cannot be told apart. */
-  claim(_uptimeMs: number): void {}
+  claim(_uptimeMs: number, _generation: number): void {}
 
   sessionOpen(first: number, end: number): void {
     this.#clear(MessageType.clientValue);

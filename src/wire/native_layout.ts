@@ -181,7 +181,14 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
   learnerHi: { from: OTHERS, fields: [], value: false },
   learnerDel: { from: OTHERS, fields: [], value: false },
   acceptorOk: { from: Role.acceptor, fields: [], value: false },
-  claim: { from: Role.acceptor | OTHERS, fields: [["uptimeMs", 2]], value: false },
+  claim: {
+    from: Role.acceptor | OTHERS,
+    fields: [
+      ["uptimeMs", 2],
+      ["generation", 1],
+    ],
+    value: false,
+  },
   heartbeat: {
     from: Role.proposer,
     fields: [

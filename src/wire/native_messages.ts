@@ -125,7 +125,7 @@ export class NativeMessages {
         return true;
       case NativeType.claim:
         if (first < 0) return false;
-        if (port !== Port.self) receiver.onClaim(from, first);
+        if (port !== Port.self) receiver.onClaim(from, first, this.#words[at + 2]!);
         return true;
       case NativeType.sessionOpen: {
         const end = this.#pair(at + 2);

@@ -236,6 +236,7 @@ test("a recovery goes on with an acceptor that restarted with its storage: its b
       acceptors: 3,
       life: 300,
       fresh: false,
+      durable: true,
       random: () => 0.5,
       maxLeaseMs: 0,
       perInstance: false,
@@ -248,6 +249,7 @@ test("a recovery goes on with an acceptor that restarted with its storage: its b
     const restore = new AcceptorRestore(acceptor);
     restore.promised(kept, 202);
     restore.standing(Float64Array.of(1, 1, 2), Float64Array.of(100, 101, 202));
+    acceptor.fellows!.birth.resume();
     acceptor.tick(1);
     acceptor.fellows!.onStandingAsk(recovering, 2, 5, Standing.recovering, 2, life);
     recorder.take();

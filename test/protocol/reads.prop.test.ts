@@ -204,6 +204,7 @@ class Reading {
         acceptors: ACCEPTORS,
         life,
         fresh: false,
+        durable: false,
         random: this.#random,
         maxLeaseMs: leaseMs,
         perInstance: false,

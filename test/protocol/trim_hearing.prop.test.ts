@@ -122,6 +122,7 @@ class Stage {
         acceptors: 1,
         life: 100 + this.nowMs,
         fresh: false,
+        durable: false,
         random: this.#random,
         maxLeaseMs: 0,
         perInstance: false,

@@ -11,7 +11,7 @@ import type { SessionFilter } from "../../src/protocol/learner/session_filter.ts
 import type { Proposer } from "../../src/protocol/proposer/proposer.ts";
 import { Role } from "../../src/protocol/types.ts";
 import { HostClock } from "../../src/sim/clock.ts";
-import { type Parts, type Host as Plain, SimCluster } from "../../src/sim/cluster.ts";
+import { type Parts, type Host as Plain, type Seat, SimCluster } from "../../src/sim/cluster.ts";
 import { SimDisk, SimStorage } from "../../src/sim/disk.ts";
 import {
   acceptorParts,
@@ -47,6 +47,10 @@ export interface ClusterOptions {
   readonly maxPayload?: number;
   /** Acceptors keep what they know over a restart. */
   readonly durable?: boolean;
+  /** What an acceptor keeps, where it is not as `durable` says. */
+  readonly storage?: (seat: Seat) => Storage | undefined;
+  /** A host that has to end because another has its place; unless given nobody has to. */
+  readonly ends?: (host: Plain, why: string) => void;
   /** A bug at the sessions of learners and replicas. */
   readonly planted?: (filter: SessionFilter, nowUs: () => number) => void;
 }
@@ -96,7 +100,7 @@ export class MemoryCluster {
       random: this.random,
       around: {
         life: () => 1 + Math.floor(this.random() * (2 ** 53 - 2)),
-        storage: ({ name }) => this.#storage(name),
+        storage: (seat) => options.storage?.(seat) ?? this.#storage(seat.name),
         receiver: (_seat, roles) => roles,
         outbox: (_seat, _role, outbox) => outbox,
         turned: () => 0,
@@ -104,6 +108,7 @@ export class MemoryCluster {
           throw error;
         },
         givesWay: (host, message) => {
+          if (options.ends !== undefined) return options.ends(host, message);
           throw new Error(`${host.name} gives way: ${message}`);
         },
       },

@@ -333,8 +333,8 @@ export class Recorder implements Outbox {
     const where = `to=${peerName(to)} kind=${kind} iid=${iid} position=${position}`;
     this.#say(`snapshotChunk ${where} value=${textOf(bytes, offset, length)}`);
   }
-  claim(uptimeMs: number): void {
-    this.#say(`claim uptimeMs=${uptimeMs}`);
+  claim(uptimeMs: number, generation: number): void {
+    this.#say(`claim uptimeMs=${uptimeMs} generation=${generation}`);
   }
   sessionOpen(first: number, end: number): void {
     this.#say(`sessionOpen first=${first} end=${end}`);

@@ -69,6 +69,7 @@ export class Scene {
         acceptors: this.#acceptors,
         life,
         fresh: false,
+        durable: false,
         random: this.#random,
         maxLeaseMs: 0,
         perInstance: false,

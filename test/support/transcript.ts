@@ -36,6 +36,8 @@ export interface Section {
 const TITLE = "=== ";
 const RULE = "----";
 const NOTHING = "(nothing)";
+/** An acceptor that is there ticks at least once in such a time. */
+const STEP_US = 1_000_000;
 
 export function parseTranscript(text: string): Section[] {
   const sections: { title: string; blocks: Block[]; tail: string[] }[] = [
@@ -108,12 +110,21 @@ export class Bench {
   turn(commands: readonly string[]): string[] {
     const all = commands.map((command) => new Args(command, this));
     for (const args of all) if (args.word === "new") this.#make(args);
-    for (const args of all) if (args.word === "after") this.#nowUs += args.number("ms") * 1000;
+    for (const args of all) if (args.word === "after") this.#pass(args.number("ms") * 1000);
     this.#roles.tick(this.#nowUs);
     for (const args of all) if (args.word !== "new" && args.word !== "after") this.#do(args);
     this.#roles.pump(this.#nowUs);
     for (const args of all) if (args.word === "show") this.#show(args);
     return this.#recorder.take().filter((line) => this.#asksAround || !line.startsWith("standingAsk"));
+  }
+
+  /** An acceptor is there all the while, unless it is about that. */
+  #pass(us: number): void {
+    const endUs = this.#nowUs + us;
+    const birth = this.#roles.cores.acceptor?.fellows?.birth;
+    const steps = birth?.isVoting === true && !this.#asksAround ? Math.ceil(us / STEP_US) : 1;
+    for (let step = 1; step < steps; step++) birth!.tick(this.#nowUs + step * STEP_US, false);
+    this.#nowUs = endUs;
   }
 
   #make(args: Args): void {
@@ -139,7 +150,7 @@ export class Bench {
   }
 
   #acceptor(args: Args): Acceptor {
-    this.#asksAround = args.has("empty");
+    this.#asksAround = args.has("empty") || args.has("kept");
     let randoms = 0;
     const acceptor = new Acceptor(
       {
@@ -147,6 +158,7 @@ export class Bench {
         acceptors: args.number("acceptors", 3),
         life: this.isNative ? args.number("life", 100) : 0,
         fresh: args.has("alone"),
+        durable: args.has("durable"),
         // So that nonces count from 1.
         random: () => (randoms++ + 0.5) / 2 ** 52,
         perInstance: !this.isNative,
@@ -163,6 +175,8 @@ export class Bench {
     );
     const votes = !args.has("empty");
     if (votes && this.isNative) acceptor.restoreStanding(...standingOf("1/100,1/101,1/102"));
+    // Unless it is about that, the others have been asked already.
+    if (votes && !args.has("kept")) acceptor.fellows?.birth.resume();
     return acceptor;
   }
 

@@ -340,6 +340,7 @@ export class Walk {
         acceptors: this.#options.acceptors,
         life,
         fresh: false,
+        durable: false,
         random: this.#random,
         maxLeaseMs: 0,
         perInstance: !native,

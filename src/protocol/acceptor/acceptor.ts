@@ -35,6 +35,10 @@ export interface AcceptorOptions extends AcceptorLogOptions {
   readonly life: Life;
   /** Votes at once, though it may have forgotten what it promised. */
   readonly fresh: boolean;
+  /** What it journals survives its process. */
+  readonly durable: boolean;
+  /** See `BirthOptions`. */
+  readonly listenUs?: number | undefined;
   /** Uniform in 0…1; the simulator seeds it. */
   readonly random: () => number;
   /** The longest lease that is granted; 0: none (native wire). */
@@ -111,7 +115,7 @@ export class Acceptor {
     return this.fellows === null || this.fellows.birth.voice !== null;
   }
 
-  /** Takes up what a storage kept of the generations (see `Journal.standing`): one that has voted goes on voting. */
+  /** Takes up what a storage kept of the generations (see `Journal.standing`): one that has voted votes again when it may. */
   restoreStanding(generations: Float64Array, incarnations: Float64Array): void {
     if (generations[this.aid] === 0) return;
     this.standing.copy(generations, incarnations);

@@ -1,6 +1,7 @@
 /**
- * How an acceptor comes to vote (PROTOCOL: birth and amnesia). With its state intact it votes at once. One that starts empty
- * asks all others what they are, and is *born*, or *recovers*, or goes on asking.
+ * How an acceptor comes to vote (PROTOCOL: birth and amnesia). One that has its state votes when so many others as make a
+ * quorum with it know of no newer generation of it. One that starts empty asks all others what they are, and is *born*, or
+ * *recovers*, or goes on asking.
  *
  * Birth: acceptor 0 alone begins a cluster, when all others were fresh at one and the same moment: each said so in two
  * rounds, one after the other, in one life. Its record names everybody's life, and whoever finds its own life in the record of
@@ -11,19 +12,22 @@
  * Recovery (`recovery.ts`): when enough others vote. The generation about to begin goes with every question, and those who
  * vote take note of it before they answer; so from then on no proposer counts what the former self has promised.
  *
- * An acceptor that votes goes on asking, seldom, and so learns of everybody's generations. If it finds a newer one of its
- * own than the one it has (of an attempt that came to nothing), it claims one above that, and takes it when enough know.
+ * An acceptor that votes goes on asking, seldom, and so learns of everybody's generations; after a pause it asks before it
+ * votes again. If anybody knows a newer generation of its own than the one it has, it is *outlived*: another process, or
+ * another disk, may have voted in its place, and what that one said is not in its state. It never votes with that state again.
+ * With a disk its process ends, and says why; in memory it recovers, when no twin is heard. Only one that was told to vote
+ * without asking (`alone`) claims a generation above that, and takes it when enough know.
  */
 import { ballotAbove, NATIVE_BALLOTS, RECOVERY_IDS } from "../ballot.ts";
 import type { Outbox } from "../outbox.ts";
 import { StandingVector } from "../standing.ts";
 import { type Ballot, type Life, type Peer, Standing } from "../types.ts";
+import { Beginning, FIRST } from "./beginning.ts";
+import type { BirthOptions, Voice } from "./birth_options.ts";
 import type { Journal } from "./journal.ts";
-import { othersNeeded, type Recovery } from "./recovery.ts";
+import { othersInQuorum, othersNeeded, type Recovery } from "./recovery.ts";
 import { RollCall } from "./roll_call.ts";
 
-/** Who begins a cluster. */
-const FIRST = 0;
 const ROUND_US = 1_000_000;
 const FIRST_RETRY_US = 20_000;
 const RETRY_LIMIT_US = 250_000;
@@ -32,25 +36,18 @@ const VOTING_ROUND_US = 5_000_000;
 const MOST_DOUBLINGS = 5;
 /** An acceptor that has promised more and says nothing for so long does not go on answering. */
 const SILENCE_US = 2_000_000;
-
-/** How an acceptor has come to vote. */
-export type Voice = "kept" | "born" | "alone" | "recovered";
-
-export interface BirthOptions {
-  readonly aid: number;
-  readonly acceptors: number;
-  readonly life: Life;
-  /** Votes without asking anybody, at generation 1. */
-  readonly alone: boolean;
-  /** Uniform in 0…1; the simulator seeds it. */
-  readonly random: () => number;
-}
+/** An acceptor that was away for longer may have been replaced meanwhile: ticks are a second apart at most. */
+const PAUSE_US = 2_000_000;
+/** One that is outlived leaves its twin, if that lives, so long to be heard. */
+const GRACE_US = 2_500_000;
 
 export class Birth {
   /** How it has come to vote; null while it does not. */
   voice: Voice | null = null;
   /** The generation it has or is about to begin; 0: none yet. */
   generation = 0;
+  /** The newer generation that made what it holds worthless; 0: there is none. */
+  outlivedBy = 0;
   readonly roll: RollCall;
   readonly counters = { rounds: 0, attempts: 0 };
   readonly #options: BirthOptions;
@@ -64,18 +61,18 @@ export class Birth {
   readonly #askedNonce: Float64Array;
   readonly #asker: Int32Array;
   #recovering = false;
+  /** It has a state to vote with, and does not know yet whether it still may. */
+  #holds = false;
   /** Another was voting in this round: no birth. */
   #sawVoting = false;
-  /** The lives of the others in the last round in which all of them were fresh (acceptor 0); 0: there was none. */
-  readonly #freshLives: Float64Array;
+  readonly #beginning: Beginning;
   /** Records of a recovery that did not end are there: no birth in this life. */
   #hasRemains = false;
-  /** The last question of an acceptor 0 that may begin the cluster. */
-  #firstLife: Life = 0;
-  #firstNonce = 0;
   #preempted = false;
   /** When an answer to the present attempt came, or was first asked for. */
   #heardUs = 0;
+  /** Until then nobody is told of a new generation. */
+  #notBeforeUs = 0;
   #nowUs = 0;
   #dueUs = 0;
   #roundEndUs = 0;
@@ -96,7 +93,7 @@ export class Birth {
     this.#told = new StandingVector(options.acceptors);
     this.#askedNonce = new Float64Array(options.acceptors);
     this.#asker = new Int32Array(options.acceptors);
-    this.#freshLives = new Float64Array(options.acceptors);
+    this.#beginning = new Beginning(options.acceptors);
     this.roll = new RollCall(options.aid, options.acceptors, options.random, outbox);
     // What a fresh acceptor gives as its own: whoever begins the cluster reads its life from there.
     standing.set(options.aid, 0, options.life);
@@ -112,8 +109,13 @@ export class Birth {
 
   /** What it says it is. */
   get state(): Standing {
-    if (this.voice !== null) return Standing.voting;
+    if (this.voice !== null || this.#holds) return Standing.voting;
     return this.#recovering || this.#hasRemains ? Standing.recovering : Standing.fresh;
+  }
+
+  /** Outlived, with a disk: its process is about to end. */
+  get #isOver(): boolean {
+    return this.outlivedBy > 0 && !this.#recovering;
   }
 
   /** It runs phase 1 of its recovery. */
@@ -121,23 +123,53 @@ export class Birth {
     return this.#recovering;
   }
 
+  /** It has kept its state, and asks whether anybody has voted in its place since. */
+  get isAsking(): boolean {
+    return this.#holds;
+  }
+
   /** The storage has kept this acceptor's state. */
   kept(): void {
-    this.voice = "kept";
+    this.#holds = true;
     this.generation = this.#standing.generations[this.#options.aid]!;
+  }
+
+  /** Nobody has voted in its place: it votes with what it has kept. */
+  resume(): true {
+    this.voice = "kept";
+    this.#holds = false;
+    this.#dueUs = this.#nowUs + VOTING_ROUND_US;
+    return true;
   }
 
   /** Time passes, from the first turn on; true: it votes from now on. `hasRemains`: its log is not empty. */
   tick(nowUs: number, hasRemains: boolean): boolean {
     const isFirst = this.#nowUs === 0;
+    const isPaused = !isFirst && this.voice !== null && nowUs - this.#nowUs > PAUSE_US;
     this.#nowUs = nowUs;
     this.#recovery.tick(nowUs);
     if (isFirst) {
       this.#hasRemains = hasRemains;
-      if (this.voice === null && (this.#options.alone || this.#options.acceptors === 1)) return this.#alone();
+      this.#notBeforeUs = nowUs + (this.#options.listenUs ?? 0);
+      if (this.#options.alone || this.#options.acceptors === 1) return this.#alone();
       this.#begin();
-    } else if (nowUs >= this.nextTickUs()) this.#goOn();
+    }
+    if (isPaused) this.doubt();
+    else if (!isFirst && nowUs >= this.nextTickUs()) this.#goOn();
     return false;
+  }
+
+  /**
+   * There may be another one in its place. It does not vote until enough others know of nobody who has; one that does not vote
+   * yet leaves the other's votes as they are, until that one is not heard any more.
+   */
+  doubt(): void {
+    const { acceptors, alone } = this.#options;
+    this.#notBeforeUs = this.#nowUs + GRACE_US;
+    if (this.voice === null || alone || acceptors === 1) return;
+    this.voice = null;
+    this.#holds = true;
+    this.#begin();
   }
 
   nextTickUs(): number {
@@ -158,13 +190,14 @@ export class Birth {
     if (aid === own) return;
     this.#askedNonce[aid] = nonce;
     this.#asker[aid] = from;
-    if (this.voice !== null) {
+    if (this.voice !== null || this.#holds) {
       if (generation > Math.max(1, this.#standing.generations[aid]!)) {
         this.#standing.set(aid, generation, life);
         this.#keep();
       }
-    } else if (!this.#recovering) {
-      if (aid === FIRST && standing === Standing.fresh) this.#lookAgain(life, nonce);
+    } else if (!this.#recovering && !this.#isOver) {
+      // Acceptor 0 is about to hear that we are fresh: what we learn from here on shall have been said after that.
+      if (aid === FIRST && standing === Standing.fresh && this.#beginning.isNews(life, nonce)) this.#begin();
       // It is here: no need to wait for the next time everybody is asked.
       if (this.roll.answers[aid] !== standing || !this.roll.hasAnswered(aid, life)) {
         this.roll.forget(aid);
@@ -193,10 +226,11 @@ export class Birth {
   ): boolean {
     const { roll } = this;
     const own = this.#options.aid;
-    if (nonce !== roll.nonce || aid === own || !this.#told.read(bytes, offset, length)) return false;
+    if (nonce !== roll.nonce || this.#isOver || aid === own || !this.#told.read(bytes, offset, length))
+      return false;
     roll.note(aid, standing, ballot, this.#told);
-    if (this.voice !== null) this.#learn(standing);
-    else if (!this.#recovering) return this.#consider(standing);
+    if (this.voice !== null || this.#holds) return standing === Standing.voting && this.#learn();
+    if (!this.#recovering) return this.#consider(standing);
     else if (standing === Standing.voting) {
       this.#standing.merge(this.#told, own);
       if (roll.highestKnown() > this.generation) this.#attempt(roll.highestKnown() + 1);
@@ -234,12 +268,12 @@ export class Birth {
 
   #begin(): void {
     this.counters.rounds++;
-    const isVoting = this.voice !== null;
     this.#sawVoting = false;
     this.roll.begin();
     this.#retryUs = FIRST_RETRY_US;
     this.#roundEndUs = this.#nowUs + ROUND_US;
     this.#askAll();
+    const isVoting = this.voice !== null;
     const claims = isVoting && this.generation > this.#standing.generations[this.#options.aid]!;
     this.#dueUs = this.#nowUs + (isVoting ? (claims ? RETRY_LIMIT_US : VOTING_ROUND_US) : FIRST_RETRY_US);
   }
@@ -254,6 +288,7 @@ export class Birth {
   #goOn(): void {
     if (this.voice !== null) return this.#begin();
     if (this.#recovering) return this.#preempted ? this.#attempt(this.generation) : this.#askOn();
+    if (this.#beginsRecovery()) return;
     if (this.#nowUs >= this.#roundEndUs) return this.#begin();
     this.#askAll();
     this.#retryUs = Math.min(RETRY_LIMIT_US, 2 * this.#retryUs);
@@ -264,63 +299,51 @@ export class Birth {
 
   /** What comes of an answer, while empty and not recovering. */
   #consider(standing: Standing): boolean {
-    const { acceptors, aid, life } = this.#options;
+    const { aid, life } = this.#options;
     const told = this.#told;
-    if (standing !== Standing.voting) return aid === FIRST && this.#mayBegin() && this.#beginCluster();
+    if (standing !== Standing.voting) return aid === FIRST && this.#beginsCluster();
     this.#sawVoting = true;
-    this.#freshLives.fill(0);
+    this.#beginning.forget();
     if (!this.#hasRemains && told.generations[aid] === 1 && told.incarnations[aid] === life) {
       this.#standing.copy(told.generations, told.incarnations);
       return this.#vote("born");
     }
-    if (this.roll.count(Standing.voting) >= othersNeeded(acceptors)) {
-      this.#recovering = true;
-      this.#attempt(Math.max(1, this.roll.highestKnown()) + 1);
-    }
+    this.#beginsRecovery();
     return false;
   }
 
-  /**
-   * Whether all others were fresh when this round began: they are in it, and were before it, in the same lives. What each
-   * says in one round it says at a time of its own, and may have voted, and forgotten, between the first and the last.
-   */
-  #mayBegin(): boolean {
-    const { acceptors } = this.#options;
-    const { incarnations } = this.roll;
-    if (this.#hasRemains || this.#sawVoting || this.roll.count(Standing.fresh) < acceptors - 1) return false;
-    let isConfirmed = true;
-    for (let other = FIRST + 1; other < acceptors; other++) {
-      if (this.#freshLives[other] !== incarnations[other]) isConfirmed = false;
-      this.#freshLives[other] = incarnations[other]!;
+  /** When all others were fresh at one moment; asks once more where only another round can say. */
+  #beginsCluster(): boolean {
+    const { roll } = this;
+    if (this.#hasRemains || this.#sawVoting) return false;
+    if (roll.count(Standing.fresh) < this.#options.acceptors - 1) return false;
+    if (!this.#beginning.isConfirmed(roll)) {
+      this.#begin();
+      return false;
     }
-    if (!isConfirmed) this.#begin();
-    return isConfirmed;
-  }
-
-  #beginCluster(): boolean {
-    const { acceptors, life } = this.#options;
-    this.#standing.set(FIRST, 1, life);
-    for (let other = FIRST + 1; other < acceptors; other++)
-      this.#standing.set(other, 1, this.#freshLives[other]!);
+    this.#beginning.record(this.#standing, this.#options.life);
     return this.#vote("born");
   }
 
-  /** Acceptor 0 is about to hear that we are fresh: what we learn from here on shall have been said after that. */
-  #lookAgain(life: Life, nonce: number): void {
-    if (this.#firstLife === life && this.#firstNonce === nonce) return;
-    this.#firstLife = life;
-    this.#firstNonce = nonce;
-    this.#begin();
-  }
-
   // ── recovery ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** When enough others vote, and no twin of it does. */
+  #beginsRecovery(): boolean {
+    if (this.#recovering || this.#holds || this.#nowUs < this.#notBeforeUs) return false;
+    if (this.roll.count(Standing.voting) < othersNeeded(this.#options.acceptors)) return false;
+    this.#recovering = true;
+    this.#attempt(Math.max(1, this.roll.highestKnown()) + 1);
+    return true;
+  }
 
   #attempt(generation: number): void {
     const { aid } = this.#options;
     const seen = Math.max(this.roll.highestBallot, this.#recovery.ballot);
     this.generation = generation;
+    this.#preempted = this.#nowUs < this.#notBeforeUs;
+    this.#dueUs = this.#notBeforeUs;
+    if (this.#preempted) return;
     this.counters.attempts++;
-    this.#preempted = false;
     this.#heardUs = this.#nowUs;
     this.roll.begin();
     this.#recovery.begin(ballotAbove(NATIVE_BALLOTS, seen, RECOVERY_IDS + aid));
@@ -352,26 +375,39 @@ export class Birth {
 
   #alone(): boolean {
     const { aid, life, acceptors } = this.#options;
+    if (this.#holds) {
+      this.#begin();
+      return this.resume();
+    }
     this.#standing.set(aid, 1, life);
     return this.#vote(acceptors === 1 ? "born" : "alone");
   }
 
   #vote(voice: Voice): boolean {
     this.voice = voice;
+    this.outlivedBy = 0;
     this.generation = this.#standing.generations[this.#options.aid]!;
     this.#keep();
     this.#begin();
     return true;
   }
 
-  /** What an acceptor that votes learns from an answer. */
-  #learn(standing: Standing): void {
+  /** What one that has a state learns from an answer of one that votes; true: it votes from now on. */
+  #learn(): boolean {
+    const { aid, acceptors, alone } = this.#options;
+    const vector = this.#standing;
+    if (vector.merge(this.#told, aid)) this.#keep();
+    if (alone) this.#claim();
+    else if (this.#told.outdates(aid, vector.generations[aid]!, vector.incarnations[aid]!)) this.#outlive();
+    else if (this.#holds && this.roll.confirmed(vector) >= othersInQuorum(acceptors)) return this.resume();
+    return false;
+  }
+
+  /** Whoever said `--fresh` has said that nobody's votes in its place count. */
+  #claim(): void {
     const { aid, acceptors } = this.#options;
     const vector = this.#standing;
-    if (standing !== Standing.voting) return;
-    if (vector.merge(this.#told, aid)) this.#keep();
-    const own = vector.generations[aid]!;
-    const incarnation = vector.incarnations[aid]!;
+    const [own, incarnation] = [vector.generations[aid]!, vector.incarnations[aid]!];
     const known = this.#told.generations[aid]!;
     const isClaim = this.generation > own;
     const isBehind = isClaim ? known > this.generation : this.#told.outdates(aid, own, incarnation);
@@ -382,6 +418,25 @@ export class Birth {
       vector.set(aid, this.generation, incarnation);
       this.#keep();
     }
+  }
+
+  /** Another has voted in its place, or may have. */
+  #outlive(): void {
+    const { aid, durable, life } = this.#options;
+    this.voice = null;
+    this.#holds = false;
+    this.outlivedBy = this.#told.generations[aid]!;
+    this.roll.begin();
+    if (durable) {
+      this.#hasRemains = true;
+      this.#dueUs = Number.POSITIVE_INFINITY;
+      return;
+    }
+    this.#recovery.takeOver();
+    this.#standing.set(aid, 0, life);
+    this.#recovering = true;
+    this.#notBeforeUs = this.#nowUs + GRACE_US;
+    this.#attempt(this.outlivedBy + 1);
   }
 
   #keep(): void {

@@ -6,7 +6,8 @@
 import type { Outbox } from "../outbox.ts";
 import type { Ballot, Life, Peer, Standing } from "../types.ts";
 import type { Acceptor } from "./acceptor.ts";
-import { Birth, type BirthOptions } from "./birth.ts";
+import { Birth } from "./birth.ts";
+import type { BirthOptions } from "./birth_options.ts";
 import type { Journal } from "./journal.ts";
 import { Recovery } from "./recovery.ts";
 
@@ -139,9 +140,10 @@ export class FellowAcceptors {
     this.#reads = false;
     if (!this.recovery.onEnd(aid, more)) return;
     const { ballot, highestBallot, highestLife } = this.recovery;
-    // Neither below what all who answered have promised for us, nor below what we hold.
-    if (highestBallot > ballot) this.#acceptor.promise(highestBallot, highestLife);
-    else this.#acceptor.promise(ballot, this.#life);
+    // Neither below what all who answered have promised for us, nor below what we hold;
+    // and one that was outlived keeps a higher promise of its own.
+    const [promised, by] = highestBallot > ballot ? [highestBallot, highestLife] : [ballot, this.#life];
+    if (promised > this.#acceptor.promised) this.#acceptor.promise(promised, by);
     this.birth.recovered();
     this.#vote();
   }

@@ -30,6 +30,11 @@ export function othersNeeded(acceptors: number): number {
   return Math.ceil(acceptors / 2);
 }
 
+/** So many others that every quorum without this acceptor, and whoever it recovered from, has one of them. */
+export function othersInQuorum(acceptors: number): number {
+  return Math.floor(acceptors / 2);
+}
+
 export class Recovery {
   ballot: Ballot = NO_BALLOT;
   /** What the window had too little of, the last time something did not fit. */
@@ -85,6 +90,19 @@ export class Recovery {
     this.#dueUs = new Float64Array(acceptors);
     this.#attempts = new Uint8Array(acceptors);
     this.#mayRepeat = new Uint8Array(acceptors);
+  }
+
+  /** What the log holds is no more than hearsay: another has voted in this acceptor's place since. */
+  takeOver(): void {
+    const log = this.#log;
+    for (let iid = log.trimIid + 1; iid <= log.highestIid; iid++) {
+      const ballot = log.ballotAt(iid);
+      if (ballot === NO_BALLOT) continue;
+      log.setFlags(iid, log.flagsAt(iid) | RecordFlag.hearsay);
+      if (ballot <= this.highestBallot) continue;
+      this.highestBallot = ballot;
+      this.highestLife = log.lifeAt(iid);
+    }
   }
 
   /** Another ballot: everybody is asked from the trim point on, at once. */

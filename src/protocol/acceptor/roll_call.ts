@@ -19,6 +19,8 @@ export class RollCall {
   readonly answers: Uint8Array;
   /** What each gave as its own incarnation: that of one which has never voted is its life. */
   readonly incarnations: Float64Array;
+  /** … and as its own generation. */
+  readonly #generations: Float64Array;
   /** Which generation of this acceptor each knows. */
   readonly #known: Float64Array;
   readonly #askedUs: Float64Array;
@@ -32,6 +34,7 @@ export class RollCall {
     this.#outbox = outbox;
     this.answers = new Uint8Array(acceptors);
     this.incarnations = new Float64Array(acceptors);
+    this.#generations = new Float64Array(acceptors);
     this.#known = new Float64Array(acceptors);
     this.#askedUs = new Float64Array(acceptors).fill(Number.NEGATIVE_INFINITY);
   }
@@ -53,6 +56,7 @@ export class RollCall {
   note(aid: number, standing: Standing, ballot: Ballot, vector: StandingVector): void {
     this.answers[aid] = standing;
     this.incarnations[aid] = vector.incarnations[aid]!;
+    this.#generations[aid] = vector.generations[aid]!;
     this.#known[aid] = vector.generations[this.#aid]!;
     if (ballot > this.highestBallot) this.highestBallot = ballot;
   }
@@ -73,6 +77,16 @@ export class RollCall {
     let count = 0;
     for (let aid = 0; aid < this.answers.length; aid++) {
       if (aid !== this.#aid && this.answers[aid] === standing) count++;
+    }
+    return count;
+  }
+
+  /** How many of those that vote have answered, each as the one that is the newest known here. */
+  confirmed(vector: StandingVector): number {
+    let count = 0;
+    for (let aid = 0; aid < this.answers.length; aid++) {
+      if (this.answers[aid] !== Standing.voting) continue;
+      if (!vector.outdates(aid, this.#generations[aid]!, this.incarnations[aid]!)) count++;
     }
     return count;
   }
