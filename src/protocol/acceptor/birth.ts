@@ -16,7 +16,7 @@
  * votes again. If anybody knows a newer generation of its own than the one it has, it is *outlived*: another process, or
  * another disk, may have voted in its place, and what that one said is not in its state. It never votes with that state again.
  * With a disk its process ends, and says why; in memory it recovers, when no twin is heard. Only one that was told to vote
- * without asking (`alone`) claims a generation above that, and takes it when enough know.
+ * without asking (`alone`) claims a generation above that, once, and takes it when enough know.
  */
 import { ballotAbove, NATIVE_BALLOTS, RECOVERY_IDS } from "../ballot.ts";
 import type { Outbox } from "../outbox.ts";
@@ -61,6 +61,8 @@ export class Birth {
   readonly #askedNonce: Float64Array;
   readonly #asker: Int32Array;
   #recovering = false;
+  /** It was told to vote without asking, and enough others do not know of that yet. */
+  #overrides: boolean;
   /** It has a state to vote with, and does not know yet whether it still may. */
   #holds = false;
   /** Another was voting in this round: no birth. */
@@ -86,6 +88,7 @@ export class Birth {
     outbox: Outbox,
   ) {
     this.#options = options;
+    this.#overrides = options.alone;
     this.#standing = standing;
     this.#recovery = recovery;
     this.#journal = journal;
@@ -164,9 +167,8 @@ export class Birth {
    * yet leaves the other's votes as they are, until that one is not heard any more.
    */
   doubt(): void {
-    const { acceptors, alone } = this.#options;
     this.#notBeforeUs = this.#nowUs + GRACE_US;
-    if (this.voice === null || alone || acceptors === 1) return;
+    if (this.voice === null || this.#overrides || this.#options.acceptors === 1) return;
     this.voice = null;
     this.#holds = true;
     this.#begin();
@@ -394,10 +396,10 @@ export class Birth {
 
   /** What one that has a state learns from an answer of one that votes; true: it votes from now on. */
   #learn(): boolean {
-    const { aid, acceptors, alone } = this.#options;
+    const { aid, acceptors } = this.#options;
     const vector = this.#standing;
     if (vector.merge(this.#told, aid)) this.#keep();
-    if (alone) this.#claim();
+    if (this.#overrides) this.#claim();
     else if (this.#told.outdates(aid, vector.generations[aid]!, vector.incarnations[aid]!)) this.#outlive();
     else if (this.#holds && this.roll.confirmed(vector) >= othersInQuorum(acceptors)) return this.resume();
     return false;
@@ -414,7 +416,9 @@ export class Birth {
     if (isBehind) {
       this.generation = known + 1;
       this.#begin();
-    } else if (isClaim && this.roll.acknowledged(this.generation) >= othersNeeded(acceptors)) {
+    } else if (this.roll.acknowledged(isClaim ? this.generation : 0) >= othersNeeded(acceptors)) {
+      this.#overrides = false;
+      if (!isClaim) return;
       vector.set(aid, this.generation, incarnation);
       this.#keep();
     }
