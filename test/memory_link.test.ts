@@ -220,7 +220,20 @@ describe("places", () => {
     const second = net.open({ address: mac(2), place: 2 });
     net.deliver(1000);
     expect(firsts(receive(second))).toEqual([2]);
-    expect(() => net.open({ address: mac(3), place: 2 })).toThrow();
+  });
+
+  test("a second link at a place is a twin: both hear all that comes, and what is under way waits for the last", () => {
+    const net = network({ leastDelayUs: 100, mostDelayUs: 100 });
+    const a = net.open({ address: mac(1), place: 1 });
+    const twins = [1, 2].map(() => net.open({ address: mac(2), place: 2 }));
+    send(a, mac(2), Port.wire, payload(1));
+    net.deliver(100);
+    expect(twins.map((link) => firsts(receive(link)))).toEqual([[1], [1]]);
+    send(a, mac(2), Port.wire, payload(2));
+    for (const link of twins) link.close();
+    const next = net.open({ address: mac(2), place: 2 });
+    net.deliver(200);
+    expect(firsts(receive(next))).toEqual([2]);
   });
 
   test("cuts and worse ways hold for places, whoever is there", () => {
