@@ -62,7 +62,7 @@ export const benchCommand = defineKpaxosCommand({
         "counts from its sending, and is corrected for the values that were not sent while others were waited for (as if each " +
         "place of the window sent at its mean pace); `sentLatencyUs` in the JSON is without that correction.",
       "--floor: the floor has the same load right before each round: the window, or the rate of an open loop; with --half it has " +
-        "half of its own maximum. Its latencies are taken and corrected as ours are.",
+        "half of its own maximum. It has the scheduling of the cluster, and its latencies are taken and corrected as ours are.",
       `A cluster that bench starts is loaded for ${FIRST_WARM_UP} s (or as long as --warm-up says) before its first round, with the ` +
         "heaviest of its loads: its runtimes compile then. What that brings is thrown away.",
       "Exit code 1: some load could not be measured to the end; the others were.",
