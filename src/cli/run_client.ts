@@ -237,7 +237,7 @@ function build(context: Context, args: ClientArgs, { run, joint, figures, part, 
     ...source,
     cores: { client, ...source.cores },
     extras: [...(source.extras ?? []), run, busy],
-    dozes: source.sleeper === undefined,
+    dozes: () => source.sleeper === undefined,
     client: {
       proposerId: () => client.proposerId,
       busy: () => busy.reason,
