@@ -28,6 +28,8 @@ const PRESSURE_INTERVAL_US = 100_000;
 const HALF = 0.5;
 /** A learner that has not said hi for so long is taken out of the audience. */
 const LEARNER_SILENCE_US = 10_000_000;
+/** Learners say hi once a second: those that listened before an acceptor's start have said so by then. */
+const AUDIENCE_KNOWN_US = 2_500_000;
 
 export interface AcceptorOptions extends AcceptorLogOptions {
   readonly aid: number;
@@ -83,6 +85,7 @@ export class Acceptor {
   readonly #repeats: Repeats;
   /** Kernel_Paxos wire. */
   readonly #instances: InstancePromises;
+  #startUs = 0;
   #nowUs = 0;
   #stateDueUs = 0;
   /** Since when the states have said that the window is half full; −1: the last one did not. */
@@ -242,7 +245,7 @@ export class Acceptor {
 
   /** Time passes; to be called before the turn's messages. */
   tick(nowUs: number): void {
-    if (this.#nowUs === 0) this.#leader.start(nowUs);
+    if (this.#nowUs === 0) this.#start(nowUs);
     this.#nowUs = nowUs;
     this.fellows?.tick(nowUs);
     if (!this.isVoting || !this.#isStateDue(nowUs)) return;
@@ -253,6 +256,7 @@ export class Acceptor {
     else if (this.#pressedUs < 0) this.#pressedUs = nowUs;
     this.#stateDueUs = nowUs + (flags === 0 ? STATE_INTERVAL_US : PRESSURE_INTERVAL_US);
     this.audience.expireLearners(nowUs - LEARNER_SILENCE_US);
+    this.audience.isKnown = nowUs >= this.#startUs + AUDIENCE_KNOWN_US;
     this.#outbox.acceptorState(this.log.trimIid, this.log.highestIid, flags);
   }
 
@@ -275,6 +279,11 @@ export class Acceptor {
     if (nowUs >= this.#stateDueUs) return true;
     const isListening = this.#options.trimRule?.hasHeard === false;
     return isListening && this.#pressedUs < 0 && this.log.fill() >= HALF;
+  }
+
+  #start(nowUs: number): void {
+    this.#startUs = nowUs;
+    this.#leader.start(nowUs);
   }
 
   /** A report of somebody who has said hi, about what may be in the log. */
