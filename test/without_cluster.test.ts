@@ -134,6 +134,16 @@ test(
 );
 
 test(
+  "values from standard input that has none: it says so, and has done all that was asked",
+  async () => {
+    const { exitCode, said } = await alone("submit", "-", "--timeout", "1");
+    expect(said).toMatch(/^\S+ warn submit: nothing was submitted: standard input was empty\n$/);
+    expect(exitCode).toBe(0);
+  },
+  TIMEOUT_MS,
+);
+
+test(
   "a file of statistics that finds no room is told at the end",
   async () => {
     const { exitCode, said } = await alone("run", "client", "--seconds", "0.1", "--stats-file", "/dev/full");

@@ -29,7 +29,7 @@ export const submitCommand = defineKpaxosCommand({
       { command: "kpaxos submit --whole - < image.png", what: "a whole file as one value" },
     ],
     notes: [
-      "Exit code 75: a value was sent, was not confirmed in time, and may still be chosen; 69: it was not sent. Ended by SIGINT or SIGTERM it exits with 130 or 143, and says how many values are chosen, and how many may still be.",
+      "Exit code 75: a value was sent, was not confirmed in time, and may still be chosen; 69: it was not sent. Where - finds no line it warns, and exits with 0. Ended by SIGINT or SIGTERM it exits with 130 or 143, and says how many values are chosen, and how many may still be.",
     ],
   },
   args: {
@@ -101,7 +101,11 @@ export const submitCommand = defineKpaxosCommand({
       // Whoever ends it waits for no more input.
       await process.run();
       if (args.json === true) printJson({ values: submission.chosen });
-      if (!stop.aborted || submission.isDone) return submission.check();
+      if (!stop.aborted || submission.isDone) {
+        submission.check();
+        if (submission.given === 0) log.warn("nothing was submitted: standard input was empty");
+        return;
+      }
       log.error(submission.interrupted(messageOf(stop.reason)));
       stop.throwIfAborted();
     });
