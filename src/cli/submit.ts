@@ -9,7 +9,7 @@ import { Process } from "../node/process.ts";
 import { Role } from "../protocol/types.ts";
 import { defineKpaxosCommand } from "./command.ts";
 import { printJson } from "./output.ts";
-import { memberOf, placeIn, roleArgs, start, startAll } from "./run_common.ts";
+import { memberOf, placeIn, proposerArg, roleArgs, start, startAll } from "./run_common.ts";
 import { stoppable } from "./stoppable.ts";
 import { Submission } from "./submission.ts";
 
@@ -50,14 +50,7 @@ export const submitCommand = defineKpaxosCommand({
       description: "with -: each line is a key, a tab and a value, which goes to the group of that key",
     },
     whole: { type: "boolean", description: "with -: all of standard input is one value, as it is" },
-    "proposer-id": {
-      type: "integer",
-      alias: "p",
-      min: 0,
-      max: 65534,
-      description:
-        "which proposer gets the values; unless given 0, with groups the one that leads when all is well, and then each leader that is heard of",
-    },
+    ...proposerArg,
     timeout: {
       type: "number",
       min: 0.1,
