@@ -30,6 +30,7 @@ const tailArgs = {
     type: "string",
     default: "present",
     valueHint: "present|oldest|IID[.INDEX]",
+    completes: async () => ["present", "oldest"],
     description: "where to begin",
   },
   text: {
