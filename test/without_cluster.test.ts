@@ -198,10 +198,13 @@ test("the store's client finds no server, at once", async () => {
   expect(said).toMatch(/no server of cluster kpaxos runs on this host\nhint: start one with kpaxos kv serve/);
 });
 
-test("who prints a learner's values waits for it, and says so", async () => {
+test.each([
+  ["0", /klearner0\.sock: no learner listens there; waiting for learner 0$/m],
+  ["7", /waiting for learner 7 \(.*paxos\.conf has learner 0\)$/m],
+])("who prints a learner's values waits for it, and says so (%s)", async (id, line) => {
   const directory = mkdtempSync(join(tmpdir(), "kpaxos-test-"));
   const conf = join(import.meta.dir, "../paxos.conf");
-  const words = ["tail", "-f", conf, "--device-directory", directory];
+  const words = ["tail", "--id", id, "-f", conf, "--device-directory", directory];
   const child = Bun.spawn([...COMMAND, ...words], {
     stdin: "ignore",
     stdout: "ignore",
@@ -211,9 +214,7 @@ test("who prints a learner's values waits for it, and says so", async () => {
   });
   try {
     const { value } = await child.stderr.getReader().read();
-    expect(new TextDecoder().decode(value)).toMatch(
-      /klearner0\.sock: no learner listens there; waiting for learner 0$/m,
-    );
+    expect(new TextDecoder().decode(value)).toMatch(line);
   } finally {
     child.kill();
     await child.exited;
