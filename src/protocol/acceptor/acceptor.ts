@@ -232,9 +232,10 @@ export class Acceptor {
   // ── learners and time ─────────────────────────────────────────────────────────────────────────────────────────
 
   onLearnerHi(from: Peer): void {
-    if (!this.audience.add(from, Role.learner, this.#nowUs)) return;
-    this.#outbox.acceptorOk(from);
-    if (!this.isVoting) return;
+    const hasPlace = this.audience.add(from, Role.learner, this.#nowUs);
+    // One that does not vote has nothing more to tell its audience: a place in it changes nothing.
+    if (hasPlace || !this.isVoting) this.#outbox.acceptorOk(from);
+    if (!hasPlace || !this.isVoting) return;
     this.#outbox.acceptorStateTo(from, this.log.trimIid, this.log.highestIid, this.#flags());
   }
 
@@ -248,15 +249,19 @@ export class Acceptor {
     if (this.#nowUs === 0) this.#start(nowUs);
     this.#nowUs = nowUs;
     this.fellows?.tick(nowUs);
-    if (!this.isVoting || !this.#isStateDue(nowUs)) return;
+    if (!this.#isStateDue(nowUs)) return;
+    this.audience.expireLearners(nowUs - LEARNER_SILENCE_US);
+    this.audience.isKnown = nowUs >= this.#startUs + AUDIENCE_KNOWN_US;
+    if (!this.isVoting) {
+      this.#stateDueUs = nowUs + STATE_INTERVAL_US;
+      return;
+    }
     const flags = this.#flags() | this.#refusal;
     this.#refusal = 0;
     this.#wasFull = (flags & StateFlag.full) !== 0;
     if (flags === 0) this.#pressedUs = -1;
     else if (this.#pressedUs < 0) this.#pressedUs = nowUs;
     this.#stateDueUs = nowUs + (flags === 0 ? STATE_INTERVAL_US : PRESSURE_INTERVAL_US);
-    this.audience.expireLearners(nowUs - LEARNER_SILENCE_US);
-    this.audience.isKnown = nowUs >= this.#startUs + AUDIENCE_KNOWN_US;
     this.#outbox.acceptorState(this.log.trimIid, this.log.highestIid, flags);
   }
 
