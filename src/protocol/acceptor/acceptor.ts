@@ -171,7 +171,7 @@ export class Acceptor {
     if (!this.isVoting) return;
     // Of an empty log the state is the only answer there is. In the Kernel_Paxos wire learners find their end by asking beyond it.
     if (first <= log.trimIid || (log.highestIid === 0 && !this.#options.perInstance))
-      this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags());
+      this.#tellState(from, this.#flags());
     this.#repeats.answer(from, first, last);
   }
 
@@ -232,7 +232,7 @@ export class Acceptor {
     if (!this.audience.add(from, Role.learner, this.#nowUs)) return;
     this.#outbox.acceptorOk(from);
     if (!this.isVoting) return;
-    this.#outbox.acceptorStateTo(from, this.log.trimIid, this.log.highestIid, this.#flags());
+    this.#tellState(from, this.#flags());
   }
 
   onLearnerDel(from: Peer): void {
@@ -253,7 +253,7 @@ export class Acceptor {
     else if (this.#pressedUs < 0) this.#pressedUs = nowUs;
     this.#stateDueUs = nowUs + (flags === 0 ? STATE_INTERVAL_US : PRESSURE_INTERVAL_US);
     this.audience.expireLearners(nowUs - LEARNER_SILENCE_US);
-    this.#outbox.acceptorState(this.log.trimIid, this.log.highestIid, flags);
+    this.#outbox.acceptorState(this.log.trimIid, this.log.highestIid, flags, this.standing.logId);
   }
 
   nextTickUs(): number {
@@ -381,17 +381,20 @@ export class Acceptor {
   /** Trimmed already: tells how far. */
   refuseLow(from: Peer): void {
     this.counters.refusedLow++;
-    this.#outbox.acceptorStateTo(from, this.log.trimIid, this.log.highestIid, this.#flags());
+    this.#tellState(from, this.#flags());
   }
 
   /** Full: says so to the proposer at once, and to everyone at the next state. */
   refuseFull(from: Peer): void {
     this.counters.refusedFull++;
-    const log = this.log;
     if (!this.#wasFull) this.#stateDueUs = 0;
     this.#wasFull = true;
     this.#refusal = StateFlag.halfFull | StateFlag.full;
-    this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags() | this.#refusal);
+    this.#tellState(from, this.#flags() | this.#refusal);
+  }
+
+  #tellState(to: Peer, flags: number): void {
+    this.#outbox.acceptorStateTo(to, this.log.trimIid, this.log.highestIid, flags, this.standing.logId);
   }
 
   #flags(): number {
