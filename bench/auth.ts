@@ -21,7 +21,7 @@ import {
 } from "../src/net/link.ts";
 import type { SystemLink } from "../src/net/system_link.ts";
 import { openUdp } from "../src/net/udp.ts";
-import { flags, printRow, script } from "./support/script.ts";
+import { flags, printRow, script, write } from "./support/script.ts";
 
 /** Bytes of a frame, with its checksum. */
 const SIZES = [64, 512, 1500];
@@ -135,7 +135,7 @@ function main(): void {
     json: { type: "boolean", default: false },
   });
   const rows = SIZES.map((bytes) => (quick ? measure(bytes, 1, 4) : measure(bytes, 31, 400)));
-  if (json) process.stdout.write(`${JSON.stringify(rows)}\n`);
+  if (json) write(`${JSON.stringify(rows)}\n`);
   else print(rows);
 }
 

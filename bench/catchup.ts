@@ -16,7 +16,7 @@ import { Lab } from "../test/support/lab.ts";
 import { LabCluster } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork, loopbackNetwork, type Network } from "../test/support/lab_network.ts";
 import { until } from "../test/support/until.ts";
-import { commandOf, flags, MAIN_FLAG, script, whole } from "./support/script.ts";
+import { commandOf, flags, MAIN_FLAG, script, whole, write } from "./support/script.ts";
 import { ACCEPTORS } from "./support/seats.ts";
 
 const PATIENCE_MS = 120_000;
@@ -107,7 +107,7 @@ async function measure(cluster: LabCluster, { outstanding, size, seconds }: Opti
     `after: ${after.join(" ")}: ${mean(after)} values/s, ${(mean(after) / live).toFixed(2)} of it`,
     `the learner: ${took} s to instance ${iid}, ${rate} instances/s, about ${learned} values/s: ${(learned / live).toFixed(1)} × the live rate`,
   ];
-  process.stdout.write(`${out.join("\n")}\n`);
+  write(`${out.join("\n")}\n`);
 }
 
 async function main(): Promise<void> {

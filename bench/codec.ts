@@ -42,7 +42,7 @@ function accept(cluster: Cluster): Saying {
 function accepted(cluster: Cluster): Saying {
   const [from, to] = [new Party(cluster, Role.acceptor, 0), new Party(cluster, Role.learner, 0)];
   const peer = from.peerOf(to, Role.learner, cluster.native);
-  from.outbox.setAudience({ count: 1, peerAt: () => peer });
+  from.outbox.setAudience({ count: 1, isKnown: false, peerAt: () => peer });
   const { ballot, life } = cluster;
   const value = clientValue();
   return { from, to, say: (iid) => from.outbox.accepted(iid, 0, ballot, life, value, 0, value.length) };

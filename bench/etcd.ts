@@ -43,6 +43,7 @@ import {
   usageError,
   whole,
   wholes,
+  write,
 } from "./support/script.ts";
 
 const STORAGES = ["log", "sqlite", "memory"];
@@ -260,7 +261,7 @@ async function main(): Promise<void> {
       lab.close();
     }
   });
-  process.stdout.write(
+  write(
     `${version}; ${chosen.size} B values, ${chosen.keys} keys, ${chosen.rounds} rounds of ${chosen.seconds} s:\n\n`,
   );
   printTable(chosen, rows);

@@ -12,7 +12,7 @@ import { DeliveryTimes, type Failover, killLeader } from "../test/support/failov
 import { Lab } from "../test/support/lab.ts";
 import { LabCluster } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
-import { commandOf, flags, MAIN_FLAG, printRow, script, whole } from "./support/script.ts";
+import { commandOf, flags, MAIN_FLAG, printRow, script, whole, write } from "./support/script.ts";
 import { ACCEPTORS } from "./support/seats.ts";
 
 const PROPOSERS = [0, 1, 2];
@@ -85,7 +85,7 @@ function spread(figures: readonly number[]): [number, number, number] {
 
 async function main(): Promise<void> {
   const plan = asked();
-  process.stdout.write(
+  write(
     `${plan.kills} kills each, longest time without a delivery, ms; of its parts p50 / p90 / max:\n\n` +
       "| leader-timeout | p50 | p90 | max | missed after | led after | values after |\n" +
       "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",

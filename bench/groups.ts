@@ -13,7 +13,7 @@ import { OwnBed } from "../src/bench/bed.ts";
 import { measureRound } from "../src/bench/measure.ts";
 import { choosePlace, describePlace } from "../src/ops/cluster_place.ts";
 import { grouped } from "../src/text/grouped.ts";
-import { commandOf, flags, MAIN_FLAG, printRow, script, whole, wholes } from "./support/script.ts";
+import { commandOf, flags, MAIN_FLAG, printRow, script, whole, wholes, write } from "./support/script.ts";
 
 const WARM_UP_S = 1;
 const NEVER = new AbortController().signal;
@@ -118,7 +118,7 @@ async function main(): Promise<void> {
   }
   const { kind } = choosePlace(chosen.udp ? "udp" : undefined);
   const place = describePlace(kind, 3 + chosen.proposers + 1);
-  process.stdout.write(`${place}, ${chosen.size} B values, window ${chosen.window} in each group:\n\n`);
+  write(`${place}, ${chosen.size} B values, window ${chosen.window} in each group:\n\n`);
   printRow(["groups", "clients", "learners", "values/s", "p50 µs", "p99 µs", "CPU µs a value"]);
   printRow(["---:", "---", "---", "---:", "---:", "---:", "---:"]);
   for (const [i, { groups, clients, learners }] of rows.entries()) {

@@ -12,7 +12,7 @@ import type { Seat } from "../src/ops/seats.ts";
 import { Lab } from "../test/support/lab.ts";
 import { LabCluster } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
-import { commandOf, flags, MAIN_FLAG, script, whole } from "./support/script.ts";
+import { commandOf, flags, MAIN_FLAG, script, whole, write } from "./support/script.ts";
 import { ACCEPTORS, REPLICAS } from "./support/seats.ts";
 
 const MIB = 2 ** 20;
@@ -71,14 +71,14 @@ async function main(): Promise<void> {
     await cluster.startAll();
     const client = cluster.client(CLIENT_HOST, [...words, "--json"]);
     const members = [...cluster.processes];
-    process.stdout.write(`instances,${members.map(({ name }) => name).join(",")}\n`);
+    write(`instances,${members.map(({ name }) => name).join(",")}\n`);
     const samples = await watchResident({
       pids: members.map(({ pid }) => pid),
       client,
       everyValues,
       nap: () => Bun.sleep(WATCH_MS),
       found: ({ values, bytes }) =>
-        process.stdout.write(`${values},${bytes.map((one) => (one / MIB).toFixed(1)).join(",")}\n`),
+        write(`${values},${bytes.map((one) => (one / MIB).toFixed(1)).join(",")}\n`),
     });
     const ending = await client.exited;
     if (ending.exitCode !== 0) throw new Error(`the client failed:\n${client.tail()}`);

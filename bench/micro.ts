@@ -17,7 +17,7 @@ import { Cluster } from "./parties.ts";
 import { CORES, INSTANCES, replicaStep } from "./replica.ts";
 import { ringBench } from "./ring.ts";
 import { acceptorStep, clientStep, learnerStep, proposerStep } from "./steps.ts";
-import { flags, script, usageError } from "./support/script.ts";
+import { flags, script, usageError, write } from "./support/script.ts";
 import type { Add } from "./support/task.ts";
 
 interface Row {
@@ -141,7 +141,7 @@ function main(): void {
     only: { type: "string", default: "" },
   });
   const rows = measure(quick, only);
-  process.stdout.write(`${json ? JSON.stringify(rows) : table(rows)}\n`);
+  write(`${json ? JSON.stringify(rows) : table(rows)}\n`);
 }
 
 if (import.meta.main) await script(main);

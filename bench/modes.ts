@@ -33,6 +33,7 @@ import {
   usageError,
   whole,
   wholes,
+  write,
 } from "./support/script.ts";
 import { ACCEPTORS, REPLICAS } from "./support/seats.ts";
 
@@ -245,7 +246,7 @@ const medianOf = (runs: readonly Figures[], what: keyof Figures): number =>
 
 function printTable(run: Options, found: ReadonlyMap<string, Figures[]>): void {
   const heads = ["CPU µs/value", "user", "system", "sleeps/value", "frames/value"];
-  process.stdout.write(
+  write(
     `network namespaces on a bridge, wire ${run.wire}, ${run.replicas ? "replicas, " : ""}${run.size} B values:\n\n`,
   );
   printRow(["window", "mode", "values/s", "p50 µs", "p99 µs", ...heads]);
@@ -264,7 +265,7 @@ function printTable(run: Options, found: ReadonlyMap<string, Figures[]>): void {
     }
   }
   if (run.idle === 0) return;
-  process.stdout.write("\nidle, of one role:\n\n");
+  write("\nidle, of one role:\n\n");
   printRow(["mode", "% of a core", "sleeps/s", "frames/s"]);
   printRow(["---", "---:", "---:", "---:"]);
   for (const { name } of run.modes) {

@@ -132,7 +132,8 @@ export function packedLearnerStep(cluster: Cluster): () => void {
   const acceptors = [0, 1].map((id) => new Party(cluster, Role.acceptor, id));
   const party = new Party(cluster, Role.learner, 0);
   const audience = acceptors.map((one) => one.peerOf(party, Role.learner, true));
-  for (let i = 0; i < 2; i++) acceptors[i]!.outbox.setAudience({ count: 1, peerAt: () => audience[i]! });
+  for (let i = 0; i < 2; i++)
+    acceptors[i]!.outbox.setAudience({ count: 1, isKnown: false, peerAt: () => audience[i]! });
   const { log, consumer } = logConsumer();
   const filter = filterWith(consumer);
   filter.iid = 0;

@@ -119,7 +119,8 @@ export function learnerStep(cluster: Cluster): () => void {
   const acceptors = [0, 1].map((id) => new Party(cluster, Role.acceptor, id));
   const party = new Party(cluster, Role.learner, 0);
   const audience = acceptors.map((one) => one.peerOf(party, Role.learner, cluster.native));
-  for (let i = 0; i < 2; i++) acceptors[i]!.outbox.setAudience({ count: 1, peerAt: () => audience[i]! });
+  for (let i = 0; i < 2; i++)
+    acceptors[i]!.outbox.setAudience({ count: 1, isKnown: false, peerAt: () => audience[i]! });
   const learner = learnerOf(cluster, party, false, filterOf(cluster));
   const roles = rolesOf(cluster, party, { learner });
   const value = clientValue();
@@ -186,7 +187,7 @@ export function led(cluster: Cluster): Led {
   party.drop();
   for (const one of acceptors) {
     const to = one.members.proposers[0]!;
-    one.outbox.setAudience({ count: 1, peerAt: () => to });
+    one.outbox.setAudience({ count: 1, isKnown: false, peerAt: () => to });
     if (native) {
       one.outbox.promiseBegin(to, ballot, life, 1, 1, 0, STANDING, 1);
       one.outbox.promiseEnd(MAX_IID);

@@ -13,7 +13,7 @@ import { hear } from "../src/bench/stopping.ts";
 import { stoppable } from "../src/cli/stoppable.ts";
 import type { Ballot } from "../src/protocol/types.ts";
 import type { Storage } from "../src/storage/storage.ts";
-import { flags, script, usageError } from "./support/script.ts";
+import { flags, script, usageError, write } from "./support/script.ts";
 
 const GROUPS = [1, 64, 256];
 const SIZES = [64, 1400];
@@ -164,7 +164,7 @@ async function main(): Promise<void> {
       rmSync(directory, { recursive: true, force: true });
     }
   });
-  process.stdout.write(`${chosen.json ? JSON.stringify(rows) : table(rows)}\n`);
+  write(`${chosen.json ? JSON.stringify(rows) : table(rows)}\n`);
 }
 
 await script(main);

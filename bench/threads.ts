@@ -25,6 +25,7 @@ import {
   usageError,
   whole,
   wholes,
+  write,
 } from "./support/script.ts";
 import { type Driven, drive, type Served, serve } from "./threads/busy.ts";
 import { threadedLibrary, WHICH, withThreadedLeader } from "./threads/library.ts";
@@ -157,11 +158,11 @@ async function cluster(
 async function main(): Promise<void> {
   const [what, ...words] = process.argv.slice(2);
   if (what === "serve") {
-    process.stdout.write(JSON.stringify(serve(Number(words[0]))));
+    write(JSON.stringify(serve(Number(words[0]))));
     return;
   }
   if (what === "drive") {
-    process.stdout.write(JSON.stringify(drive(BUSY_HOST, Number(words[0]), Number(words[1]))));
+    write(JSON.stringify(drive(BUSY_HOST, Number(words[0]), Number(words[1]))));
     return;
   }
   if (what !== "busy" && what !== "cluster") {

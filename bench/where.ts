@@ -20,7 +20,7 @@ import type { Seat } from "../src/ops/seats.ts";
 import { Lab } from "../test/support/lab.ts";
 import { LabCluster } from "../test/support/lab_cluster.ts";
 import { ethernetNetwork } from "../test/support/lab_network.ts";
-import { commandOf, flags, MAIN_FLAG, number, printRow, script, whole } from "./support/script.ts";
+import { commandOf, flags, MAIN_FLAG, number, printRow, script, whole, write } from "./support/script.ts";
 import { ACCEPTORS, REPLICAS } from "./support/seats.ts";
 
 const CLIENT_HOST = 4;
@@ -140,10 +140,9 @@ function top(samples: readonly Sample[], names: ReadonlyMap<number, string>, cou
       const key = `${what} (${kind})`;
       bySymbol.set(key, (bySymbol.get(key) ?? 0) + 1);
     }
-    process.stdout.write(`\n${name}:\n`);
+    write(`\n${name}:\n`);
     const sorted = [...bySymbol].sort((a, b) => b[1] - a[1]).slice(0, count);
-    for (const [symbol, n] of sorted)
-      process.stdout.write(`  ${percent(n, own.length).padStart(5)} %  ${symbol}\n`);
+    for (const [symbol, n] of sorted) write(`  ${percent(n, own.length).padStart(5)} %  ${symbol}\n`);
   }
 }
 
@@ -176,7 +175,7 @@ async function measure(cluster: LabCluster, run: Run, stop: AbortSignal): Promis
   const { valuesPerSecond } = lastFigures(client.stdout);
   const fields = "comm,pid,tid,time,ip,sym,dso";
   const samples = parse(await textOf(["perf", "script", "-i", data, "-F", fields], stop));
-  process.stdout.write(
+  write(
     `${run.replicas ? "replicas" : "roles"}, wire ${run.wire}, ${run.size} B, window ${run.window}: ` +
       `${Math.round(valuesPerSecond)} values/s, ${samples.length} samples\n\n`,
   );

@@ -52,6 +52,7 @@ enum {
   KPX_FLAG_ALSO_LO = 4, /* hear and reach the loopback interface too */
   KPX_FLAG_MULTICAST = 8, /* KPX_OPTION_MULTICAST is to be joined */
   KPX_FLAG_DUAL_STACK = 16, /* an IPv6 socket that takes IPv4 as well */
+  KPX_FLAG_OFFLOAD = 32, /* UDP: datagrams of a step to one destination pass the kernel as one, where it can do that */
 };
 
 /* Limits of kpx_link_open; what exceeds them is -EINVAL. */

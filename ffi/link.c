@@ -27,6 +27,7 @@ static int build(struct kpx_link *link, const uint32_t *options) {
   int result = open_sockets(link, options);
   for (uint32_t i = 0; i < link->receiver_count && result == 0 && kpx_has_rings(link); i++)
     result = kpx_rxring_configure(link, &link->receivers[i]);
+  if (result == 0) result = kpx_gro_open(link);
   if (result == 0) result = kpx_link_make_area(link);
   if (result == 0) result = map_rings(link);
   if (result == 0) result = kpx_link_make_messages(link);
@@ -42,6 +43,7 @@ void kpx_link_destroy(struct kpx_link *link) {
     if (link->receivers[i].fd >= 0) close(link->receivers[i].fd);
   if (link->wake_fd >= 0) close(link->wake_fd);
   kpx_link_drop_messages(link);
+  free(link->gro);
   explicit_bzero(link->keys, sizeof link->keys);
   free(link);
 }

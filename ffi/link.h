@@ -92,6 +92,8 @@ struct kpx_link {
   bool looked;
   struct kpx_messages rx;
   struct kpx_messages tx;
+  struct kpx_gro *gro; /* NULL: each datagram comes in a slot of its own */
+  struct kpx_bundles *bundles; /* NULL: each datagram is a message of its own */
   uint64_t counters[KPX_COUNTERS];
 };
 
@@ -138,6 +140,23 @@ bool kpx_udp_accept(struct kpx_link *link, uint32_t *descriptor, uint32_t at, ui
 /* Addresses message `at` of link->tx; false: the address cannot be reached over this link. */
 void kpx_ethernet_address(struct kpx_link *link, uint32_t at, int ifindex, uint32_t ethertype);
 bool kpx_udp_address(struct kpx_link *link, uint32_t at, const uint32_t *words);
+
+/* link_gso.c: `kpx_gso_bundle` makes bundles of the first `messages` of link->tx and returns how many; `kpx_gso_give_up` gives up
+ * bundles for good: what is left, from bundle `from` on, are the first messages of link->tx; it returns how many. */
+int kpx_gso_open(struct kpx_link *link);
+void kpx_gso_close(struct kpx_link *link);
+uint32_t kpx_gso_bundle(struct kpx_link *link, uint32_t messages);
+struct mmsghdr *kpx_gso_headers(const struct kpx_link *link);
+uint32_t kpx_gso_give_up(struct kpx_link *link, uint32_t messages, uint32_t from);
+
+/* link_gro.c: the buffers take `kpx_gro_bytes` of the area from rx_at on, in place of rx slots. */
+int kpx_gro_open(struct kpx_link *link);
+uint32_t kpx_gro_bytes(void);
+void kpx_gro_place(struct kpx_link *link);
+int kpx_gro_receive(struct kpx_link *link, uint32_t max);
+
+/* link_rx.c: what there is, or -errno where the link is unusable. */
+int kpx_recvmmsg(int fd, struct mmsghdr *headers, uint32_t count);
 
 /* socket.c */
 int kpx_socket_buffers(struct kpx_receiver *receiver, const uint32_t *options);

@@ -22,8 +22,9 @@ static uint32_t *descriptors(struct kpx_link *link) {
 
 static void describe_slots(struct kpx_link *link) {
   uint32_t *words = descriptors(link);
+  uint32_t stride = link->gro != NULL ? 0 : link->stride;
   for (uint32_t i = 0; i < link->rx_slots && !kpx_has_rings(link); i++)
-    words[i * KPX_DESCRIPTOR_WORDS + KPX_OFFSET] = link->rx_at + i * link->stride + link->payload_at;
+    words[i * KPX_DESCRIPTOR_WORDS + KPX_OFFSET] = link->rx_at + i * stride + link->payload_at;
   words += link->rx_slots * KPX_DESCRIPTOR_WORDS;
   for (uint32_t i = 0; i < link->tx_slots; i++)
     words[i * KPX_DESCRIPTOR_WORDS + KPX_OFFSET] = link->tx_at + i * link->stride + link->payload_at;
@@ -33,7 +34,8 @@ int kpx_link_make_area(struct kpx_link *link) {
   link->stride = (uint32_t)round_up(link->payload_at + link->max_payload, 64);
   uint64_t descriptor_bytes = (uint64_t)(link->rx_slots + link->tx_slots) * KPX_DESCRIPTOR_WORDS * 4;
   uint64_t rx_at = round_up(descriptor_bytes, PAGE_BYTES);
-  uint64_t rx_end = kpx_has_rings(link) ? rx_at : rx_at + (uint64_t)link->rx_slots * link->stride;
+  uint64_t rx_bytes = link->gro != NULL ? kpx_gro_bytes() : (uint64_t)link->rx_slots * link->stride;
+  uint64_t rx_end = kpx_has_rings(link) ? rx_at : rx_at + rx_bytes;
   for (uint32_t i = 0; i < link->receiver_count && kpx_has_rings(link); i++) {
     struct kpx_rxring *ring = &link->receivers[i].ring;
     if (rx_end > KPX_MAX_AREA) return -EINVAL;
@@ -87,7 +89,8 @@ static void drop(struct kpx_messages *messages) {
 
 int kpx_link_make_messages(struct kpx_link *link) {
   uint32_t header = link->kind == KPX_ETHERNET ? KPX_ETHERNET_HEADER : 0;
-  if (!kpx_has_rings(link)) {
+  if (link->gro != NULL) kpx_gro_place(link);
+  else if (!kpx_has_rings(link)) {
     int result = make(&link->rx, link->rx_slots);
     if (result < 0) return result;
     for (uint32_t i = 0; i < link->rx_slots; i++) {
@@ -96,10 +99,12 @@ int kpx_link_make_messages(struct kpx_link *link) {
     }
   }
   /* Two for each slot: one through the interface, one through lo. */
-  return make(&link->tx, link->tx_slots * 2);
+  int result = make(&link->tx, link->tx_slots * 2);
+  return result < 0 ? result : kpx_gso_open(link);
 }
 
 void kpx_link_drop_messages(struct kpx_link *link) {
   drop(&link->rx);
   drop(&link->tx);
+  kpx_gso_close(link);
 }

@@ -18,13 +18,11 @@ static bool accept_message(struct kpx_link *link, uint32_t slot, uint32_t *descr
   return kpx_ethernet_accept(link, descriptor, at, header->msg_len, cut, &link->rx.names[slot].ll);
 }
 
-/* Into slots first … max - 1; returns how many came, or -errno. */
-static int receive_messages(struct kpx_link *link, int fd, uint32_t first, uint32_t max) {
-  struct mmsghdr *headers = link->rx.headers + first;
-  int received = recvmmsg(fd, headers, max - first, MSG_DONTWAIT, NULL);
+int kpx_recvmmsg(int fd, struct mmsghdr *headers, uint32_t count) {
+  int received = recvmmsg(fd, headers, count, MSG_DONTWAIT, NULL);
   /* A socket's stored error comes instead of frames, once. */
   if (received < 0 && errno != EAGAIN && errno != EINTR && kpx_is_transient(errno))
-    received = recvmmsg(fd, headers, max - first, MSG_DONTWAIT, NULL);
+    received = recvmmsg(fd, headers, count, MSG_DONTWAIT, NULL);
   if (received < 0) return kpx_is_transient(errno) ? 0 : -errno;
   return received;
 }
@@ -60,7 +58,13 @@ int kpx_receive(struct kpx_link *link, uint32_t max, uint32_t receivers) {
       slot = kept;
       continue;
     }
-    int received = receive_messages(link, receiver->fd, slot, limit);
+    if (link->gro != NULL) {
+      int received = kpx_gro_receive(link, max);
+      if (received < 0) return received;
+      kept = slot = (uint32_t)received;
+      continue;
+    }
+    int received = kpx_recvmmsg(receiver->fd, link->rx.headers + slot, limit - slot);
     if (received < 0) return received;
     kept = describe_messages(link, slot, (uint32_t)received, kept);
     slot += (uint32_t)received;

@@ -77,26 +77,36 @@ static void wait_for_room(const struct kpx_link *link, bool *waited) {
   (void)poll(&room, 1, ROOM_MS);
 }
 
-static void count_sent(struct kpx_link *link, uint32_t first, uint32_t sent) {
+static void count_sent(struct kpx_link *link, const struct mmsghdr *headers, uint32_t count) {
   uint32_t header = link->kind == KPX_ETHERNET ? KPX_ETHERNET_HEADER : 0;
-  link->counters[KPX_TX_FRAMES] += sent;
-  for (uint32_t i = first; i < first + sent; i++) link->counters[KPX_TX_BYTES] += link->tx.vectors[i].iov_len - header;
+  for (uint32_t i = 0; i < count; i++) {
+    const struct msghdr *message = &headers[i].msg_hdr;
+    link->counters[KPX_TX_FRAMES] += message->msg_iovlen;
+    for (size_t j = 0; j < message->msg_iovlen; j++) link->counters[KPX_TX_BYTES] += message->msg_iov[j].iov_len - header;
+  }
 }
 
-static int flush(struct kpx_link *link, uint32_t count) {
+/* The route cannot take bundles: a small MTU, no checksums in hardware. */
+static bool refuses_bundles(int error) {
+  return error == EINVAL || error == EIO || error == EMSGSIZE || error == EOPNOTSUPP;
+}
+
+/* Returns how many were dealt with, all unless a bundle was refused; or -errno. */
+static int flush(struct kpx_link *link, struct mmsghdr *headers, uint32_t count) {
   bool retried = false;
   bool waited = false;
   uint32_t at = 0;
   while (at < count) {
-    int sent = sendmmsg(kpx_sender(link), link->tx.headers + at, count - at, MSG_DONTWAIT);
+    int sent = sendmmsg(kpx_sender(link), headers + at, count - at, MSG_DONTWAIT);
     if (sent > 0) {
-      count_sent(link, at, (uint32_t)sent);
+      count_sent(link, headers + at, (uint32_t)sent);
       at += (uint32_t)sent;
       retried = false;
       continue;
     }
     int error = errno;
     if (error == EINTR) continue;
+    if (headers[at].msg_hdr.msg_iovlen > 1 && refuses_bundles(error)) return (int)at;
     if (!kpx_is_transient(error)) return -error;
     /* An error may be an earlier datagram's (ECONNREFUSED), and a full buffer may drain: each frame has one more
      * chance. */
@@ -105,11 +115,22 @@ static int flush(struct kpx_link *link, uint32_t count) {
       retried = true;
       continue;
     }
-    link->counters[KPX_TX_DROPPED]++;
+    link->counters[KPX_TX_DROPPED] += headers[at].msg_hdr.msg_iovlen;
     retried = false;
     at++;
   }
-  return 0;
+  return (int)count;
+}
+
+static int send_all(struct kpx_link *link, uint32_t count) {
+  if (link->bundles != NULL && count > 1) {
+    uint32_t bundles = kpx_gso_bundle(link, count);
+    int dealt = flush(link, kpx_gso_headers(link), bundles);
+    if (dealt < 0 || (uint32_t)dealt == bundles) return dealt < 0 ? dealt : 0;
+    count = kpx_gso_give_up(link, count, (uint32_t)dealt);
+  }
+  int dealt = flush(link, link->tx.headers, count);
+  return dealt < 0 ? dealt : 0;
 }
 
 int kpx_transmit(struct kpx_link *link, uint32_t ntx) {
@@ -122,5 +143,5 @@ int kpx_transmit(struct kpx_link *link, uint32_t ntx) {
     if (added == 0) link->counters[KPX_TX_DROPPED]++;
     count += added;
   }
-  return count > 0 ? flush(link, count) : 0;
+  return count > 0 ? send_all(link, count) : 0;
 }

@@ -126,7 +126,9 @@ describe("refused with exit 2, naming the word and what to do", () => {
     [["--wire", "kernelpaxos"], /--wire expects one of native, kernel-paxos/, /did you mean kernel-paxos\?/],
     [["--id", "1", "--id", "2"], /--id is given twice/, /once/],
     [["--json", "--no-json"], /--no-json is given twice/, undefined],
-    [["a", "b"], /unexpected "b": kpaxos test takes one word/, /kpaxos test --help/],
+    [["a", "b"], /unexpected "b": kpaxos test takes one word, NAME$/, /kpaxos test --help/],
+    [["a", "learner/3"], /unexpected "learner\/3"/, /^if that is the role, write --id 3$/],
+    [["--kernel-paxos"], /unknown flag --kernel-paxos/, /^did you mean --wire kernel-paxos\?$/],
     [["a", "./b.conf"], /unexpected "\.\/b\.conf"/, /if that is the configuration, write -f \.\/b\.conf/],
     [["a", "id=0"], /unexpected "id=0"/, /^write --id 0$/],
     [["a", "trim_every=5"], /unexpected "trim_every=5"/, /^write --trim-every 5$/],
@@ -146,6 +148,21 @@ describe("refused with exit 2, naming the word and what to do", () => {
       if (hint !== undefined) expect(error.hint).toMatch(hint);
     });
   }
+
+  test("words that were meant for a flag", () => {
+    const args = {
+      file: { type: "positional", description: "a file" },
+      name: { type: "string", description: "which cluster" },
+      storage: { type: "string", listOf: ["memory", "log"], description: "where" },
+    } as const satisfies ArgsDef;
+    expect(errorOf(() => read(["a", "b.c"], args)).hint).toBe("if that is the name, write --name b.c");
+    expect(errorOf(() => read(["a", "0"], args)).hint).toBe("kpaxos test --help shows how it is used");
+    expect(errorOf(() => read(["--memory"], args)).hint).toBe("did you mean --storage memory?");
+    const none = { json: ARGS.json, name: args.name } as const satisfies ArgsDef;
+    const { message, hint } = errorOf(() => read(["two"], none));
+    expect(message).toBe('unexpected "two": kpaxos test takes no words besides flags');
+    expect(hint).toBe("if that is the name, write --name two");
+  });
 
   test("a required flag, a required positional", () => {
     const args = {

@@ -297,7 +297,7 @@ describe("frames as text", () => {
     expect(decodeNativeText(keyed, [OTHER, KEY])).toMatchObject([{ message: "frame" }, { message: "trim" }]);
     expect(decodeNativeText(keyed, [OTHER])).toEqual({ error: "no MAC of this key" });
     expect(decodeNativeText(keyed)).toMatchObject({ error: expect.stringContaining("--cluster-key") });
-    const plain = encodeNativeText({ message: "trim", iid: 1 });
+    const plain = encodeNativeText({ message: "trim", iid: 1, kind: 0 });
     if ("error" in plain) throw new Error(plain.error);
     expect(decodeNativeText(plain.payload, [KEY])).toMatchObject({
       error: expect.stringContaining("no key"),

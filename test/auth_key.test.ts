@@ -161,7 +161,18 @@ describe("kpaxos key", () => {
       const before = readFileSync(path, "utf8");
       const error = await errorOfAsync(() => kpaxosHere("key", step, path));
       expect(error.message).toMatch(/holds (one key|2 keys)$/);
+      // What is to be done is a command that does it, with this file.
+      if (step !== "drop")
+        expect(error.hint).toEndWith(`kpaxos key ${step === "add" ? "drop" : "add"} ${path}`);
       expect(readFileSync(path, "utf8")).toBe(before);
+    }
+  });
+
+  test("an empty name is told as such", async () => {
+    for (const step of ["new", "show", "add", "promote", "drop"]) {
+      const error = await errorOfAsync(() => kpaxosHere("key", step, ""));
+      expect([error.exitCode as number, error.message]).toEqual([2, "the name of the key file is empty"]);
+      expect(error.hint).toContain(`kpaxos key ${step} cluster.key`);
     }
   });
 

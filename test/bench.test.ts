@@ -138,3 +138,37 @@ test("so is a wrong value", () => {
   expect(exitCode).toBe(2);
   expect(stderr.toString()).toContain('--groups: "0" is no whole number above 0');
 });
+
+describe("whose rows nobody reads any more", () => {
+  /** Prints for ever, `each` time so many rows. */
+  const rows = (each: number): string => `
+    import { printRow, script } from ${JSON.stringify(join(BENCH, "support/script.ts"))};
+    await script(async () => {
+      try {
+        for (;;) {
+          for (let row = 0; row < ${each}; row++) printRow(["a", row]);
+          await Bun.sleep(1);
+        }
+      } finally {
+        process.stderr.write("cleaned up\\n");
+      }
+    });`;
+  const ended = async (each: number, redirection: string): Promise<unknown> => {
+    const line = `"$0" -e "$1" ${redirection}; exit \${PIPESTATUS[0]}`;
+    const child = Bun.spawn(["bash", "-c", line, process.execPath, rows(each)], {
+      stdout: "pipe",
+      stderr: "pipe",
+      timeout: 20_000,
+    });
+    return [await child.exited, await child.stdout.text(), await child.stderr.text()];
+  };
+
+  test.each([1, 1000])("it cleans up and ends without a word (%d at once)", async (each) => {
+    expect(await ended(each, "| head -1")).toEqual([0, "| a | 0 |\n", "cleaned up\n"]);
+  });
+
+  test("it says so where they find no room", async () => {
+    const told = expect.stringMatching(/^error: cannot write to standard output: ENOSPC.*\n/);
+    expect(await ended(1, "> /dev/full")).toEqual([1, "", told]);
+  });
+});

@@ -42,7 +42,7 @@ class Place {
       this.acceptor.fellows!.birth.resume();
     }
     this.#claims = new Claims({
-      claims: [{ role: Role.acceptor, roleName: "acceptor", outbox: this.recorder }],
+      claims: [{ role: Role.acceptor, outbox: this.recorder }],
       id: 2,
       life: 50,
       peers: this.#peers,

@@ -41,6 +41,17 @@ describe("streams and exit codes", () => {
     }
   });
 
+  test("a setting that no cluster can have is told alone, without what a cluster would have been given", async () => {
+    const home = mkdtempSync(join(tmpdir(), "kpaxos-cli-"));
+    const words = ["cluster", "up", "--link", "udp", "--groups", "100"];
+    const { code, err } = await kpaxos(words, { XDG_STATE_HOME: home });
+    rmSync(home, { recursive: true });
+    expect(code).toBe(2);
+    expect(err).toMatch(
+      /^error: 1 error in the settings .*\n--groups: error: groups 100 is out of range\n {2}hint: .*\n$/,
+    );
+  });
+
   test("help of a subcommand, however it is asked for", async () => {
     const plain = await kpaxos(["config", "check", "--help"]);
     expect(plain.out).toStartWith("kpaxos config check: ");

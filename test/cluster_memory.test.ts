@@ -42,6 +42,19 @@ describe.each([...WIRES])("wire %s", (wire) => {
     storm({ seed, wire, acceptors: 5, proposers: 2, learners: 2 }, [0, 1]).finish();
   });
 
+  seeds(`${wire}: seven acceptors and few who listen, then one more`, 6, (seed) => {
+    const cluster = new MemoryCluster({ seed, wire, faults: STORM, acceptors: 7, learners: 0 });
+    cluster.startAll([() => cluster.client({ values: 10, clients: 2 })]);
+    // By now acceptors know who listens.
+    cluster.runFor(4_000_000);
+    cluster.client({ values: 200, clients: 2 });
+    cluster.runFor(Math.floor(cluster.random() * 300_000));
+    cluster.stop(cluster.host("proposer 0"), cluster.random() < 0.5);
+    cluster.proposer(0);
+    cluster.learner(0);
+    cluster.finish();
+  });
+
   seeds(`${wire}: acceptor, proposer and learner on one MAC, three times`, 10, (seed) => {
     storm({ seed, wire, proposers: 3, learners: 3, sharedHosts: true }, [seed % 3]).finish();
   });

@@ -1,8 +1,8 @@
 /**
  * Completion scripts: they know every command and flag, and what there is of local clusters.
  */
-import { describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { kebab } from "../src/cli/args.ts";
@@ -24,10 +24,15 @@ describe("completion", () => {
     }
   });
 
+  const home = mkdtempSync(join(tmpdir(), "kpaxos-completion-"));
+  const script = join(home, "kpaxos.bash");
+  beforeAll(async () => writeFileSync(script, (await kpaxos(["completion", "bash"])).out));
+  afterAll(() => rmSync(home, { recursive: true }));
+
   /** `words`: the line as readline divides it, unless that is at blanks. */
   const complete = (line: string, words = line, env: Record<string, string> = {}) =>
     shell(
-      `eval "$($K completion bash)"
+      `source ${script}
       COMP_WORDS=(${words}); [[ '${words}' == *' ' ]] && COMP_WORDS+=("")
       COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); compopt() { :; }
       COMP_LINE='${line}' COMP_POINT=${line.length} COMP_WORDBREAKS='@='
@@ -45,6 +50,16 @@ describe("completion", () => {
     expect((await complete(...divided)).out).toBe("native\nkernel-paxos\n");
     expect((await complete("kpaxos bench --report commit --acceptor")).out).toBe("--acceptors\n");
     expect((await complete("kpaxos cluster exec client -- bas")).out).toMatch(/^bash$/m);
+  });
+
+  test("bash completes lists, behind a comma too", async () => {
+    expect((await complete("kpaxos bench --wires ")).out).toBe("native\nkernel-paxos\n");
+    expect((await complete("kpaxos bench --storage sqlite,log,")).out).toBe("sqlite,log,memory\n");
+    expect((await complete("kpaxos bench --layout=roles,", "kpaxos bench --layout = roles,")).out).toBe(
+      "roles,replicas\n",
+    );
+    expect((await complete("kpaxos bench commit --storage l")).out).toBe("log\n");
+    expect((await complete("kpaxos tail --from ")).out).toBe("present\noldest\n");
   });
 
   test("bash completes clusters and their roles, as their state files have them", async () => {

@@ -41,6 +41,9 @@ const OFFERS: readonly [line: string, offers: readonly string[]][] = [
   ["kpaxos config check --wire k", ["kernel-paxos", "kernel_paxos"]],
   ["kpaxos completion ", ["bash", "fish", "zsh"]],
   ["kpaxos sim --scenario ", ["all", ...SCENARIOS.map(({ name }) => name)].sort()],
+  ["kpaxos bench --wires ", ["kernel-paxos", "native"]],
+  ["kpaxos bench -l ", ["replicas", "roles"]],
+  ["kpaxos bench --windows ", []],
   // What is no file is no place for one.
   ["kpaxos status ", []],
   ["kpaxos submit ", []],
@@ -63,6 +66,9 @@ const OFFERS: readonly [line: string, offers: readonly string[]][] = [
 /** A line, and what both call the only word that goes on: fish gives the word, zsh the line. */
 const BECOMES: readonly [line: string, word: string, becomes: string][] = [
   ["kpaxos config check --wire=n", "--wire=native", "kpaxos config check --wire=native "],
+  ["kpaxos bench --batching yes,", "yes,no", "kpaxos bench --batching yes,no "],
+  ["kpaxos bench --storage=log,s", "--storage=log,sqlite", "kpaxos bench --storage=log,sqlite "],
+  ["kpaxos bench --storage log,sqlite,", "log,sqlite,memory", "kpaxos bench --storage log,sqlite,memory "],
   ["kpaxos cluster down --name=t", "--name=two", "kpaxos cluster down --name=two "],
   ["kpaxos config check -f files/p", "files/paxos.conf", "kpaxos config check -f files/paxos.conf "],
   [

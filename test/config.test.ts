@@ -213,6 +213,7 @@ describe("values", () => {
       scheduling: "auto",
       keepAwake: false,
       promiscuous: false,
+      udpOffload: true,
       receiveBufferBytes: 4 << 20,
       deliveryLogBytes: 32 << 20,
       deviceDirectory: "/dev/shm/kpaxos",

@@ -1,5 +1,5 @@
-import { describe, expect, test } from "bun:test";
-import { readSync, statSync, writeFileSync } from "node:fs";
+import { describe, expect, spyOn, test } from "bun:test";
+import { mkdirSync, readdirSync, readSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import {
@@ -7,7 +7,7 @@ import {
   findDeviceDirectory,
   makeDeviceDirectory,
 } from "../src/delivery/device_directory.ts";
-import { deviceName, PAGE_BYTES, placeOffset } from "../src/delivery/device_layout.ts";
+import { deviceName, LEARNER_LOCK, PAGE_BYTES, placeOffset } from "../src/delivery/device_layout.ts";
 import { deviceRecord } from "../src/delivery/device_record.ts";
 import { MAX_INDEX } from "../src/delivery/log_record.ts";
 import { LocalDelivery } from "../src/delivery/readers.ts";
@@ -242,6 +242,57 @@ test("all that a learner looks at is there from the start: memory that is full i
   const { path } = newWriter({ places, ringBytes: SMALL_RING });
   const { blocks } = statSync(path);
   expect(blocks * 512).toBeGreaterThanOrEqual((1 + places) * PAGE_BYTES);
+});
+
+describe("drafts", () => {
+  test("what a learner that was killed had begun goes; what a living one is about to finish stays", () => {
+    const name = deviceName("test", 3);
+    const draft = (of: string): SharedMemory => {
+      const memory = SharedMemory.create(join(directory, of), PAGE_BYTES);
+      open.push(memory);
+      return memory;
+    };
+    const left = [`${name}.1.new`, `${name}.a0b1c2d3.new`];
+    for (const one of left) draft(one).close();
+    const stays = [`${name}.2.new`, `${deviceName("test", 33)}.1.new`, `${name}.3.new`, `${name}.4.new`];
+    expect(draft(stays[0]!).lock(LEARNER_LOCK)).toBe(true);
+    draft(stays[1]!).close();
+    mkdirSync(join(directory, stays[2]!));
+    symlinkSync("/etc/passwd", join(directory, stays[3]!));
+    const writer = newWriter();
+    expect(readdirSync(directory).sort()).toEqual([name, ...stays].sort());
+    // One that finds another alive has cleared away just the same, its own too.
+    draft(left[0]!).close();
+    expect(hintOf(() => newWriter())).toContain("runs on this host already");
+    expect(readdirSync(directory).sort()).toEqual([name, ...stays].sort());
+    expect(writer.readers).toBe(0);
+  });
+
+  test("a draft that another took for one that was left behind is made again", () => {
+    const make = SharedMemory.create;
+    const holders: SharedMemory[] = [];
+    const create = spyOn(SharedMemory, "create").mockImplementation((path, size) => {
+      const memory = make(path, size);
+      // The first was removed by now; the other looks at the second.
+      if (create.mock.calls.length === 1) rmSync(path);
+      else if (create.mock.calls.length === 2) {
+        const other = SharedMemory.open(path);
+        holders.push(other);
+        expect(other.lock(LEARNER_LOCK)).toBe(true);
+        rmSync(path);
+      }
+      return memory;
+    });
+    try {
+      newWriter();
+      expect(create).toHaveBeenCalledTimes(3);
+    } finally {
+      create.mockRestore();
+      for (const one of holders) one.close();
+    }
+    newReader();
+    expect(readdirSync(directory).filter((name) => name.endsWith(".new"))).toEqual([]);
+  });
 });
 
 describe("names and directories", () => {

@@ -86,6 +86,7 @@ test("a frame with telling numbers has them at the documented bytes", () => {
   const fields = {
     message: "trim",
     iid: 3,
+    kind: 0,
     from: "learner 258",
     to: "acceptor 772",
     life: 5,

@@ -119,10 +119,12 @@ describe("frame decode", () => {
     expect(await refused("--ethertype", "0xcafa", "000000")).toContain("prepare of 3 bytes");
     expect(await refused("--ethertype", "0xcafa", "")).toContain("prepare of 0 bytes");
     expect(await refused("--ethertype", "0xcafa", "0")).toContain("hex");
-    expect(await refused("--ethertype", "0xcafa", "zz")).toContain("hex");
+    expect(await refused("--ethertype", "0xcafa", "zz")).toEndWith('hex digits is needed, not "zz"');
     expect(await refused("--ethertype", "0xcb02", "0000000201")).toContain("shorter");
     expect(await refused("--udp", "0000000c")).toContain("first word");
-    expect(await refused("--ethertype", "0x0800", "00")).toContain("of neither wire");
+    expect(await refused("--ethertype", "0x0800", "00")).toBe(
+      "EtherType 0x0800 is of neither wire: 0x88b5 is native, 0xcafa to 0xcb05 are Kernel_Paxos",
+    );
     expect(await refused("--wire", "native", "--ethertype", "0xcafa", "00")).toContain("not the native");
     expect(await refused("--wire", "kernel-paxos", "--ethertype", "0x88b5", "00")).toContain("0x88b5");
     expect(await refused("--frame", "0011")).toContain("Ethernet header");
@@ -212,7 +214,7 @@ describe("frame encode", () => {
   test("refuses fields that the message lacks, and messages that the wire lacks", async () => {
     expect((await encode("prepare", "--iid", "1")).errors).toContain("prepare needs ballot");
     expect((await encode("prepare", "--iid", "1", "--ballot", "2", "--text", "x")).errors).toContain(
-      "has no value",
+      "prepare has no value: it has iid, ballot",
     );
     expect((await encode("trim", "--iid", "1", "--cut")).errors).toContain("only accept and accepted");
     expect((await encode("accept", "--iid", "1", "--ballot", "2", "--value", "abc")).errors).toContain(
@@ -251,6 +253,34 @@ describe("frame encode", () => {
     expect(none).toMatchObject({ code: 1, lines: [] });
     for (const name of ["hasApplications", "standing", "kind", "iid"])
       expect(none.errors).toContain(`${name} must be a whole number`);
+  });
+
+  test("native fields that the message lacks, or that are missing, are told with those there are", async () => {
+    const lines = [
+      { message: "prepare", iid: 1, balot: 2 },
+      { message: "learnerHi", value: "00" },
+      { message: "repeat", first: 1 },
+      { message: "learnerHi", life: "x" },
+      { message: "learnerHi", group: 256 },
+      { message: "clientValue", value: "0" },
+    ];
+    const none = await piped(lines.map((one) => JSON.stringify(one)).join("\n"), "encode", "-");
+    expect(none).toMatchObject({ code: 1, lines: [] });
+    expect(none.errors.trimEnd().split("\n")).toEqual([
+      "refused: line 1: prepare has no balot: it has iid, ballot, and those of the header: from, to, life, cluster, group",
+      "refused: line 2: learnerHi has no value: it has no fields, and those of the header: from, to, life, cluster, group",
+      'refused: line 3: repeat needs last; as JSON on standard input: {"message":"repeat","first":1,"last":1}',
+      "refused: line 4: life must be a whole number from 0 to 9007199254740991",
+      "refused: line 5: group must be a whole number from 0 to 255",
+      "refused: line 6: value: an even number of hex digits is needed",
+    ]);
+    expect((await frame("encode", "prepare", "--iid", "1", "--ballot", "65536")).code).toBe(0);
+  });
+
+  test("a message that the native wire lacks, and JSON that is no word", async () => {
+    expect((await usage("encode", "acceptt")).hint).toBe("did you mean accept?");
+    expect((await usage("encode", "nonsense")).hint).toStartWith("messages: prepare, promise, ");
+    expect((await usage("encode", '{"message":"learnerHi"}')).hint).toEndWith("| kpaxos frame encode");
   });
 
   test("decode | encode gives back what was sent", async () => {

@@ -16,12 +16,14 @@ beforeAll(() => {
 });
 afterAll(() => clock.mockRestore());
 
-/** A step as it was asked for: frames to send, whether it may sleep, passes of the event loop so far. */
+/** A step as it was asked for, or a sending alone: frames to send, whether it may sleep, passes of the event loop so far. */
 type Step = readonly [ntx: number, sleeps: boolean, passes: number];
 
 interface Plan {
-  readonly dozes: boolean;
+  readonly dozes?: () => boolean;
   readonly steps: number;
+  /** No turn has room for all that it has to say. */
+  readonly hasMore?: boolean;
   /** How many frames the step finds, the first being step 0. */
   readonly frames: (step: number) => number;
   /** How long it sleeps. */
@@ -29,7 +31,7 @@ interface Plan {
 }
 
 /** Each turn that had frames has two to send. */
-async function run({ dozes, steps, frames, sleepUs }: Plan): Promise<Step[]> {
+async function run({ dozes, steps, hasMore, frames, sleepUs }: Plan): Promise<Step[]> {
   const asked: Step[] = [];
   let passes = 0;
   let isOver = false;
@@ -46,9 +48,12 @@ async function run({ dozes, steps, frames, sleepUs }: Plan): Promise<Step[]> {
       }
       return frames(step);
     },
+    send: (ntx: number): void => {
+      if (!isOver) asked.push([ntx, false, passes]);
+    },
   };
   const node = {
-    hasMore: false,
+    hasMore: hasMore ?? false,
     roles: { nextTickUs: () => Number.POSITIVE_INFINITY },
     wire: { clear: () => undefined, seal: () => 0 },
     turn: (_now: number, received: number) => (received > 0 ? 2 : 0),
@@ -67,7 +72,7 @@ async function run({ dozes, steps, frames, sleepUs }: Plan): Promise<Step[]> {
 
 describe("a loop that serves others", () => {
   test("sleeps once in a burst, and ends it when nothing came", async () => {
-    const steps = await run({ dozes: false, steps: 5, frames: (step) => (step % 3 < 2 ? 1 : 0) });
+    const steps = await run({ steps: 5, frames: (step) => (step % 3 < 2 ? 1 : 0) });
     expect(steps).toEqual([
       [0, true, 0],
       [2, false, 0],
@@ -78,28 +83,37 @@ describe("a loop that serves others", () => {
   });
 
   test("gives the event loop its chance under load", async () => {
-    const steps = await run({ dozes: false, steps: 2 * BURST + 1, frames: () => 1 });
+    const steps = await run({ steps: 2 * BURST + 3, frames: () => 1 });
     expect(steps.map(([, , pass]) => pass)).toEqual([
-      ...Array<number>(BURST).fill(0),
-      ...Array<number>(BURST).fill(1),
+      ...Array<number>(BURST + 1).fill(0),
+      ...Array<number>(BURST + 1).fill(1),
       2,
     ]);
   });
 });
 
 describe("a loop that may doze", () => {
-  test("sends and sleeps at once while frames come soon, for a burst", async () => {
-    const steps = await run({ dozes: true, steps: BURST + 2, frames: () => 1 });
+  test("sends and sleeps at once while frames come soon, for a burst, and sends before it ends", async () => {
+    const steps = await run({ dozes: () => true, steps: BURST + 2, frames: () => 1 });
     expect(steps).toEqual([
       [0, true, 0],
       ...Array.from({ length: BURST - 1 }, () => [2, true, 0] as const),
-      [2, true, 1],
-      [2, true, 1],
+      [2, false, 0],
+      [0, true, 1],
+    ]);
+  });
+
+  test("whose slots were all taken goes on without a wait", async () => {
+    const steps = await run({ dozes: () => true, steps: BURST + 2, hasMore: true, frames: () => 1 });
+    expect(steps.slice(-3)).toEqual([
+      [2, false, 0],
+      [2, false, 1],
+      [2, false, 1],
     ]);
   });
 
   test("wakes for something else: the event loop sees to it at once", async () => {
-    const steps = await run({ dozes: true, steps: 4, frames: (step) => (step === 1 ? 0 : 1) });
+    const steps = await run({ dozes: () => true, steps: 4, frames: (step) => (step === 1 ? 0 : 1) });
     expect(steps).toEqual([
       [0, true, 0],
       [2, true, 0],
@@ -109,7 +123,7 @@ describe("a loop that may doze", () => {
   });
 
   test("after a long sleep the event loop comes first", async () => {
-    const plan = { dozes: true, steps: 4, frames: (step: number) => (step === 1 ? 0 : 1) };
+    const plan = { dozes: () => true, steps: 4, frames: (step: number) => (step === 1 ? 0 : 1) };
     const steps = await run({ ...plan, sleepUs: (step) => (step === 0 ? 2000 : 10) });
     expect(steps).toEqual([
       [0, true, 0],

@@ -27,6 +27,26 @@ function configOf(wire: "native" | "kernel-paxos", link: "ethernet" | "udp" = "e
   return parseConfig(`${lines.join("\n")}\n`, "paxos.conf", { env: {} }).config!;
 }
 
+/** An acceptor that 1024 listen to. `votes`: it was told to, else it is fresh. */
+function withFullAudience(votes: boolean): { readonly recorder: Recorder; readonly full: Acceptor } {
+  const recorder = new Recorder();
+  const options = {
+    aid: 0,
+    acceptors: 3,
+    life: 1,
+    fresh: votes,
+    durable: false,
+    random: () => 0.5,
+    maxLeaseMs: 0,
+  };
+  const store = { instances: 16, bytes: 4096, perInstance: false, leaderTimeoutMs: 100, trimRule: null };
+  const full = new Acceptor({ ...options, ...store }, recorder.journal, recorder);
+  full.tick(1);
+  for (let peer = 100; peer < 100 + 1024; peer++) full.onLearnerHi(peer as Peer);
+  recorder.take();
+  return { recorder, full };
+}
+
 class Asked {
   readonly config: Config;
   readonly said: string[] = [];
@@ -255,21 +275,7 @@ describe("the verdict", () => {
     asked.at(1);
     const [, question] = asked.at(300);
     expect(question).toBe("repeat 0 1 1");
-    const recorder = new Recorder();
-    const options = {
-      aid: 0,
-      acceptors: 3,
-      life: 1,
-      fresh: true,
-      durable: false,
-      random: () => 0.5,
-      maxLeaseMs: 0,
-    };
-    const store = { instances: 16, bytes: 4096, perInstance: false, leaderTimeoutMs: 100, trimRule: null };
-    const full = new Acceptor({ ...options, ...store }, recorder.journal, recorder);
-    full.tick(1);
-    for (let peer = 100; peer < 100 + 1024; peer++) full.onLearnerHi(peer as Peer);
-    recorder.take();
+    const { recorder, full } = withFullAudience(true);
     const asker = peerOf("c0");
     full.onLearnerHi(asker);
     expect(recorder.take()).toEqual([]);
@@ -277,6 +283,20 @@ describe("the verdict", () => {
     expect(recorder.take()).toEqual(["acceptorState to=c0 trim=0 highest=0 log=1"]);
     asked.inquiry.onAcceptorState(acceptor(0), 0, 0, 0, 0);
     expect(asked.status.acceptors[0]).toMatchObject({ answers: true, votes: true, highestIid: 0 });
+  });
+
+  test("one that does not vote and has no place in its audience answers a hi: there is nothing else that it could say", () => {
+    const asked = new Asked(configOf("native", "udp"));
+    asked.at(1);
+    const { recorder, full } = withFullAudience(false);
+    full.onLearnerHi(peerOf("c0"));
+    expect(recorder.take()).toEqual(["acceptorOk to=c0"]);
+    expect([full.audience.count, full.audience.refused]).toEqual([1024, 1]);
+    asked.inquiry.onAcceptorOk(acceptor(0));
+    expect(statusLines(asked.status)[1]).toContain("answers, does not vote yet (fresh or recovering)");
+    // Who is gone leaves it as one that votes.
+    full.tick(12_000_000);
+    expect(full.audience.count).toBe(0);
   });
 
   test("full acceptors take no values, and a full minority does no harm", () => {

@@ -47,6 +47,25 @@ describe("UDP link", () => {
     expect([...answer!.from]).toEqual([...server.address]);
   });
 
+  test.each(hosts.flatMap((host) => [true, false].map((offload) => [host, offload] as const)))(
+    "a turn's datagrams arrive in order: %s, in bundles: %p",
+    (host, offload) => {
+      const slots = { rxSlots: 64, txSlots: 64, offload };
+      const server = open({ address: freePort(host), ...slots });
+      const client = open(slots);
+      const lengths = Array.from({ length: 60 }, (_, i) => (i % 7 === 6 ? 33 : 1450 - (i % 3)));
+      lengths.forEach((length, slot) => {
+        put(client, slot, server.address, Port.wire, new Uint8Array(length).fill(slot));
+      });
+      client.send(lengths.length);
+      const heard = receive(server);
+      expect(heard.map(({ payload }) => [payload.length, payload[0], payload.at(-1)])).toEqual(
+        lengths.map((length, slot) => [length, slot, slot]),
+      );
+      expect(formatAddress("udp", heard[59]!.from)).toBe(formatAddress("udp", at(host, client)));
+    },
+  );
+
   test("what was sent ahead of a step is not sent by it again, and the process itself still finds it", () => {
     const server = open({ address: freePort("127.0.0.1") });
     const client = open();

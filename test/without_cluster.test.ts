@@ -134,6 +134,16 @@ test(
 );
 
 test(
+  "values from standard input that has none: it says so, and has done all that was asked",
+  async () => {
+    const { exitCode, said } = await alone("submit", "-", "--timeout", "1");
+    expect(said).toMatch(/^\S+ warn submit: nothing was submitted: standard input was empty\n$/);
+    expect(exitCode).toBe(0);
+  },
+  TIMEOUT_MS,
+);
+
+test(
   "a file of statistics that finds no room is told at the end",
   async () => {
     const { exitCode, said } = await alone("run", "client", "--seconds", "0.1", "--stats-file", "/dev/full");
@@ -188,10 +198,13 @@ test("the store's client finds no server, at once", async () => {
   expect(said).toMatch(/no server of cluster kpaxos runs on this host\nhint: start one with kpaxos kv serve/);
 });
 
-test("who prints a learner's values waits for it, and says so", async () => {
+test.each([
+  ["0", /klearner0\.sock: no learner listens there; waiting for learner 0$/m],
+  ["7", /waiting for learner 7 \(.*paxos\.conf has learner 0\)$/m],
+])("who prints a learner's values waits for it, and says so (%s)", async (id, line) => {
   const directory = mkdtempSync(join(tmpdir(), "kpaxos-test-"));
   const conf = join(import.meta.dir, "../paxos.conf");
-  const words = ["tail", "-f", conf, "--device-directory", directory];
+  const words = ["tail", "--id", id, "-f", conf, "--device-directory", directory];
   const child = Bun.spawn([...COMMAND, ...words], {
     stdin: "ignore",
     stdout: "ignore",
@@ -201,9 +214,7 @@ test("who prints a learner's values waits for it, and says so", async () => {
   });
   try {
     const { value } = await child.stderr.getReader().read();
-    expect(new TextDecoder().decode(value)).toMatch(
-      /klearner0\.sock: no learner listens there; waiting for learner 0$/m,
-    );
+    expect(new TextDecoder().decode(value)).toMatch(line);
   } finally {
     child.kill();
     await child.exited;

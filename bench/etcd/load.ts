@@ -10,7 +10,7 @@
  */
 import type { Socket } from "bun";
 import { LatencyHistogram } from "../../src/node/latency_histogram.ts";
-import { flags, number, script, usageError, whole } from "../support/script.ts";
+import { flags, number, script, usageError, whole, write } from "../support/script.ts";
 import type { Connection, Load, Operation, Protocol } from "./connection.ts";
 import { GRPC, MOST_MESSAGE_BYTES } from "./grpc.ts";
 import { HTTP } from "./http.ts";
@@ -185,7 +185,7 @@ class Client {
 }
 
 function say(line: object): void {
-  process.stdout.write(`${JSON.stringify(line)}\n`);
+  write(`${JSON.stringify(line)}\n`);
 }
 
 async function main(): Promise<void> {

@@ -80,8 +80,19 @@ export function commandOf(main: string = MAIN_FLAG.main.default): string[] {
   return path.endsWith(".ts") ? [process.execPath, path] : [path];
 }
 
+/** Ends a program that nobody reads any more (`| head`). */
+class ReaderGone extends Error {}
+
+let hasReader = true;
+
+/** To standard output: data. Throws when its reader has gone, so that all that was begun is cleaned up. */
+export function write(text: string): void {
+  if (!hasReader) throw new ReaderGone("nobody reads standard output any more");
+  process.stdout.write(text);
+}
+
 export function printRow(cells: readonly (string | number)[]): void {
-  process.stdout.write(`| ${cells.join(" | ")} |\n`);
+  write(`| ${cells.join(" | ")} |\n`);
 }
 
 /** Runs `body`, which hears `stop`, with a directory that is gone afterwards, also when a signal ends it. */
@@ -100,12 +111,22 @@ export async function inOwnDirectory(
 
 /** Runs the program; what it throws is told, and makes the exit code. */
 export async function script(main: () => void | Promise<void>): Promise<void> {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    hasReader = false;
+    if (error.code !== "EPIPE") tell(new Error(`cannot write to standard output: ${error.message}`));
+  });
+  // What is told of progress needs no reader.
+  process.stderr.on("error", () => undefined);
   try {
     await main();
   } catch (error) {
-    const isOurs = error instanceof CliError;
-    const hint = isOurs && error.hint !== undefined ? `hint: ${error.hint}\n` : "";
-    process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n${hint}`);
-    process.exitCode = isOurs ? error.exitCode : ExitCode.failure;
+    if (!(error instanceof ReaderGone)) tell(error);
   }
+}
+
+function tell(error: unknown): void {
+  const isOurs = error instanceof CliError;
+  const hint = isOurs && error.hint !== undefined ? `hint: ${error.hint}\n` : "";
+  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n${hint}`);
+  process.exitCode = isOurs ? error.exitCode : ExitCode.failure;
 }

@@ -78,7 +78,8 @@ static void run(uint64_t seed, uint32_t checksum, uint32_t keys) {
     for (int i = 0; i < received; i++) {
       const uint32_t *descriptor = link.rx + (uint32_t)i * KPX_DESCRIPTOR_WORDS;
       CHECK(descriptor[KPX_LENGTH] <= 1500 && descriptor[KPX_OFFSET] >= rx_at);
-      CHECK((descriptor[KPX_OFFSET] - rx_at) % stride == 0 && descriptor[KPX_OFFSET] < rx_at + 16 * stride);
+      CHECK(descriptor[KPX_OFFSET] % 4 == 0 && descriptor[KPX_OFFSET] + descriptor[KPX_LENGTH] <= tx_at);
+      if (udp_flags == 0) CHECK((descriptor[KPX_OFFSET] - rx_at) % stride == 0 && descriptor[KPX_OFFSET] < rx_at + 16 * stride);
     }
   }
   CHECK(counter(link.handle, KPX_RX_FRAMES) > 100);
@@ -103,10 +104,13 @@ int main(int argc, char **argv) {
   uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 20261122;
   printf("seed %llu\n", (unsigned long long)seed);
   fflush(stdout);
-  run(seed, KPX_NONE, 0);
-  run(seed + 1, 10, 0);
-  run(seed + 2, 10, 1);
-  run(seed + 3, 10, 2);
+  for (udp_flags = 0;; udp_flags = KPX_FLAG_OFFLOAD) {
+    run(seed, KPX_NONE, 0);
+    run(seed + 1, 10, 0);
+    run(seed + 2, 10, 1);
+    run(seed + 3, 10, 2);
+    if (udp_flags != 0) break;
+  }
   random_options_open_or_are_refused(seed + 4);
   return 0;
 }

@@ -54,9 +54,13 @@ static inline void default_options(uint32_t *options, uint32_t kind) {
   options[KPX_OPTION_CHECKSUM_OFFSET] = KPX_NONE;
 }
 
+/* Flags of all UDP links of a test. */
+static uint32_t udp_flags;
+
 /* UDP on 127.0.0.1, any port. */
 static inline void udp_options(uint32_t *options) {
   default_options(options, KPX_UDP);
+  options[KPX_OPTION_FLAGS] = udp_flags;
   options[KPX_OPTION_FAMILY] = 4;
   options[KPX_OPTION_ADDRESS + 2] = 0xFFFF0000u;
   options[KPX_OPTION_ADDRESS + 3] = 0x0100007Fu;

@@ -4,7 +4,8 @@
  */
 import { grouped } from "../text/grouped.ts";
 
-export type Layout = "roles" | "replicas";
+export const LAYOUTS = ["roles", "replicas"] as const;
+export type Layout = (typeof LAYOUTS)[number];
 
 /** What a cluster is made for. */
 export interface ClusterShape {

@@ -180,13 +180,22 @@ function checkSurplus(
   const word = positionals[places.length]!;
   const typed = behind.get(places.length);
   if (typed !== undefined) throw noValue(typed, word, typed.startsWith("--no-"));
-  const count = places.length === 1 ? "one word" : `${places.length} words`;
-  const what = places.length === 0 ? "takes no words besides flags" : `takes ${count}`;
-  const isFile = "file" in args && /[./]/.test(word);
-  const hint = isFile
-    ? `if that is the configuration, write -f ${word}`
-    : `${path} --help shows how it is used`;
-  throw usageError(`unexpected "${word}": ${path} ${what}`, asFlag(word, table) ?? hint);
+  const names = Object.entries(args).flatMap(([key, arg]) =>
+    arg.type === "positional" ? [placeholder(key, arg)] : [],
+  );
+  const count = names.length === 1 ? "one word" : `${names.length} words`;
+  const what = names.length === 0 ? "takes no words besides flags" : `takes ${count}, ${names.join(" ")}`;
+  const hint = asFlag(word, table) ?? asValue(word, args) ?? `${path} --help shows how it is used`;
+  throw usageError(`unexpected "${word}": ${path} ${what}`, hint);
+}
+
+/** What such a word is elsewhere: a role of a cluster, a configuration, the name of a cluster. */
+function asValue(word: string, { id, file, name }: ArgsDef): string | undefined {
+  const [, number] = /^[a-z-]+\/(\d+)$/.exec(word) ?? [];
+  if (id?.type === "integer" && number !== undefined) return `if that is the role, write --id ${number}`;
+  if (file?.type === "string" && /[./]/.test(word)) return `if that is the configuration, write -f ${word}`;
+  const isName = name?.type === "string" && /^[a-z]/i.test(word);
+  return isName ? `if that is the name, write --name ${word}` : undefined;
 }
 
 /** As the manuals write module parameters: `id=0`. */
@@ -226,13 +235,23 @@ function noValue(typed: string, value: string, negated: boolean): CliError {
 function unknownFlag(typed: string, table: ReturnType<typeof spellings>, path: string): CliError {
   const flags = [...table.keys(), "--help"].filter((f) => f.length > 2 && f === f.toLowerCase());
   const doubled = `-${typed}`;
-  const meant = [...table.values()].find(({ arg }) => arg.lookedForAs?.includes(typed.replace(/^-+/, "")));
+  const word = typed.replace(/^-+/, "");
+  const meant = [...table.values()].find(({ arg }) => arg.lookedForAs?.includes(word));
   const exact = meant === undefined ? undefined : dashed(kebab(meant.key));
-  const near = exact ?? (table.has(doubled) ? doubled : nearest(typed, flags));
+  const near = exact ?? (table.has(doubled) ? doubled : (nearest(typed, flags) ?? flagWith(word, table)));
   return usageError(
     `unknown flag ${typed} for "${path}"`,
     near === undefined ? `${path} --help lists its flags` : `did you mean ${near}?`,
   );
+}
+
+/** The flag that takes this word, with it. */
+function flagWith(word: string, table: ReturnType<typeof spellings>): string | undefined {
+  for (const { key, arg } of table.values()) {
+    const words = arg.type === "enum" ? arg.options : arg.type === "string" ? arg.listOf : undefined;
+    if (words?.includes(word) === true) return `${dashed(kebab(key))} ${word}`;
+  }
+  return undefined;
 }
 
 function checkNumber(typed: string, text: string, arg: FlagArg & { type: "integer" | "number" }): number {

@@ -1,7 +1,7 @@
 /**
  * `kpaxos bench`: how fast a cluster is here, over everything that matters for it, and whether two such measurements differ.
  */
-import { type Layout, OPEN_WINDOW, type Sweep } from "../bench/cells.ts";
+import { OPEN_WINDOW, type Sweep } from "../bench/cells.ts";
 import type { BenchResult } from "../bench/result.ts";
 import type { BenchOptions } from "../bench/run.ts";
 import { FIRST_WARM_UP, warmUpsOf } from "../bench/warm_up.ts";
@@ -104,11 +104,11 @@ function sweepOf(args: BenchArgs): Sweep {
   const rates = args.rate === undefined ? [null] : numbers("--rate", args.rate, 0.1, 10_000_000, false);
   const windows = args.windows ?? (args.rate === undefined ? DEFAULTS.windows : `${OPEN_WINDOW}`);
   return {
-    wires: oneOf("--wires", args.wires ?? DEFAULTS.wires, SCHEMA.wire.choices),
-    storages: oneOf("--storage", args.storage ?? DEFAULTS.storage, SCHEMA.storageBackend.choices),
-    layouts: oneOf("--layout", args.layout ?? DEFAULTS.layout, ["roles", "replicas"]) as Layout[],
+    wires: oneOf("--wires", args.wires ?? DEFAULTS.wires, benchArgs.wires.listOf),
+    storages: oneOf("--storage", args.storage ?? DEFAULTS.storage, benchArgs.storage.listOf),
+    layouts: oneOf("--layout", args.layout ?? DEFAULTS.layout, benchArgs.layout.listOf),
     acceptors: numbers("--acceptors", args.acceptors ?? DEFAULTS.acceptors, 1, 250),
-    batchings: oneOf("--batching", args.batching ?? DEFAULTS.batching, ["yes", "no"]).map(
+    batchings: oneOf("--batching", args.batching ?? DEFAULTS.batching, benchArgs.batching.listOf).map(
       (word) => word === "yes",
     ),
     groups: numbers("--groups", args.groups ?? DEFAULTS.groups, 1, SCHEMA.groups.max),

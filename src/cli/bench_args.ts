@@ -1,5 +1,5 @@
 /** The flags of `kpaxos bench`. */
-import { OPEN_WINDOW } from "../bench/cells.ts";
+import { LAYOUTS, OPEN_WINDOW } from "../bench/cells.ts";
 import { DATA_NAME, REPORT_NAME } from "../bench/report.ts";
 import { FIRST_WARM_UP, HALF_WARM_UP, WARM_UP } from "../bench/warm_up.ts";
 import { SCHEMA } from "../config/schema.ts";
@@ -50,11 +50,13 @@ export const benchArgs = {
   wires: {
     type: "string",
     valueHint: LIST,
+    listOf: SCHEMA.wire.choices,
     description: `${SCHEMA.wire.choices.join(", ")} (default ${DEFAULTS.wires})`,
   },
   storage: {
     type: "string",
     valueHint: LIST,
+    listOf: SCHEMA.storageBackend.choices,
     description: `${SCHEMA.storageBackend.choices.join(", ")} (default ${DEFAULTS.storage})`,
   },
   acceptors: {
@@ -67,6 +69,7 @@ export const benchArgs = {
     type: "string",
     alias: "l",
     valueHint: LIST,
+    listOf: LAYOUTS,
     description: `roles: acceptors, a proposer; replicas: all three in each process (default ${DEFAULTS.layout})`,
   },
   groups: {
@@ -79,6 +82,7 @@ export const benchArgs = {
     type: "string",
     alias: "b",
     valueHint: LIST,
+    listOf: ["yes", "no"],
     description: `yes: values share instances under load; no (default ${DEFAULTS.batching})`,
   },
   settings: {

@@ -14,6 +14,7 @@ const commitArgs = {
   storage: {
     type: "string",
     valueHint: "LIST",
+    listOf: DISK_BACKENDS,
     default: DISK_BACKENDS.join(","),
     description: DISK_BACKENDS.join(", "),
   },
@@ -65,7 +66,7 @@ export const commitCommand = defineKpaxosCommand({
   },
   args: commitArgs,
   run: async ({ args, rawArgs }) => {
-    const backends = oneOf("--storage", args.storage, DISK_BACKENDS) as DiskBackend[];
+    const backends = oneOf("--storage", args.storage, DISK_BACKENDS);
     if (args["when-told"] === true) return await commitWhenTold(args, rawArgs, backends);
     const { syncPrice } = await import("../bench/sync_price.ts");
     const { acceptors, commits, "storage-path": storagePath } = args;

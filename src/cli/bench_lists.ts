@@ -24,9 +24,10 @@ export function words(flag: string, text: string): string[] {
   return [...new Set(all)];
 }
 
-export function oneOf(flag: string, text: string, options: readonly string[]): string[] {
+export function oneOf<T extends string>(flag: string, text: string, options: readonly T[]): T[] {
   return words(flag, text).map((word) => {
-    if (options.includes(word)) return word;
+    const known = options.find((one) => one === word);
+    if (known !== undefined) return known;
     const near = nearest(word, options);
     throw usageError(
       `${flag} expects a list of ${options.join(", ")}, got "${word}"`,

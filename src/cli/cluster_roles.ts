@@ -17,9 +17,9 @@ const SIGNALS = ["KILL", "TERM", "INT", "STOP", "CONT"] as const;
 const FORMS = SIGNALS.flatMap((name) => [name, `SIG${name}`]);
 
 const FORGOT =
-  "back with an empty memory: it votes again when it has recovered what the others hold (storage-backend sqlite keeps it)";
+  "back with an empty memory: it votes again when it has recovered what the others hold (storage-backend sqlite or log keeps it)";
 const FORGOT_AND_VOTES =
-  "back with an empty memory: it votes all the same, and may contradict what it said before (storage-backend sqlite keeps it)";
+  "back with an empty memory: it votes all the same, and may contradict what it said before (storage-backend sqlite or log keeps it)";
 
 export const killCommand = defineKpaxosCommand({
   meta: {

@@ -32,6 +32,8 @@ export interface BooleanArg extends Common {
 export interface StringArg extends Common {
   readonly type: "string";
   readonly completes?: Completes;
+  /** Its value is a list of these, with commas between them. */
+  readonly listOf?: readonly string[];
   readonly default?: string;
 }
 export interface EnumArg extends Common {

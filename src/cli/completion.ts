@@ -60,8 +60,11 @@ export interface Node {
   /** Behind `--` comes a command line of its own. */
   readonly runs: boolean;
 }
-/** Words to choose from, a file, words of the local clusters, or whatever the user thinks of. */
-type Values = readonly string[] | "file" | "any" | LocalWords;
+interface ListOf {
+  readonly listOf: readonly string[];
+}
+/** Words to choose from, a list of them, a file, words of the local clusters, or whatever the user thinks of. */
+type Values = readonly string[] | ListOf | "file" | "any" | LocalWords;
 
 export async function flatten(root: KpaxosCommand, path: string = root.meta.name): Promise<readonly Node[]> {
   const commands: Word[] = [];
@@ -98,12 +101,17 @@ async function valuesOf(arg: ArgDef): Promise<Values> {
   if (arg.type === "enum") return arg.options;
   if (arg.type !== "string" && arg.type !== "positional") return "any";
   if (arg.type === "positional" && arg.options !== undefined) return arg.options;
+  if (arg.type === "string" && arg.listOf !== undefined) return { listOf: arg.listOf };
   if (typeof arg.completes === "function") return await arg.completes();
   return arg.completes ?? (/FILE|PATH|DIR|\.json/i.test(arg.valueHint ?? "") ? "file" : "any");
 }
 
 function choices({ positional }: Node): readonly string[] {
-  return typeof positional === "string" ? [] : positional;
+  return isChoice(positional) ? positional : [];
+}
+
+function isChoice(values: Values): values is readonly string[] {
+  return Array.isArray(values);
 }
 
 const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
@@ -120,18 +128,20 @@ function walkCases(nodes: readonly Node[]): string {
   return edges.join("|");
 }
 
+function bashOffer(values: Exclude<Values, "any">): string {
+  if (values === "file") return "compopt -o default";
+  if (isLocal(values)) return `_kpaxos_local ${values}`;
+  if (isChoice(values)) return `COMPREPLY=($(compgen -W ${quote(values.join(" "))} -- "$cur"))`;
+  return `_kpaxos_list ${values.listOf.join(" ")}`;
+}
+
 function bashScript(nodes: readonly Node[]): string {
   const body = (node: Node): string[] => {
     const out: string[] = [];
-    for (const [flag, values] of node.values) {
-      if (values === "any") out.push(`[[ $prev == ${flag} ]] && return`);
-      else if (values === "file") out.push(`[[ $prev == ${flag} ]] && { compopt -o default; return; }`);
-      else if (isLocal(values)) out.push(`[[ $prev == ${flag} ]] && { _kpaxos_local ${values}; return; }`);
-      else
-        out.push(
-          `[[ $prev == ${flag} ]] && { COMPREPLY=($(compgen -W ${quote(values.join(" "))} -- "$cur")); return; }`,
-        );
-    }
+    for (const [flag, values] of node.values)
+      out.push(
+        `[[ $prev == ${flag} ]] && ${values === "any" ? "return" : `{ ${bashOffer(values)}; return; }`}`,
+      );
     const words = [...node.commands.map((c) => c.text), ...choices(node)];
     if (node.runs) out.push("((rest)) && { _kpaxos_command $((rest + 1)); return; }");
     if (isLocal(node.positional))
@@ -149,6 +159,14 @@ _kpaxos_local() {
   found=$(${localCommand(`"$1" "\${said[@]:1}"`)})
   COMPREPLY=($(compgen -W "$found" -- "\${typed##*=}"))
   [[ $typed == *@* && $COMP_WORDBREAKS == *@* ]] && COMPREPLY=("\${COMPREPLY[@]#"\${typed%@*}@"}")
+}
+# Words with commas between them, each once.
+_kpaxos_list() {
+  local word before=
+  [[ $cur == *,* ]] && before=\${cur%,*},
+  for word; do
+    [[ ,$before != *,$word,* && $word == "\${cur##*,}"* ]] && COMPREPLY+=("$before$word")
+  done
 }
 # A command line from this word on.
 _kpaxos_command() {
@@ -191,28 +209,39 @@ function zshLocal(words: LocalWords): string {
   return `_kpaxos_local ${words} "\${(@Q)words[2,CURRENT-1]}"`;
 }
 
+function zshOffer(values: Exclude<Values, "any">): string {
+  if (values === "file") return "_files";
+  if (isLocal(values)) return `compadd -- $(${zshLocal(values)})`;
+  if (isChoice(values)) return `compadd -- ${values.map(quote).join(" ")}`;
+  return `_kpaxos_list ${values.listOf.map(quote).join(" ")}`;
+}
+
 function zshScript(nodes: readonly Node[]): string {
   const item = (w: Word): string => quote(`${w.text.replaceAll(":", "\\:")}:${w.about}`);
   const body = (node: Node): string[] => {
     const out: string[] = [];
-    for (const [flag, values] of node.values) {
-      if (values === "any") out.push(`[[ $prev == ${flag} ]] && return`);
-      else if (values === "file") out.push(`[[ $prev == ${flag} ]] && { _files; return }`);
-      else if (isLocal(values))
-        out.push(`[[ $prev == ${flag} ]] && { compadd -- $(${zshLocal(values)}); return }`);
-      else out.push(`[[ $prev == ${flag} ]] && { compadd -- ${values.map(quote).join(" ")}; return }`);
-    }
+    for (const [flag, values] of node.values)
+      out.push(
+        `[[ $prev == ${flag} ]] && ${values === "any" ? "return" : `{ ${zshOffer(values)}; return }`}`,
+      );
     if (node.runs) out.push("(( rest )) && { shift $rest words; (( CURRENT -= rest )); _normal; return }");
     out.push(`list=(${node.commands.map(item).join(" ")})`, `flags=(${node.flags.map(item).join(" ")})`);
     if (isLocal(node.positional)) out.push(`list+=($(${zshLocal(node.positional)}))`);
     else if (node.positional === "file") out.push("files=1");
-    else if (node.positional !== "any") out.push(`list+=(${node.positional.map(quote).join(" ")})`);
+    else if (isChoice(node.positional)) out.push(`list+=(${node.positional.map(quote).join(" ")})`);
     return out;
   };
   return `#compdef kpaxos
 # zsh completion for kpaxos; made by: kpaxos completion zsh
 _kpaxos_local() {
   ${localCommand('"$@"')}
+}
+# Words with commas between them, each once.
+_kpaxos_list() {
+  local -a before
+  [[ $PREFIX == *,* ]] && before=(\${(s:,:)PREFIX%,*})
+  compset -P '*,'
+  compadd -F before -- "$@"
 }
 _kpaxos() {
   local cur=\${words[CURRENT]} prev=\${words[CURRENT-1]} at=kpaxos files i
@@ -251,6 +280,14 @@ function fishLocal(words: LocalWords): string {
   return `(__kpaxos_local ${words} (commandline -opc))`;
 }
 
+function fishOffer(values: Values): string {
+  if (values === "file") return " -r -F";
+  if (values === "any") return " -x";
+  if (isLocal(values)) return ` -x -a ${quote(fishLocal(values))}`;
+  const words = isChoice(values) ? values.join(" ") : `(__kpaxos_list ${values.listOf.join(" ")})`;
+  return ` -x -a ${quote(words)}`;
+}
+
 function fishScript(nodes: readonly Node[]): string {
   const lines = nodes.flatMap((node) => {
     const here = `__kpaxos_at ${node.path}`;
@@ -264,16 +301,7 @@ function fishScript(nodes: readonly Node[]): string {
     for (const flag of node.flags) {
       const name = flag.text.startsWith("--") ? `-l ${flag.text.slice(2)}` : `-s ${flag.text.slice(1)}`;
       const values = node.values.get(flag.text);
-      const takes =
-        values === undefined
-          ? ""
-          : values === "file"
-            ? " -r -F"
-            : values === "any"
-              ? " -x"
-              : isLocal(values)
-                ? ` -x -a ${quote(fishLocal(values))}`
-                : ` -x -a ${quote(values.join(" "))}`;
+      const takes = values === undefined ? "" : fishOffer(values);
       out.push(`complete -c kpaxos ${when} ${name}${takes} -d ${quote(flag.about)}`);
     }
     return out;
@@ -298,6 +326,13 @@ function __kpaxos_command
     set -e said[1]
   end
   set -q said[1]; and complete -C (string join ' ' -- (string escape -- $said[2..]) (commandline -ct))
+end
+# Words with commas between them, each once.
+function __kpaxos_list
+  set -l before (commandline -ct | string replace -r '^-[^=]*=' '' | string match -r '.*,')
+  for word in $argv
+    contains -- $word (string split -- , "$before"); or echo "$before$word"
+  end
 end
 function __kpaxos_local
   ${localCommand("$argv")}

@@ -195,7 +195,7 @@ const encodeCommand = defineKpaxosCommand({
     }
     if (args.value !== undefined) given.value = args.value;
     if (args.text !== undefined) given.value = formatHex(new TextEncoder().encode(args.text));
-    checkMessage(args.message, wire, Object.keys(given));
+    await checkMessage(args.message, wire, Object.keys(given));
     return await eachLine(args.message, json, async (line, refuse) => {
       const fields: FrameFields | Refusal =
         args.message === "-" ? parseFields(line) : { message: line, ...given };
@@ -213,17 +213,23 @@ const encodeCommand = defineKpaxosCommand({
   },
 });
 
-function checkMessage(message: string, wire: string, given: readonly string[]): void {
+async function checkMessage(message: string, wire: string, given: readonly string[]): Promise<void> {
   if (message === "-") {
     if (given.length > 0)
       throw usageError(`${given[0]} belongs to a message`, "name the message, or put it into the JSON");
     return;
   }
-  if (wire !== "kernel-paxos" || MESSAGE_NAMES.some((name) => name === message)) return;
-  const near = nearest(message, MESSAGE_NAMES);
+  if (message.trimStart().startsWith("{"))
+    throw usageError("JSON is read from standard input", `printf '%s' '{…}' | kpaxos frame encode`);
+  const isNative = wire !== "kernel-paxos";
+  const names: readonly string[] = isNative
+    ? Object.keys((await import("../wire/native_layout.ts")).NATIVE_MESSAGES)
+    : MESSAGE_NAMES;
+  if (names.includes(message)) return;
+  const near = nearest(message, names);
   throw usageError(
-    `the Kernel_Paxos wire has no message "${message}"`,
-    near === undefined ? `messages: ${MESSAGE_NAMES.join(", ")}` : `did you mean ${near}?`,
+    `the ${isNative ? "native" : "Kernel_Paxos"} wire has no message "${message}"`,
+    near === undefined ? `messages: ${names.join(", ")}` : `did you mean ${near}?`,
   );
 }
 

@@ -49,6 +49,7 @@ const newCommand = defineKpaxosCommand({
       standardOutput().write(line);
       return;
     }
+    refuseEmpty("new", args.file);
     writeKeyFile(args.file, line, args.force === true);
     say(args.file, line);
   },
@@ -63,6 +64,7 @@ const showCommand = defineKpaxosCommand({
   },
   args: { json, file: fileArg },
   run: ({ args }) => {
+    refuseEmpty("show", args.file);
     const keys = readKeyFile(args.file);
     if (args.json === true) {
       const list = keys.map((key, i) => ({ fingerprint: fingerprint(key), use: useOf(i) }));
@@ -72,6 +74,12 @@ const showCommand = defineKpaxosCommand({
     for (const [i, key] of keys.entries()) print(`${fingerprint(key)}  ${useOf(i)}`);
   },
 });
+
+/** A variable of the shell that is not set. */
+function refuseEmpty(step: string, path: string): void {
+  if (path === "")
+    throw usageError("the name of the key file is empty", `name it: kpaxos key ${step} cluster.key`);
+}
 
 function useOf(index: number): string {
   return index === 0 ? "signs" : "accepted";
@@ -92,6 +100,7 @@ function edit(
     },
     args: { file: fileArg },
     run: ({ args }) => {
+      refuseEmpty(name, args.file);
       const text = change(readKeyText(args.file), args.file);
       writeKeyFile(args.file, text, true);
       say(args.file, text);

@@ -30,12 +30,25 @@ export const placeArgs = {
   ...settingArgs,
 } as const satisfies ArgsDef;
 
+const READ_MODES_TEXT =
+  "confirmed: all that was acknowledged before is in it, for which the leader is asked; log: the same, for which an entry goes " +
+  "through the log; local: the state as this server has it, however old, and nobody is asked";
+
 export const readArg = {
   read: {
     type: "enum",
     options: READ_MODES,
-    description:
-      "how: confirmed by the leader, through the log, or what is here, however old (unless set: the server's default)",
+    description: `how the server reads. ${READ_MODES_TEXT} (unless given: as its own --read says)`,
+  },
+} as const satisfies ArgsDef;
+
+/** Of a server. */
+export const serverReadArg = {
+  read: {
+    type: "enum",
+    options: READ_MODES,
+    default: "confirmed",
+    description: `how it reads where a request (?read=) does not say. ${READ_MODES_TEXT}`,
   },
 } as const satisfies ArgsDef;
 

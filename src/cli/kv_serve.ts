@@ -14,7 +14,7 @@ import { KvServer } from "../kv/server.ts";
 import { KvStore } from "../kv/store.ts";
 import { shellLine } from "../text/shell_line.ts";
 import { type ArgsDef, defineKpaxosCommand } from "./command.ts";
-import { readArg } from "./kv_common.ts";
+import { serverReadArg } from "./kv_common.ts";
 import { roleArgs, start } from "./run_common.ts";
 
 const serveArgs = {
@@ -43,7 +43,7 @@ const serveArgs = {
     default: 10,
     description: "seconds that a request waits for its result",
   },
-  ...readArg,
+  ...serverReadArg,
   ...roleArgs,
 } as const satisfies ArgsDef;
 
@@ -84,7 +84,7 @@ export const serveCommand = defineKpaxosCommand({
     const kv = new KvServer({
       store,
       replica,
-      read: args.read ?? "confirmed",
+      read: args.read,
       maxCommandBytes: replica.maxCommandBytes,
       refuses: (key) => whoseKey(key, config),
       reason: () => replica.reasons()[0],

@@ -24,7 +24,7 @@ import { CLIENT_RECORD_BYTES } from "../wire/client_record.ts";
 import type { KernelPaxosOutbox } from "../wire/kernel_paxos_outbox.ts";
 import type { NativeOutbox } from "../wire/native_outbox.ts";
 import { type ArgsDef, type ArgValues, defineKpaxosCommand } from "./command.ts";
-import { canTrimArg, memberOf, placeIn, roleArgs, startAll } from "./run_common.ts";
+import { canTrimArg, memberOf, placeIn, proposerArg, roleArgs, startAll } from "./run_common.ts";
 
 /** The largest `max-value-size`; what is allowed is checked against the configuration. */
 const MAX_VALUE_SIZE = 2 ** 24 - 1;
@@ -37,14 +37,7 @@ const clientArgs = {
     max: 65534,
     description: "first client id (Kernel_Paxos wire: 0 unless given; native wire: drawn)",
   },
-  "proposer-id": {
-    type: "integer",
-    alias: "p",
-    min: 0,
-    max: 65534,
-    description:
-      "which proposer gets the values (native wire: at first); unless given 0, with groups the one that leads when all is well, and then each leader that is heard of",
-  },
+  ...proposerArg,
   nclients: { type: "integer", alias: "n", min: 1, max: 65535, default: 1, description: "virtual clients" },
   outstanding: {
     type: "integer",
@@ -237,7 +230,7 @@ function build(context: Context, args: ClientArgs, { run, joint, figures, part, 
     ...source,
     cores: { client, ...source.cores },
     extras: [...(source.extras ?? []), run, busy],
-    dozes: source.sleeper === undefined,
+    dozes: () => source.sleeper === undefined,
     client: {
       proposerId: () => client.proposerId,
       busy: () => busy.reason,

@@ -30,6 +30,19 @@ export const roleArgs = {
   ...settingArgs,
 } as const satisfies ArgsDef;
 
+/** Of who has values. */
+export const proposerArg = {
+  "proposer-id": {
+    type: "integer",
+    alias: "p",
+    min: 0,
+    max: 65534,
+    description:
+      "the proposer that values are sent to; native wire: when it is silent, or knows no leader, another takes its place. " +
+      "Unless given: 0 (with groups: the one that leads the group when all run); native wire: then each new leader that is heard of",
+  },
+} as const satisfies ArgsDef;
+
 /** `--cantrim`, as the manuals spell it. */
 export const canTrimArg = {
   type: "boolean",

@@ -50,6 +50,8 @@ export const deliveryArgs = {
 export interface Host {
   readonly consumer: HostConsumer;
   readonly extras: readonly Extra[];
+  /** Values are printed, or a program of this host reads them. */
+  readonly isUsed: boolean;
   close(): void;
 }
 
@@ -129,6 +131,7 @@ export function mergedLearner(config: Config, log: Log, args: HostArgs): (contex
       cores: { learner, isMerged: true },
       // Any group's turn may have had values delivered.
       extras: [snapshots, lane, ...host.extras],
+      dozes: () => host?.isUsed === false,
       progress: () => (merge?.holdsUp(group) === true ? learner.counters.delivered : null),
       hears: () => learner.hearsQuorum,
       farewell: () => learner.close(),
@@ -168,6 +171,9 @@ export function buildHost(context: Context, args: HostArgs): Host {
   return {
     consumer,
     extras,
+    get isUsed() {
+      return sinks.length > 0 || (local?.readers ?? 0) > 0;
+    },
     close: () => {
       print?.flush();
       local?.close();

@@ -48,7 +48,7 @@ export const acceptorCommand = defineKpaxosCommand({
       return {
         cores: { acceptor },
         extras: [watch],
-        dozes: true,
+        dozes: always,
         progress: () => null,
         farewell: () =>
           log.info(`last instance ${acceptor.log.highestIid}, trimmed to ${acceptor.log.trimIid}`),
@@ -84,13 +84,15 @@ export const proposerCommand = defineKpaxosCommand({
       return {
         cores: { proposer, learner },
         extras: [...(own === undefined ? [] : [own.snapshots]), new StageLog(context, proposer)],
-        dozes: true,
+        dozes: always,
         progress: () => proposer.progress(),
         farewell: () => learner.close(),
       };
     });
   },
 });
+
+const always = (): boolean => true;
 
 const learnerArgs = { id: idArg("learner"), ...deliveryArgs, ...roleArgs } as const;
 
@@ -133,6 +135,7 @@ function ownLearner(context: Context, args: ArgValues<typeof learnerArgs>): Buil
   return {
     cores: { learner },
     extras,
+    dozes: () => !host.isUsed,
     progress: () => (learner.isBehind ? learner.counters.delivered : null),
     hears: () => learner.hearsQuorum,
     farewell: () => learner.close(),
@@ -170,6 +173,7 @@ export const replicaCommand = defineKpaxosCommand({
       return {
         cores: { acceptor, proposer, learner },
         extras: [watch, ...extras, new StageLog(context, proposer)],
+        dozes: () => !host.isUsed,
         progress: () => proposer.progress(),
         farewell: () => learner.close(),
         close: host.close,

@@ -55,6 +55,10 @@ export class Submission implements Extra {
     if (confirms) whenReaderLeaves(() => (this.#confirms = false));
   }
 
+  get given(): number {
+    return this.#given;
+  }
+
   get chosen(): number {
     return this.#sum(({ client }) => client.counters.delivered);
   }

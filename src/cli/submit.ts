@@ -9,7 +9,7 @@ import { Process } from "../node/process.ts";
 import { Role } from "../protocol/types.ts";
 import { defineKpaxosCommand } from "./command.ts";
 import { printJson } from "./output.ts";
-import { memberOf, placeIn, roleArgs, start, startAll } from "./run_common.ts";
+import { memberOf, placeIn, proposerArg, roleArgs, start, startAll } from "./run_common.ts";
 import { stoppable } from "./stoppable.ts";
 import { Submission } from "./submission.ts";
 
@@ -29,7 +29,7 @@ export const submitCommand = defineKpaxosCommand({
       { command: "kpaxos submit --whole - < image.png", what: "a whole file as one value" },
     ],
     notes: [
-      "Exit code 75: a value was sent, was not confirmed in time, and may still be chosen; 69: it was not sent. Ended by SIGINT or SIGTERM it exits with 130 or 143, and says how many values are chosen, and how many may still be.",
+      "Exit code 75: a value was sent, was not confirmed in time, and may still be chosen; 69: it was not sent. Where - finds no line it warns, and exits with 0. Ended by SIGINT or SIGTERM it exits with 130 or 143, and says how many values are chosen, and how many may still be.",
     ],
   },
   args: {
@@ -50,14 +50,7 @@ export const submitCommand = defineKpaxosCommand({
       description: "with -: each line is a key, a tab and a value, which goes to the group of that key",
     },
     whole: { type: "boolean", description: "with -: all of standard input is one value, as it is" },
-    "proposer-id": {
-      type: "integer",
-      alias: "p",
-      min: 0,
-      max: 65534,
-      description:
-        "which proposer gets the values; unless given 0, with groups the one that leads when all is well, and then each leader that is heard of",
-    },
+    ...proposerArg,
     timeout: {
       type: "number",
       min: 0.1,
@@ -101,7 +94,11 @@ export const submitCommand = defineKpaxosCommand({
       // Whoever ends it waits for no more input.
       await process.run();
       if (args.json === true) printJson({ values: submission.chosen });
-      if (!stop.aborted || submission.isDone) return submission.check();
+      if (!stop.aborted || submission.isDone) {
+        submission.check();
+        if (submission.given === 0) log.warn("nothing was submitted: standard input was empty");
+        return;
+      }
       log.error(submission.interrupted(messageOf(stop.reason)));
       stop.throwIfAborted();
     });

@@ -1,6 +1,7 @@
 /**
  * `kpaxos tail`: what a learner of this host delivers, a line each, read from its socket.
  */
+import type { Config } from "../config/config.ts";
 import { learnerSocket } from "../delivery/deliveries.ts";
 import type { StartAt } from "../delivery/log_record.ts";
 import { Outflow } from "../delivery/outflow.ts";
@@ -30,6 +31,7 @@ const tailArgs = {
     type: "string",
     default: "present",
     valueHint: "present|oldest|IID[.INDEX]",
+    completes: async () => ["present", "oldest"],
     description: "where to begin",
   },
   text: {
@@ -92,7 +94,7 @@ async function tail(args: ArgValues<typeof tailArgs>): Promise<ExitCode> {
       () => learnerSocket(config, args.id, args.group),
       {
         onWelcome: () => log.info(`reads ${reader.path}`),
-        onGone: (reason) => log.warn(`${reader.path}: ${reason}; waiting for learner ${args.id}`),
+        onGone: (reason) => log.warn(`${reader.path}: ${reason}; waiting for ${awaited(config, args.id)}`),
         onValue: (iid, index, _isLast, session, sequence, bytes, offset, length) => {
           if (count >= limit) return;
           // What one piece of the stream brought is written together.
@@ -112,6 +114,12 @@ async function tail(args: ArgValues<typeof tailArgs>): Promise<ExitCode> {
     process.on("SIGTERM", end);
     reader.start();
   });
+}
+
+/** One without a line in the configuration may run all the same, over Ethernet; more likely another one is meant. */
+function awaited({ learners, file }: Config, id: number): string {
+  if (learners.length === 0 || learners.some((one) => one.id === id)) return `learner ${id}`;
+  return `learner ${id} (${file} has learner ${learners.map((one) => one.id).join(", ")})`;
 }
 
 function startOf(text: string): StartAt {

@@ -80,6 +80,8 @@ export interface Settings {
   /** Idle processors of the host do not halt. */
   keepAwake: boolean;
   promiscuous: boolean;
+  /** Datagrams of a turn to one destination pass the kernel as one. */
+  udpOffload: boolean;
   /** Kernel receive buffer asked for, in bytes. */
   receiveBufferBytes: number;
   /** What a learner keeps of the values delivered last, for readers that are slow or come back, in bytes. */

@@ -378,6 +378,12 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     default: false,
     summary: "receive frames for any MAC address (raw Ethernet)",
   },
+  udpOffload: {
+    key: "udp-offload",
+    kind: "boolean",
+    default: true,
+    summary: "datagrams of a turn to one destination pass the kernel as one (UDP)",
+  },
   receiveBufferBytes: {
     key: "receive-buffer",
     kind: "size",

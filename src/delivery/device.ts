@@ -16,6 +16,7 @@ import { assert } from "../protocol/assert.ts";
 import { copyBytes } from "../protocol/bytes.ts";
 import { MAX_IID } from "../protocol/types.ts";
 import type { DeliveryLog } from "./delivery_log.ts";
+import { type Draft, makeDraft, removeOldDrafts } from "./device_draft.ts";
 import { deviceTrouble } from "./device_errors.ts";
 import {
   Control,
@@ -81,12 +82,12 @@ export class DeviceWriter implements Readers {
     );
     assert(places >= 1 && places <= MAX_PLACES, "a device has 1 to 64 places");
     const path = join(directory, deviceName(cluster, id));
-    const instance = crypto.getRandomValues(new Int32Array(1))[0]!;
-    const draft = `${path}.${(instance >>> 0).toString(16)}.new`;
-    let memory: SharedMemory | undefined;
+    let draft: Draft | undefined;
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
-      memory = SharedMemory.create(draft, deviceBytes(places, ringBytes));
+      removeOldDrafts(path);
+      draft = makeDraft(path, deviceBytes(places, ringBytes));
+      const { memory, instance } = draft;
       // All that the learner looks at before there is a reader: a page that cannot be had would end the process.
       memory.reserve(0, PAGE_BYTES);
       for (let place = 0; place < places; place++)
@@ -101,14 +102,13 @@ export class DeviceWriter implements Readers {
       words[Control.instance] = instance;
       words[Control.learnerPid] = process.pid;
       Atomics.store(words, Control.magic, DEVICE_MAGIC);
-      assert(memory.lock(LEARNER_LOCK), "nobody knows the file yet");
-      giveName(draft, path, id);
+      giveName(draft.path, path, id);
       return new DeviceWriter(memory, path, places, ringBytes, instance, options);
     } catch (error) {
-      memory?.close();
+      draft?.memory.close();
       throw deviceTrouble(error, path, `make the delivery device of learner ${id}`);
     } finally {
-      rmSync(draft, { force: true });
+      if (draft !== undefined) rmSync(draft.path, { force: true });
     }
   }
 

@@ -40,7 +40,7 @@ export const Option = {
   words: 39,
 } as const;
 export const Kind = { ethernet: 1, udp: 2 } as const;
-export const Flag = { ring: 1, promiscuous: 2, alsoLo: 4, multicast: 8, dualStack: 16 } as const;
+export const Flag = { ring: 1, promiscuous: 2, alsoLo: 4, multicast: 8, dualStack: 16, offload: 32 } as const;
 const NONE = 0xffffffff;
 const Info = {
   areaBytes: 0,

@@ -18,6 +18,8 @@ import {
 export interface UdpOptions extends SystemLinkOptions {
   /** Where to listen; without it any port of any address, which is what a client needs. */
   readonly address?: Address | undefined;
+  /** Datagrams of a step to one destination pass the kernel as one, where it can do that. */
+  readonly offload?: boolean;
 }
 
 /** The largest datagram IPv4 can carry. */
@@ -41,7 +43,8 @@ function open(options: UdpOptions, where: Uint32Array, address: Address | undefi
   const words = commonOptions(Kind.udp, options, options.maxPayload ?? MAX_DATAGRAM);
   const any = address === undefined || isUnspecified(address);
   words[Option.family] = isIpv4(where) ? 4 : 6;
-  words[Option.flags] = any && !isIpv4(where) ? Flag.dualStack : 0;
+  words[Option.flags] =
+    (any && !isIpv4(where) ? Flag.dualStack : 0) | (options.offload === true ? Flag.offload : 0);
   words.set(where, Option.address);
   const handle = openHandle(words);
   if (handle < 0) throw openError(-handle, formatAddress("udp", where));

@@ -12,7 +12,7 @@ import { ADDRESS_WORDS } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
 import type { Acceptor } from "../protocol/acceptor/acceptor.ts";
 import type { Outbox } from "../protocol/outbox.ts";
-import type { Peer } from "../protocol/types.ts";
+import { type Peer, Role } from "../protocol/types.ts";
 import type { Extra } from "./roles.ts";
 
 const CLAIM_US = 1_000_000;
@@ -20,8 +20,7 @@ const CLAIM_US = 1_000_000;
 const LATE_MS = 500;
 
 export interface Claim {
-  readonly role: number;
-  readonly roleName: string;
+  readonly role: Role;
   readonly outbox: Outbox;
 }
 
@@ -90,7 +89,7 @@ export class Claims implements Extra {
     const isOutlived = own > 0 || (acceptor?.fellows?.birth.outlivedBy ?? 0) > 0;
     const votes = isOutlived && generation > own ? ", and votes with a newer generation" : "";
     onLost(
-      `${claim.roleName} ${id} runs already at ${other} (for ${(uptimeMs / 1000).toFixed(1)} s${votes}); this one is at ${where}`,
+      `${roleName(claim.role)} ${id} runs already at ${other} (for ${(uptimeMs / 1000).toFixed(1)} s${votes}); this one is at ${where}`,
     );
   }
 
@@ -113,4 +112,8 @@ export class Claims implements Extra {
     this.#heardMs = uptimeMs;
     return false;
   }
+}
+
+function roleName(role: Role): string {
+  return Object.entries(Role).find(([, bit]) => bit === role)![0];
 }

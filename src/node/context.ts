@@ -78,8 +78,8 @@ export interface Built {
   readonly client?: ClientView;
   /** For people: how a process that waits for a snapshot is told to begin empty; undefined: it was told so, or may not be. */
   readonly beginEmptyBy?: string | undefined;
-  /** Nothing in this process waits for the event loop after a turn: bursts may sleep (`run.ts`). */
-  readonly dozes?: boolean;
+  /** Whether nothing in this process waits for the event loop after a turn now: bursts may sleep (`run.ts`). */
+  dozes?(): boolean;
   /** A number that grows while the process does its work; null: there is nothing to do now. Without it: one that only asks. */
   progress?(): number | null;
   /** False: those are silent from whom there may come something to do. */

@@ -197,7 +197,7 @@ export class Inquiry extends DeafReceiver implements Extra {
   }
 
   /**
-   * Who has no place left in its audience does not answer a hi; this needs none. What is trimmed, and an empty log, is answered with its
+   * Who votes and has no place left in its audience does not answer a hi; this needs none. What is trimmed, and an empty log, is answered with its
    * state; one that came late need not have the first instance, but the newest.
    */
   #askForRecords(aid: number): void {

@@ -62,14 +62,14 @@ export function newKeyLine(): string {
 
 /** A second key: accepted everywhere before it signs anywhere. */
 export function withKeyAdded(text: string, path: string): string {
-  expectKeys(keyLines(text, path).length, 1, path, "drop the old one first: kpaxos key drop FILE");
+  expectKeys(keyLines(text, path).length, 1, path, `drop the old one first: kpaxos key drop ${path}`);
   return `${text}${text.endsWith("\n") ? "" : "\n"}${newKeyLine()}`;
 }
 
 /** The second key becomes the first, and the other way round. */
 export function withKeyPromoted(text: string, path: string): string {
   const found = keyLines(text, path);
-  expectKeys(found.length, 2, path, "add one first: kpaxos key add FILE");
+  expectKeys(found.length, 2, path, `add one first: kpaxos key add ${path}`);
   const [first, second] = found.map(({ index }) => index) as [number, number];
   const lines = text.split("\n");
   [lines[first], lines[second]] = [lines[second]!, lines[first]!];

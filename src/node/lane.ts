@@ -112,7 +112,7 @@ export class Lane implements LinkedNode {
       outbox: (role) => {
         const plain = wire.outbox(role, id);
         const outbox = log.enabled("debug") ? traceOutbox(plain, log, this.#name) : plain;
-        claims.push({ role, roleName: roleName(role), outbox: outbox satisfies Outbox });
+        claims.push({ role, outbox: outbox satisfies Outbox });
         return outbox;
       },
     };
@@ -153,8 +153,4 @@ export class Lane implements LinkedNode {
     const receiver = log.enabled("debug") ? traceReceiver(hears, log, this.#name) : hears;
     return new Node(link, wire, storage, roles, receiver);
   }
-}
-
-function roleName(role: Role): string {
-  return Object.entries(Role).find(([, bit]) => bit === role)![0];
 }

@@ -112,6 +112,7 @@ function openUdpLink(
     txSlots: TX_SLOTS,
     receiveBufferBytes: config.settings.receiveBufferBytes,
     spinUs: config.settings.busyPoll ? SPIN_US : 0,
+    offload: config.settings.udpOffload,
     ...(native ? { maxPayload: NATIVE_DATAGRAM_BYTES, checksum } : {}),
   });
   const where =

@@ -57,7 +57,7 @@ export class Process {
     }
     this.lanes = lanes;
     const sleeper = lanes.find(({ built }) => built.sleeper !== undefined)?.built.sleeper;
-    const dozes = lanes.every(({ built }) => built.dozes === true);
+    const dozes = (): boolean => lanes.every(({ built }) => built.dozes?.() ?? false);
     this.#runner = new Runner(lanes, { sleeper, dozes, patience });
   }
 

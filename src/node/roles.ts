@@ -163,7 +163,7 @@ export class Roles implements Receiver {
   }
 
   onPromiseEnd(_from: Peer, aid: number, more: boolean): void {
-    this.#proposer?.onPromiseEnd(aid);
+    this.#proposer?.onPromiseEnd(aid, more);
     this.#fellows?.onPromiseEnd(aid, more);
   }
 

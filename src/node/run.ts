@@ -40,15 +40,17 @@ export interface RunnerOptions {
    * to do without a descriptor that says so, a promise's continuation for one, then waits for the end of such a sleep, of the last
    * one at most.
    */
-  readonly dozes?: boolean;
+  readonly dozes?: (() => boolean) | undefined;
   readonly patience?: Patience | undefined;
 }
+
+const never = (): boolean => false;
 
 export class Runner {
   readonly #lanes: readonly LinkedNode[];
   readonly #first: LinkedNode;
   readonly #sleeper: Sleeper | undefined;
-  readonly #dozes: boolean;
+  readonly #dozes: () => boolean;
   readonly #patience: Patience | undefined;
   /** Frames of each lane that wait to be sent with its next step. */
   readonly #ntx: Int32Array;
@@ -64,7 +66,7 @@ export class Runner {
     this.#lanes = lanes;
     this.#first = lanes[0]!;
     this.#sleeper = sleeper;
-    this.#dozes = dozes ?? false;
+    this.#dozes = dozes ?? never;
     this.#patience = patience;
     this.#ntx = new Int32Array(lanes.length);
     this.#first.link.watchEventLoop();
@@ -106,6 +108,7 @@ export class Runner {
       for (let turn = 0; turn < BURST && !this.#stopping; turn++) {
         if (!this.#turn(turn === 0)) break;
       }
+      this.#sendAll();
       this.#patience?.look(nowUs());
     } catch (error) {
       this.#stopping = true;
@@ -117,7 +120,7 @@ export class Runner {
 
   /** The others go first, so that nothing of theirs waits while the first one sleeps. False: nobody had anything to do. */
   #turn(isFirst: boolean): boolean {
-    const mayWait = isFirst || (this.#dozes && this.#isBusy);
+    const mayWait = isFirst || (this.#isBusy && this.#dozes());
     let any = isFirst;
     for (let lane = this.#lanes.length - 1; lane >= 0; lane--) {
       const { node, link } = this.#lanes[lane]!;
@@ -134,6 +137,16 @@ export class Runner {
       this.#ntx[lane] = node.turn(now, received);
     }
     return any;
+  }
+
+  /** Before a pass of the event loop, which nobody shall wait for. Who has more to say goes on with its next step, at once. */
+  #sendAll(): void {
+    for (let lane = 0; lane < this.#lanes.length; lane++) {
+      const { node, link } = this.#lanes[lane]!;
+      if (this.#ntx[lane] === 0 || node.hasMore) continue;
+      link.send(this.#ntx[lane]!);
+      this.#ntx[lane] = 0;
+    }
   }
 
   #wait(ntx: number): number {

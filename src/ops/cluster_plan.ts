@@ -102,7 +102,10 @@ export function planConfig(options: PlanOptions): PlannedConfig {
   // Acceptors in memory have no use for it, which is no fault of the user's.
   const place = { [SCHEMA.storagePath.key]: options.storagePath };
   const checked = parseConfig(configText(members(), planned, place), path, { env: {}, flags: options.flags });
-  if (checked.config === undefined) throw configError(path, checked.diagnostics);
+  if (checked.config === undefined) {
+    const theirs = checked.diagnostics.filter(({ severity, line }) => severity === "error" || line === 0);
+    throw configError(path, theirs);
+  }
   const { wire, storageBackend } = checked.config.settings;
   const own = { ...options.own(checked.config.settings), ...(storageBackend === "memory" ? {} : place) };
   const text = configText(members(), planned, { ...own, ...given });

@@ -189,7 +189,7 @@ export class SimCluster {
       random,
       outbox: (role) => {
         const outbox = around.outbox(seat, role, wire.outbox(role, id));
-        claims.push({ role, roleName: name, outbox });
+        claims.push({ role, outbox });
         return outbox;
       },
     });

@@ -29,6 +29,8 @@ export interface DecodeOptions {
 }
 
 const ETHERNET_HEADER = 14;
+/** So much of what is no hex is said again. */
+const SHOWN = 40;
 
 /** "0xcafc" or "51964". */
 export function parseEtherType(text: string): number | undefined {
@@ -39,7 +41,10 @@ export function parseEtherType(text: string): number | undefined {
 
 export async function decodeHex(text: string, options: DecodeOptions): Promise<DecodedFrame | Refusal> {
   let payload = parseHex(text);
-  if (payload === undefined) return { error: "not a payload in hex: an even number of hex digits is needed" };
+  if (payload === undefined) {
+    const begins = JSON.stringify(text.slice(0, SHOWN));
+    return { error: `not a payload in hex: an even number of hex digits is needed, not ${begins}` };
+  }
   let etherType = options.etherType;
   if (options.frame) {
     if (payload.length < ETHERNET_HEADER) {
@@ -51,7 +56,12 @@ export async function decodeHex(text: string, options: DecodeOptions): Promise<D
   const wire = options.wire ?? wireOf(options.udp, etherType);
   if (wire === "kernel-paxos") return decodeKernelPaxosText(payload, options.udp ? undefined : etherType);
   if (etherType !== undefined && etherType !== NATIVE_ETHERTYPE) {
-    const whose = options.wire === undefined ? "of neither wire" : "not the native wire's";
+    const native = `${formatEtherType(NATIVE_ETHERTYPE)} is native`;
+    const other = `${formatEtherType(KERNEL_PAXOS_FIRST)} to ${formatEtherType(KERNEL_PAXOS_LAST)} are Kernel_Paxos`;
+    const whose =
+      options.wire === undefined
+        ? `of neither wire: ${native}, ${other}`
+        : `not the native wire's: ${native}`;
     return { error: `EtherType ${formatEtherType(etherType)} is ${whose}` };
   }
   if (payload.length === 0)

@@ -7,7 +7,7 @@
 import { KERNEL_PAXOS_FIRST } from "../net/ethertypes.ts";
 import { ADDRESS, LENGTH, type Link, PORTS, Port, PROTOCOL } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
-import type { AudienceView } from "../protocol/acceptor/audience.ts";
+import { type AudienceView, NOBODY } from "../protocol/acceptor/audience.ts";
 import { assert } from "../protocol/assert.ts";
 import { copyBytes } from "../protocol/bytes.ts";
 import type { Outbox } from "../protocol/outbox.ts";
@@ -52,7 +52,6 @@ export interface KernelPaxosOutboxOptions {
   readonly maxValue: number;
 }
 
-const NOBODY: AudienceView = { count: 0, peerAt: () => NO_PEER };
 const NOTHING = new Uint8Array(0);
 /** Whoever may sit in an acceptor's audience. */
 const LISTENERS = Role.proposer | Role.learner;

@@ -140,7 +140,11 @@ export function encodeKernelPaxosText(
     };
   }
   const unknown = Object.keys(fields).find((field) => !knows(name, field, udp, fields));
-  if (unknown !== undefined) return { error: `${name}${udp ? " of the UDP form" : ""} has no ${unknown}` };
+  if (unknown !== undefined) {
+    const has = [...numbersOf(name, udp), ...(VALUED.includes(name) ? ["value"] : [])].join(", ");
+    const what = `${name}${udp ? " of the UDP form" : ""}`;
+    return { error: `${what} has no ${unknown}: it has ${has === "" ? "no fields" : has}` };
+  }
 
   const message = new KernelPaxosMessage();
   message.type = MessageType[name];

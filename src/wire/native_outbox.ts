@@ -5,7 +5,7 @@
  */
 
 import { Port } from "../net/link.ts";
-import type { AudienceView } from "../protocol/acceptor/audience.ts";
+import { type AudienceView, NOBODY } from "../protocol/acceptor/audience.ts";
 import { assert } from "../protocol/assert.ts";
 import { crc32c } from "../protocol/crc32c.ts";
 import type { Outbox } from "../protocol/outbox.ts";
@@ -18,25 +18,20 @@ import {
   Role,
   type Standing,
 } from "../protocol/types.ts";
+import { AcceptedRange } from "./accepted_range.ts";
 import { EVERYONE } from "./native_frames.ts";
 import { ALL_IDS, MORE, NativeType, VOTED } from "./native_layout.ts";
 import { messageBytes, NativeSideOutbox } from "./native_side_outbox.ts";
 
 const NO_BYTES = new Uint8Array(0);
-const NOBODY: AudienceView = { count: 0, peerAt: () => NO_PEER };
+/** So many copies that are received in vain cost as much as one more frame (measured: docs/performance.md). */
+const VAIN_COPIES = 3;
 
 export class NativeOutbox extends NativeSideOutbox implements Outbox {
   #audience: AudienceView = NOBODY;
   /** Goes with every accept. */
   #chosenIid = 0;
-  /** The last `accepted` message, while it can still grow: where its `to` stands, and what it says. */
-  #rangeAt = -1;
-  #rangeMessages = 0;
-  #rangeClosed = 0;
-  #rangeBallot = 0;
-  #rangeLife = 0;
-  /** It is for this process alone: the others read it in the accepts. */
-  #rangeIsOwn = false;
+  readonly #range = new AcceptedRange(this.frames);
   /** The promise being said: to whom, what it answers, its standing, where the present frame's `last` stands. */
   #promiseTo: Peer = NO_PEER;
   #promiseBallot: Ballot = NO_BALLOT;
@@ -251,32 +246,17 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
       }
       return;
     }
-    const frames = this.frames;
+    const range = this.#range;
     const isOwn = this.#votedWithin(iid, ballot, life);
-    const grows =
-      this.#rangeIsOwn === isOwn &&
-      this.#rangeAt >= 0 &&
-      this.#rangeMessages === frames.messages &&
-      this.#rangeClosed === frames.closed &&
-      this.#rangeBallot === ballot &&
-      this.#rangeLife === life &&
-      frames.pairAt(this.#rangeAt) + 1 === iid;
-    if (grows) {
-      frames.patchPair(this.#rangeAt, iid);
-      return;
-    }
-    this.#rangeAt = -1;
-    if (!this.#beginAccepted(isOwn)) return;
-    frames.pair(iid);
-    this.#rangeAt = frames.position();
-    frames.pair(iid);
-    frames.pair(ballot);
-    frames.pair(life);
-    this.#rangeMessages = frames.messages;
-    this.#rangeClosed = frames.closed;
-    this.#rangeBallot = ballot;
-    this.#rangeLife = life;
-    this.#rangeIsOwn = isOwn;
+    if (range.grow(iid, ballot, life, isOwn)) return;
+    range.begin(iid, ballot, life, isOwn);
+    if (isOwn) {
+      if (this.#acceptedTo(this.members.proposers[this.id]!)) range.write();
+    } else if (this.#hasFewListeners()) {
+      const audience = this.#audience;
+      for (let i = 0; i < audience.count; i++) if (this.#acceptedTo(audience.peerAt(i))) range.write();
+    } else if (this.toAll(Role.proposer | Role.learner, NativeType.accepted)) range.write();
+    range.end();
   }
 
   acceptorState(trimIid: number, highestIid: number, flags: number, logId: number): void {
@@ -354,9 +334,14 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
     return true;
   }
 
-  #beginAccepted(isOwn: boolean): boolean {
-    if (!isOwn) return this.toAll(Role.proposer | Role.learner, NativeType.accepted);
-    return this.to(this.members.proposers[this.id]!, Role.proposer, NativeType.accepted, 0, 0);
+  #acceptedTo(peer: Peer): boolean {
+    return this.to(peer, this.peers.role[peer]!, NativeType.accepted, 0, 0);
+  }
+
+  /** A frame for each of those who listen is less work for all than one that every other acceptor is given in vain. */
+  #hasFewListeners(): boolean {
+    const audience = this.#audience;
+    return audience.isKnown && VAIN_COPIES * audience.count < this.members.acceptors.length;
   }
 
   #prepare(peer: number, iid: number, ballot: Ballot): void {

@@ -75,7 +75,10 @@ function refuseTrailer(
   };
 }
 
-/** A frame with this one message. Header fields (`from`, `to`, `life`, `cluster`, `group`) may be given; `group` … default to 0. */
+/** What a frame's header says may be given with its message; `life` is 1 unless it is, `cluster` and `group` are 0. */
+const HEADER_FIELDS: readonly string[] = ["from", "to", "life", "cluster", "group"];
+
+/** A frame with this one message. */
 export function encodeNativeText(fields: FrameFields): { payload: Uint8Array } | Refusal {
   const name = String(fields.message ?? "");
   if (!Object.hasOwn(NATIVE_MESSAGES, name)) {
@@ -84,8 +87,10 @@ export function encodeNativeText(fields: FrameFields): { payload: Uint8Array } |
     };
   }
   const layout = NATIVE_MESSAGES[name as NativeName];
+  const wrong = refuseNames(name as NativeName, fields);
+  if (wrong !== undefined) return wrong;
   const value = layout.value ? parseHex(String(fields.value ?? "")) : new Uint8Array(0);
-  if (value === undefined) return { error: "value is not hex" };
+  if (value === undefined) return { error: "value: an even number of hex digits is needed" };
   const type = NativeType[name as NativeName];
   const size = FIXED_BYTES[type]! + ((value.length + 3) & ~3);
   const length = HEADER_BYTES + size;
@@ -96,19 +101,16 @@ export function encodeNativeText(fields: FrameFields): { payload: Uint8Array } |
   let at = HEADER_BYTES;
   payload[at] = type;
   const flags = Number(layout.flags === undefined ? 0 : (fields[layout.flags] ?? 0));
-  if (!Number.isInteger(flags) || flags < 0 || flags > 255) {
-    return { error: `${layout.flags} must be a whole number from 0 to 255` };
-  }
+  const wrongFlags = refuseNumber(`${layout.flags}`, flags, 255);
+  if (wrongFlags !== undefined) return wrongFlags;
   payload[at + 1] = flags;
   payload[at + 2] = size & 0xff;
   payload[at + 3] = size >> 8;
   at += 4;
   for (const [field, words] of layout.fields) {
-    const number = Number(fields[field] ?? 0);
-    const most = words === 2 ? Number.MAX_SAFE_INTEGER : 0xffffffff;
-    if (!Number.isInteger(number) || number < 0 || number > most) {
-      return { error: `${field} must be a whole number from 0 to ${most}` };
-    }
+    const number = Number(fields[field]);
+    const wrong = refuseNumber(field, number, words === 2 ? Number.MAX_SAFE_INTEGER : 0xffffffff);
+    if (wrong !== undefined) return wrong;
     writeU32Little(payload, at, number % HIGH);
     if (words === 2) writeU32Little(payload, at + 4, Math.floor(number / HIGH));
     at += 4 * words;
@@ -119,6 +121,35 @@ export function encodeNativeText(fields: FrameFields): { payload: Uint8Array } |
   }
   writeU32Little(payload, length, crc32c(payload, 0, length));
   return { payload };
+}
+
+/** Fields that the message has not, and such as it needs. */
+function refuseNames(name: NativeName, fields: FrameFields): Refusal | undefined {
+  const { fields: layout, flags, value } = NATIVE_MESSAGES[name];
+  const needed = layout.map(([field]) => field);
+  const known = [...needed, ...(flags === undefined ? [] : [flags]), ...(value ? ["value"] : [])];
+  const given = Object.keys(fields).filter((field) => field !== "message");
+  const unknown = given.find((field) => !known.includes(field) && !HEADER_FIELDS.includes(field));
+  if (unknown !== undefined) {
+    const has = known.length === 0 ? "no fields" : known.join(", ");
+    return {
+      error: `${name} has no ${unknown}: it has ${has}, and those of the header: ${HEADER_FIELDS.join(", ")}`,
+    };
+  }
+  const missing = needed.filter((field) => fields[field] === undefined);
+  if (missing.length === 0) return undefined;
+  const whole = Object.fromEntries([
+    ["message", name],
+    ...known.map((field) => [field, field === "value" ? "" : 1]),
+  ]);
+  return {
+    error: `${name} needs ${missing.join(", ")}; as JSON on standard input: ${JSON.stringify(whole)}`,
+  };
+}
+
+function refuseNumber(field: string, number: number, most: number): Refusal | undefined {
+  if (Number.isInteger(number) && number >= 0 && number <= most) return undefined;
+  return { error: `${field} must be a whole number from 0 to ${most}` };
 }
 
 function headerFields(payload: Uint8Array, length: number): FrameFields {
@@ -141,10 +172,17 @@ function writeHeader(payload: Uint8Array, fields: FrameFields, length: number): 
   if (from === undefined || to === undefined)
     return { error: 'from and to are like "acceptor 0" or "learner|proposer *"' };
   const life = Number(fields.life ?? 1);
+  const group = Number(fields.group ?? 0);
+  const cluster = Number(fields.cluster ?? 0);
+  const wrong =
+    refuseNumber("life", life, Number.MAX_SAFE_INTEGER) ??
+    refuseNumber("group", group, 255) ??
+    refuseNumber("cluster", cluster, 0xffffffff);
+  if (wrong !== undefined) return wrong;
   payload[0] = NATIVE_MAGIC;
   payload[1] = NATIVE_VERSION;
-  payload[3] = Number(fields.group ?? 0);
-  writeU32Little(payload, 4, Number(fields.cluster ?? 0));
+  payload[3] = group;
+  writeU32Little(payload, 4, cluster);
   payload[8] = from.roles;
   payload[9] = to.roles;
   payload[10] = length & 0xff;

@@ -283,6 +283,17 @@ describe("liveness", () => {
     expect(acceptor.cores.acceptor!.audience.count).toBe(1);
   });
 
+  test("fault 20: it knows who listens once all had the time to say hi twice", () => {
+    const bench = new Bench();
+    playOn(bench, "new acceptor");
+    const known = Array.from({ length: 40 }, () => {
+      bench.turn(["after ms=100"]);
+      return bench.cores.acceptor!.audience.isKnown;
+    });
+    expect(known.slice(0, 20)).not.toContain(true);
+    expect(known.slice(35)).not.toContain(false);
+  });
+
   test("fault 21: the end of the log is found by asking, not by the next value (Kernel_Paxos wire)", () => {
     const bench = new Bench();
     playOn(bench, "new learner wire=kernel-paxos\nok aid=0,1,2\naccepted aid=0,1 iid=1 ballot=1.0 value=a");

@@ -57,7 +57,7 @@ export function stage(network: MemoryNetwork, udp: boolean): Stage {
     h: new Endpoint(network, { role: "host", id: 7, ...options }),
   };
   const audience = [players.a1.peer("proposer", 0), players.a1.peer("learner", 1)];
-  const view: AudienceView = { count: audience.length, peerAt: (index) => audience[index]! };
+  const view: AudienceView = { count: audience.length, isKnown: false, peerAt: (index) => audience[index]! };
   players.a1.outbox.setAudience(view);
   players.c.outbox.setHost(addressOf("host", 7));
   return players;

@@ -36,7 +36,7 @@ type Call = keyof Receiver;
 export class WalkOutbox implements Outbox {
   readonly maxValue = 64;
   life: Life = 0;
-  audience: AudienceView = { count: 0, peerAt: () => 0 as Peer };
+  audience: AudienceView = { count: 0, isKnown: false, peerAt: () => 0 as Peer };
   readonly #native: boolean;
   readonly #from: Peer;
   readonly #peers: Peers;

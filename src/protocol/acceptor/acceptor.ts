@@ -28,6 +28,8 @@ const PRESSURE_INTERVAL_US = 100_000;
 const HALF = 0.5;
 /** A learner that has not said hi for so long is taken out of the audience. */
 const LEARNER_SILENCE_US = 10_000_000;
+/** Learners say hi once a second: those that listened before an acceptor's start have said so by then. */
+const AUDIENCE_KNOWN_US = 2_500_000;
 
 export interface AcceptorOptions extends AcceptorLogOptions {
   readonly aid: number;
@@ -83,6 +85,7 @@ export class Acceptor {
   readonly #repeats: Repeats;
   /** Kernel_Paxos wire. */
   readonly #instances: InstancePromises;
+  #startUs = 0;
   #nowUs = 0;
   #stateDueUs = 0;
   /** Since when the states have said that the window is half full; −1: the last one did not. */
@@ -229,9 +232,10 @@ export class Acceptor {
   // ── learners and time ─────────────────────────────────────────────────────────────────────────────────────────
 
   onLearnerHi(from: Peer): void {
-    if (!this.audience.add(from, Role.learner, this.#nowUs)) return;
-    this.#outbox.acceptorOk(from);
-    if (!this.isVoting) return;
+    const hasPlace = this.audience.add(from, Role.learner, this.#nowUs);
+    // One that does not vote has nothing more to tell its audience: a place in it changes nothing.
+    if (hasPlace || !this.isVoting) this.#outbox.acceptorOk(from);
+    if (!hasPlace || !this.isVoting) return;
     this.#tellState(from, this.#flags());
   }
 
@@ -242,17 +246,22 @@ export class Acceptor {
 
   /** Time passes; to be called before the turn's messages. */
   tick(nowUs: number): void {
-    if (this.#nowUs === 0) this.#leader.start(nowUs);
+    if (this.#nowUs === 0) this.#start(nowUs);
     this.#nowUs = nowUs;
     this.fellows?.tick(nowUs);
-    if (!this.isVoting || !this.#isStateDue(nowUs)) return;
+    if (!this.#isStateDue(nowUs)) return;
+    this.audience.expireLearners(nowUs - LEARNER_SILENCE_US);
+    this.audience.isKnown = nowUs >= this.#startUs + AUDIENCE_KNOWN_US;
+    if (!this.isVoting) {
+      this.#stateDueUs = nowUs + STATE_INTERVAL_US;
+      return;
+    }
     const flags = this.#flags() | this.#refusal;
     this.#refusal = 0;
     this.#wasFull = (flags & StateFlag.full) !== 0;
     if (flags === 0) this.#pressedUs = -1;
     else if (this.#pressedUs < 0) this.#pressedUs = nowUs;
     this.#stateDueUs = nowUs + (flags === 0 ? STATE_INTERVAL_US : PRESSURE_INTERVAL_US);
-    this.audience.expireLearners(nowUs - LEARNER_SILENCE_US);
     this.#outbox.acceptorState(this.log.trimIid, this.log.highestIid, flags, this.standing.logId);
   }
 
@@ -275,6 +284,11 @@ export class Acceptor {
     if (nowUs >= this.#stateDueUs) return true;
     const isListening = this.#options.trimRule?.hasHeard === false;
     return isListening && this.#pressedUs < 0 && this.log.fill() >= HALF;
+  }
+
+  #start(nowUs: number): void {
+    this.#startUs = nowUs;
+    this.#leader.start(nowUs);
   }
 
   /** A report of somebody who has said hi, about what may be in the log. */

@@ -3,17 +3,22 @@
  * hi. One entry a peer, with a bit for each reason, so that a learner's del leaves a proposer of the same address in
  *. Bounded: newcomers beyond the limit are refused and counted.
  */
-import { type Peer, Role } from "../types.ts";
+import { NO_PEER, type Peer, Role } from "../types.ts";
 
 export interface AudienceView {
   readonly count: number;
+  /** Whoever listens has had the time to say so. */
+  readonly isKnown: boolean;
   peerAt(index: number): Peer;
 }
+
+export const NOBODY: AudienceView = { count: 0, isKnown: false, peerAt: () => NO_PEER };
 
 const AUDIENCE_LIMIT = 1024;
 
 export class Audience implements AudienceView {
   count = 0;
+  isKnown = false;
   /** Peers turned away because the audience was full. */
   refused = 0;
   readonly #peers: Int32Array;

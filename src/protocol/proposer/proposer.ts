@@ -325,8 +325,8 @@ export class Proposer implements ChosenObserver {
     this.#ranges?.onPromiseRecord(iid, ballot, bytes, offset, length);
   }
 
-  onPromiseEnd(aid: number): void {
-    this.#ranges?.onPromiseEnd(aid);
+  onPromiseEnd(aid: number, more: boolean): void {
+    this.#ranges?.onPromiseEnd(aid, more);
   }
 
   onLeader(iid: number, ballot: Ballot, life: Life, round: number): void {

@@ -84,10 +84,10 @@ export class RangeLeadership extends Leadership {
     if (this.#reading) this.#range.onRecord(iid, ballot, bytes, offset, length);
   }
 
-  onPromiseEnd(aid: number): void {
+  onPromiseEnd(aid: number, more: boolean): void {
     if (!this.#reading) return;
     this.#reading = false;
-    if (this.#range.onEnd(aid) && this.#isInReach()) return this.#lead();
+    if (this.#range.onEnd(aid, more) && this.#isInReach()) return this.#lead();
     // Long promises come frame by frame: while they come the next lost one is asked for soon, not after a grown pause.
     this.#promisedUs = this.nowUs;
     this.#prepareDueUs = this.nowUs + this.#prepareRetryUs;

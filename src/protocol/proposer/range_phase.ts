@@ -84,15 +84,15 @@ export class RangePhase {
     this.#last = iid - 1;
   }
 
-  /** True when a quorum of acceptors has promised, each to the end. */
-  onEnd(aid: number): boolean {
+  /** `more`: another frame of the same answer follows. True when a quorum of acceptors has promised, each to the end. */
+  onEnd(aid: number, more: boolean): boolean {
     if (!this.#reading) return false;
     this.#reading = false;
-    // A duplicate brings nothing new, and must not have the acceptor asked twice.
+    // A duplicate brings nothing new, and must not have the acceptor asked twice; nor must what comes unasked.
     const isNews = this.#last > this.#coveredTo[aid]!;
     this.#coveredTo[aid] = Math.max(this.#coveredTo[aid]!, this.#last);
     if (this.#last === MAX_IID) this.#quorum.complete(aid);
-    else if (isNews) this.#askOn(aid);
+    else if (isNews && !more) this.#askOn(aid);
     return this.isComplete();
   }
 

@@ -1,0 +1,132 @@
+/*
+ * Receiving what passed the kernel as one: a message is as many datagrams as its sender (link_gso.c), or the kernel on their way, made it
+ * of (UDP_GRO, Linux 5.0), all but the last equally long. They stay where they came in, in a few large buffers instead of the rx
+ * slots; what does not fit the descriptors of a step is for the next one.
+ */
+#include <errno.h>
+#include <netinet/udp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "link.h"
+
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+#define BUFFERS 16u
+/* A whole message, and room to move its datagrams to multiples of 4. */
+#define MOST_MOVED 256u
+#define MESSAGE_BYTES 65536u
+#define BUFFER_BYTES (MESSAGE_BYTES + 4u * MOST_MOVED)
+
+union control {
+  char bytes[CMSG_SPACE(sizeof(int))];
+  struct cmsghdr aligned;
+};
+
+struct kpx_gro {
+  struct mmsghdr headers[BUFFERS];
+  struct iovec vectors[BUFFERS];
+  union kpx_sockaddr names[BUFFERS];
+  union control controls[BUFFERS];
+  uint32_t count; /* messages that came in last */
+  uint32_t next;  /* the first of them that is not wholly handed out */
+  uint32_t at;    /* bytes of it that are */
+  uint32_t size;  /* of its datagrams; 0: it is still to be looked at */
+  uint32_t step;  /* from one datagram to the next */
+  uint32_t left;  /* bytes of it that are not handed out */
+};
+
+int kpx_gro_open(struct kpx_link *link) {
+  int one = 1;
+  if (link->kind != KPX_UDP || (link->flags & KPX_FLAG_OFFLOAD) == 0) return 0;
+  if (setsockopt(link->receivers[0].fd, SOL_UDP, UDP_GRO, &one, sizeof one) < 0) return 0;
+  link->gro = calloc(1, sizeof *link->gro);
+  return link->gro == NULL ? -ENOMEM : 0;
+}
+
+uint32_t kpx_gro_bytes(void) {
+  return BUFFERS * BUFFER_BYTES;
+}
+
+void kpx_gro_place(struct kpx_link *link) {
+  struct kpx_gro *gro = link->gro;
+  for (uint32_t i = 0; i < BUFFERS; i++) {
+    gro->vectors[i] = (struct iovec){.iov_base = link->area + link->rx_at + i * BUFFER_BYTES, .iov_len = MESSAGE_BYTES};
+    gro->headers[i].msg_hdr = (struct msghdr){
+        .msg_name = &gro->names[i], .msg_iov = &gro->vectors[i], .msg_iovlen = 1, .msg_control = &gro->controls[i]};
+  }
+}
+
+static int fill(struct kpx_link *link) {
+  struct kpx_gro *gro = link->gro;
+  for (uint32_t i = 0; i < BUFFERS; i++) {
+    gro->headers[i].msg_hdr.msg_namelen = sizeof gro->names[i];
+    gro->headers[i].msg_hdr.msg_controllen = sizeof gro->controls[i];
+  }
+  int received = kpx_recvmmsg(link->receivers[0].fd, gro->headers, BUFFERS);
+  gro->count = received > 0 ? (uint32_t)received : 0;
+  gro->next = 0;
+  gro->size = 0;
+  return received;
+}
+
+/* Bytes of each datagram of a message but the last. */
+static uint32_t size_of(struct msghdr *header, uint32_t bytes) {
+  for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control != NULL; control = CMSG_NXTHDR(header, control)) {
+    if (control->cmsg_level != SOL_UDP || control->cmsg_type != UDP_GRO) continue;
+    int size;
+    memcpy(&size, CMSG_DATA(control), sizeof size);
+    if (size > 0 && (uint32_t)size < bytes) return (uint32_t)size;
+  }
+  return bytes;
+}
+
+/* Frames begin at multiples of 4. */
+static void align(uint8_t *buffer, uint32_t size, uint32_t step, uint32_t bytes) {
+  if (step == size) return;
+  for (uint32_t i = (bytes - 1) / size; i > 0; i--) {
+    uint32_t length = bytes - i * size < size ? bytes - i * size : size;
+    memmove(buffer + (size_t)i * step, buffer + (size_t)i * size, length);
+  }
+}
+
+static void look_at(struct kpx_link *link) {
+  struct kpx_gro *gro = link->gro;
+  struct mmsghdr *message = &gro->headers[gro->next];
+  gro->left = message->msg_len;
+  gro->size = size_of(&message->msg_hdr, gro->left);
+  gro->step = (gro->size + 3u) & ~3u;
+  gro->at = 0;
+  if (gro->size < gro->left) {
+    /* No kernel makes messages of so many (64); more would not fit when moved apart. */
+    if (gro->left / gro->size > MOST_MOVED && gro->step != gro->size) gro->left = MOST_MOVED * gro->size;
+    align(gro->vectors[gro->next].iov_base, gro->size, gro->step, gro->left);
+  }
+}
+
+int kpx_gro_receive(struct kpx_link *link, uint32_t max) {
+  struct kpx_gro *gro = link->gro;
+  if (gro->next == gro->count) {
+    int received = fill(link);
+    if (received <= 0) return received;
+  }
+  uint32_t *words = (uint32_t *)(void *)link->area;
+  uint32_t kept = 0;
+  while (gro->next < gro->count && kept < max) {
+    if (gro->size == 0 && gro->at == 0) look_at(link);
+    uint32_t length = gro->left < gro->size ? gro->left : gro->size;
+    uint32_t at = link->rx_at + gro->next * BUFFER_BYTES + gro->at;
+    bool cut = (gro->headers[gro->next].msg_hdr.msg_flags & MSG_TRUNC) != 0 || length > link->max_payload;
+    uint32_t *descriptor = words + (size_t)kept * KPX_DESCRIPTOR_WORDS;
+    if (kpx_udp_accept(link, descriptor, at, length, cut, &gro->names[gro->next])) kept++;
+    gro->left -= length;
+    gro->at += gro->step;
+    if (gro->left > 0) continue;
+    gro->next++;
+    gro->at = 0;
+    gro->size = 0;
+  }
+  return (int)kept;
+}

@@ -1,0 +1,146 @@
+/* UDP links whose datagrams pass the kernel in bundles: what arrives is the same datagrams, in order, whoever has it on. */
+#include "link_support.h"
+
+#define SLOTS 256u
+
+static struct test_link open_with(uint32_t flags, uint32_t most) {
+  uint32_t options[KPX_OPTION_WORDS];
+  udp_options(options);
+  options[KPX_OPTION_FLAGS] = flags;
+  options[KPX_OPTION_MAX_PAYLOAD] = most;
+  options[KPX_OPTION_RX_SLOTS] = SLOTS;
+  options[KPX_OPTION_TX_SLOTS] = SLOTS;
+  options[KPX_OPTION_RECEIVE_BUFFER] = 1 << 22;
+  return open_link(options, KPX_OPTION_WORDS);
+}
+
+/* Datagram `i` has its number in every byte. */
+static void put_numbered(struct test_link *from, uint32_t slot, const struct test_link *to, uint32_t i, uint32_t length) {
+  static uint8_t bytes[9000];
+  memset(bytes, (int)(i & 255), length);
+  put(from, slot, to->address, KPX_PORT_WIRE, bytes, length);
+}
+
+static void expect_numbered(const struct test_link *at, const struct test_link *from, uint32_t slot, uint32_t i, uint32_t length) {
+  const uint32_t *descriptor = at->rx + slot * KPX_DESCRIPTOR_WORDS;
+  EQUAL(descriptor[KPX_LENGTH], length);
+  EQUAL(descriptor[KPX_OFFSET] % 4, 0);
+  EQUAL(descriptor[KPX_PORTS], KPX_PORT_WIRE);
+  CHECK(memcmp(descriptor + KPX_ADDRESS, from->address, sizeof from->address) == 0);
+  const uint8_t *bytes = payload_of(at, descriptor);
+  for (uint32_t b = 0; b < length; b++) EQUAL(bytes[b], i & 255);
+}
+
+/* Sends datagrams of these lengths and receives them, `most` a step. */
+static void exchange(uint32_t sender, uint32_t receiver, const uint32_t *lengths, uint32_t count, uint32_t most) {
+  struct test_link a = open_with(sender, 9000);
+  struct test_link b = open_with(receiver, 9000);
+  uint32_t bytes = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    put_numbered(&a, i, &b, i, lengths[i]);
+    bytes += lengths[i];
+  }
+  EQUAL(kpx_link_step(a.handle, count, 0, 0, 0), 0);
+  for (uint32_t got = 0; got < count;) {
+    int received = kpx_link_step(b.handle, 0, most, 0, 1000000);
+    CHECK(received > 0 && (uint32_t)received <= most);
+    for (uint32_t i = 0; i < (uint32_t)received; i++) expect_numbered(&b, &a, i, got + i, lengths[got + i]);
+    got += (uint32_t)received;
+  }
+  EQUAL(kpx_link_step(b.handle, 0, most, 0, 0), 0);
+  EQUAL(counter(a.handle, KPX_TX_FRAMES), count);
+  EQUAL(counter(a.handle, KPX_TX_BYTES), bytes);
+  EQUAL(counter(a.handle, KPX_TX_DROPPED), 0);
+  EQUAL(counter(b.handle, KPX_RX_FRAMES), count);
+  EQUAL(counter(b.handle, KPX_RX_BYTES), bytes);
+  kpx_link_close(a.handle);
+  kpx_link_close(b.handle);
+}
+
+static void exchange_all_ways(const uint32_t *lengths, uint32_t count) {
+  const uint32_t most[] = {1, 3, SLOTS};
+  for (uint32_t ends = 0; ends < 4; ends++)
+    for (uint32_t i = 0; i < 3; i++)
+      exchange((ends & 1) != 0 ? KPX_FLAG_OFFLOAD : 0, (ends & 2) != 0 ? KPX_FLAG_OFFLOAD : 0, lengths, count, most[i]);
+}
+
+static void all_kinds_of_lengths_arrive(void) {
+  exchange_all_ways((const uint32_t[]){100, 100, 100, 60, 100, 100}, 6);
+  /* No multiples of 4, and growing ones. */
+  exchange_all_ways((const uint32_t[]){101, 101, 101, 99, 102, 103, 103, 1}, 8);
+  exchange_all_ways((const uint32_t[]){7, 0, 7, 7, 0, 0, 5}, 7);
+  exchange_all_ways((const uint32_t[]){1}, 1);
+  /* More than one packet carries, in bytes and in number. */
+  uint32_t many[SLOTS];
+  for (uint32_t i = 0; i < SLOTS; i++) many[i] = 1452;
+  exchange_all_ways(many, 150);
+  for (uint32_t i = 0; i < SLOTS; i++) many[i] = 9000;
+  exchange_all_ways(many, 40);
+  for (uint32_t i = 0; i < SLOTS; i++) many[i] = 3;
+  exchange_all_ways(many, SLOTS);
+}
+
+static void each_destination_gets_its_own(void) {
+  struct test_link a = open_with(KPX_FLAG_OFFLOAD, 1500);
+  struct test_link to[20];
+  for (uint32_t i = 0; i < 20; i++) to[i] = open_with((i & 1) != 0 ? KPX_FLAG_OFFLOAD : 0, 1500);
+  /* In turns, as a leader's accepts; more destinations than are looked back for. */
+  for (uint32_t i = 0; i < 100; i++) put_numbered(&a, i, &to[i % 20], i, 1400);
+  EQUAL(kpx_link_step(a.handle, 100, 0, 0, 0), 0);
+  for (uint32_t i = 0; i < 20; i++) {
+    EQUAL(kpx_link_step(to[i].handle, 0, SLOTS, 0, 1000000), 5);
+    for (uint32_t j = 0; j < 5; j++) expect_numbered(&to[i], &a, j, 20 * j + i, 1400);
+    kpx_link_close(to[i].handle);
+  }
+  kpx_link_close(a.handle);
+}
+
+static void what_is_too_long_for_the_receiver_is_dropped_alone(void) {
+  struct test_link a = open_with(KPX_FLAG_OFFLOAD, 1500);
+  struct test_link b = open_with(KPX_FLAG_OFFLOAD, 100);
+  const uint32_t lengths[] = {101, 101, 40, 100, 100};
+  for (uint32_t i = 0; i < 5; i++) put_numbered(&a, i, &b, i, lengths[i]);
+  kpx_link_step(a.handle, 5, 0, 0, 0);
+  EQUAL(kpx_link_step(b.handle, 0, SLOTS, 0, 1000000), 3);
+  expect_numbered(&b, &a, 0, 2, 40);
+  expect_numbered(&b, &a, 1, 3, 100);
+  expect_numbered(&b, &a, 2, 4, 100);
+  EQUAL(counter(b.handle, KPX_RX_TRUNCATED), 2);
+  kpx_link_close(a.handle);
+  kpx_link_close(b.handle);
+}
+
+/* What a step has handed out stays as it is until the next one, whatever comes meanwhile. */
+static void a_step_does_not_write_over_its_own_frames(void) {
+  struct test_link a = open_with(KPX_FLAG_OFFLOAD, 1500);
+  struct test_link b = open_with(KPX_FLAG_OFFLOAD, 1500);
+  for (uint32_t round = 0; round < 50; round++) {
+    for (uint32_t i = 0; i < 40; i++) put_numbered(&a, i, &b, round * 40 + i, 1000);
+    kpx_link_step(a.handle, 40, 0, 0, 0);
+  }
+  for (uint32_t got = 0; got < 50 * 40;) {
+    int received = kpx_link_step(b.handle, 0, 33, 0, 1000000);
+    CHECK(received > 0);
+    for (uint32_t i = 0; i < (uint32_t)received; i++) expect_numbered(&b, &a, i, got + i, 1000);
+    got += (uint32_t)received;
+  }
+  kpx_link_close(a.handle);
+  kpx_link_close(b.handle);
+}
+
+/* A route whose packets are shorter than the datagrams takes these in fragments, and no bundles of them. */
+static void a_route_that_refuses_bundles_gets_single_datagrams(void) {
+  if (unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) skip("needs a network namespace");
+  CHECK(system("ip link set lo up mtu 1280") == 0);
+  exchange(KPX_FLAG_OFFLOAD, KPX_FLAG_OFFLOAD, (const uint32_t[]){1000, 1000, 1400, 1400, 1400, 60, 1000, 1000}, 8, SLOTS);
+  exchange(KPX_FLAG_OFFLOAD, 0, (const uint32_t[]){1400, 1400, 1400}, 3, SLOTS);
+}
+
+int main(void) {
+  all_kinds_of_lengths_arrive();
+  each_destination_gets_its_own();
+  what_is_too_long_for_the_receiver_is_dropped_alone();
+  a_step_does_not_write_over_its_own_frames();
+  a_route_that_refuses_bundles_gets_single_datagrams();
+  return 0;
+}
