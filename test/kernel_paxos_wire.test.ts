@@ -99,9 +99,9 @@ describe("a proposer and a learner hear", () => {
   test("preempted, state and ok", () => {
     const at = proposer();
     expect(at.hear(0xcafe, hex(2, 5, 21), mac(3))).toEqual([["onPreempted", 2, 5, 21]]);
-    expect(at.hear(0xcb01, hex(0, 100), mac(1))).toEqual([["onAcceptorState", 0, 100, 0, 0]]);
+    expect(at.hear(0xcb01, hex(0, 100), mac(1))).toEqual([["onAcceptorState", 0, 100, 0, 0, 0]]);
     const listener = learner();
-    expect(listener.hear(0xcb01, hex(0, 0), mac(1))).toEqual([["onAcceptorState", 0, 0, 0, 0]]);
+    expect(listener.hear(0xcb01, hex(0, 0), mac(1))).toEqual([["onAcceptorState", 0, 0, 0, 0, 0]]);
     expect(listener.hear(0xcb05, hex(0xcb05), mac(2))).toEqual([["onAcceptorOk"]]);
   });
 

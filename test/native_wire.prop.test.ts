@@ -295,7 +295,7 @@ describe("what an outbox says is what is heard", () => {
 /** Of an acceptor's calls those that come by multicast: the echo, and the state for everyone (whose flags are 3 in `SAYINGS`). */
 function multicastOf(call: unknown[]): string {
   if (call[0] === "onEcho") return "onEcho";
-  return call[0] === "onAcceptorState" && call.at(-1) === 3 ? "onAcceptorState" : "";
+  return call[0] === "onAcceptorState" && call.at(-2) === 3 ? "onAcceptorState" : "";
 }
 
 test("what is said by an outbox is what is heard, however it shares frames", () => {

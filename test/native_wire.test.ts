@@ -362,7 +362,7 @@ describe("headers", () => {
 
   test("what only an acceptor or a proposer may say is refused from others", () => {
     acceptor.outbox.accepted(1, 0, b(1), 1, HELLO, 0, 5);
-    acceptor.outbox.acceptorState(1, 1, 0);
+    acceptor.outbox.acceptorState(1, 1, 0, 0);
     proposer.outbox.prepare(1, b(1));
     proposer.outbox.accept(1, 0, b(1), HELLO, 0, 5);
     proposer.outbox.heartbeat(1, b(1), 0, 0);
@@ -408,7 +408,7 @@ test("frame decode shows what was sent", () => {
   });
   const header = {
     message: "frame",
-    version: 6,
+    version: 7,
     group: 3,
     cluster: 0xc0ffee11,
     from: "proposer 0",

@@ -188,7 +188,7 @@ const MAY_BE_ZERO: Readonly<Record<string, readonly string[]>> = {
   accepted: ["life"],
   acceptedValue: ["life"],
   trim: ["iid", "kind"],
-  acceptorState: ["trimIid", "highestIid"],
+  acceptorState: ["trimIid", "highestIid", "logId"],
   claim: ["uptimeMs", "generation"],
   heartbeat: ["iid", "round", "leaseMs"],
   sessionOpen: ["first"],

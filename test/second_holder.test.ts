@@ -25,7 +25,10 @@ const SETTINGS = [
 ];
 
 function taken(iid: number): Encoded {
-  return encodeSnapshot({ kind: KIND, iid, table: new Uint8Array(0), application: new Uint8Array(0) }, 1);
+  return encodeSnapshot(
+    { kind: KIND, iid, logId: 0, table: new Uint8Array(0), application: new Uint8Array(0) },
+    1,
+  );
 }
 
 interface Bench {

@@ -5,17 +5,23 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Config } from "../src/config/config.ts";
 import { buildLearning } from "../src/delivery/learning.ts";
-import { encodeSnapshot, SESSIONS_ONLY } from "../src/delivery/snapshot.ts";
+import {
+  decodeSnapshot,
+  type Encoded,
+  encodedOf,
+  encodeSnapshot,
+  SESSIONS_ONLY,
+} from "../src/delivery/snapshot.ts";
 import type { Loaded, SnapshotPlace } from "../src/delivery/snapshot_file.ts";
 import type { Snapshots } from "../src/delivery/snapshots.ts";
 import { CliError } from "../src/error.ts";
-import { buildFilter, buildProposer } from "../src/node/build.ts";
+import { buildAcceptor, buildFilter, buildProposer } from "../src/node/build.ts";
 import { clusterIdOf } from "../src/node/identity.ts";
 import type { SessionFilter } from "../src/protocol/learner/session_filter.ts";
 import { SessionTable } from "../src/protocol/learner/session_table.ts";
 import { Busy, Role } from "../src/protocol/types.ts";
 import { collectingLog, type Line } from "./support/collecting_log.ts";
-import { type Host, MemoryCluster } from "./support/memory_cluster.ts";
+import { type ClusterOptions, type Host, MemoryCluster } from "./support/memory_cluster.ts";
 
 // Much is simulated; how long that takes depends on who else is at work.
 setDefaultTimeout(60_000);
@@ -171,10 +177,10 @@ class FoundPlace implements SnapshotPlace {
   readonly written: number;
   readonly #loaded: Loaded;
 
-  constructor(iid: number, config: Config) {
+  constructor(iid: number, config: Config, logId = 0) {
     const { sessionLimit: sessions, maxValueBytes } = config.settings;
     const table = new SessionTable({ sessions, maxValueBytes }).serialize();
-    const snapshot = { kind: SESSIONS_ONLY, iid, table, application: new Uint8Array(0) };
+    const snapshot = { kind: SESSIONS_ONLY, iid, logId, table, application: new Uint8Array(0) };
     this.#loaded = { snapshot, encoded: encodeSnapshot(snapshot, clusterIdOf(config)) };
     this.written = iid;
   }
@@ -191,6 +197,146 @@ class FoundPlace implements SnapshotPlace {
     return new CliError(`${this.path} cannot be used: ${why}`);
   }
 }
+
+/** What a process keeps over its restarts, in whatever cluster. */
+class KeptPlace implements SnapshotPlace {
+  readonly path = "/somewhere/learner-0.snapshot";
+  written = 0;
+  #bytes: Uint8Array | undefined;
+
+  write({ bytes, iid }: Encoded): boolean {
+    this.#bytes = bytes;
+    this.written = iid;
+    return true;
+  }
+
+  load(clusterId: number): Loaded | undefined {
+    if (this.#bytes === undefined) return undefined;
+    const snapshot = decodeSnapshot(this.#bytes, clusterId);
+    if (typeof snapshot === "string") throw this.refusal(snapshot);
+    return { snapshot, encoded: encodedOf(snapshot, this.#bytes) };
+  }
+
+  refusal(why: string): CliError {
+    return new CliError(`${this.path} cannot be used: ${why}`);
+  }
+}
+
+describe("a snapshot of a former log that the new one has outgrown", () => {
+  const OTHER =
+    /learner-0\.snapshot cannot be used: its log has the id \d+, and that of the acceptors \d+: it is of a former log/;
+  const settings = [...SETTINGS, "snapshot-every 50"];
+
+  /** A cluster that begins now, with so many values in its log. */
+  const begun = (seed: number, values: number, more: Partial<ClusterOptions> = {}): MemoryCluster => {
+    const cluster = new MemoryCluster({ seed, wire: "native", learners: 0, settings, ...more });
+    cluster.startAll();
+    const client = cluster.client({ values, outstanding: 1, canTrim: false });
+    cluster.runUntil("all is chosen", () => client.cores.client!.isDone);
+    cluster.stop(client);
+    return cluster;
+  };
+  /** A learner reads the log, and leaves its snapshot. */
+  const leave = (cluster: MemoryCluster, place: KeptPlace): number => {
+    const { host } = learnerOf(cluster, 0, place);
+    cluster.runUntil("a snapshot is written", () => place.written > 0);
+    cluster.stop(host);
+    return place.written;
+  };
+  const highest = (cluster: MemoryCluster): number =>
+    cluster.host("acceptor 0").cores.acceptor!.log.highestIid;
+
+  test("ends the process, which takes nothing of the new log", () => {
+    const place = new KeptPlace();
+    const covered = leave(begun(201, 100), place);
+    const cluster = begun(202, 200);
+    expect(highest(cluster)).toBeGreaterThan(covered);
+    const { filter } = learnerOf(cluster, 0, place);
+    expect(() => cluster.runFor(10 * SECOND_US)).toThrow(OTHER);
+    expect(filter.iid).toBe(covered);
+  });
+
+  test("a proposer with one does not lead, and others get none of it", () => {
+    const place = new KeptPlace();
+    const covered = leave(begun(203, 100), place);
+    const cluster = begun(204, 200);
+    cluster.stop(cluster.host("proposer 0"), false);
+    const acceptor = cluster.host("acceptor 0").cores.acceptor!;
+    const end = highest(cluster);
+    const proposer = proposerOf(cluster, 0, place);
+    const other = learnerOf(cluster, 0);
+    other.snapshots.fetch.want(SESSIONS_ONLY, covered - 1, cluster.nowUs);
+    cluster.client({ values: 50, canTrim: false });
+    expect(() => cluster.runFor(10 * SECOND_US)).toThrow(OTHER);
+    expect(proposer.cores.proposer!.stage).toBe("waiting");
+    expect(acceptor.log.highestIid).toBe(end);
+    expect(other.snapshots.fetch.counters.offers).toBe(0);
+  });
+
+  test("is none where the acceptors were replaced one after the other", () => {
+    const place = new KeptPlace();
+    const cluster = begun(205, 100);
+    leave(cluster, place);
+    for (let round = 0; round < 2; round++) {
+      for (const id of [0, 1, 2]) {
+        cluster.stop(cluster.host(`acceptor ${id}`), false);
+        const { cores } = cluster.acceptor(id);
+        cluster.runUntil("it votes", () => cores.acceptor!.isVoting);
+      }
+    }
+    const generations = cluster.host("acceptor 1").cores.acceptor!.standing.generations;
+    expect(Math.min(...generations)).toBeGreaterThan(1);
+    const { host, lines } = learnerOf(cluster, 0, place);
+    cluster.runFor(10 * SECOND_US);
+    expect(host.cores.learner!.isDoubted).toBe(false);
+    expect(lines.filter(({ level }) => level === "error")).toEqual([]);
+    expect(host.cores.learner!.toldLogId).toBe(place.load(clusterIdOf(cluster.config))!.snapshot.logId);
+  });
+
+  const fresh = (cluster: MemoryCluster, id: number): Host =>
+    cluster.start(`acceptor ${id}`, id, Role.acceptor, Role.acceptor, (context) => {
+      const { acceptor, watch } = buildAcceptor(context, true);
+      return { cores: { acceptor }, extras: [watch] };
+    });
+
+  test("is noticed where acceptors began with --fresh, too", () => {
+    const place = new KeptPlace();
+    leave(begun(207, 100), place);
+    const cluster = new MemoryCluster({ seed: 208, wire: "native", learners: 0, settings });
+    for (const id of [2, 1, 0]) fresh(cluster, id);
+    cluster.proposer(0);
+    const client = cluster.client({ values: 200, outstanding: 1, canTrim: false });
+    cluster.runUntil("all is chosen", () => client.cores.client!.isDone);
+    learnerOf(cluster, 0, place);
+    expect(() => cluster.runFor(10 * SECOND_US)).toThrow(OTHER);
+  });
+
+  test("is none where one acceptor has kept the log, and the others go on with --fresh", () => {
+    for (const kept of [0, 1, 2]) {
+      const place = new KeptPlace();
+      const cluster = begun(209 + kept, 100);
+      leave(cluster, place);
+      const others = [0, 1, 2].filter((id) => id !== kept);
+      for (const id of others) cluster.stop(cluster.host(`acceptor ${id}`), false);
+      for (const id of others) fresh(cluster, id);
+      const { host } = learnerOf(cluster, 0, place);
+      cluster.runFor(20 * SECOND_US);
+      expect(host.cores.learner!.isDoubted).toBe(false);
+    }
+  });
+
+  test("is none where all acceptors restart with their disks", () => {
+    const place = new KeptPlace();
+    const cluster = begun(206, 100, { durable: true });
+    leave(cluster, place);
+    for (const id of [0, 1, 2]) cluster.stop(cluster.host(`acceptor ${id}`), false);
+    for (const id of [2, 1, 0]) cluster.acceptor(id);
+    const { host } = learnerOf(cluster, 0, place);
+    cluster.runFor(10 * SECOND_US);
+    expect(host.cores.learner!.isDoubted).toBe(false);
+    expect(host.cores.learner!.toldLogId).toBe(place.load(clusterIdOf(cluster.config))!.snapshot.logId);
+  });
+});
 
 describe("a snapshot of a former log", () => {
   const withPlace = (seed: number, iid: number): [MemoryCluster, Part] => {

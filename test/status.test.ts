@@ -280,7 +280,7 @@ describe("the verdict", () => {
     full.onLearnerHi(asker);
     expect(recorder.take()).toEqual([]);
     full.onRepeat(asker, 1, 1);
-    expect(recorder.take()).toEqual(["acceptorState to=c0 trim=0 highest=0"]);
+    expect(recorder.take()).toEqual(["acceptorState to=c0 trim=0 highest=0 log=1"]);
     asked.inquiry.onAcceptorState(acceptor(0), 0, 0, 0, 0);
     expect(asked.status.acceptors[0]).toMatchObject({ answers: true, votes: true, highestIid: 0 });
   });

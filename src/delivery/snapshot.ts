@@ -7,13 +7,14 @@
  * | bytes | content |
  * |---|---|
  * | 0–3 | "kpxs" |
- * | 4–7 | version: 1 |
+ * | 4–7 | version: 2 |
  * | 8–11 | cluster id |
  * | 12–15 | kind: 0 sessions alone, else a hash of the application's name |
  * | 16–23 | iid |
- * | 24–27 | length of the table of sessions |
- * | 28–31 | length of the application's bytes |
- * | 32… | the table, the application's bytes |
+ * | 24–31 | the log's id: of two logs of one cluster, which (`StandingVector.logId`); 0: not known |
+ * | 32–35 | length of the table of sessions |
+ * | 36–39 | length of the application's bytes |
+ * | 40… | the table, the application's bytes |
  * | last 4 | CRC-32C of everything before |
  */
 import { copyBytes } from "../protocol/bytes.ts";
@@ -21,11 +22,11 @@ import { crc32c } from "../protocol/crc32c.ts";
 import { MAX_SNAPSHOT_BYTES } from "../protocol/learner/snapshot_transfer.ts";
 
 const MAGIC = 0x7378706b;
-const VERSION = 1;
-const HEADER_BYTES = 32;
+const VERSION = 2;
+const HEADER_BYTES = 40;
 const TRAILER_BYTES = 4;
 const HIGH = 2 ** 32;
-const HIGH_LIMIT = 2 ** 21;
+const LIMIT = 2 ** 53;
 
 /** Sessions alone: what a process without a state machine keeps. */
 export const SESSIONS_ONLY = 0;
@@ -33,6 +34,7 @@ export const SESSIONS_ONLY = 0;
 export interface Snapshot {
   readonly kind: number;
   readonly iid: number;
+  readonly logId: number;
   readonly table: Uint8Array;
   readonly application: Uint8Array;
 }
@@ -55,7 +57,7 @@ export function kindOf(name: string): number {
 }
 
 export function encodeSnapshot(snapshot: Snapshot, clusterId: number): Encoded {
-  const { kind, iid, table, application } = snapshot;
+  const { kind, iid, logId, table, application } = snapshot;
   const end = HEADER_BYTES + table.length + application.length;
   const bytes = new Uint8Array(end + TRAILER_BYTES);
   if (bytes.length > MAX_SNAPSHOT_BYTES) throw new RangeError(`a snapshot of ${bytes.length} bytes`);
@@ -64,10 +66,10 @@ export function encodeSnapshot(snapshot: Snapshot, clusterId: number): Encoded {
   view.setUint32(4, VERSION, true);
   view.setUint32(8, clusterId, true);
   view.setUint32(12, kind, true);
-  view.setUint32(16, iid >>> 0, true);
-  view.setUint32(20, Math.floor(iid / HIGH), true);
-  view.setUint32(24, table.length, true);
-  view.setUint32(28, application.length, true);
+  setPair(view, 16, iid);
+  setPair(view, 24, logId);
+  view.setUint32(32, table.length, true);
+  view.setUint32(36, application.length, true);
   copyBytes(table, 0, bytes, HEADER_BYTES, table.length);
   copyBytes(application, 0, bytes, HEADER_BYTES + table.length, application.length);
   const checksum = crc32c(bytes, 0, end);
@@ -80,17 +82,18 @@ export function decodeSnapshot(bytes: Uint8Array, clusterId: number): Snapshot |
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getUint32(0, true) !== MAGIC) return "no snapshot";
   if (view.getUint32(4, true) !== VERSION) return "version";
-  const tableLength = view.getUint32(24, true);
-  const end = HEADER_BYTES + tableLength + view.getUint32(28, true);
+  const tableLength = view.getUint32(32, true);
+  const end = HEADER_BYTES + tableLength + view.getUint32(36, true);
   if (end + TRAILER_BYTES !== bytes.length) return "damaged";
   if (crc32c(bytes, 0, end) !== view.getUint32(end, true)) return "damaged";
   if (view.getUint32(8, true) !== clusterId) return "cluster";
-  const high = view.getUint32(20, true);
-  const iid = high * HIGH + view.getUint32(16, true);
-  if (high >= HIGH_LIMIT || iid < 1) return "damaged";
+  const iid = pairAt(view, 16);
+  const logId = pairAt(view, 24);
+  if (iid < 1 || iid >= LIMIT || logId >= LIMIT) return "damaged";
   return {
     kind: view.getUint32(12, true),
     iid,
+    logId,
     table: bytes.subarray(HEADER_BYTES, HEADER_BYTES + tableLength),
     application: bytes.subarray(HEADER_BYTES + tableLength, end),
   };
@@ -101,4 +104,13 @@ export function encodedOf(snapshot: Snapshot, bytes: Uint8Array): Encoded {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const checksum = view.getUint32(bytes.length - TRAILER_BYTES, true);
   return { kind: snapshot.kind, iid: snapshot.iid, bytes, checksum };
+}
+
+function setPair(view: DataView, at: number, number: number): void {
+  view.setUint32(at, number >>> 0, true);
+  view.setUint32(at + 4, Math.floor(number / HIGH), true);
+}
+
+function pairAt(view: DataView, at: number): number {
+  return view.getUint32(at + 4, true) * HIGH + view.getUint32(at, true);
 }

@@ -16,6 +16,7 @@ import type { Outbox } from "../protocol/outbox.ts";
 import type { Peer } from "../protocol/types.ts";
 import { Beginning, type BeginningOptions } from "./beginning.ts";
 import { CatchUpNote } from "./catch_up_note.ts";
+import { LogCheck } from "./log_check.ts";
 import { SecondHolder } from "./second_holder.ts";
 import {
   decodeSnapshot,
@@ -78,8 +79,6 @@ const FRESH_MACHINE_US = 1_000_000;
 const ASKERS = 32;
 /** How often it is looked whether a snapshot is needed still, while one is. */
 const LOOK_US = 50_000;
-/** Acceptors tell their state once a second: what they told late from before says nothing. */
-const FORMER_LOG_US = 2_500_000;
 const NEVER = Number.POSITIVE_INFINITY;
 const NOTHING = new Uint8Array(0);
 
@@ -102,9 +101,7 @@ export class Snapshots implements Application, Extra {
   readonly #plain: SnapshotShelf;
   #learner: Learner | undefined;
   #nowUs = 0;
-  /** The instance of the file that it began with, until it is known to be of this log; and since when that is in doubt. */
-  #fileIid = 0;
-  #doubtUs = -1;
+  readonly #ofLog: LogCheck;
   readonly #askers = new Int32Array(ASKERS);
   readonly #askedKind = new Uint32Array(ASKERS);
   readonly #askedAbove = new Float64Array(ASKERS);
@@ -130,6 +127,7 @@ export class Snapshots implements Application, Extra {
     this.#note = new CatchUpNote(options.log);
     this.#standstill = new StandstillNote(options.log);
     this.#unknown = new UnknownSessions(options);
+    this.#ofLog = new LogCheck(options.log, options.file);
   }
 
   /** The learner whose application this is. Begins at once where that can be known. */
@@ -159,8 +157,8 @@ export class Snapshots implements Application, Extra {
   // ── between the learner and its state ─────────────────────────────────────────────────────────────────────────
 
   deliver(iid: number, bytes: Uint8Array, offset: number, length: number): boolean {
-    // A snapshot must not find us ahead of it.
-    if (this.#unknown.isBegun && this.fetch.isExpected) return false;
+    // A snapshot must not find us ahead of it; nor does a state take up what may be of another log.
+    if ((this.#unknown.isBegun && this.fetch.isExpected) || this.#theLearner.isDoubted) return false;
     return this.#options.state.deliver(iid, bytes, offset, length);
   }
 
@@ -169,6 +167,7 @@ export class Snapshots implements Application, Extra {
   }
 
   acknowledged(): number {
+    if (this.#theLearner.isDoubted) return 0;
     return Math.min(this.#options.state.acknowledged(), this.policy.reported);
   }
 
@@ -178,7 +177,9 @@ export class Snapshots implements Application, Extra {
     this.#nowUs = nowUs;
     this.#own.tick(nowUs);
     if (this.#plain !== this.#own) this.#plain.tick(nowUs);
-    if (this.#fileIid > 0) this.#checkFile();
+    // What was taken before is of another log than the next.
+    if (this.#ofLog.tick(nowUs, this.#theLearner))
+      for (const shelf of [this.#own, this.#plain]) shelf.clear();
     this.#need();
     this.fetch.tick(nowUs);
     const learner = this.#theLearner;
@@ -214,7 +215,7 @@ export class Snapshots implements Application, Extra {
   // ── others' ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   onSnapshotAsk(from: Peer, kind: number, above: number): void {
-    if (this.#asks === ASKERS || this.#shelfOf(kind) === null) return;
+    if (this.#asks === ASKERS || this.#shelfOf(kind) === null || this.#theLearner.isDoubted) return;
     this.#askers[this.#asks] = from;
     this.#askedKind[this.#asks] = kind;
     this.#askedAbove[this.#asks++] = above;
@@ -267,6 +268,7 @@ export class Snapshots implements Application, Extra {
   #snapshot(shelf: SnapshotShelf): Encoded | null {
     const { state, machine, clusterId } = this.#options;
     const { iid } = state;
+    const { logId } = this.#ofLog;
     // Of a table with gaps in it nobody could go on rightly.
     if (iid < 1 || iid !== this.#theLearner.next - 1 || !state.isWhole) return null;
     if (shelf.newest?.iid === iid) return shelf.newest;
@@ -278,7 +280,7 @@ export class Snapshots implements Application, Extra {
         hint: `no learner could fetch more than ${MAX_SNAPSHOT_BYTES} bytes: keep its state smaller`,
       });
     }
-    const snapshot = encodeSnapshot({ kind: shelf.kind, iid, table, application }, clusterId);
+    const snapshot = encodeSnapshot({ kind: shelf.kind, iid, logId, table, application }, clusterId);
     shelf.put(snapshot, this.#nowUs);
     this.counters.taken++;
     return snapshot;
@@ -322,6 +324,8 @@ export class Snapshots implements Application, Extra {
       this.#refuse(`it is ${typeof snapshot === "string" ? `refused: ${snapshot}` : "not what was offered"}`);
       return;
     }
+    const former = this.#ofLog.refusalOf(snapshot.logId, this.#theLearner);
+    if (former !== null) return this.#refuse(former);
     const first = this.#theLearner.next;
     // Without the sessions even the state of just here is news.
     if (snapshot.iid < (this.#unknown.isBegun ? first - 1 : first)) return fetch.cancel();
@@ -346,25 +350,8 @@ export class Snapshots implements Application, Extra {
   #begin({ snapshot, encoded }: Loaded, file: SnapshotPlace): void {
     const refusal = this.#restore(snapshot, encoded);
     if (refusal !== null) throw file.refusal(refusal);
-    this.#fileIid = snapshot.iid;
-    this.#theLearner.isDoubted = true;
+    this.#ofLog.began(snapshot, this.#theLearner);
     this.#options.log.info(`goes on behind instance ${snapshot.iid} with ${file.path}`);
-  }
-
-  /** What was delivered was chosen, and of any quorum one has it or has trimmed it: else acceptors began anew meanwhile. */
-  #checkFile(): void {
-    const { toldIid, statesKnown } = this.#theLearner;
-    if (!statesKnown) return;
-    if (toldIid >= this.#fileIid) {
-      this.#fileIid = 0;
-      this.#theLearner.isDoubted = false;
-      return;
-    }
-    if (this.#doubtUs < 0) this.#doubtUs = this.#nowUs;
-    if (this.#nowUs - this.#doubtUs < FORMER_LOG_US) return;
-    throw this.#options.file!.refusal(
-      `it covers instance ${this.#fileIid}, and acceptors have no more than ${toldIid}: it is of a former log`,
-    );
   }
 
   /** Null, or why the snapshot is not taken: then nothing has changed. */

@@ -282,8 +282,15 @@ export class Roles implements Receiver {
     this.#acceptor?.onTrim(from, iid, hasApplications, kind);
   }
 
-  onAcceptorState(_from: Peer, aid: number, trimIid: number, highestIid: number, flags: number): void {
-    this.#learner?.onAcceptorState(aid, trimIid, highestIid, flags);
+  onAcceptorState(
+    _from: Peer,
+    aid: number,
+    trimIid: number,
+    highestIid: number,
+    flags: number,
+    logId: number,
+  ): void {
+    this.#learner?.onAcceptorState(aid, trimIid, highestIid, flags, logId);
     this.#proposer?.onAcceptorState(aid, flags);
   }
 

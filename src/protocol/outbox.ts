@@ -92,7 +92,8 @@ export interface Outbox {
     offset: number,
     length: number,
   ): void;
-  acceptorState(trimIid: number, highestIid: number, flags: number): void;
+  /** `logId`: see `StandingVector.logId` (native wire). */
+  acceptorState(trimIid: number, highestIid: number, flags: number, logId: number): void;
   // acceptor → learner
   /**
    * The answer to `repeat`, always with its value. `flags`: `RepeatFlag` bits (native wire). `NO_BALLOT`, with `known` and an empty
@@ -108,7 +109,7 @@ export interface Outbox {
     offset: number,
     length: number,
   ): void;
-  acceptorStateTo(to: Peer, trimIid: number, highestIid: number, flags: number): void;
+  acceptorStateTo(to: Peer, trimIid: number, highestIid: number, flags: number, logId: number): void;
   acceptorOk(to: Peer): void;
 
   // learner → acceptors

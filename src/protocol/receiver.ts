@@ -140,8 +140,15 @@ export interface Receiver {
    * snapshots of; 0: the sessions alone.
    */
   onTrim(from: Peer, iid: number, hasApplications: boolean, kind: number): void;
-  /** `highestIid` and `flags` are 0 in the Kernel_Paxos wire. */
-  onAcceptorState(from: Peer, aid: number, trimIid: number, highestIid: number, flags: number): void;
+  /** `highestIid`, `flags` and `logId` are 0 in the Kernel_Paxos wire. */
+  onAcceptorState(
+    from: Peer,
+    aid: number,
+    trimIid: number,
+    highestIid: number,
+    flags: number,
+    logId: number,
+  ): void;
   /** An opaque value for the log. `hops` > 0: a proposer has forwarded it already. */
   onClientValue(from: Peer, bytes: Uint8Array, offset: number, length: number, hops: number): void;
   /** A proposer cannot take values from this client now (native wire). */

@@ -1,7 +1,8 @@
 /**
  * What an acceptor knows of everybody's generations: of each acceptor the newest generation it heard of, and the incarnation
- * (the life with which that generation began). It goes with promises and recovery answers, so that whoever counts a
- * quorum can tell what an acceptor said before it forgot everything (PROTOCOL: birth and amnesia).
+ * (the life with which it was born, through all its generations; 0: not known). It goes with promises and recovery answers, so
+ * that whoever counts a quorum can tell what an acceptor said before it forgot everything (PROTOCOL: birth and amnesia).
+ * Acceptor 0 is born with the log, so its incarnation names the log.
  *
  * Encoded: for each acceptor, in the order of their ids, generation (4 bytes) and incarnation (8), little-endian.
  */
@@ -23,6 +24,16 @@ export class StandingVector {
     this.incarnations = new Float64Array(acceptors);
     this.bytes = new Uint8Array(acceptors * STANDING_BYTES);
     this.#view = new DataView(this.bytes.buffer);
+  }
+
+  /** The log that this is about; 0: not known. */
+  get logId(): number {
+    return this.incarnationOf(0);
+  }
+
+  /** What is known of an acceptor's birth; 0: nothing. */
+  incarnationOf(aid: number): Life {
+    return this.generations[aid]! > 0 ? this.incarnations[aid]! : 0;
   }
 
   set(aid: number, generation: number, incarnation: Life): void {

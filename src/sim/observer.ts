@@ -52,6 +52,7 @@ export class Observer {
   readonly #quorum: number;
   readonly #instances: (Instance | undefined)[] = [];
   readonly #said: Said[] = [];
+  #logId = 0;
 
   constructor(options: ObserverOptions) {
     this.#options = options;
@@ -95,7 +96,10 @@ export class Observer {
         if ((flags & RecordFlag.hearsay) === 0) later(() => this.#accepted(aid, iid, ballot, life, value));
       },
       trimmed: (iid) => later(() => this.#trimmed(aid, iid)),
-      standing: () => undefined,
+      standing: (generations, incarnations) => {
+        const [generation, id] = [generations[0]!, incarnations[0]!];
+        later(() => this.#stands(aid, generation, id));
+      },
     };
   }
 
@@ -142,6 +146,14 @@ export class Observer {
       this.#vote(aid, iid, ballot, life, value);
       said.accepted.set(iid, ballot);
     }
+  }
+
+  /** Acceptor 0 alone can be born more than once, and nothing comes of all but the last. */
+  #stands(aid: number, generation: number, id: number): void {
+    if (generation === 0 || id === 0 || (aid === 0 && generation === 1)) return;
+    if (this.#logId === 0) this.#logId = id;
+    if (id === this.#logId) return;
+    throw new Violation("one log, one id", `it was ${this.#logId}, and acceptor ${aid} says ${id}`);
   }
 
   #promised(aid: number, ballot: Ballot, life: Life): void {

@@ -12,6 +12,7 @@ export type Property =
   | "nothing is accepted below a promise"
   | "nothing revealed is forgotten"
   | "nothing chosen is lost"
+  | "one log, one id"
   | "bounds"
   | "trim"
   | "held"

@@ -215,7 +215,7 @@ export class KernelPaxosWire implements Wire {
     const from = this.#intern(at, port, nowUs);
     if (from < 0) return;
     if (type === MessageType.acceptorState) {
-      receiver.onAcceptorState(from, aid, message.trimIid, 0, 0);
+      receiver.onAcceptorState(from, aid, message.trimIid, 0, 0, 0);
       return;
     }
     if (type === MessageType.preempted) {

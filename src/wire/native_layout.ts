@@ -12,7 +12,7 @@ import { MAC_BYTES } from "../net/link.ts";
 import { Role } from "../protocol/types.ts";
 
 export const NATIVE_MAGIC = 0x6b;
-export const NATIVE_VERSION = 6;
+export const NATIVE_VERSION = 7;
 export const HEADER_BYTES = 28;
 export const CHECKSUM_BYTES = 4;
 /** Byte offset of the header's u16 that says how many bytes the checksum covers. */
@@ -172,6 +172,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     fields: [
       ["trimIid", 2],
       ["highestIid", 2],
+      ["logId", 2],
     ],
     value: false,
     flags: "state",

@@ -260,8 +260,9 @@ export class NativeMessages {
     const second = this.#pair(at + 2);
     if (first < 0 || second < 0) return false;
     if (type === NativeType.acceptorState) {
-      if (flags > STATE_FLAGS) return false;
-      receiver.onAcceptorState(from, aid, first, second, flags);
+      const logId = this.#pair(at + 4);
+      if (flags > STATE_FLAGS || logId < 0) return false;
+      receiver.onAcceptorState(from, aid, first, second, flags, logId);
       return true;
     }
     if (type === NativeType.echo) {

@@ -259,16 +259,17 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
     range.end();
   }
 
-  acceptorState(trimIid: number, highestIid: number, flags: number): void {
+  acceptorState(trimIid: number, highestIid: number, flags: number, logId: number): void {
     if (this.multicast) {
       if (this.toAll(Role.proposer | Role.learner, NativeType.acceptorState, flags)) {
         this.frames.pair(trimIid);
         this.frames.pair(highestIid);
+        this.frames.pair(logId);
       }
       return;
     }
     for (let i = 0; i < this.#audience.count; i++) {
-      this.acceptorStateTo(this.#audience.peerAt(i), trimIid, highestIid, flags);
+      this.acceptorStateTo(this.#audience.peerAt(i), trimIid, highestIid, flags, logId);
     }
   }
 
@@ -290,8 +291,9 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
     frames.value(bytes, offset, length);
   }
 
-  acceptorStateTo(to: Peer, trimIid: number, highestIid: number, flags: number): void {
-    this.pairs(to, this.peers.role[to]!, NativeType.acceptorState, flags, trimIid, highestIid);
+  acceptorStateTo(to: Peer, trimIid: number, highestIid: number, flags: number, logId: number): void {
+    if (this.pairs(to, this.peers.role[to]!, NativeType.acceptorState, flags, trimIid, highestIid))
+      this.frames.pair(logId);
   }
 
   acceptorOk(to: Peer): void {

@@ -126,7 +126,7 @@ describe("safety", () => {
       playOn(bench, `accept from=p0 iid=${iid} ballot=1.0 life=7 value=v${iid}`);
     for (const iid of [9, 17, 1_000_001, 2 ** 40 + 1]) {
       const said = playOn(bench, `accept from=p0 iid=${iid} ballot=2.0 life=7 value=x`);
-      expect(said).toContain("acceptorState to=p0 trim=0 highest=8 halfFull full");
+      expect(said).toContain("acceptorState to=p0 trim=0 highest=8 halfFull full log=100");
       expect(said.filter((line) => /^(write|accepted)/.test(line))).toEqual([]);
     }
     expect(bench.cores.acceptor!.counters.refusedFull).toBe(4);
@@ -339,7 +339,7 @@ describe("liveness", () => {
     );
     // The instance with the same low bits is another one.
     expect(playOn(bench, `accept from=p0 iid=7 ballot=9.0 life=7 value=x`)).toEqual([
-      `acceptorState to=p0 trim=${far - 1} highest=${far}`,
+      `acceptorState to=p0 trim=${far - 1} highest=${far} log=100`,
     ]);
   });
 });

@@ -47,9 +47,9 @@ function made(native: boolean, keepsState: boolean): Made {
 function wait(one: Made, ms: number): void {
   for (const end = one.nowMs + ms; one.nowMs < end; one.nowMs += 5) {
     one.learner.tick(one.nowMs * 1000);
-    one.learner.onAcceptorState(0, 0, 8, 0);
-    one.learner.onAcceptorState(1, 0, 8, 0);
-    one.learner.onAcceptorState(2, 5, 8, 0);
+    one.learner.onAcceptorState(0, 0, 8, 0, 0);
+    one.learner.onAcceptorState(1, 0, 8, 0, 0);
+    one.learner.onAcceptorState(2, 5, 8, 0, 0);
     for (let iid = 1; iid <= 5; iid++) one.learner.onAccepted(1, iid, BALLOT, 7, VALUE, 0, VALUE.length);
     one.learner.deliver();
   }

@@ -19,7 +19,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function encoded(iid: number, kind = 0, application = "state"): Encoded {
   const bytes = new TextEncoder().encode(application);
-  return encodeSnapshot({ kind, iid, table: Uint8Array.of(1, 2, 3), application: bytes }, CLUSTER);
+  return encodeSnapshot({ kind, iid, logId: 5, table: Uint8Array.of(1, 2, 3), application: bytes }, CLUSTER);
 }
 
 describe("the bytes of a snapshot", () => {
@@ -27,6 +27,7 @@ describe("the bytes of a snapshot", () => {
     const any = fc.record({
       kind: fc.nat(2 ** 32 - 1),
       iid: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+      logId: fc.nat(Number.MAX_SAFE_INTEGER),
       table: fc.uint8Array({ maxLength: 300 }),
       application: fc.uint8Array({ maxLength: 300 }),
     });
@@ -35,7 +36,7 @@ describe("the bytes of a snapshot", () => {
         const { bytes, checksum } = encodeSnapshot(one, CLUSTER);
         const read = decodeSnapshot(bytes, CLUSTER);
         if (typeof read === "string") throw new Error(read);
-        expect([read.kind, read.iid]).toEqual([one.kind, one.iid]);
+        expect([read.kind, read.iid, read.logId]).toEqual([one.kind, one.iid, one.logId]);
         expect([...read.table, 0, ...read.application]).toEqual([...one.table, 0, ...one.application]);
         expect(new DataView(bytes.buffer).getUint32(bytes.length - 4, true)).toBe(checksum);
       }),

@@ -18,7 +18,7 @@ const STEP_US = 100;
 
 function snapshot(iid: number, size: number, seed = 1): Encoded {
   const application = Uint8Array.from({ length: size }, (_, i) => (i * seed * 31 + (i >> 8)) & 0xff);
-  return encodeSnapshot({ kind: 0, iid, table: new Uint8Array(0), application }, CLUSTER);
+  return encodeSnapshot({ kind: 0, iid, logId: 0, table: new Uint8Array(0), application }, CLUSTER);
 }
 
 interface Faults {

@@ -139,10 +139,10 @@ class Stage {
         for (const learner of this.learners) if (learner !== undefined) run(learner);
       });
     outbox.acceptorOk = (to) => this.#later(() => this.learners[to - peerOf("l0")]?.onAcceptorOk(0));
-    outbox.acceptorState = (trim, highest, flags) =>
-      here((one) => one.onAcceptorState(0, trim, highest, flags));
-    outbox.acceptorStateTo = (to, trim, highest, flags) =>
-      this.#later(() => this.learners[to - peerOf("l0")]?.onAcceptorState(0, trim, highest, flags));
+    outbox.acceptorState = (trim, highest, flags, logId) =>
+      here((one) => one.onAcceptorState(0, trim, highest, flags, logId));
+    outbox.acceptorStateTo = (to, trim, highest, flags, logId) =>
+      this.#later(() => this.learners[to - peerOf("l0")]?.onAcceptorState(0, trim, highest, flags, logId));
     if (kept) {
       started.restoreStanding(Float64Array.of(1), Float64Array.of(1));
       const { log } = started;

@@ -240,17 +240,17 @@ const OF_ACCEPTORS: readonly Saying[] = [
   {
     name: "acceptorState",
     by: "a1",
-    say: ({ outbox }, n) => outbox.acceptorState(n - 1, n, 3),
+    say: ({ outbox }, n) => outbox.acceptorState(n - 1, n, 3, n),
     ethernet: ["p0", "p1", "l0", "l1"],
     udp: AUDIENCE,
-    told: (n) => [["onAcceptorState", 1, n - 1, n, 3]],
+    told: (n) => [["onAcceptorState", 1, n - 1, n, 3, n]],
   },
   {
     name: "acceptorState",
     by: "a1",
-    say: (from, n) => from.outbox.acceptorStateTo(from.peer("learner", 0), n, n, 0),
+    say: (from, n) => from.outbox.acceptorStateTo(from.peer("learner", 0), n, n, 0, n - 1),
     ethernet: ["l0"],
-    told: (n) => [["onAcceptorState", 1, n, n, 0]],
+    told: (n) => [["onAcceptorState", 1, n, n, 0, n - 1]],
   },
   ...[0, 1, 2, 3, 4, 5, 6, 7].map(
     (flags): Saying => ({

@@ -255,8 +255,8 @@ export class Recorder implements Outbox {
     const value = textOf(bytes, offset, length);
     this.#say(`accepted iid=${iid}${riding} ballot=${this.ballot(ballot)} life=${life} value=${value}`);
   }
-  acceptorState(trimIid: number, highestIid: number, flags: number): void {
-    this.#say(`acceptorState trim=${trimIid} highest=${highestIid}${flagsText(flags)}`);
+  acceptorState(trimIid: number, highestIid: number, flags: number, logId: number): void {
+    this.#say(`acceptorState trim=${trimIid} highest=${highestIid}${flagsText(flags)}${logText(logId)}`);
   }
   repeated(
     to: Peer,
@@ -274,8 +274,9 @@ export class Recorder implements Outbox {
       `repeated to=${peerName(to)} iid=${iid} ballot=${this.ballot(ballot)} life=${life}${repeatText(flags)} value=${value}`,
     );
   }
-  acceptorStateTo(to: Peer, trimIid: number, highestIid: number, flags: number): void {
-    this.#say(`acceptorState to=${peerName(to)} trim=${trimIid} highest=${highestIid}${flagsText(flags)}`);
+  acceptorStateTo(to: Peer, trimIid: number, highestIid: number, flags: number, logId: number): void {
+    const more = `${flagsText(flags)}${logText(logId)}`;
+    this.#say(`acceptorState to=${peerName(to)} trim=${trimIid} highest=${highestIid}${more}`);
   }
   acceptorOk(to: Peer): void {
     this.#say(`acceptorOk to=${peerName(to)}`);
@@ -352,6 +353,10 @@ export class Recorder implements Outbox {
   #say(line: string): void {
     this.lines.push(line);
   }
+}
+
+function logText(logId: number): string {
+  return logId === 0 ? "" : ` log=${logId}`;
 }
 
 function flagsText(flags: number): string {

@@ -155,7 +155,14 @@ export const MESSAGES: Readonly<Record<string, (roles: Roles, args: Args) => voi
   state: (r, a) => {
     for (const aid of a.aids()) {
       const flags = (a.has("halfFull") ? 1 : 0) | (a.has("full") ? 2 : 0);
-      r.onAcceptorState(a.peer(), aid, a.number("trim", 0), a.number("highest", 0), flags);
+      r.onAcceptorState(
+        a.peer(),
+        aid,
+        a.number("trim", 0),
+        a.number("highest", 0),
+        flags,
+        a.number("log", 0),
+      );
     }
   },
   value: (r, a) => {

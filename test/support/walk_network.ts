@@ -238,9 +238,9 @@ export class WalkOutbox implements Outbox {
       this.#send(to, "onAccepted", aid, aid, iid, promiseIid, ballot, life, value, 0, length);
     }
   }
-  acceptorState(trimIid: number, highestIid: number, flags: number): void {
+  acceptorState(trimIid: number, highestIid: number, flags: number, logId: number): void {
     for (let i = 0; i < this.audience.count; i++) {
-      this.acceptorStateTo(this.audience.peerAt(i), trimIid, highestIid, flags);
+      this.acceptorStateTo(this.audience.peerAt(i), trimIid, highestIid, flags, logId);
     }
   }
   repeated(
@@ -258,9 +258,9 @@ export class WalkOutbox implements Outbox {
     if (flags !== 0) this.#send(to, "onRepeated", from, from, iid, ballot, life, flags, value, 0, length);
     else this.#send(to, "onAccepted", this.#from, this.#from, iid, 0, ballot, life, value, 0, length);
   }
-  acceptorStateTo(to: Peer, trimIid: number, highestIid: number, flags: number): void {
-    const highest = this.#native ? highestIid : 0;
-    this.#send(to, "onAcceptorState", this.#from, this.#from, trimIid, highest, this.#native ? flags : 0);
+  acceptorStateTo(to: Peer, trimIid: number, highestIid: number, flags: number, logId: number): void {
+    const more = this.#native ? ([highestIid, flags, logId] as const) : ([0, 0, 0] as const);
+    this.#send(to, "onAcceptorState", this.#from, this.#from, trimIid, ...more);
   }
   acceptorOk(to: Peer): void {
     this.#send(to, "onAcceptorOk", this.#from);

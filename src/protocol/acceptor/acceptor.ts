@@ -174,7 +174,7 @@ export class Acceptor {
     if (!this.isVoting) return;
     // Of an empty log the state is the only answer there is. In the Kernel_Paxos wire learners find their end by asking beyond it.
     if (first <= log.trimIid || (log.highestIid === 0 && !this.#options.perInstance))
-      this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags());
+      this.#tellState(from, this.#flags());
     this.#repeats.answer(from, first, last);
   }
 
@@ -236,7 +236,7 @@ export class Acceptor {
     // One that does not vote has nothing more to tell its audience: a place in it changes nothing.
     if (hasPlace || !this.isVoting) this.#outbox.acceptorOk(from);
     if (!hasPlace || !this.isVoting) return;
-    this.#outbox.acceptorStateTo(from, this.log.trimIid, this.log.highestIid, this.#flags());
+    this.#tellState(from, this.#flags());
   }
 
   onLearnerDel(from: Peer): void {
@@ -262,7 +262,7 @@ export class Acceptor {
     if (flags === 0) this.#pressedUs = -1;
     else if (this.#pressedUs < 0) this.#pressedUs = nowUs;
     this.#stateDueUs = nowUs + (flags === 0 ? STATE_INTERVAL_US : PRESSURE_INTERVAL_US);
-    this.#outbox.acceptorState(this.log.trimIid, this.log.highestIid, flags);
+    this.#outbox.acceptorState(this.log.trimIid, this.log.highestIid, flags, this.standing.logId);
   }
 
   nextTickUs(): number {
@@ -395,17 +395,20 @@ export class Acceptor {
   /** Trimmed already: tells how far. */
   refuseLow(from: Peer): void {
     this.counters.refusedLow++;
-    this.#outbox.acceptorStateTo(from, this.log.trimIid, this.log.highestIid, this.#flags());
+    this.#tellState(from, this.#flags());
   }
 
   /** Full: says so to the proposer at once, and to everyone at the next state. */
   refuseFull(from: Peer): void {
     this.counters.refusedFull++;
-    const log = this.log;
     if (!this.#wasFull) this.#stateDueUs = 0;
     this.#wasFull = true;
     this.#refusal = StateFlag.halfFull | StateFlag.full;
-    this.#outbox.acceptorStateTo(from, log.trimIid, log.highestIid, this.#flags() | this.#refusal);
+    this.#tellState(from, this.#flags() | this.#refusal);
+  }
+
+  #tellState(to: Peer, flags: number): void {
+    this.#outbox.acceptorStateTo(to, this.log.trimIid, this.log.highestIid, flags, this.standing.logId);
   }
 
   #flags(): number {

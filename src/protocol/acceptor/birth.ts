@@ -194,7 +194,7 @@ export class Birth {
     this.#asker[aid] = from;
     if (this.voice !== null || this.#holds) {
       if (generation > Math.max(1, this.#standing.generations[aid]!)) {
-        this.#standing.set(aid, generation, life);
+        this.#standing.set(aid, generation, this.#standing.incarnationOf(aid));
         this.#keep();
       }
     } else if (!this.#recovering && !this.#isOver) {
@@ -256,7 +256,8 @@ export class Birth {
 
   /** Enough others have answered. */
   recovered(): void {
-    this.#standing.set(this.#options.aid, this.generation, this.#options.life);
+    const { aid } = this.#options;
+    this.#standing.set(aid, this.generation, this.#told.incarnationOf(aid));
     this.#recovering = false;
     this.#vote("recovered");
   }
@@ -419,7 +420,7 @@ export class Birth {
     } else if (this.roll.acknowledged(isClaim ? this.generation : 0) >= othersNeeded(acceptors)) {
       this.#overrides = false;
       if (!isClaim) return;
-      vector.set(aid, this.generation, incarnation);
+      vector.set(aid, this.generation, this.#told.incarnationOf(aid) || incarnation);
       this.#keep();
     }
   }

@@ -30,7 +30,7 @@ export interface Journal {
   /** Everything ≤ `iid` is dropped. */
   trimmed(iid: number): void;
   /**
-   * The newest generation known of each acceptor, and the incarnation (a life) that belongs to it; both indexed by acceptor
+   * The newest generation known of each acceptor, and its incarnation (`StandingVector`); both indexed by acceptor
    * id, this acceptor's own included: 0 while it does not vote.
    */
   standing(generations: Float64Array, incarnations: Float64Array): void;

@@ -63,7 +63,9 @@ export class Learner {
   chosenIid = 0;
   /** The log cannot be read on for want of what is trimmed up to here; 0: it can. Only a snapshot of at least as much helps. */
   lostIid = 0;
-  /** It began behind a point that no acceptor has told of yet: what it began with may be of a former log. */
+  /** The log that a quorum of acceptors tells of; 0: none does. */
+  toldLogId = 0;
+  /** What it began with may be of a former log: so far a quorum of acceptors has not told of its log, or that it goes so far. */
   isDoubted = false;
   /** The application has refused the next instance, and may have taken a part of it. */
   isStalled = false;
@@ -89,6 +91,7 @@ export class Learner {
   readonly #hiDueUs: Float64Array;
   readonly #trims: LearnerTrims;
   readonly #states: Float64Array;
+  readonly #logIds: Float64Array;
   #nowUs = 0;
 
   constructor(options: LearnerOptions, outbox: Outbox, application: Application) {
@@ -103,6 +106,7 @@ export class Learner {
     this.#hiDueUs = new Float64Array(options.acceptors);
     this.#trims = new LearnerTrims(options, outbox);
     this.#states = new Float64Array(options.acceptors).fill(-1);
+    this.#logIds = new Float64Array(options.acceptors);
     this.repair = new LearnerRepair(this, options, this.#trims, outbox);
   }
 
@@ -151,6 +155,11 @@ export class Learner {
     let known = 0;
     for (let aid = 0; aid < this.#states.length; aid++) if (this.#states[aid]! >= 0) known++;
     return known >= quorumOf(this.#options.acceptors);
+  }
+
+  /** Whether any acceptor has told of this log, and of no other since. */
+  hearsOf(logId: number): boolean {
+    return this.#logIds.includes(logId);
   }
 
   /** Nothing can be delivered before a snapshot leads past what is trimmed. */
@@ -224,13 +233,14 @@ export class Learner {
     if (iid > this.highestIid) this.highestIid = iid;
   }
 
-  onAcceptorState(aid: number, trimIid: number, highestIid: number, flags: number): void {
+  onAcceptorState(aid: number, trimIid: number, highestIid: number, flags: number, logId: number): void {
     this.#hears(aid);
     this.#trims.onState(aid, trimIid, flags);
     this.repair.onTrim(aid, trimIid);
     // Where everything is trimmed there was something (and the Kernel_Paxos wire tells of nothing else).
     const highest = Math.max(trimIid, highestIid);
     this.#states[aid] = highest;
+    if (this.#logIds[aid] !== logId) this.#tellsOf(aid, logId);
     if (highest > this.highestIid) this.highestIid = highest;
     const { statesTellHighest, waitsForStart } = this.#options;
     // The present: just above what a quorum of acceptors has accepted when we came.
@@ -349,6 +359,17 @@ export class Learner {
   /** Something is known beyond `next`, and `next` cannot be delivered for want of messages. */
   get isBlocked(): boolean {
     return this.isBehind && !this.window.isReady(this.next);
+  }
+
+  #tellsOf(teller: number, logId: number): void {
+    const ids = this.#logIds;
+    ids[teller] = logId;
+    this.toldLogId = 0;
+    for (let aid = 0; aid < ids.length; aid++) {
+      let tellers = 0;
+      for (let other = 0; other < ids.length; other++) if (ids[other] === ids[aid]) tellers++;
+      if (tellers >= quorumOf(ids.length)) this.toldLogId = ids[aid]!;
+    }
   }
 
   #sayHi(): void {
