@@ -7,7 +7,7 @@
  *         [--idle SECONDS] [--wire W] [--replicas] [--main PATH]
  *
  * A mode is its name and lines of `paxos.conf`, or environment variables (`KPAXOS_LIBRARY=…`); `main=PATH` measures another program: a checkout's src/main.ts or a built
- * `kpaxos`. `cpus=a,b,…` gives each seat and then the client its own `cpu` setting; `beside=N` has N programs that only compute run
+ * `kpaxos`; `link=udp` has UDP between the namespaces. `cpus=a,b,…` gives each seat and then the client its own `cpu` setting; `beside=N` has N programs that only compute run
  * meanwhile. Without `--mode`: the built-in ones.
  *
  * CPU per value is user + system time of all the cluster's processes, softirqs that ran on their backs included. Sleeps and
@@ -23,7 +23,7 @@ import type { Seat } from "../src/ops/seats.ts";
 import { grouped } from "../src/text/grouped.ts";
 import { Lab } from "../test/support/lab.ts";
 import { LabCluster } from "../test/support/lab_cluster.ts";
-import { ethernetNetwork } from "../test/support/lab_network.ts";
+import { ethernetNetwork, labUdpNetwork } from "../test/support/lab_network.ts";
 import {
   commandOf,
   flags,
@@ -60,6 +60,8 @@ interface Mode {
   readonly command: readonly string[];
   readonly cpus: readonly string[];
   readonly beside: number;
+  /** UDP between the namespaces instead of raw Ethernet. */
+  readonly udp: boolean;
 }
 
 interface Options {
@@ -107,12 +109,16 @@ function parseMode(text: string, usual: string): Mode {
     main = usual,
     cpus,
     beside,
+    link,
     ...settings
   }: Record<string, string> = Object.fromEntries(pairs.filter(([key]) => !isVariable(key)));
+  if (link !== undefined && link !== "udp" && link !== "ethernet")
+    throw usageError(`--mode: link=${link} is no link`, "ethernet or udp");
   const variables = Object.fromEntries(pairs.filter(([key]) => isVariable(key)));
   const own = {
     cpus: cpus?.split(",") ?? [],
     beside: beside === undefined ? 0 : whole("mode beside", beside),
+    udp: link === "udp",
   };
   return { name: name!, settings, variables, command: commandOf(main), ...own };
 }
@@ -168,7 +174,7 @@ function clusterOf(lab: Lab, mode: Mode, { wire, replicas }: Options): LabCluste
     const cpu = mode.cpus[i];
     return cpu === undefined ? seat : { ...seat, args: ["--cpu", cpu] };
   });
-  const network = ethernetNetwork(lab);
+  const network = mode.udp ? labUdpNetwork(lab) : ethernetNetwork(lab);
   return new LabCluster({
     network: {
       ...network,
@@ -288,7 +294,7 @@ async function main(): Promise<void> {
     if (runs === undefined) found.set(key, [figures]);
     else runs.push(figures);
   };
-  const lab = Lab.create({ hosts: CLIENT_HOST + 1 });
+  const lab = Lab.create({ hosts: CLIENT_HOST + 1, ip: true });
   try {
     for (let round = 0; round < run.rounds; round++) {
       for (const mode of run.modes) {
