@@ -131,7 +131,7 @@ async function measure(stand: Stand, work: Work, stop: AbortSignal): Promise<Run
   const client = stand.client(work);
   const looks = async (line: RegExp, seconds: number) => {
     await orStopped(client.waitForLine(line, seconds * 1000 + SETTLE_MS, "stdout"), stop);
-    return sample(stand.members, "ethernet", false);
+    return sample(stand.members, false, false);
   };
   const from = await looks(/"phase":"measuring"/, work.warmUp);
   const to = await looks(/"phase":"measured"/, work.seconds);

@@ -116,8 +116,7 @@ async function main(): Promise<void> {
       runs[i]!.push(await measure(row, chosen));
     }
   }
-  const { kind } = choosePlace(chosen.udp ? "udp" : undefined);
-  const place = describePlace(kind, 3 + chosen.proposers + 1);
+  const place = describePlace(choosePlace(chosen.udp ? "udp" : undefined), 3 + chosen.proposers + 1);
   write(`${place}, ${chosen.size} B values, window ${chosen.window} in each group:\n\n`);
   printRow(["groups", "clients", "learners", "values/s", "p50 µs", "p99 µs", "CPU µs a value"]);
   printRow(["---:", "---", "---", "---:", "---:", "---:", "---:"]);

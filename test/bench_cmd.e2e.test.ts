@@ -131,6 +131,12 @@ describeNetns("raw Ethernet", () => {
           for (const { rounds } of floor.cells) expect(rounds[0]!.floor!.valuesPerSecond).toBeGreaterThan(0);
           for (const one of floor.cells) expect(one.floor).toMatchObject({ rate: null, lost: 0 });
         } else expect(floor.noFloor).toContain("compiler");
+        const udp = await bench(user, "--udp", "--floor", "--windows", "1");
+        expectMeasured(udp, 1);
+        expect(udp.place).toContain("network namespaces on a bridge, UDP");
+        expect(udp.cells[0]!.rounds[0]!.floor?.valuesPerSecond).toEqual(
+          floor.noFloor === null ? expect.any(Number) : undefined,
+        );
         const wide = ["--wires", "native,kernel-paxos", "--storage", "memory,sqlite", "--clients", "2"];
         expectMeasured(await bench(user, "--windows", "10", "--batching", "no", ...wide), 4);
         const groups = await bench(user, "--groups", "2", "--acceptors", "1", "--windows", "10");

@@ -27,7 +27,8 @@ import type { Watched } from "./usage.ts";
 
 export interface Bed {
   readonly description: string;
-  readonly link: "ethernet" | "udp";
+  /** All talk over `lo`, of which there is one. */
+  readonly onLoopback: boolean;
   /** The processes of the cluster; empty: they are somebody else's. */
   readonly members: readonly Watched[];
   /** Starts a client that measures; `group`: of this group alone. */
@@ -96,11 +97,11 @@ export class OwnBed implements Bed {
   }
 
   get description(): string {
-    return describePlace(this.state.kind, this.state.hosts);
+    return describePlace(this.state, this.state.hosts);
   }
 
-  get link(): "ethernet" | "udp" {
-    return this.state.kind === "loopback" ? "udp" : "ethernet";
+  get onLoopback(): boolean {
+    return this.state.kind === "loopback";
   }
 
   get members(): Watched[] {
@@ -194,15 +195,14 @@ function trimWords({ wire, layout }: ClusterShape): string[] {
 /** A cluster that runs already, as a configuration describes it: here there is only a client. */
 export class GivenBed implements Bed {
   readonly description: string;
-  readonly link: "ethernet" | "udp";
+  readonly onLoopback = false;
   readonly members: readonly Watched[] = [];
   readonly stands = true;
   readonly #file: string;
   readonly #started = new Set<LabProcess>();
 
-  constructor(file: string, link: "ethernet" | "udp") {
+  constructor(file: string) {
     this.#file = file;
-    this.link = link;
     this.description = `a running cluster, ${file}`;
   }
 

@@ -41,9 +41,9 @@ export type Floor =
   | { readonly ok: true; readonly program: string; readonly remove: () => void }
   | { readonly ok: false; readonly reason: string };
 
-export function compileFloor(link: "ethernet" | "udp"): Floor {
-  if (link === "udp")
-    return { ok: false, reason: "the floor speaks raw Ethernet only, and this cluster UDP" };
+/** `hasHosts`: the cluster beside it is on hosts of a bridge. */
+export function compileFloor(hasHosts: boolean): Floor {
+  if (!hasHosts) return { ok: false, reason: "the floor speaks raw Ethernet only, and this cluster UDP" };
   const wanted = process.env.CC === undefined ? COMPILERS : [process.env.CC];
   const compiler = wanted.map((name) => Bun.which(name)).find((path) => path !== null);
   if (compiler === undefined || compiler === null) {

@@ -89,7 +89,7 @@ async function watch(
   const say = async (line: RegExp, seconds: number): Promise<Sample> => {
     const patienceMs = seconds * 1000 + SETTLE_MS;
     await Promise.all(clients.map((client) => client.waitForLine(line, patienceMs, "stdout")));
-    return sample(watched, bed.link, members.length > 0);
+    return sample(watched, bed.onLoopback, members.length > 0);
   };
   const from = await say(/"phase":"measuring"/, timing.warmUp);
   return { from, to: await say(/"phase":"measured"/, timing.seconds) };

@@ -3,7 +3,6 @@
  * asked for, each cell again at half of its throughput. Reports as it goes, prints nothing.
  */
 import type { Flags } from "../config/parse.ts";
-import { readConfig } from "../config/read.ts";
 import { DEFAULT_SETTINGS } from "../config/schema.ts";
 import { CliError } from "../error.ts";
 import { LatencyHistogram } from "../node/latency_histogram.ts";
@@ -24,7 +23,7 @@ const UNMEASURED_SECONDS = 0.1;
 export interface BenchOptions extends Timing, WarmUps {
   readonly sweep: Sweep;
   readonly rounds: number;
-  /** UDP on the loopback interface, even where raw Ethernet is possible. */
+  /** UDP instead of raw Ethernet; on the loopback interface where namespaces are not possible. */
   readonly udp: boolean;
   /** The configuration of a cluster that runs; undefined: one of our own. */
   readonly file: string | undefined;
@@ -149,10 +148,10 @@ class Bench {
 
   async #makeBed({ shape }: Group): Promise<Bed> {
     const { file, settings, udp, storagePath, stop } = this.#options;
-    if (file !== undefined) return new GivenBed(file, readConfig(file, { flags: {} }).link);
+    if (file !== undefined) return new GivenBed(file);
     return await OwnBed.start({
       shape,
-      choice: choosePlace(udp ? "udp" : undefined),
+      choice: choosePlace(udp ? "udp-hosts" : undefined),
       settings,
       storagePath,
       stop,
@@ -245,11 +244,9 @@ export async function runBench(options: BenchOptions, listener: BenchListener): 
   const groups = groupsOf(cells);
   const bench = new Bench(options, listener, cells.length);
   const facts = machineFacts();
-  const choice = options.file === undefined ? choosePlace(options.udp ? "udp" : undefined) : undefined;
-  if (choice !== undefined)
-    listener.note(`${describePlace(choice.kind, hostsOf(groups))} (${choice.reason})`);
-  const link = choice?.kind === "loopback" ? "udp" : "ethernet";
-  const floor = options.floor ? compileFloor(link) : undefined;
+  const choice = options.file === undefined ? choosePlace(options.udp ? "udp-hosts" : undefined) : undefined;
+  if (choice !== undefined) listener.note(`${describePlace(choice, hostsOf(groups))} (${choice.reason})`);
+  const floor = options.floor ? compileFloor(choice?.kind !== "loopback") : undefined;
   const results: CellResult[] = [];
   try {
     for (const group of groups) {

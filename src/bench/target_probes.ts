@@ -45,7 +45,7 @@ export async function idleUse(
     await pause(IDLE_SETTLE_MS, options.stop);
     const { members } = bed;
     const look = () => ({
-      ...sample(members, bed.link, false),
+      ...sample(members, bed.onLoopback, false),
       wakeUps: members.map(({ pid }) => wakeUpsOf(pid)),
     });
     const from = look();

@@ -64,12 +64,12 @@ function framesOf(pids: readonly number[], loopback: boolean): number {
   return frames;
 }
 
-export function sample(watched: readonly Watched[], link: "ethernet" | "udp", isAll: boolean): Sample {
+export function sample(watched: readonly Watched[], onLoopback: boolean, isAll: boolean): Sample {
   const cpu = new Map<string, { user: number; system: number }>();
   for (const { name, pid } of watched) {
     const used = cpuOf(pid);
     if (used !== undefined) cpu.set(name, used);
   }
   const pids = watched.map(({ pid }) => pid);
-  return { atMs: performance.now(), cpu, frames: isAll ? framesOf(pids, link === "udp") : undefined };
+  return { atMs: performance.now(), cpu, frames: isAll ? framesOf(pids, onLoopback) : undefined };
 }

@@ -101,7 +101,10 @@ export const benchArgs = {
     valueHint: "FILE",
     description: "measure the running cluster of this configuration instead of starting one",
   },
-  udp: { type: "boolean", description: "UDP on 127.0.0.1, even where raw Ethernet is possible" },
+  udp: {
+    type: "boolean",
+    description: "UDP between the namespaces instead of raw Ethernet; on 127.0.0.1 where there are none",
+  },
   floor: {
     type: "boolean",
     description: "beside each, phase 2 in plain C and nothing else, compiled here, and the ratio to it",

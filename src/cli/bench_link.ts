@@ -148,7 +148,7 @@ async function onThisMachine(args: LinkArgs, sizes: readonly number[]): Promise<
     return { choice, text: await runBothEnds(choice, words, patienceMs, stop) };
   });
   const { figures } = JSON.parse(text) as { figures: LinkFigures[] };
-  printFigures(describePlace(choice.kind, 2), figures, args.json === true);
+  printFigures(describePlace(choice, 2), figures, args.json === true);
   return ExitCode.ok;
 }
 

@@ -4,7 +4,7 @@
 import { ExitCode } from "../error.ts";
 import { askCluster } from "../ops/cluster_facts.ts";
 import { lastTrouble, showLogs } from "../ops/cluster_logs.ts";
-import { describePlace, hostsOf } from "../ops/cluster_place.ts";
+import { describePlace, hostsOf, linkOf } from "../ops/cluster_place.ts";
 import { configPath, logPath } from "../ops/cluster_roles.ts";
 import { aliveSeats, type ClusterState, listClusters, nameOf, type SeatState } from "../ops/cluster_state.ts";
 import { stateOf as stateOfProcess } from "../ops/process_id.ts";
@@ -58,7 +58,7 @@ export async function statusOf(state: ClusterState) {
     up: state.phase === "up" && roles.every((role) => role.alive),
     directory: state.directory,
     config: configPath(state),
-    link: state.kind === "loopback" ? "udp" : "ethernet",
+    link: linkOf(state),
     place: state.kind,
     reason: state.reason,
     wire: state.wire,
@@ -90,7 +90,7 @@ export const statusCommand = defineKpaxosCommand({
     if (args.json === true) printJson(status);
     else {
       print(
-        `cluster ${state.name}: ${describePlace(state.kind, state.hosts)} (${state.reason}), wire ${state.wire}`,
+        `cluster ${state.name}: ${describePlace(state, state.hosts)} (${state.reason}), wire ${state.wire}`,
       );
       if (state.phase !== "up") print("  its start was not finished: end it with kpaxos cluster down");
       for (const role of status.roles) {
@@ -120,7 +120,7 @@ export const listCommand = defineKpaxosCommand({
     const clusters = listClusters();
     for (const state of clusters) {
       const alive = aliveSeats(state).length;
-      const link = state.kind === "loopback" ? "udp" : "ethernet";
+      const link = linkOf(state);
       const total = state.seats.length;
       const { name, directory, wire } = state;
       if (args.json === true) printJson({ name, alive, roles: total, link, wire, directory });

@@ -95,7 +95,7 @@ function topologyOf({ acceptors, proposers, learners, replicas }: Counts): Topol
 
 /** One line: what runs where, and why there. */
 function headline(state: ClusterState): string {
-  const what = `${state.seats.length} roles, ${describePlace(state.kind, state.hosts)}`;
+  const what = `${state.seats.length} roles, ${describePlace(state, state.hosts)}`;
   return `cluster ${state.name}: ${what} (${state.reason})`;
 }
 

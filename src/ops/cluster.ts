@@ -135,7 +135,7 @@ async function initialState(
     storagePath: join(directory, STORAGE_NAME),
     trimLearner: options.trimLearner,
     path: join(directory, CONFIG_NAME),
-    takeAddress: (host) => (loopback ? `${LOOPBACK} ${ports[host]}` : hostAddress(host)),
+    takeAddress: (host) => (loopback ? `${LOOPBACK} ${ports[host]}` : hostAddress(host, choice.udp)),
   });
   for (const warning of config.warnings) options.onWarning?.(warning);
   const { verbosity, wire } = config.settings;
@@ -146,6 +146,7 @@ async function initialState(
     token: randomUUID(),
     createdAtMs: Date.now(),
     kind: choice.kind,
+    udp: choice.udp,
     reason: choice.reason,
     prefix: options.prefix ?? prefixOf(name, directory),
     wire,

@@ -9,7 +9,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { CliError, ExitCode, exitCodeOf, messageOf } from "../error.ts";
 import { diesWithUs } from "./child.ts";
-import { aliveSeats, type ClusterState, type PlaceKind } from "./cluster_state.ts";
+import { aliveSeats, type ClusterState } from "./cluster_state.ts";
 import { addHost, type BridgePlan, buildBridge } from "./lab_build.ts";
 import { canMakeNamespaces, insideUserNamespace } from "./lab_capability.ts";
 import { type Host, MAX_HOSTS, makeHosts } from "./lab_names.ts";
@@ -21,19 +21,25 @@ const IN_MEMORY = "/dev/shm";
 /** In the environment of every process of a cluster. */
 export const TOKEN_VARIABLE = "KPAXOS_LAUNCHED_BY";
 
-export interface Choice {
-  readonly kind: PlaceKind;
+/** Where, and what is spoken there: `udp` between hosts on a bridge; on the loopback interface it is nothing else. */
+export type Place = Pick<ClusterState, "kind" | "udp">;
+
+export interface Choice extends Place {
   readonly reason: string;
 }
 
-/** The best place that this user may have; asking for Ethernet makes anything less an error. */
-export function choosePlace(link: "ethernet" | "udp" | undefined): Choice {
+/**
+ * The best place that this user may have; asking for Ethernet makes anything less an error. `udp` is on the loopback interface,
+ * `udp-hosts` between hosts on a bridge, where these are possible.
+ */
+export function choosePlace(link: "ethernet" | "udp" | "udp-hosts" | undefined): Choice {
   if (link === "udp") return { kind: "loopback", reason: "UDP was asked for" };
   const ability = canMakeNamespaces();
   if (ability.ok) {
+    const udp = link === "udp-hosts";
     return ability.reenter
-      ? { kind: "user", reason: "in a user namespace of our own" }
-      : { kind: "root", reason: "running as root" };
+      ? { kind: "user", udp, reason: "in a user namespace of our own" }
+      : { kind: "root", udp, reason: "running as root" };
   }
   if (link === "ethernet") {
     throw new CliError(`raw Ethernet is not possible here: ${ability.reason}`, {
@@ -41,11 +47,17 @@ export function choosePlace(link: "ethernet" | "udp" | undefined): Choice {
       hint: ability.hint,
     });
   }
-  return { kind: "loopback", reason: `no raw Ethernet: ${ability.reason}` };
+  const lacks = link === "udp-hosts" ? "no network namespaces" : "no raw Ethernet";
+  return { kind: "loopback", reason: `${lacks}: ${ability.reason}` };
 }
 
-export function describePlace(kind: PlaceKind, hosts: number): string {
-  return kind === "loopback" ? "UDP on 127.0.0.1" : `${hosts} network namespaces on a bridge, raw Ethernet`;
+export function describePlace({ kind, udp }: Place, hosts: number): string {
+  if (kind === "loopback") return "UDP on 127.0.0.1";
+  return `${hosts} network namespaces on a bridge, ${udp === true ? "UDP" : "raw Ethernet"}`;
+}
+
+export function linkOf({ kind, udp }: Place): "ethernet" | "udp" {
+  return kind === "loopback" || udp === true ? "udp" : "ethernet";
 }
 
 function shortHash(directory: string): string {
@@ -82,7 +94,7 @@ export function makeDeviceDirectory(path: string): void {
 }
 
 export function hostsOf(state: ClusterState): Host[] {
-  return makeHosts(state.prefix, state.hosts, false);
+  return makeHosts(state.prefix, state.hosts, state.udp === true);
 }
 
 /** What stands before a command to be where the namespaces' names are known. */
@@ -121,7 +133,7 @@ export function commandOn(
 }
 
 function planOf(state: ClusterState): BridgePlan {
-  return { hub: `${state.prefix}hub`, mtu: MTU, ip: false, bridge: true, enter: enter(state) };
+  return { hub: `${state.prefix}hub`, mtu: MTU, ip: state.udp === true, bridge: true, enter: enter(state) };
 }
 
 function refuseHosts(hosts: number): void {

@@ -10,8 +10,11 @@ import { configError } from "../config/read.ts";
 import { SCHEMA } from "../config/schema.ts";
 import { CliError, ExitCode } from "../error.ts";
 import type { ClusterState, SeatState } from "./cluster_state.ts";
-import { hostMac } from "./lab_names.ts";
+import { hostIp, hostMac } from "./lab_names.ts";
 import { configText, type MemberRole, type Seat } from "./seats.ts";
+
+/** Of every role that has a host to itself. */
+const HOST_PORT = 8800;
 
 export type Topology =
   | { readonly acceptors: number; readonly proposers: number; readonly learners: number }
@@ -154,7 +157,7 @@ export function nextLearnerId(state: ClusterState): number {
   return Math.max(-1, ...ids) + 1;
 }
 
-/** The address of host `index` on the bridge. */
-export function hostAddress(index: number): string {
-  return hostMac(index);
+/** The address of host `index` on the bridge, as `paxos.conf` has it. */
+export function hostAddress(index: number, udp: boolean = false): string {
+  return udp ? `${hostIp(index)} ${HOST_PORT}` : hostMac(index);
 }

@@ -46,6 +46,8 @@ export interface ClusterState {
   readonly token: string;
   readonly createdAtMs: number;
   readonly kind: PlaceKind;
+  /** The hosts of a bridge speak UDP, not raw Ethernet. */
+  readonly udp?: boolean | undefined;
   /** Why there. */
   readonly reason: string;
   readonly prefix: string;

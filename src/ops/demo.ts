@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CliError } from "../error.ts";
 import { diesWithUs } from "./child.ts";
 import { addUserLearner, remove, restartSeats, up } from "./cluster.ts";
-import { type Choice, choosePlace, commandOn, describePlace } from "./cluster_place.ts";
+import { type Choice, choosePlace, commandOn, describePlace, linkOf } from "./cluster_place.ts";
 import {
   clusterEnvironment,
   configPath,
@@ -395,8 +395,8 @@ export async function runDemo(options: DemoOptions, listener: DemoListener): Pro
   if (options.keep) refuseSecond();
   const hosts = 7;
   listener.place({
-    link: choice.kind === "loopback" ? "udp" : "ethernet",
-    description: describePlace(choice.kind, hosts),
+    link: linkOf(choice),
+    description: describePlace(choice, hosts),
     reason: choice.reason,
   });
   const since = performance.now();

@@ -35,12 +35,16 @@ export function hostMac(index: number): string {
   return `02:4b:50:00:00:${(index + 1).toString(16).padStart(2, "0")}`;
 }
 
+export function hostIp(index: number): string {
+  return `10.75.80.${index + 1}`;
+}
+
 export function makeHosts(prefix: string, count: number, ip: boolean): Host[] {
   return Array.from({ length: count }, (_, index) => ({
     name: `${prefix}h${index}`,
     interface: HOST_INTERFACE,
     mac: hostMac(index),
-    ip: ip ? `10.75.80.${index + 1}` : undefined,
+    ip: ip ? hostIp(index) : undefined,
     ip6: ip ? `fd4b:5058::${(index + 1).toString(16)}` : undefined,
   }));
 }
