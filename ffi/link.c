@@ -178,7 +178,7 @@ int32_t kpx_link_step(int32_t handle, uint32_t ntx, uint32_t max, uint32_t spin_
    * to look at. */
   bool waits_at_once = wait_us > 0 && ntx == 0 && link->looked && !kpx_has_rings(link);
   if (result == 0 && max > 0 && !waits_at_once) result = kpx_receive(link, max, KPX_ALL_RECEIVERS);
-  if (result == 0 && wait_us > 0) result = kpx_wait(link, max, spin_us, wait_us);
+  if (result == 0 && wait_us > 0 && !kpx_gro_holds(link)) result = kpx_wait(link, max, spin_us, wait_us);
   kpx_table_leave(handle);
   return result;
 }

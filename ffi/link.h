@@ -154,6 +154,8 @@ int kpx_gro_open(struct kpx_link *link);
 uint32_t kpx_gro_bytes(void);
 void kpx_gro_place(struct kpx_link *link);
 int kpx_gro_receive(struct kpx_link *link, uint32_t max);
+/* Whether a step had no room for all that came in, of which no socket tells any more. */
+bool kpx_gro_holds(const struct kpx_link *link);
 
 /* link_rx.c: what there is, or -errno where the link is unusable. */
 int kpx_recvmmsg(int fd, struct mmsghdr *headers, uint32_t count);

@@ -128,6 +128,41 @@ static void a_step_does_not_write_over_its_own_frames(void) {
   kpx_link_close(b.handle);
 }
 
+/* What a step had no room for ends the next one's wait, even if that takes no frames. */
+static void held_datagrams_end_a_wait(void) {
+  struct test_link a = open_with(KPX_FLAG_OFFLOAD, 1500);
+  struct test_link b = open_with(KPX_FLAG_OFFLOAD, 1500);
+  for (uint32_t i = 0; i < 3; i++) put_numbered(&a, i, &b, i, 100);
+  EQUAL(kpx_link_step(a.handle, 3, 0, 0, 0), 0);
+  EQUAL(kpx_link_step(b.handle, 0, 1, 0, 1000000), 1);
+  alarm(20);
+  EQUAL(kpx_link_step(b.handle, 0, 0, 0, 0x7FFFFFFF), 0);
+  EQUAL(kpx_link_step(b.handle, 0, 0, 10, 0x7FFFFFFF), 0);
+  alarm(0);
+  EQUAL(kpx_link_step(b.handle, 0, SLOTS, 0, 0x7FFFFFFF), 2);
+  expect_numbered(&b, &a, 0, 1, 100);
+  expect_numbered(&b, &a, 1, 2, 100);
+  kpx_link_close(a.handle);
+  kpx_link_close(b.handle);
+}
+
+/* Datagrams of many senders, as a leader's clients, are no bundle: a step takes as many of them as one without offload. */
+static void a_step_takes_the_datagrams_of_many_senders(void) {
+  struct test_link to = open_with(KPX_FLAG_OFFLOAD, 1500);
+  struct test_link from[50];
+  for (uint32_t i = 0; i < 50; i++) {
+    from[i] = open_with(KPX_FLAG_OFFLOAD, 1500);
+    put_numbered(&from[i], 0, &to, i, 100);
+    EQUAL(kpx_link_step(from[i].handle, 1, 0, 0, 0), 0);
+  }
+  EQUAL(kpx_link_step(to.handle, 0, SLOTS, 0, 1000000), 50);
+  for (uint32_t i = 0; i < 50; i++) {
+    expect_numbered(&to, &from[i], i, i, 100);
+    kpx_link_close(from[i].handle);
+  }
+  kpx_link_close(to.handle);
+}
+
 /* A route whose packets are shorter than the datagrams takes these in fragments, and no bundles of them. */
 static void a_route_that_refuses_bundles_gets_single_datagrams(void) {
   if (unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) skip("needs a network namespace");
@@ -141,6 +176,8 @@ int main(void) {
   each_destination_gets_its_own();
   what_is_too_long_for_the_receiver_is_dropped_alone();
   a_step_does_not_write_over_its_own_frames();
+  held_datagrams_end_a_wait();
+  a_step_takes_the_datagrams_of_many_senders();
   a_route_that_refuses_bundles_gets_single_datagrams();
   return 0;
 }
