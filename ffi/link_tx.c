@@ -123,11 +123,11 @@ static int flush(struct kpx_link *link, struct mmsghdr *headers, uint32_t count)
 }
 
 static int send_all(struct kpx_link *link, uint32_t count) {
-  if (link->bundles != NULL && count > 1) {
+  while (link->bundles != NULL && count > 1) {
     uint32_t bundles = kpx_gso_bundle(link, count);
     int dealt = flush(link, kpx_gso_headers(link), bundles);
     if (dealt < 0 || (uint32_t)dealt == bundles) return dealt < 0 ? dealt : 0;
-    count = kpx_gso_give_up(link, count, (uint32_t)dealt);
+    count = kpx_gso_refused(link, count, (uint32_t)dealt);
   }
   int dealt = flush(link, link->tx.headers, count);
   return dealt < 0 ? dealt : 0;

@@ -1,5 +1,12 @@
 /* UDP links whose datagrams pass the kernel in bundles: what arrives is the same datagrams, in order, whoever has it on. */
+#include <arpa/inet.h>
+#include <netinet/udp.h>
+
 #include "link_support.h"
+
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
 
 #define SLOTS 256u
 
@@ -163,12 +170,37 @@ static void a_step_takes_the_datagrams_of_many_senders(void) {
   kpx_link_close(to.handle);
 }
 
+/* What another socket gets, a bundle in one piece. */
+static void shorter_ones_still_leave_in_bundles(void) {
+  int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t length = sizeof name;
+  int one = 1;
+  CHECK(bind(fd, (struct sockaddr *)&name, length) == 0 && getsockname(fd, (struct sockaddr *)&name, &length) == 0);
+  CHECK(setsockopt(fd, SOL_UDP, UDP_GRO, &one, sizeof one) == 0);
+  struct test_link a = open_with(KPX_FLAG_OFFLOAD, 1500);
+  struct test_link to = {.address = {0, 0, 0xFFFF0000u, name.sin_addr.s_addr, ntohs(name.sin_port), 0}};
+  const uint32_t lengths[] = {1000, 1000, 1400, 1400, 1300, 900, 900};
+  const ssize_t arrive[] = {2000, 1400, 1400, 1300, 1800};
+  for (int round = 0; round < 2; round++) {
+    for (uint32_t i = 0; i < 7; i++) put_numbered(&a, i, &to, i, lengths[i]);
+    EQUAL(kpx_link_step(a.handle, 7, 0, 0, 0), 0);
+    uint8_t bytes[65536];
+    for (uint32_t i = 0; i < 5; i++) EQUAL(recv(fd, bytes, sizeof bytes, MSG_DONTWAIT), arrive[i]);
+  }
+  EQUAL(counter(a.handle, KPX_TX_FRAMES), 14);
+  EQUAL(counter(a.handle, KPX_TX_DROPPED), 0);
+  kpx_link_close(a.handle);
+  close(fd);
+}
+
 /* A route whose packets are shorter than the datagrams takes these in fragments, and no bundles of them. */
 static void a_route_that_refuses_bundles_gets_single_datagrams(void) {
   if (unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) skip("needs a network namespace");
   CHECK(system("ip link set lo up mtu 1280") == 0);
   exchange(KPX_FLAG_OFFLOAD, KPX_FLAG_OFFLOAD, (const uint32_t[]){1000, 1000, 1400, 1400, 1400, 60, 1000, 1000}, 8, SLOTS);
   exchange(KPX_FLAG_OFFLOAD, 0, (const uint32_t[]){1400, 1400, 1400}, 3, SLOTS);
+  shorter_ones_still_leave_in_bundles();
 }
 
 int main(void) {
