@@ -14,7 +14,6 @@
 #define UDP_SEGMENT 103
 #endif
 
-#define MOST_DATAGRAMS 64u
 /* What one IP packet carries, with room for its headers. */
 #define MOST_BYTES 65000u
 /* A datagram joins the last bundle to its destination; so many bundles back it is looked for. */
@@ -88,7 +87,7 @@ static uint32_t find(const struct kpx_link *link, uint32_t i, uint32_t count) {
     const struct bundle *bundle = &bundles[b - 1];
     if (!same_destination(link, bundle->first, i)) continue;
     bool follows = !bundle->closed && length > 0 && length <= bundle->size && bundle->size <= longest;
-    bool fits = follows && bundle->datagrams < MOST_DATAGRAMS && bundle->bytes + length <= MOST_BYTES;
+    bool fits = follows && bundle->datagrams < KPX_BUNDLED && bundle->bytes + length <= MOST_BYTES;
     /* Never an earlier one: what goes to one destination stays in order. */
     return fits ? b - 1 : count;
   }
@@ -143,16 +142,6 @@ struct mmsghdr *kpx_gso_headers(const struct kpx_link *link) {
   return link->bundles->headers;
 }
 
-uint32_t kpx_gso_refused(struct kpx_link *link, uint32_t messages, uint32_t from) {
-  struct kpx_messages *tx = &link->tx;
-  link->bundles->longest = link->bundles->bundles[from].size - 1;
-  uint32_t left = 0;
-  for (uint32_t i = 0; i < messages; i++) {
-    if (link->bundles->of[i] < from) continue;
-    tx->vectors[left] = tx->vectors[i];
-    tx->names[left] = tx->names[i];
-    tx->headers[left].msg_hdr.msg_namelen = tx->headers[i].msg_hdr.msg_namelen;
-    left++;
-  }
-  return left;
+void kpx_gso_refused(struct kpx_link *link, uint32_t length) {
+  if (length <= link->bundles->longest) link->bundles->longest = length - 1;
 }
