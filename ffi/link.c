@@ -128,6 +128,7 @@ static void count_kernel_drops(struct kpx_link *link) {
   if (link->kind == KPX_ETHERNET) return;
   uint32_t memory[SK_MEMINFO_VARS] = {0};
   socklen_t length = sizeof memory;
+  /* Of a bundle (link_gso.c) the kernel counts one. */
   if (getsockopt(kpx_sender(link), SOL_SOCKET, SO_MEMINFO, memory, &length) == 0)
     link->counters[KPX_RX_DROPPED] = memory[SK_MEMINFO_DROPS];
 }
