@@ -43,9 +43,11 @@ struct kpx_bundles {
 };
 
 int kpx_gso_open(struct kpx_link *link) {
-  int segment = 0;
+  int segment;
+  socklen_t length = sizeof segment;
   if (link->kind != KPX_UDP || (link->flags & KPX_FLAG_OFFLOAD) == 0) return 0;
-  if (setsockopt(kpx_sender(link), SOL_UDP, UDP_SEGMENT, &segment, sizeof segment) < 0) return 0;
+  /* Asked, not set: gVisor lets unknown options be set, and would send a bundle as one datagram. */
+  if (getsockopt(kpx_sender(link), SOL_UDP, UDP_SEGMENT, &segment, &length) < 0) return 0;
   struct kpx_bundles *made = calloc(1, sizeof *made);
   if (made == NULL) return -ENOMEM;
   uint32_t most = link->tx_slots;

@@ -1,6 +1,11 @@
 /* UDP links whose datagrams pass the kernel in bundles: what arrives is the same datagrams, in order, whoever has it on. */
 #include <arpa/inet.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/udp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "link_support.h"
 
@@ -170,16 +175,22 @@ static void a_step_takes_the_datagrams_of_many_senders(void) {
   kpx_link_close(to.handle);
 }
 
-/* What another socket gets, a bundle in one piece. */
-static void shorter_ones_still_leave_in_bundles(void) {
+/* A socket that gets a bundle in one piece. */
+static int open_observer(struct test_link *to) {
   int fd = socket(AF_INET, SOCK_DGRAM, 0);
   struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t length = sizeof name;
   int one = 1;
   CHECK(bind(fd, (struct sockaddr *)&name, length) == 0 && getsockname(fd, (struct sockaddr *)&name, &length) == 0);
   CHECK(setsockopt(fd, SOL_UDP, UDP_GRO, &one, sizeof one) == 0);
+  *to = (struct test_link){.address = {0, 0, 0xFFFF0000u, name.sin_addr.s_addr, ntohs(name.sin_port), 0}};
+  return fd;
+}
+
+static void shorter_ones_still_leave_in_bundles(void) {
+  struct test_link to;
+  int fd = open_observer(&to);
   struct test_link a = open_with(KPX_FLAG_OFFLOAD, 1500);
-  struct test_link to = {.address = {0, 0, 0xFFFF0000u, name.sin_addr.s_addr, ntohs(name.sin_port), 0}};
   const uint32_t lengths[] = {1000, 1000, 1400, 1400, 1300};
   const ssize_t arrive[] = {2000, 1400, 1400, 1300};
   for (int round = 0; round < 2; round++) {
@@ -214,6 +225,33 @@ static void a_route_that_refuses_bundles_gets_single_datagrams(void) {
   shorter_ones_still_leave_in_bundles();
 }
 
+/* gVisor takes any option of UDP, knows none of them, and would send a bundle as one datagram. */
+static void a_kernel_that_only_seems_to_know_bundles_gets_none(void) {
+  struct test_link to;
+  int fd = open_observer(&to);
+  struct sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOL_UDP, 0, 4),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setsockopt, 3, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getsockopt, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOPROTOOPT),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO),
+  };
+  struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
+  CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0) skip("needs seccomp");
+  struct test_link a = open_with(KPX_FLAG_OFFLOAD, 1500);
+  for (uint32_t i = 0; i < 2; i++) put_numbered(&a, i, &to, i, 500);
+  EQUAL(kpx_link_step(a.handle, 2, 0, 0, 0), 0);
+  uint8_t bytes[65536];
+  for (uint32_t i = 0; i < 2; i++) EQUAL(recv(fd, bytes, sizeof bytes, MSG_DONTWAIT), 500);
+  kpx_link_close(a.handle);
+  close(fd);
+  exchange(KPX_FLAG_OFFLOAD, KPX_FLAG_OFFLOAD, (const uint32_t[]){101, 101, 50}, 3, SLOTS);
+}
+
 int main(void) {
   all_kinds_of_lengths_arrive();
   each_destination_gets_its_own();
@@ -222,5 +260,6 @@ int main(void) {
   held_datagrams_end_a_wait();
   a_step_takes_the_datagrams_of_many_senders();
   a_route_that_refuses_bundles_gets_single_datagrams();
+  a_kernel_that_only_seems_to_know_bundles_gets_none();
   return 0;
 }
