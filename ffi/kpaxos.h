@@ -128,7 +128,8 @@ KPX_API int32_t kpx_link_wake(int32_t handle);
 /* Sleeping steps return when `fd` is readable too; it is forgotten when it is found closed. */
 KPX_API int32_t kpx_link_watch(int32_t handle, int32_t fd);
 
-/* The socket of a link's receive queue (0, 1), to be watched by another link. -ENOENT: it has no such queue. */
+/* The socket of a link's receive queue (0, 1), to be watched by another link. -ENOENT: it has no such queue. After a step that gave
+ * `max` frames a link with KPX_FLAG_OFFLOAD may have more that its socket does not show. */
 KPX_API int32_t kpx_link_fd(int32_t handle, uint32_t queue);
 
 /*

@@ -128,6 +128,7 @@ static void count_kernel_drops(struct kpx_link *link) {
   if (link->kind == KPX_ETHERNET) return;
   uint32_t memory[SK_MEMINFO_VARS] = {0};
   socklen_t length = sizeof memory;
+  /* Of a bundle (link_gso.c) the kernel counts one. */
   if (getsockopt(kpx_sender(link), SOL_SOCKET, SO_MEMINFO, memory, &length) == 0)
     link->counters[KPX_RX_DROPPED] = memory[SK_MEMINFO_DROPS];
 }
@@ -178,7 +179,7 @@ int32_t kpx_link_step(int32_t handle, uint32_t ntx, uint32_t max, uint32_t spin_
    * to look at. */
   bool waits_at_once = wait_us > 0 && ntx == 0 && link->looked && !kpx_has_rings(link);
   if (result == 0 && max > 0 && !waits_at_once) result = kpx_receive(link, max, KPX_ALL_RECEIVERS);
-  if (result == 0 && wait_us > 0) result = kpx_wait(link, max, spin_us, wait_us);
+  if (result == 0 && wait_us > 0 && !kpx_gro_holds(link)) result = kpx_wait(link, max, spin_us, wait_us);
   kpx_table_leave(handle);
   return result;
 }

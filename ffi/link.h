@@ -141,19 +141,22 @@ bool kpx_udp_accept(struct kpx_link *link, uint32_t *descriptor, uint32_t at, ui
 void kpx_ethernet_address(struct kpx_link *link, uint32_t at, int ifindex, uint32_t ethertype);
 bool kpx_udp_address(struct kpx_link *link, uint32_t at, const uint32_t *words);
 
-/* link_gso.c: `kpx_gso_bundle` makes bundles of the first `messages` of link->tx and returns how many; `kpx_gso_give_up` gives up
- * bundles for good: what is left, from bundle `from` on, are the first messages of link->tx; it returns how many. */
+/* link_gso.c: `kpx_gso_bundle` makes bundles of the first `messages` of link->tx and returns how many; after `kpx_gso_refused` it makes
+ * none of datagrams that long. */
+#define KPX_BUNDLED 64u /* datagrams of a bundle, at most */
 int kpx_gso_open(struct kpx_link *link);
 void kpx_gso_close(struct kpx_link *link);
 uint32_t kpx_gso_bundle(struct kpx_link *link, uint32_t messages);
 struct mmsghdr *kpx_gso_headers(const struct kpx_link *link);
-uint32_t kpx_gso_give_up(struct kpx_link *link, uint32_t messages, uint32_t from);
+void kpx_gso_refused(struct kpx_link *link, uint32_t length);
 
 /* link_gro.c: the buffers take `kpx_gro_bytes` of the area from rx_at on, in place of rx slots. */
 int kpx_gro_open(struct kpx_link *link);
 uint32_t kpx_gro_bytes(void);
 void kpx_gro_place(struct kpx_link *link);
 int kpx_gro_receive(struct kpx_link *link, uint32_t max);
+/* Whether a step had no room for all that came in, of which no socket tells any more. */
+bool kpx_gro_holds(const struct kpx_link *link);
 
 /* link_rx.c: what there is, or -errno where the link is unusable. */
 int kpx_recvmmsg(int fd, struct mmsghdr *headers, uint32_t count);

@@ -1,6 +1,6 @@
 /*
  * Receiving what passed the kernel as one: a message is as many datagrams as its sender (link_gso.c), or the kernel on their way, made it
- * of (UDP_GRO, Linux 5.0), all but the last equally long. They stay where they came in, in a few large buffers instead of the rx
+ * of (UDP_GRO, Linux 5.0), all but the last equally long. They stay where they came in, in large buffers instead of the rx
  * slots; what does not fit the descriptors of a step is for the next one.
  */
 #include <errno.h>
@@ -14,7 +14,8 @@
 #define UDP_GRO 104
 #endif
 
-#define BUFFERS 16u
+/* Those of many senders come one in a message. Memory is taken only by what comes in at once. */
+#define BUFFERS 128u
 /* A whole message, and room to move its datagrams to multiples of 4. */
 #define MOST_MOVED 256u
 #define MESSAGE_BYTES 65536u
@@ -59,13 +60,13 @@ void kpx_gro_place(struct kpx_link *link) {
   }
 }
 
-static int fill(struct kpx_link *link) {
+static int fill(struct kpx_link *link, uint32_t max) {
   struct kpx_gro *gro = link->gro;
   for (uint32_t i = 0; i < BUFFERS; i++) {
     gro->headers[i].msg_hdr.msg_namelen = sizeof gro->names[i];
     gro->headers[i].msg_hdr.msg_controllen = sizeof gro->controls[i];
   }
-  int received = kpx_recvmmsg(link->receivers[0].fd, gro->headers, BUFFERS);
+  int received = kpx_recvmmsg(link->receivers[0].fd, gro->headers, max < BUFFERS ? max : BUFFERS);
   gro->count = received > 0 ? (uint32_t)received : 0;
   gro->next = 0;
   gro->size = 0;
@@ -100,7 +101,7 @@ static void look_at(struct kpx_link *link) {
   gro->step = (gro->size + 3u) & ~3u;
   gro->at = 0;
   if (gro->size < gro->left) {
-    /* No kernel makes messages of so many (64); more would not fit when moved apart. */
+    /* No kernel makes messages of so many (64, over lo 128); more would not fit when moved apart. */
     if (gro->left / gro->size > MOST_MOVED && gro->step != gro->size) gro->left = MOST_MOVED * gro->size;
     align(gro->vectors[gro->next].iov_base, gro->size, gro->step, gro->left);
   }
@@ -109,13 +110,13 @@ static void look_at(struct kpx_link *link) {
 int kpx_gro_receive(struct kpx_link *link, uint32_t max) {
   struct kpx_gro *gro = link->gro;
   if (gro->next == gro->count) {
-    int received = fill(link);
+    int received = fill(link, max);
     if (received <= 0) return received;
   }
   uint32_t *words = (uint32_t *)(void *)link->area;
   uint32_t kept = 0;
   while (gro->next < gro->count && kept < max) {
-    if (gro->size == 0 && gro->at == 0) look_at(link);
+    if (gro->size == 0) look_at(link);
     uint32_t length = gro->left < gro->size ? gro->left : gro->size;
     uint32_t at = link->rx_at + gro->next * BUFFER_BYTES + gro->at;
     bool cut = (gro->headers[gro->next].msg_hdr.msg_flags & MSG_TRUNC) != 0 || length > link->max_payload;
@@ -125,8 +126,11 @@ int kpx_gro_receive(struct kpx_link *link, uint32_t max) {
     gro->at += gro->step;
     if (gro->left > 0) continue;
     gro->next++;
-    gro->at = 0;
     gro->size = 0;
   }
   return (int)kept;
+}
+
+bool kpx_gro_holds(const struct kpx_link *link) {
+  return link->gro != NULL && link->gro->next < link->gro->count;
 }

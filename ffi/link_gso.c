@@ -1,7 +1,7 @@
 /*
  * Bundles: datagrams of one turn to one destination leave in one message, which the kernel cuts into them again where they are
  * received or leave the host (UDP_SEGMENT, Linux 4.18). All but the last of a bundle are equally long. Where a route refuses
- * them, the link sends single datagrams from then on.
+ * one, as longer than its packets, the link makes none of datagrams of that length any more.
  */
 #include <errno.h>
 #include <netinet/udp.h>
@@ -14,7 +14,6 @@
 #define UDP_SEGMENT 103
 #endif
 
-#define MOST_DATAGRAMS 64u
 /* What one IP packet carries, with room for its headers. */
 #define MOST_BYTES 65000u
 /* A datagram joins the last bundle to its destination; so many bundles back it is looked for. */
@@ -40,16 +39,20 @@ struct kpx_bundles {
   union control *controls;
   struct bundle *bundles;
   uint32_t *of; /* message → bundle */
+  uint32_t longest; /* datagram that none was refused of */
 };
 
 int kpx_gso_open(struct kpx_link *link) {
-  int segment = 0;
+  int segment;
+  socklen_t length = sizeof segment;
   if (link->kind != KPX_UDP || (link->flags & KPX_FLAG_OFFLOAD) == 0) return 0;
-  if (setsockopt(kpx_sender(link), SOL_UDP, UDP_SEGMENT, &segment, sizeof segment) < 0) return 0;
+  /* Asked, not set: gVisor lets unknown options be set, and would send a bundle as one datagram. */
+  if (getsockopt(kpx_sender(link), SOL_UDP, UDP_SEGMENT, &segment, &length) < 0) return 0;
   struct kpx_bundles *made = calloc(1, sizeof *made);
   if (made == NULL) return -ENOMEM;
   uint32_t most = link->tx_slots;
   link->bundles = made;
+  made->longest = MOST_BYTES;
   made->headers = calloc(most, sizeof *made->headers);
   made->vectors = calloc(most, sizeof *made->vectors);
   made->controls = calloc(most, sizeof *made->controls);
@@ -80,12 +83,13 @@ static bool same_destination(const struct kpx_link *link, uint32_t a, uint32_t b
 /* The bundle that message `i` joins; `count`: a new one. */
 static uint32_t find(const struct kpx_link *link, uint32_t i, uint32_t count) {
   const struct bundle *bundles = link->bundles->bundles;
+  uint32_t longest = link->bundles->longest;
   uint32_t length = (uint32_t)link->tx.vectors[i].iov_len;
   for (uint32_t b = count; b > 0 && b + LOOK_BACK > count; b--) {
     const struct bundle *bundle = &bundles[b - 1];
     if (!same_destination(link, bundle->first, i)) continue;
-    bool fits = !bundle->closed && length > 0 && length <= bundle->size && bundle->datagrams < MOST_DATAGRAMS &&
-                bundle->bytes + length <= MOST_BYTES;
+    bool follows = !bundle->closed && length > 0 && length <= bundle->size && bundle->size <= longest;
+    bool fits = follows && bundle->datagrams < KPX_BUNDLED && bundle->bytes + length <= MOST_BYTES;
     /* Never an earlier one: what goes to one destination stays in order. */
     return fits ? b - 1 : count;
   }
@@ -140,16 +144,6 @@ struct mmsghdr *kpx_gso_headers(const struct kpx_link *link) {
   return link->bundles->headers;
 }
 
-uint32_t kpx_gso_give_up(struct kpx_link *link, uint32_t messages, uint32_t from) {
-  struct kpx_messages *tx = &link->tx;
-  uint32_t left = 0;
-  for (uint32_t i = 0; i < messages; i++) {
-    if (link->bundles->of[i] < from) continue;
-    tx->vectors[left] = tx->vectors[i];
-    tx->names[left] = tx->names[i];
-    tx->headers[left].msg_hdr.msg_namelen = tx->headers[i].msg_hdr.msg_namelen;
-    left++;
-  }
-  kpx_gso_close(link);
-  return left;
+void kpx_gso_refused(struct kpx_link *link, uint32_t length) {
+  if (length <= link->bundles->longest) link->bundles->longest = length - 1;
 }

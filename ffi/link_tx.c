@@ -91,7 +91,21 @@ static bool refuses_bundles(int error) {
   return error == EINVAL || error == EIO || error == EMSGSIZE || error == EOPNOTSUPP;
 }
 
-/* Returns how many were dealt with, all unless a bundle was refused; or -errno. */
+static int flush(struct kpx_link *link, struct mmsghdr *headers, uint32_t count);
+
+/* A refused bundle leaves as single datagrams. Where these are refused too, as on a blackhole route, it was not for being one. */
+static int flush_singly(struct kpx_link *link, const struct msghdr *bundle) {
+  struct mmsghdr singles[KPX_BUNDLED] = {0};
+  uint32_t count = (uint32_t)bundle->msg_iovlen;
+  for (uint32_t i = 0; i < count; i++)
+    singles[i].msg_hdr = (struct msghdr){
+        .msg_name = bundle->msg_name, .msg_namelen = bundle->msg_namelen, .msg_iov = bundle->msg_iov + i, .msg_iovlen = 1};
+  uint64_t dropped = link->counters[KPX_TX_DROPPED];
+  int result = flush(link, singles, count);
+  if (link->counters[KPX_TX_DROPPED] == dropped) kpx_gso_refused(link, (uint32_t)bundle->msg_iov->iov_len);
+  return result;
+}
+
 static int flush(struct kpx_link *link, struct mmsghdr *headers, uint32_t count) {
   bool retried = false;
   bool waited = false;
@@ -106,7 +120,13 @@ static int flush(struct kpx_link *link, struct mmsghdr *headers, uint32_t count)
     }
     int error = errno;
     if (error == EINTR) continue;
-    if (headers[at].msg_hdr.msg_iovlen > 1 && refuses_bundles(error)) return (int)at;
+    if (headers[at].msg_hdr.msg_iovlen > 1 && refuses_bundles(error)) {
+      int result = flush_singly(link, &headers[at].msg_hdr);
+      if (result < 0) return result;
+      retried = false;
+      at++;
+      continue;
+    }
     if (!kpx_is_transient(error)) return -error;
     /* An error may be an earlier datagram's (ECONNREFUSED), and a full buffer may drain: each frame has one more
      * chance. */
@@ -119,18 +139,13 @@ static int flush(struct kpx_link *link, struct mmsghdr *headers, uint32_t count)
     retried = false;
     at++;
   }
-  return (int)count;
+  return 0;
 }
 
 static int send_all(struct kpx_link *link, uint32_t count) {
-  if (link->bundles != NULL && count > 1) {
-    uint32_t bundles = kpx_gso_bundle(link, count);
-    int dealt = flush(link, kpx_gso_headers(link), bundles);
-    if (dealt < 0 || (uint32_t)dealt == bundles) return dealt < 0 ? dealt : 0;
-    count = kpx_gso_give_up(link, count, (uint32_t)dealt);
-  }
-  int dealt = flush(link, link->tx.headers, count);
-  return dealt < 0 ? dealt : 0;
+  if (link->bundles == NULL || count == 1) return flush(link, link->tx.headers, count);
+  uint32_t bundles = kpx_gso_bundle(link, count);
+  return flush(link, kpx_gso_headers(link), bundles);
 }
 
 int kpx_transmit(struct kpx_link *link, uint32_t ntx) {

@@ -133,3 +133,35 @@ describe("a loop that may doze", () => {
     ]);
   });
 });
+
+describe("a loop of two lanes", () => {
+  /** Whether each step of the first lane sleeps, when the second one's find so many frames. */
+  async function sleepsOfFirst(found: readonly number[]): Promise<boolean[]> {
+    const sleeps: boolean[] = [];
+    let at = 0;
+    const node = {
+      hasMore: false,
+      roles: { nextTickUs: () => Number.POSITIVE_INFINITY },
+      wire: { clear: () => undefined, seal: () => 0 },
+      turn: () => 0,
+    } as unknown as Node;
+    const common = { rxSlots: 4, watchEventLoop: () => true, watchLink: () => undefined };
+    const first = {
+      ...common,
+      step: (_ntx: number, waitUs: number): number => {
+        sleeps.push(waitUs > 0);
+        if (at === found.length) runner.stop(() => undefined);
+        return 0;
+      },
+    };
+    const second = { ...common, step: () => found[at++] ?? 0 };
+    const runner = new Runner([first, second].map((link) => ({ node, link: link as unknown as SystemLink })));
+    await runner.run();
+    return sleeps.slice(0, found.length);
+  }
+
+  test("the first one sleeps while the second one has frames, and not while these took all its slots", async () => {
+    expect(await sleepsOfFirst([3, 0, 4])).toEqual([true, false, false]);
+    expect(await sleepsOfFirst([4, 4, 0])).toEqual([false, false, false]);
+  });
+});

@@ -84,8 +84,8 @@ describe("UDP link", () => {
     expect(client.counters().txFrames).toBe(3);
   });
 
-  test("every size up to the largest datagram, and no more", () => {
-    const a = open();
+  test.each([false, true])("every size up to the largest datagram, no more; bundles: %p", (offload) => {
+    const a = open({ offload });
     const to = at("127.0.0.1", a);
     for (const size of [0, 1, 1472, 1473, MAX_DATAGRAM]) {
       const payload = new Uint8Array(size).fill(size & 255);

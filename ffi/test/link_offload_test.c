@@ -1,5 +1,17 @@
 /* UDP links whose datagrams pass the kernel in bundles: what arrives is the same datagrams, in order, whoever has it on. */
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <netinet/udp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
 #include "link_support.h"
+
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
 
 #define SLOTS 256u
 
@@ -128,12 +140,116 @@ static void a_step_does_not_write_over_its_own_frames(void) {
   kpx_link_close(b.handle);
 }
 
+/* What a step had no room for ends the next one's wait, even if that takes no frames. */
+static void held_datagrams_end_a_wait(void) {
+  struct test_link a = open_with(KPX_FLAG_OFFLOAD, 1500);
+  struct test_link b = open_with(KPX_FLAG_OFFLOAD, 1500);
+  for (uint32_t i = 0; i < 3; i++) put_numbered(&a, i, &b, i, 100);
+  EQUAL(kpx_link_step(a.handle, 3, 0, 0, 0), 0);
+  EQUAL(kpx_link_step(b.handle, 0, 1, 0, 1000000), 1);
+  alarm(20);
+  EQUAL(kpx_link_step(b.handle, 0, 0, 0, 0x7FFFFFFF), 0);
+  EQUAL(kpx_link_step(b.handle, 0, 0, 10, 0x7FFFFFFF), 0);
+  alarm(0);
+  EQUAL(kpx_link_step(b.handle, 0, SLOTS, 0, 0x7FFFFFFF), 2);
+  expect_numbered(&b, &a, 0, 1, 100);
+  expect_numbered(&b, &a, 1, 2, 100);
+  kpx_link_close(a.handle);
+  kpx_link_close(b.handle);
+}
+
+/* Datagrams of many senders, as a leader's clients, are no bundle: a step takes as many of them as one without offload. */
+static void a_step_takes_the_datagrams_of_many_senders(void) {
+  struct test_link to = open_with(KPX_FLAG_OFFLOAD, 1500);
+  struct test_link from[50];
+  for (uint32_t i = 0; i < 50; i++) {
+    from[i] = open_with(KPX_FLAG_OFFLOAD, 1500);
+    put_numbered(&from[i], 0, &to, i, 100);
+    EQUAL(kpx_link_step(from[i].handle, 1, 0, 0, 0), 0);
+  }
+  EQUAL(kpx_link_step(to.handle, 0, SLOTS, 0, 1000000), 50);
+  for (uint32_t i = 0; i < 50; i++) {
+    expect_numbered(&to, &from[i], i, i, 100);
+    kpx_link_close(from[i].handle);
+  }
+  kpx_link_close(to.handle);
+}
+
+/* A socket that gets a bundle in one piece. */
+static int open_observer(struct test_link *to) {
+  int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t length = sizeof name;
+  int one = 1;
+  CHECK(bind(fd, (struct sockaddr *)&name, length) == 0 && getsockname(fd, (struct sockaddr *)&name, &length) == 0);
+  CHECK(setsockopt(fd, SOL_UDP, UDP_GRO, &one, sizeof one) == 0);
+  *to = (struct test_link){.address = {0, 0, 0xFFFF0000u, name.sin_addr.s_addr, ntohs(name.sin_port), 0}};
+  return fd;
+}
+
+static void shorter_ones_still_leave_in_bundles(void) {
+  struct test_link to;
+  int fd = open_observer(&to);
+  struct test_link a = open_with(KPX_FLAG_OFFLOAD, 1500);
+  const uint32_t lengths[] = {1000, 1000, 1400, 1400, 1300};
+  const ssize_t arrive[] = {2000, 1400, 1400, 1300};
+  for (int round = 0; round < 2; round++) {
+    for (uint32_t i = 0; i < 5; i++) put_numbered(&a, i, &to, i, lengths[i]);
+    EQUAL(kpx_link_step(a.handle, 5, 0, 0, 0), 0);
+    uint8_t bytes[65536];
+    for (uint32_t i = 0; i < 4; i++) EQUAL(recv(fd, bytes, sizeof bytes, MSG_DONTWAIT), arrive[i]);
+  }
+  EQUAL(counter(a.handle, KPX_TX_FRAMES), 10);
+  EQUAL(counter(a.handle, KPX_TX_DROPPED), 0);
+  /* Where nothing is let through (EINVAL) it is not for being a bundle. */
+  CHECK(system("ip route add blackhole 192.0.2.1") == 0);
+  struct test_link nowhere = {.address = {0, 0, 0xFFFF0000u, htonl(0xC0000201), 7, 0}};
+  for (uint32_t i = 0; i < 4; i++) put_numbered(&a, i, i < 2 ? &nowhere : &to, i, 500);
+  for (int round = 0; round < 2; round++) {
+    EQUAL(kpx_link_step(a.handle, 4, 0, 0, 0), 0);
+    uint8_t bytes[65536];
+    EQUAL(recv(fd, bytes, sizeof bytes, MSG_DONTWAIT), 1000);
+  }
+  EQUAL(counter(a.handle, KPX_TX_FRAMES), 14);
+  EQUAL(counter(a.handle, KPX_TX_DROPPED), 4);
+  kpx_link_close(a.handle);
+  close(fd);
+}
+
 /* A route whose packets are shorter than the datagrams takes these in fragments, and no bundles of them. */
 static void a_route_that_refuses_bundles_gets_single_datagrams(void) {
   if (unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) skip("needs a network namespace");
   CHECK(system("ip link set lo up mtu 1280") == 0);
   exchange(KPX_FLAG_OFFLOAD, KPX_FLAG_OFFLOAD, (const uint32_t[]){1000, 1000, 1400, 1400, 1400, 60, 1000, 1000}, 8, SLOTS);
   exchange(KPX_FLAG_OFFLOAD, 0, (const uint32_t[]){1400, 1400, 1400}, 3, SLOTS);
+  shorter_ones_still_leave_in_bundles();
+}
+
+/* gVisor takes any option of UDP, knows none of them, and would send a bundle as one datagram. */
+static void a_kernel_that_only_seems_to_know_bundles_gets_none(void) {
+  struct test_link to;
+  int fd = open_observer(&to);
+  struct sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOL_UDP, 0, 4),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setsockopt, 3, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getsockopt, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOPROTOOPT),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO),
+  };
+  struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
+  CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0) skip("needs seccomp");
+  struct test_link a = open_with(KPX_FLAG_OFFLOAD, 1500);
+  for (uint32_t i = 0; i < 2; i++) put_numbered(&a, i, &to, i, 500);
+  EQUAL(kpx_link_step(a.handle, 2, 0, 0, 0), 0);
+  uint8_t bytes[65536];
+  for (uint32_t i = 0; i < 2; i++) EQUAL(recv(fd, bytes, sizeof bytes, MSG_DONTWAIT), 500);
+  kpx_link_close(a.handle);
+  close(fd);
+  exchange(KPX_FLAG_OFFLOAD, KPX_FLAG_OFFLOAD, (const uint32_t[]){101, 101, 50}, 3, SLOTS);
 }
 
 int main(void) {
@@ -141,6 +257,9 @@ int main(void) {
   each_destination_gets_its_own();
   what_is_too_long_for_the_receiver_is_dropped_alone();
   a_step_does_not_write_over_its_own_frames();
+  held_datagrams_end_a_wait();
+  a_step_takes_the_datagrams_of_many_senders();
   a_route_that_refuses_bundles_gets_single_datagrams();
+  a_kernel_that_only_seems_to_know_bundles_gets_none();
   return 0;
 }

@@ -53,7 +53,7 @@ export interface LinkCounters {
   txBytes: number;
   /** Frames the kernel refused to send (queue full, interface down). */
   txDropped: number;
-  /** Frames the kernel dropped because the receive queue was full. */
+  /** Frames the kernel dropped because the receive queue was full. Of datagrams that passed it as one it counts one. */
   rxDropped: number;
   /** Of those: client values (and what is not of this wire), on a link with a receive queue of their own for them. */
   rxDroppedValues: number;

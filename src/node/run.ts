@@ -122,11 +122,14 @@ export class Runner {
   #turn(isFirst: boolean): boolean {
     const mayWait = isFirst || (this.#isBusy && this.#dozes());
     let any = isFirst;
+    // Another one gave as many frames as it may: of more that it has taken in already the first one's sleep would know nothing.
+    let isFull = false;
     for (let lane = this.#lanes.length - 1; lane >= 0; lane--) {
       const { node, link } = this.#lanes[lane]!;
       const sent = this.#ntx[lane]!;
-      const waits = mayWait && lane === 0;
-      const received = waits ? this.#wait(sent) : link.step(sent, 0);
+      const waits = mayWait && lane === 0 && !isFull;
+      const received: number = waits ? this.#wait(sent) : link.step(sent, 0);
+      isFull ||= received === link.rxSlots;
       const now = nowUs();
       if (waits) this.#isBusy = received > 0 && now - this.#sleepsFromUs < SHORT_SLEEP_US;
       if (!isFirst && received === 0 && !node.hasMore) {
