@@ -292,7 +292,7 @@ function mayForget(station: Station): boolean {
     const willForget = one.isForgetful && (one.fuse > 0 || (one.disk?.fuse ?? 0) > 0);
     if (one === station || one.hasForgotten || willForget) forgetting++;
   }
-  return forgetting < quorumOf(acceptors.length);
+  return forgetting <= acceptors.length - quorumOf(acceptors.length);
 }
 
 function mayDie(station: Station): boolean {
