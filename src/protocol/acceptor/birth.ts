@@ -16,7 +16,7 @@
  * votes again. If anybody knows a newer generation of its own than the one it has, it is *outlived*: another process, or
  * another disk, may have voted in its place, and what that one said is not in its state. It never votes with that state again.
  * With a disk its process ends, and says why; in memory it recovers, when no twin is heard. Only one that was told to vote
- * without asking (`alone`) claims a generation above that, once, and takes it when enough know.
+ * without asking (`alone`) takes a generation above that, until enough know of it.
  */
 import { ballotAbove, NATIVE_BALLOTS, RECOVERY_IDS } from "../ballot.ts";
 import type { Outbox } from "../outbox.ts";
@@ -119,6 +119,11 @@ export class Birth {
   /** Outlived, with a disk: its process is about to end. */
   get #isOver(): boolean {
     return this.outlivedBy > 0 && !this.#recovering;
+  }
+
+  /** It has begun a generation of which enough others do not know yet. */
+  get #claims(): boolean {
+    return this.#overrides && this.generation > 1;
   }
 
   /** It runs phase 1 of its recovery. */
@@ -275,9 +280,8 @@ export class Birth {
     this.#retryUs = FIRST_RETRY_US;
     this.#roundEndUs = this.#nowUs + ROUND_US;
     this.#askAll();
-    const isVoting = this.voice !== null;
-    const claims = isVoting && this.generation > this.#standing.generations[this.#options.aid]!;
-    this.#dueUs = this.#nowUs + (isVoting ? (claims ? RETRY_LIMIT_US : VOTING_ROUND_US) : FIRST_RETRY_US);
+    const votingUs = this.#claims ? RETRY_LIMIT_US : VOTING_ROUND_US;
+    this.#dueUs = this.#nowUs + (this.voice !== null ? votingUs : FIRST_RETRY_US);
   }
 
   #askAll(): void {
@@ -405,23 +409,20 @@ export class Birth {
     return false;
   }
 
-  /** Whoever said `--fresh` has said that nobody's votes in its place count. */
+  /**
+   * Whoever said `--fresh` has said that nobody's votes in its place count. It has its generation at once: as the one it was before, it
+   * would be dropped beside each answer that knows of the claim, and where too few live to take note of that, for ever.
+   */
   #claim(): void {
-    const { aid, acceptors } = this.#options;
+    const { aid, acceptors, life } = this.#options;
     const vector = this.#standing;
-    const [own, incarnation] = [vector.generations[aid]!, vector.incarnations[aid]!];
-    const known = this.#told.generations[aid]!;
-    const isClaim = this.generation > own;
-    const isBehind = isClaim ? known > this.generation : this.#told.outdates(aid, own, incarnation);
-    if (isBehind) {
-      this.generation = known + 1;
-      this.#begin();
-    } else if (this.roll.acknowledged(isClaim ? this.generation : 0) >= othersNeeded(acceptors)) {
-      this.#overrides = false;
-      if (!isClaim) return;
-      vector.set(aid, this.generation, incarnation);
+    if (this.#told.outdates(aid, vector.generations[aid]!, vector.incarnations[aid]!)) {
+      this.generation = this.#told.generations[aid]! + 1;
+      vector.set(aid, this.generation, life);
       this.#keep();
-    }
+      this.#begin();
+    } else if (this.roll.acknowledged(this.#claims ? this.generation : 0) >= othersNeeded(acceptors))
+      this.#overrides = false;
   }
 
   /** Another has voted in its place, or may have. */
