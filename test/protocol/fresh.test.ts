@@ -1,7 +1,9 @@
 /**
  * `--fresh`, the way out when a majority has lost what it had: one acceptor of three is left, and another is told to vote with nothing.
+ * Or where half of an even number has, and one of the others has to ask whether it was replaced.
  */
 import { describe, expect, test } from "bun:test";
+import { silenceText } from "../../src/node/acceptor_voice.ts";
 import { buildAcceptor } from "../../src/node/build.ts";
 import { Role } from "../../src/protocol/types.ts";
 import { SimDisk, SimStorage } from "../../src/sim/disk.ts";
@@ -37,18 +39,26 @@ class Story {
   }
 
   fresh(aid: number): Host {
-    return this.cluster.start(`acceptor ${aid}`, aid, Role.acceptor, Role.acceptor, (context) => {
-      const { acceptor, watch } = buildAcceptor(context, true);
-      return { cores: { acceptor }, extras: [watch] };
-    });
+    return fresh(this.cluster, aid);
   }
 
-  /** Some are acknowledged. */
   values(): void {
-    const client = this.cluster.client({ values: 10, canTrim: false });
-    this.cluster.runUntil("acknowledged", () => client.cores.client!.isDone, 20 * SECOND_US);
-    this.cluster.stop(client);
+    values(this.cluster);
   }
+}
+
+function fresh(cluster: MemoryCluster, aid: number): Host {
+  return cluster.start(`acceptor ${aid}`, aid, Role.acceptor, Role.acceptor, (context) => {
+    const { acceptor, watch } = buildAcceptor(context, true);
+    return { cores: { acceptor }, extras: [watch] };
+  });
+}
+
+/** Some are acknowledged. */
+function values(cluster: MemoryCluster): void {
+  const client = cluster.client({ values: 10, canTrim: false });
+  cluster.runUntil("acknowledged", () => client.cores.client!.isDone, 20 * SECOND_US);
+  cluster.stop(client);
 }
 
 describe("an acceptor that was told to vote with nothing", () => {
@@ -84,3 +94,29 @@ describe("an acceptor that was told to vote with nothing", () => {
     expect(third.cores.acceptor!.fellows!.birth.voice).toBe("recovered");
   });
 });
+
+test.each([2, 4])(
+  "of %p, where half have forgotten and one has to ask, it says what to do, and that does it",
+  (acceptors) => {
+    const cluster = new MemoryCluster({ seed: 7, wire: "native", acceptors });
+    for (let aid = 0; aid < acceptors; aid++) cluster.acceptor(aid);
+    cluster.proposer(0);
+    values(cluster);
+    const last = cluster.host(`acceptor ${acceptors - 1}`);
+    const acceptor = last.cores.acceptor!;
+    for (let aid = 0; aid < acceptors / 2; aid++) cluster.stop(cluster.host(`acceptor ${aid}`), false);
+    last.heldUntilUs = cluster.nowUs + 3 * SECOND_US;
+    for (let aid = 0; aid < acceptors / 2; aid++) cluster.acceptor(aid);
+    cluster.runFor(10 * SECOND_US);
+    expect(acceptor.isVoting).toBe(false);
+    const who = acceptors === 2 ? "acceptor 0 has" : "acceptors 0, 1 have";
+    expect(silenceText(acceptor.fellows!, acceptors)).toEndWith(
+      `: ${who} forgotten everything, and wait for this one: as many at once that chosen values may be lost; one of them goes on with --fresh`,
+    );
+    cluster.stop(cluster.host("acceptor 0"), false);
+    fresh(cluster, 0);
+    values(cluster);
+    const all = cluster.hosts.flatMap((host) => host.cores.acceptor ?? []);
+    cluster.runUntil("all vote", () => all.every((one) => one.isVoting), 20 * SECOND_US);
+  },
+);
