@@ -13,7 +13,7 @@ import type { Station } from "./station.ts";
 const KNOWN_US = 3_000_000;
 
 /** Longer than an acceptor stands still without asking whether it still may vote (`birth.ts`). */
-const LONG_PAUSE_US = 2_100_000;
+const LONG_PAUSE_US = 210_000;
 
 /** False: there was nothing that it could befall. */
 type Act = (simulation: Simulation) => boolean;
@@ -115,7 +115,7 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
     const station = pick(simulation, (one) => suits(one) && one.host?.cores.acceptor?.isVoting === true);
     if (station === undefined) return false;
     const { random } = simulation;
-    const us = random.between(LONG_PAUSE_US, 2 * LONG_PAUSE_US);
+    const us = random.between(LONG_PAUSE_US, 20 * LONG_PAUSE_US);
     simulation.replace(station, us);
     simulation.startLater(station, random.between(1_000, 200_000));
     // Now and then the other one is gone when it goes on.

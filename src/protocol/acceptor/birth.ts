@@ -16,7 +16,7 @@
  * votes again. If anybody knows a newer generation of its own than the one it has, it is *outlived*: another process, or
  * another disk, may have voted in its place, and what that one said is not in its state. It never votes with that state again.
  * With a disk its process ends, and says why; in memory it recovers, when no twin is heard. Only one that was told to vote
- * without asking (`alone`) takes a generation above that, until enough know of it.
+ * unasked (`alone`) takes a generation above that, until enough know of it.
  */
 import { ballotAbove, NATIVE_BALLOTS, RECOVERY_IDS } from "../ballot.ts";
 import type { Outbox } from "../outbox.ts";
@@ -36,8 +36,9 @@ const VOTING_ROUND_US = 5_000_000;
 const MOST_DOUBLINGS = 5;
 /** An acceptor that has promised more and says nothing for so long does not go on answering. */
 const SILENCE_US = 2_000_000;
-/** An acceptor that was away for longer may have been replaced meanwhile: ticks are a second apart at most. */
-const PAUSE_US = 2_000_000;
+/** One that votes looks at the clock so often; after a longer pause it may have been replaced: a twin listens longer (`listenUs`). */
+const LOOK_US = 100_000;
+const PAUSE_US = 200_000;
 /** One that is outlived leaves its twin, if that lives, so long to be heard. */
 const GRACE_US = 2_500_000;
 
@@ -139,7 +140,7 @@ export class Birth {
   /** The storage has kept this acceptor's state. */
   kept(): void {
     this.#holds = true;
-    this.generation = this.#standing.generations[this.#options.aid]!;
+    this.generation = this.#standing.generations[this.aid]!;
   }
 
   /** Nobody has voted in its place: it votes with what it has kept. */
@@ -180,7 +181,8 @@ export class Birth {
   }
 
   nextTickUs(): number {
-    return this.#recovering && !this.#preempted ? this.#recovery.dueUs() : this.#dueUs;
+    if (this.#recovering && !this.#preempted) return this.#recovery.dueUs();
+    return this.voice === null ? this.#dueUs : Math.min(this.#dueUs, this.#nowUs + LOOK_US);
   }
 
   /** `promised`: this acceptor's ballot. */
@@ -409,10 +411,8 @@ export class Birth {
     return false;
   }
 
-  /**
-   * Whoever said `--fresh` has said that nobody's votes in its place count. It has its generation at once: as the one it was before, it
-   * would be dropped beside each answer that knows of the claim, and where too few live to take note of that, for ever.
-   */
+  // Whoever said `--fresh` has said that nobody's votes in its place count. It has its generation at once: as the one it was before,
+  // it would be dropped beside each answer that knows of the claim.
   #claim(): void {
     const { aid, acceptors, life } = this.#options;
     const vector = this.#standing;
