@@ -12,8 +12,8 @@ import type { Station } from "./station.ts";
 /** By then every acceptor has heard everybody of a new cluster: who comes to a trimmed log later has no place to begin. */
 const KNOWN_US = 3_000_000;
 
-/** Longer than an acceptor stands still without asking whether it still may vote (`birth.ts`). */
-const LONG_PAUSE_US = 210_000;
+/** So long that who takes its place has recovered before it wakes: what both say while both are awake is not told apart. */
+const LONG_PAUSE_US = 2_100_000;
 
 /** False: there was nothing that it could befall. */
 type Act = (simulation: Simulation) => boolean;
@@ -115,7 +115,7 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
     const station = pick(simulation, (one) => suits(one) && one.host?.cores.acceptor?.isVoting === true);
     if (station === undefined) return false;
     const { random } = simulation;
-    const us = random.between(LONG_PAUSE_US, 20 * LONG_PAUSE_US);
+    const us = random.between(LONG_PAUSE_US, 2 * LONG_PAUSE_US);
     simulation.replace(station, us);
     simulation.startLater(station, random.between(1_000, 200_000));
     // Now and then the other one is gone when it goes on.
