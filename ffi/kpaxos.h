@@ -82,6 +82,7 @@ enum {
   KPX_INFO_MAX_PAYLOAD,
   KPX_INFO_RECEIVE_BUFFER, /* bytes granted, of all queues; of their rings, in ring mode */
   KPX_INFO_IFINDEX,
+  KPX_INFO_ASLEEP, /* word index of a double: see kpx_link_step */
   KPX_INFO_ADDRESS, /* six words */
   KPX_INFO_COUNT = KPX_INFO_ADDRESS + 6,
 };
@@ -119,6 +120,9 @@ KPX_API int32_t kpx_link_counters(int32_t handle, double *out, uint32_t count);
  * One turn: sends tx slots 0 ... ntx - 1, then returns how many frames (at most `max`) lie in the rx slots. With
  * none there it spins for `spin_us`, then sleeps, `wait_us` in all, until a frame, a wake, a watched descriptor or
  * a signal comes. A frame that cannot be sent is counted and forgotten.
+ *
+ * A step that receives leaves in the area how many microseconds the host has been suspended by then: the clocks of
+ * programs stand still meanwhile, CLOCK_MONOTONIC that is.
  */
 KPX_API int32_t kpx_link_step(int32_t handle, uint32_t ntx, uint32_t max, uint32_t spin_us, uint32_t wait_us);
 

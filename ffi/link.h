@@ -73,6 +73,7 @@ struct kpx_link {
   uint32_t max_payload;
   uint32_t rx_at; /* byte offset of the first rx (tx) slot; with rings there are no rx slots */
   uint32_t tx_at;
+  uint32_t asleep_at; /* of the double that says how long the host was suspended */
   uint32_t stride;
   uint32_t payload_at; /* of the payload in its slot */
 

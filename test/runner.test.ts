@@ -28,19 +28,33 @@ interface Plan {
   readonly frames: (step: number) => number;
   /** How long it sleeps. */
   readonly sleepUs?: (step: number) => number;
+  /** How long the host has been suspended when the step ends. */
+  readonly asleepUs?: (step: number) => number;
+  /** A turn, and what time it was told. */
+  readonly turned?: (nowUs: number) => void;
 }
 
 /** Each turn that had frames has two to send. */
-async function run({ dozes, steps, hasMore, frames, sleepUs }: Plan): Promise<Step[]> {
+async function run({
+  dozes,
+  steps,
+  hasMore,
+  frames,
+  sleepUs,
+  asleepUs,
+  turned,
+}: Plan): Promise<Step[]> {
   const asked: Step[] = [];
   let passes = 0;
   let isOver = false;
   const link = {
+    asleepUs: 0,
     watchEventLoop: () => true,
     step: (ntx: number, waitUs: number): number => {
       if (isOver) return 0;
       const step = asked.length;
       asked.push([ntx, waitUs > 0, passes]);
+      link.asleepUs = asleepUs?.(step) ?? 0;
       if (waitUs > 0) clockUs += sleepUs?.(step) ?? 10;
       if (asked.length === steps) {
         isOver = true;
@@ -56,7 +70,10 @@ async function run({ dozes, steps, hasMore, frames, sleepUs }: Plan): Promise<St
     hasMore: hasMore ?? false,
     roles: { nextTickUs: () => Number.POSITIVE_INFINITY },
     wire: { clear: () => undefined, seal: () => 0 },
-    turn: (_now: number, received: number) => (received > 0 ? 2 : 0),
+    turn: (nowUs: number, received: number) => {
+      turned?.(nowUs);
+      return received > 0 ? 2 : 0;
+    },
   };
   const lane = { node: node as unknown as Node, link: link as unknown as SystemLink };
   const runner = new Runner([lane], { dozes });
@@ -145,7 +162,7 @@ describe("a loop of two lanes", () => {
       wire: { clear: () => undefined, seal: () => 0 },
       turn: () => 0,
     } as unknown as Node;
-    const common = { rxSlots: 4, watchEventLoop: () => true, watchLink: () => undefined };
+    const common = { asleepUs: 0, rxSlots: 4, watchEventLoop: () => true, watchLink: () => undefined };
     const first = {
       ...common,
       step: (_ntx: number, waitUs: number): number => {
@@ -164,4 +181,13 @@ describe("a loop of two lanes", () => {
     expect(await sleepsOfFirst([3, 0, 4])).toEqual([true, false, false]);
     expect(await sleepsOfFirst([4, 4, 0])).toEqual([false, false, false]);
   });
+});
+
+test("time goes on while the host is suspended: a turn is told what it is when its frames were received", async () => {
+  const hourUs = 3_600_000_000;
+  const times: number[] = [];
+  const asleepUs = (step: number): number => (step < 2 ? 0 : hourUs);
+  await run({ dozes: () => true, steps: 4, frames: () => 1, asleepUs, turned: (nowUs) => times.push(nowUs) });
+  const [first, second, third] = times.map((us) => us - times[0]!);
+  expect([first, second, third]).toEqual([0, 10, hourUs + 20]);
 });

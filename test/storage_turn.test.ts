@@ -52,6 +52,7 @@ describe("a commit that throws", () => {
     const asked: number[] = [];
     let turns = 0;
     const link = {
+      asleepUs: 0,
       watchEventLoop: () => undefined,
       step: (ntx: number) => {
         asked.push(ntx);

@@ -50,8 +50,9 @@ const Info = {
   txSlots: 4,
   maxPayload: 5,
   receiveBuffer: 6,
+  asleep: 8,
 } as const;
-const INFO_ADDRESS = 8;
+const INFO_ADDRESS = 9;
 const INFO_COUNT = INFO_ADDRESS + ADDRESS_WORDS;
 const COUNTERS = 11;
 /** Receive queues of a link, at most. */
@@ -118,6 +119,8 @@ export class SystemLink implements Link {
   readonly #native: NativeSymbols;
   readonly #nativeStep: NativeSymbols["kpx_link_step"];
   readonly #counters = new Float64Array(COUNTERS);
+  /** One number, in the area. */
+  readonly #asleep: Float64Array;
   #last: LinkCounters | undefined;
 
   constructor(kind: "ethernet" | "udp", handle: number, options: SystemLinkOptions) {
@@ -131,6 +134,7 @@ export class SystemLink implements Link {
     unwrap(this.#native.kpx_link_info(handle, info, INFO_COUNT), "describe a link");
     const memory = mappedMemory(this.#native.kpx_link_area(handle), info[Info.areaBytes]!);
     this.area = { bytes: new Uint8Array(memory), words: new Uint32Array(memory) };
+    this.#asleep = new Float64Array(memory, 4 * info[Info.asleep]!, 1);
     this.rxBase = info[Info.rxBase]!;
     this.txBase = info[Info.txBase]!;
     this.rxSlots = info[Info.rxSlots]!;
@@ -144,6 +148,11 @@ export class SystemLink implements Link {
     const wait = waitUs > MAX_WAIT_US ? MAX_WAIT_US : waitUs > 0 ? waitUs | 0 : 0;
     const frames = this.#nativeStep(this.#handle, ntx, this.rxSlots, this.#spinUs, wait);
     return frames >= 0 ? frames : unwrap(frames, `${this.kind} link`);
+  }
+
+  /** How long the host had been suspended when the last step had received, in microseconds. */
+  get asleepUs(): number {
+    return this.#asleep[0]!;
   }
 
   send(ntx: number): void {

@@ -45,7 +45,13 @@ export function silenceText(fellows: FellowAcceptors, acceptors: number): string
   if (birth.isAsking) {
     const asked = othersInQuorum(acceptors);
     const who = named(fellows, 0);
-    const what = who === "" ? "" : `: ${who}, start what is missing`;
+    const may = birth.roll.count(Standing.voting) + birth.roll.count(0);
+    const what =
+      may < asked
+        ? `: ${named(fellows, Standing.recovering)}, and wait for this one: as many at once that chosen values may be lost; one of them goes on with --fresh`
+        : who === ""
+          ? ""
+          : `: ${who}, start what is missing`;
     return `does not vote yet: asks whether another has voted in its place meanwhile; ${asked} of the others that vote have to answer${what}`;
   }
   if (birth.isRecovering && recovery.lacks !== undefined) {

@@ -147,7 +147,7 @@ export class Lane implements LinkedNode {
       pairsAccepts: native && link.kind === "ethernet",
       acceptorOf: (peer: Peer) => members.acceptors.indexOf(peer),
       proposerOf: (peer: Peer) => members.proposers.indexOf(peer),
-      wallOffsetUs: Date.now() * 1000 - nowUs(),
+      wallOffsetUs: Date.now() * 1000 - nowUs(link),
     });
     const hears = this.built.receiver ?? roles;
     const receiver = log.enabled("debug") ? traceReceiver(hears, log, this.#name) : hears;

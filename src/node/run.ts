@@ -22,9 +22,12 @@ export interface Sleeper {
   wokeUp(): void;
 }
 
-/** Microseconds on the clock that turns are told. */
-export function nowUs(): number {
-  return Math.floor(performance.now() * 1000);
+/**
+ * Microseconds on the clock that turns are told. It goes on while the host is suspended, as the runtime's own does not: a lease would
+ * run on behind it, and an acceptor would not know that it was away.
+ */
+export function nowUs({ asleepUs }: SystemLink): number {
+  return Math.floor(performance.now() * 1000 + asleepUs);
 }
 
 /** A node with its link: of a process that belongs to several groups there is one for each. */
@@ -89,7 +92,8 @@ export class Runner {
     setImmediate(() => {
       try {
         this.#lanes.forEach(({ node, link }, lane) => {
-          link.step(node.turn(nowUs(), link.step(this.#ntx[lane]!, 0)), 0);
+          const received = link.step(this.#ntx[lane]!, 0);
+          link.step(node.turn(nowUs(link), received), 0);
           // Not before that turn: a turn begins with empty slots.
           node.wire.clear();
           farewell(lane);
@@ -109,7 +113,7 @@ export class Runner {
         if (!this.#turn(turn === 0)) break;
       }
       this.#sendAll();
-      this.#patience?.look(nowUs());
+      this.#patience?.look(nowUs(this.#first.link));
     } catch (error) {
       this.#stopping = true;
       this.#fail?.(error);
@@ -130,7 +134,7 @@ export class Runner {
       const waits = mayWait && lane === 0 && !isFull;
       const received: number = waits ? this.#wait(sent) : link.step(sent, 0);
       isFull ||= received === link.rxSlots;
-      const now = nowUs();
+      const now = nowUs(link);
       if (waits) this.#isBusy = received > 0 && now - this.#sleepsFromUs < SHORT_SLEEP_US;
       if (!isFirst && received === 0 && !node.hasMore) {
         this.#ntx[lane] = 0;
@@ -164,7 +168,7 @@ export class Runner {
 
   #waitUs(): number {
     let waitUs = MAX_WAIT_US;
-    const now = nowUs();
+    const now = nowUs(this.#first.link);
     this.#sleepsFromUs = now;
     for (let lane = 0; lane < this.#lanes.length; lane++) {
       const { node } = this.#lanes[lane]!;

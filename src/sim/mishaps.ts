@@ -12,7 +12,7 @@ import type { Station } from "./station.ts";
 /** By then every acceptor has heard everybody of a new cluster: who comes to a trimmed log later has no place to begin. */
 const KNOWN_US = 3_000_000;
 
-/** Longer than an acceptor stands still without asking whether it still may vote (`birth.ts`). */
+/** So long that who takes its place has recovered before it wakes: what both say while both are awake is not told apart. */
 const LONG_PAUSE_US = 2_100_000;
 
 /** False: there was nothing that it could befall. */
@@ -292,7 +292,7 @@ function mayForget(station: Station): boolean {
     const willForget = one.isForgetful && (one.fuse > 0 || (one.disk?.fuse ?? 0) > 0);
     if (one === station || one.hasForgotten || willForget) forgetting++;
   }
-  return forgetting < quorumOf(acceptors.length);
+  return forgetting <= acceptors.length - quorumOf(acceptors.length);
 }
 
 function mayDie(station: Station): boolean {

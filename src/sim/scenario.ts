@@ -178,7 +178,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: "twins",
     summary:
       "acceptors keep nothing, stand still, and find another one in their place, or that there was one",
-    acceptors: [3],
+    acceptors: [3, 3, 4, 5],
     durable: false,
     proposers: [2, 3],
     network: { ...LAN, loss: 0.02 },
@@ -188,7 +188,7 @@ export const SCENARIOS: readonly Scenario[] = [
     ...CALM,
     name: "mounts",
     summary: "acceptors start without their disks, recover, and find them again",
-    acceptors: [3],
+    acceptors: [3, 3, 4, 5],
     proposers: [2, 3],
     network: { ...LAN, loss: 0.02 },
     mishaps: { otherDisk: 600, isolate: 1_500, crashLeader: 1_500 },

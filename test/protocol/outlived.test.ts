@@ -137,6 +137,32 @@ describe("an acceptor in memory that stands still while another takes its place"
     expect(story.ended).toEqual([]);
   });
 
+  test("recovers also when it stood still for no longer than that took", () => {
+    const story = new Story();
+    const { cluster } = story;
+    const old = story.acceptor(2);
+    old.heldUntilUs = cluster.nowUs + 0.9 * SECOND_US;
+    // What came for it was too much for its buffer.
+    story.cut(old, false);
+    cluster.hosts.splice(cluster.hosts.indexOf(old), 1);
+    const second = cluster.acceptor(2);
+    cluster.network.cut(second.link, old.link);
+    story.votes(2);
+    cluster.hosts.push(old);
+    story.chooseWithout0(() => story.cut(old, false));
+    cluster.stop(second, false);
+    expect(cluster.nowUs).toBeLessThan(old.heldUntilUs);
+    // Nor has it heard what the other one said.
+    cluster.runUntil("it goes on", () => cluster.nowUs > old.heldUntilUs + SECOND_US / 10);
+    expect(old.cores.acceptor!.isVoting).toBe(false);
+    cluster.network.heal();
+    cluster.runUntil("it has recovered", () => old.cores.acceptor!.isVoting);
+    expect(story.generation(old)).toBe(3);
+    cluster.stop(story.acceptor(1), false);
+    story.goesOn();
+    expect(story.ended).toEqual([]);
+  });
+
   test("a second process that is started by mistake leaves the first one as it is", () => {
     const story = new Story();
     const { cluster } = story;

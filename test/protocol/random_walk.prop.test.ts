@@ -5,7 +5,7 @@
 import { describe, expect, test } from "bun:test";
 import { Walk, type WalkOptions } from "../support/walk.ts";
 import { WALK_BUGS } from "../support/walk_bugs.ts";
-import { Violation } from "../support/walk_observer.ts";
+import { Observer, Violation } from "../support/walk_observer.ts";
 
 const EVENTS = 3000;
 /** What no planted bug breaks by itself, as it would a rule of the core it is planted in. */
@@ -111,4 +111,27 @@ describe.each([true, false])("native %p", (native) => {
       expect(find({ native, events: EVENTS, bug, restless, holds }, seeds)).toMatch(SAFETY);
     });
   }
+});
+
+describe("what a learner leaves out", () => {
+  /** Whether the observer lets it pass: in the native wire, four acceptors that hold everything, the last of which may have trimmed before it forgot that. */
+  function passes(trimmed: number, trimProves: boolean): boolean {
+    const observer = new Observer({ acceptors: 4, checksRules: true, trimOf: () => 0, trimProves });
+    if (trimmed > 0) observer.journal(3).trimmed(trimmed);
+    observer.restarts(3);
+    try {
+      observer.application("learner 0", false, () => true).skipped(2, 5);
+      return true;
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error;
+      return false;
+    }
+  }
+
+  test("was trimmed by somebody, who may have forgotten that since", () => {
+    expect(passes(0, true)).toBe(false);
+    expect(passes(4, true)).toBe(false);
+    expect(passes(5, true)).toBe(true);
+    expect(passes(5, false)).toBe(false);
+  });
 });

@@ -237,7 +237,7 @@ class Reading {
     restore.standing(standing.generations, standing.incarnations);
     if (this.#plan.forgetsLeases !== true) return;
     host.roles.tick(Math.floor(this.#nowUs * host.rate));
-    acceptor.begins(true);
+    acceptor.begins("born");
   }
 
   #startProposer(id: number): void {

@@ -37,7 +37,7 @@ const TITLE = "=== ";
 const RULE = "----";
 const NOTHING = "(nothing)";
 /** An acceptor that is there ticks at least once in such a time. */
-const STEP_US = 1_000_000;
+const STEP_US = 100_000;
 
 export function parseTranscript(text: string): Section[] {
   const sections: { title: string; blocks: Block[]; tail: string[] }[] = [

@@ -66,6 +66,7 @@ const CALM_BIRTHS = 0.7;
 /** How often somebody restarts besides, where it is restless. */
 const RESTLESSNESS = 0.01;
 const BIRTH_US = 100_000;
+const LOOK_US = 100_000;
 /** How often a proposer is cut off when an acceptor restarts: it will come back with what it heard before. */
 const RESTART_CUTS = 0.2;
 
@@ -176,19 +177,23 @@ export class Walk {
   #message(): void {
     const pool = this.#pool;
     if (pool.length === 0) return;
-    while (pool.length > POOL_LIMIT) this.#takeOut(Math.floor(this.#random() * pool.length));
+    while (pool.length > POOL_LIMIT) pool.splice(Math.floor(this.#random() * pool.length), 1);
     const span = this.#random() < 0.25 ? pool.length : Math.min(pool.length, 8);
     const index = this.#hold.draw(pool, span);
     if (index < 0) return;
     const fate = this.#random();
-    const message = fate < 0.1 ? pool[index]! : this.#takeOut(index);
+    const message = fate < 0.1 ? pool[index]! : pool.splice(index, 1)[0]!;
     if (fate > 1 - this.#loss || message.to === this.#cutOff || message.from === this.#cutOff) return;
     this.#note(() => `${fate < 0.1 ? "twice: " : ""}${message.text()}`);
     this.#turn(this.#hosts[message.to]!, message);
   }
 
   #pass(us: number): void {
-    this.#nowUs += Math.ceil(us);
+    const endUs = this.#nowUs + Math.ceil(us);
+    // An acceptor that did not look at the clock all the while would ask whether it was replaced.
+    for (; this.#nowUs < endUs - LOOK_US; this.#nowUs += LOOK_US)
+      for (const host of this.#acceptors) this.#turn(host);
+    this.#nowUs = endUs;
     this.#turn(this.#pick(this.#hosts));
   }
 
@@ -284,7 +289,6 @@ export class Walk {
     }
   }
 
-  /** At what acceptors hold. */
   #look(): void {
     const acceptors = this.#acceptors.map(({ roles }) => roles.cores.acceptor!);
     for (const one of acceptors) this.observer.checkMarks(one);
@@ -435,10 +439,6 @@ export class Walk {
 
   #pick<T>(list: readonly T[]): T {
     return list[Math.floor(this.#random() * list.length)]!;
-  }
-
-  #takeOut(index: number): Flight {
-    return this.#pool.splice(index, 1)[0]!;
   }
 
   #note(text: () => string): void {

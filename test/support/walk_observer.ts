@@ -35,7 +35,10 @@ export interface ObserverOptions {
   /** False: only what an application could notice; for planted bugs, which break a rule of the acceptor at once. */
   readonly checksRules: boolean;
   readonly trimOf: (aid: number) => number;
-  /** Native wire: who has trimmed believed learners that have snapshots. One such trim is reason enough to go past it. */
+  /**
+   * Native wire: who has trimmed believed learners that have snapshots. One such trim is reason enough to go past it, also when that
+   * acceptor has forgotten it since, and recovered from others that did not trim.
+   */
   readonly trimProves?: boolean;
 }
 
@@ -54,6 +57,8 @@ export class Observer {
   readonly #proposals = new Map<number, Proposal[]>();
   readonly #promised: { ballot: number; life: number }[] = [];
   readonly #promisedAt: Map<number, number>[] = [];
+  /** The highest trim of anybody ever. */
+  #trimmedIid = 0;
 
   constructor(options: ObserverOptions) {
     this.#options = options;
@@ -96,7 +101,9 @@ export class Observer {
         this.#promisedAt[aid]!.set(iid, ballot);
         this.#accepted(aid, iid, ballot, life, latin(bytes, offset, length));
       },
-      trimmed: () => undefined,
+      trimmed: (iid) => {
+        this.#trimmedIid = Math.max(this.#trimmedIid, iid);
+      },
       standing: () => undefined,
     };
   }
@@ -128,7 +135,7 @@ export class Observer {
         for (let aid = 0; aid < this.#options.acceptors; aid++)
           if (this.#options.trimOf(aid) >= upTo) trimmed++;
         const left = this.#options.acceptors - trimmed;
-        const isProven = this.#options.trimProves === true && trimmed > 0;
+        const isProven = this.#options.trimProves === true && this.#trimmedIid >= upTo;
         if (left >= quorumOf(this.#options.acceptors) && !isProven) {
           throw new Violation(
             "nothing is lost silently",

@@ -13,6 +13,7 @@ import { StandingVector } from "../standing.ts";
 import { type Ballot, type Life, MAX_IID, NO_BALLOT, NO_PEER, type Peer, Role, StateFlag } from "../types.ts";
 import { AcceptorLog, type AcceptorLogOptions } from "./acceptor_log.ts";
 import { Audience } from "./audience.ts";
+import type { Voice } from "./birth_options.ts";
 import { ChosenMarks } from "./chosen_marks.ts";
 import { FellowAcceptors } from "./fellow_acceptors.ts";
 import { InstancePromises } from "./instance_promises.ts";
@@ -271,10 +272,13 @@ export class Acceptor {
     return this.isVoting ? Math.min(dueUs, this.#stateDueUs) : dueUs;
   }
 
-  /** It votes from now on. `isFirst`: it has no former life that could have granted a lease, or answered a learner. */
-  begins(isFirst: boolean): void {
+  /** It votes from now on. */
+  begins(voice: Voice): void {
     this.#stateDueUs = 0;
-    if (!isFirst) return;
+    // Whoever voted in its place, and is gone, may have granted a lease after this process began.
+    if (voice === "recovered") this.#leader.start(this.#nowUs);
+    // It has no former life that could have granted one, or answered a learner.
+    if (voice !== "born") return;
     this.#leader.forgetFormerLease();
     this.#options.trimRule?.beginsLog();
   }

@@ -16,7 +16,7 @@
  * votes again. If anybody knows a newer generation of its own than the one it has, it is *outlived*: another process, or
  * another disk, may have voted in its place, and what that one said is not in its state. It never votes with that state again.
  * With a disk its process ends, and says why; in memory it recovers, when no twin is heard. Only one that was told to vote
- * without asking (`alone`) claims a generation above that, once, and takes it when enough know.
+ * unasked (`alone`) takes a generation above that, until enough know of it.
  */
 import { ballotAbove, NATIVE_BALLOTS, RECOVERY_IDS } from "../ballot.ts";
 import type { Outbox } from "../outbox.ts";
@@ -36,8 +36,9 @@ const VOTING_ROUND_US = 5_000_000;
 const MOST_DOUBLINGS = 5;
 /** An acceptor that has promised more and says nothing for so long does not go on answering. */
 const SILENCE_US = 2_000_000;
-/** An acceptor that was away for longer may have been replaced meanwhile: ticks are a second apart at most. */
-const PAUSE_US = 2_000_000;
+/** One that votes looks at the clock so often; after a longer pause it may have been replaced: a twin listens longer (`listenUs`). */
+const LOOK_US = 100_000;
+const PAUSE_US = 200_000;
 /** One that is outlived leaves its twin, if that lives, so long to be heard. */
 const GRACE_US = 2_500_000;
 
@@ -121,6 +122,11 @@ export class Birth {
     return this.outlivedBy > 0 && !this.#recovering;
   }
 
+  /** It has begun a generation of which enough others do not know yet. */
+  get #claims(): boolean {
+    return this.#overrides && this.generation > 1;
+  }
+
   /** It runs phase 1 of its recovery. */
   get isRecovering(): boolean {
     return this.#recovering;
@@ -134,7 +140,7 @@ export class Birth {
   /** The storage has kept this acceptor's state. */
   kept(): void {
     this.#holds = true;
-    this.generation = this.#standing.generations[this.#options.aid]!;
+    this.generation = this.#standing.generations[this.aid]!;
   }
 
   /** Nobody has voted in its place: it votes with what it has kept. */
@@ -175,7 +181,8 @@ export class Birth {
   }
 
   nextTickUs(): number {
-    return this.#recovering && !this.#preempted ? this.#recovery.dueUs() : this.#dueUs;
+    if (this.#recovering && !this.#preempted) return this.#recovery.dueUs();
+    return this.voice === null ? this.#dueUs : Math.min(this.#dueUs, this.#nowUs + LOOK_US);
   }
 
   /** `promised`: this acceptor's ballot. */
@@ -276,9 +283,8 @@ export class Birth {
     this.#retryUs = FIRST_RETRY_US;
     this.#roundEndUs = this.#nowUs + ROUND_US;
     this.#askAll();
-    const isVoting = this.voice !== null;
-    const claims = isVoting && this.generation > this.#standing.generations[this.#options.aid]!;
-    this.#dueUs = this.#nowUs + (isVoting ? (claims ? RETRY_LIMIT_US : VOTING_ROUND_US) : FIRST_RETRY_US);
+    const votingUs = this.#claims ? RETRY_LIMIT_US : VOTING_ROUND_US;
+    this.#dueUs = this.#nowUs + (this.voice !== null ? votingUs : FIRST_RETRY_US);
   }
 
   #askAll(): void {
@@ -406,23 +412,17 @@ export class Birth {
     return false;
   }
 
-  /** Whoever said `--fresh` has said that nobody's votes in its place count. */
+  /** `--fresh` says that nobody's votes in its place count. As the one it was, it would be dropped beside whoever knows of the claim. */
   #claim(): void {
     const { aid, acceptors } = this.#options;
     const vector = this.#standing;
-    const [own, incarnation] = [vector.generations[aid]!, vector.incarnations[aid]!];
-    const known = this.#told.generations[aid]!;
-    const isClaim = this.generation > own;
-    const isBehind = isClaim ? known > this.generation : this.#told.outdates(aid, own, incarnation);
-    if (isBehind) {
-      this.generation = known + 1;
-      this.#begin();
-    } else if (this.roll.acknowledged(isClaim ? this.generation : 0) >= othersNeeded(acceptors)) {
-      this.#overrides = false;
-      if (!isClaim) return;
-      vector.set(aid, this.generation, this.#told.incarnationOf(aid) || incarnation);
+    if (this.#told.outdates(aid, vector.generations[aid]!, vector.incarnations[aid]!)) {
+      this.generation = this.#told.generations[aid]! + 1;
+      vector.set(aid, this.generation, this.#told.incarnationOf(aid) || vector.incarnations[aid]!);
       this.#keep();
-    }
+      this.#begin();
+    } else if (this.roll.acknowledged(this.#claims ? this.generation : 0) >= othersNeeded(acceptors))
+      this.#overrides = false;
   }
 
   /** Another has voted in its place, or may have. */

@@ -150,7 +150,7 @@ export class FellowAcceptors {
 
   /** It votes from now on: whoever has asked is told. */
   #vote(): void {
-    this.#acceptor.begins(this.birth.voice === "born");
+    this.#acceptor.begins(this.birth.voice!);
     this.birth.tellAskers(this.#acceptor.promised);
   }
 }

@@ -3,8 +3,8 @@
  *
  * A lease: while it runs, the acceptor promises nothing to anybody but its holder. That is enough: whoever else would have a
  * value chosen needs a quorum of promises first, one of them from here. It runs from the receipt of the heartbeat that asked
- * for it, so it ends later than its holder believes; and since a restart may have forgotten one, an acceptor that may
- * have had a former life promises nothing until the longest lease is over.
+ * for it, so it ends later than its holder believes; and since a restart may have forgotten one, and another process may have granted one
+ * in an acceptor's place, one that may have had a former life, or recovers, promises nothing until the longest lease is over.
  */
 import { type Life, NO_PEER, type Peer } from "../types.ts";
 
@@ -22,8 +22,9 @@ export class LeaderWatch {
     this.#maxLeaseUs = maxLeaseMs * 1000;
   }
 
-  /** This process began now, and its former life may have granted a lease. */
+  /** A former life, or another process in this one's place, may have granted a lease until now. */
   start(nowUs: number): void {
+    this.#leaseLife = 0;
     this.#leaseEndUs = nowUs + this.#maxLeaseUs;
   }
 
