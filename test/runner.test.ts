@@ -35,15 +35,7 @@ interface Plan {
 }
 
 /** Each turn that had frames has two to send. */
-async function run({
-  dozes,
-  steps,
-  hasMore,
-  frames,
-  sleepUs,
-  asleepUs,
-  turned,
-}: Plan): Promise<Step[]> {
+async function run({ dozes, steps, hasMore, frames, sleepUs, asleepUs, turned }: Plan): Promise<Step[]> {
   const asked: Step[] = [];
   let passes = 0;
   let isOver = false;
