@@ -62,7 +62,7 @@ describe("streams and exit codes", () => {
   test("--version, plain and as JSON", async () => {
     const { code, out } = await kpaxos(["--version"]);
     expect(code).toBe(0);
-    expect(out).toMatch(/^kpaxos \d+\.\d+\.\d+ \(bun \d+\.\d+\.\d+, linux-\w+, wire 6\)\n$/);
+    expect(out).toMatch(/^kpaxos \d+\.\d+\.\d+ \(bun \d+\.\d+\.\d+, linux-\w+, wire 7\)\n$/);
     const json = JSON.parse((await kpaxos(["--version", "--json"])).out);
     expect(Object.keys(json)).toEqual(["name", "version", "bun", "platform", "wire"]);
     expect((await kpaxos(["-V"])).out).toBe(out);
