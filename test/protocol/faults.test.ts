@@ -292,6 +292,13 @@ describe("liveness", () => {
     });
     expect(known.slice(0, 20)).not.toContain(true);
     expect(known.slice(35)).not.toContain(false);
+    // After so long it has forgotten them.
+    const again = [11_000, 1_000, 1_000, 1_000, 1_000].map((ms) => {
+      bench.turn([`after ms=${ms}`]);
+      return bench.cores.acceptor!.audience.isKnown;
+    });
+    expect(again.slice(0, 2)).toEqual([false, false]);
+    expect(again.at(-1)).toBe(true);
   });
 
   test("fault 21: the end of the log is found by asking, not by the next value (Kernel_Paxos wire)", () => {

@@ -29,7 +29,7 @@ const PRESSURE_INTERVAL_US = 100_000;
 const HALF = 0.5;
 /** A learner that has not said hi for so long is taken out of the audience. */
 const LEARNER_SILENCE_US = 10_000_000;
-/** Learners say hi once a second: those that listened before an acceptor's start have said so by then. */
+/** Learners say hi once a second: all that listen have said so by then. */
 const AUDIENCE_KNOWN_US = 2_500_000;
 
 export interface AcceptorOptions extends AcceptorLogOptions {
@@ -86,7 +86,7 @@ export class Acceptor {
   readonly #repeats: Repeats;
   /** Kernel_Paxos wire. */
   readonly #instances: InstancePromises;
-  #startUs = 0;
+  #listensSinceUs = 0;
   #nowUs = 0;
   #stateDueUs = 0;
   /** Since when the states have said that the window is half full; −1: the last one did not. */
@@ -247,12 +247,14 @@ export class Acceptor {
 
   /** Time passes; to be called before the turn's messages. */
   tick(nowUs: number): void {
-    if (this.#nowUs === 0) this.#start(nowUs);
+    if (this.#nowUs === 0) this.#leader.start(nowUs);
+    // Who was away for so long forgets all learners.
+    if (this.#nowUs === 0 || nowUs - this.#nowUs > LEARNER_SILENCE_US) this.#listensSinceUs = nowUs;
     this.#nowUs = nowUs;
     this.fellows?.tick(nowUs);
     if (!this.#isStateDue(nowUs)) return;
     this.audience.expireLearners(nowUs - LEARNER_SILENCE_US);
-    this.audience.isKnown = nowUs >= this.#startUs + AUDIENCE_KNOWN_US;
+    this.audience.isKnown = nowUs >= this.#listensSinceUs + AUDIENCE_KNOWN_US;
     if (!this.isVoting) {
       this.#stateDueUs = nowUs + STATE_INTERVAL_US;
       return;
@@ -288,11 +290,6 @@ export class Acceptor {
     if (nowUs >= this.#stateDueUs) return true;
     const isListening = this.#options.trimRule?.hasHeard === false;
     return isListening && this.#pressedUs < 0 && this.log.fill() >= HALF;
-  }
-
-  #start(nowUs: number): void {
-    this.#startUs = nowUs;
-    this.#leader.start(nowUs);
   }
 
   /** A report of somebody who has said hi, about what may be in the log. */
