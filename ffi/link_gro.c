@@ -102,7 +102,10 @@ static void look_at(struct kpx_link *link) {
   gro->at = 0;
   if (gro->size < gro->left) {
     /* No kernel makes messages of so many (64, over lo 128); more would not fit when moved apart. */
-    if (gro->left / gro->size > MOST_MOVED && gro->step != gro->size) gro->left = MOST_MOVED * gro->size;
+    if (gro->left / gro->size > MOST_MOVED && gro->step != gro->size) {
+      link->counters[KPX_RX_TRUNCATED] += (gro->left - 1) / gro->size + 1 - MOST_MOVED;
+      gro->left = MOST_MOVED * gro->size;
+    }
     align(gro->vectors[gro->next].iov_base, gro->size, gro->step, gro->left);
   }
 }
