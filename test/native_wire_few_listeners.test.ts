@@ -17,8 +17,8 @@ let leader: Endpoint;
 let client: Endpoint;
 let learner: Endpoint;
 
-const open = (role: RoleName, id: number): Endpoint =>
-  new Endpoint(network, { role, id, acceptors: ACCEPTORS, txSlots: 64 });
+const open = (role: RoleName, id: number, acceptors = ACCEPTORS): Endpoint =>
+  new Endpoint(network, { role, id, acceptors, txSlots: 64 });
 
 beforeEach(() => {
   network = memoryNetwork();
@@ -28,8 +28,12 @@ beforeEach(() => {
 });
 
 /** An acceptor and those that it knows to listen. */
-function acceptorWith(listeners: readonly (readonly [RoleName, number])[], isKnown = true): Endpoint {
-  const acceptor = open("acceptor", 1);
+function acceptorWith(
+  listeners: readonly (readonly [RoleName, number])[],
+  isKnown = true,
+  acceptors = ACCEPTORS,
+): Endpoint {
+  const acceptor = open("acceptor", 1, acceptors);
   const peers = listeners.map(([role, id]) => acceptor.peer(role, id));
   acceptor.outbox.setAudience({ count: peers.length, isKnown, peerAt: (i) => peers[i]! });
   return acceptor;
@@ -99,5 +103,14 @@ test("with three listeners of seven acceptors, and before it knows them, all hea
     expect(acceptor.send()).toBe(1);
     expect(learner.hear()).toEqual([vote(4, 5)]);
     leader.hear();
+  }
+});
+
+test("of many listeners each is told all, however many acceptors there are", () => {
+  for (const count of [16, 17]) {
+    const others = Array.from({ length: count }, (_, i) => ["client", 41000 + i] as const);
+    const acceptor = acceptorWith(others, true, 60);
+    for (const iid of [4, 5, 6]) accept(acceptor, iid);
+    expect(acceptor.send()).toBe(count === 16 ? 16 : 1);
   }
 });

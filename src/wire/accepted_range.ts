@@ -2,16 +2,17 @@
  * The range that an acceptor's last `accepted` tells, while it can still grow: the same message to each of those it goes to, with the
  * places where its last instance stands.
  */
+import { assert } from "../protocol/assert.ts";
 import type { Ballot, Life } from "../protocol/types.ts";
 import type { NativeFrames } from "./native_frames.ts";
 
-/** Of one message to few peers; those beyond get one for each instance. */
-const MOST = 16;
+/** Peers that are told by themselves at most: their messages grow together. */
+export const MOST_LISTENERS = 16;
 
 export class AcceptedRange {
   readonly #frames: NativeFrames;
   /** Word index of the last instance in each message. */
-  readonly #at = new Int32Array(MOST);
+  readonly #at = new Int32Array(MOST_LISTENERS);
   #count = 0;
   #last = 0;
   #ballot = 0;
@@ -55,7 +56,8 @@ export class AcceptedRange {
   write(): void {
     const frames = this.#frames;
     frames.pair(this.#last);
-    if (this.#count < MOST) this.#at[this.#count++] = frames.position();
+    assert(this.#count < MOST_LISTENERS, "few are told by themselves");
+    this.#at[this.#count++] = frames.position();
     frames.pair(this.#last);
     frames.pair(this.#ballot);
     frames.pair(this.#life);

@@ -18,7 +18,7 @@ import {
   Role,
   type Standing,
 } from "../protocol/types.ts";
-import { AcceptedRange } from "./accepted_range.ts";
+import { AcceptedRange, MOST_LISTENERS } from "./accepted_range.ts";
 import { EVERYONE } from "./native_frames.ts";
 import { ALL_IDS, MORE, NativeType, VOTED } from "./native_layout.ts";
 import { messageBytes, NativeSideOutbox } from "./native_side_outbox.ts";
@@ -341,7 +341,9 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
   /** A frame for each of those who listen is less work for all than one that every other acceptor is given in vain. */
   #hasFewListeners(): boolean {
     const audience = this.#audience;
-    return audience.isKnown && VAIN_COPIES * audience.count < this.members.acceptors.length;
+    const areFew =
+      audience.count <= MOST_LISTENERS && VAIN_COPIES * audience.count < this.members.acceptors.length;
+    return areFew && audience.isKnown;
   }
 
   #prepare(peer: number, iid: number, ballot: Ballot): void {

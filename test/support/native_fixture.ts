@@ -46,7 +46,7 @@ export interface EndpointOptions {
 
 export class Endpoint {
   readonly link: MemoryLink;
-  readonly peers = new Peers(64);
+  readonly peers = new Peers(128);
   readonly members: Members;
   readonly wire: NativeWire;
   readonly outbox: NativeOutbox;
