@@ -90,5 +90,6 @@ test("--json and --trace: the figures of each run and their sum; every message i
 test("seeds that take time: no line for each, and they end", async () => {
   const { code, out } = await sim(["--minutes", "0.02", "--seed", "7", "--duration", "0.5"]);
   expect(code).toBe(0);
-  expect(out).toMatch(/^\d+ runs, 0 failed; /);
+  // However slow the machine is: of one run alone, too.
+  expect(out).toMatch(/^\d+ runs?, 0 failed; /);
 }, 60_000);
