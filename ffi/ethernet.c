@@ -36,14 +36,6 @@ static int read_hardware(struct kpx_link *link, int fd) {
   return 0;
 }
 
-static int attach_filter(int fd, const uint32_t *instructions, uint32_t count) {
-  if (count == 0) return 0;
-  struct sock_filter program[KPX_MAX_FILTER];
-  memcpy(program, instructions, (size_t)count * sizeof *program);
-  struct sock_fprog filter = {.len = (unsigned short)count, .filter = program};
-  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) < 0 ? -errno : 0;
-}
-
 static int join(const struct kpx_link *link, unsigned short type, const void *mac) {
   struct packet_mreq request = {.mr_ifindex = link->ifindex, .mr_type = type, .mr_alen = 6};
   if (mac != NULL) memcpy(request.mr_address, mac, 6);
@@ -59,7 +51,7 @@ static int open_receiver(struct kpx_link *link, const uint32_t *options, const u
   struct kpx_receiver *receiver = &link->receivers[link->receiver_count++];
   receiver->fd = fd;
   int result = kpx_socket_buffers(receiver, options);
-  if (result == 0) result = attach_filter(fd, filter, count);
+  if (result == 0) result = kpx_attach_filter(fd, filter, count);
   if (result < 0) return result;
   int yes = 1;
   /* Where the kernel does not know these, frames go through the queueing discipline, and `accept` drops our own. */

@@ -32,14 +32,16 @@ enum {
   KPX_OPTION_FLAGS,
   KPX_OPTION_IFINDEX,
   KPX_OPTION_BIND_ETHERTYPE, /* 0: all */
-  KPX_OPTION_MULTICAST, /* two words: a MAC */
-  KPX_OPTION_FAMILY = KPX_OPTION_MULTICAST + 2, /* 4 or 6 */
+  KPX_OPTION_MULTICAST, /* six words: a MAC; UDP: the first of KPX_GROUPS addresses side by side, and their port */
+  KPX_OPTION_GROUPS = KPX_OPTION_MULTICAST + 6, /* UDP: bit i: the address i behind the first one is joined */
+  KPX_OPTION_TOWARD, /* UDP, six words: multicasts go through the interface by which this address is reached */
+  KPX_OPTION_FAMILY = KPX_OPTION_TOWARD + 6, /* 4 or 6 */
   KPX_OPTION_ADDRESS, /* six words: where to bind, as src/net/link.ts lays out a UDP address */
   KPX_OPTION_KEYS = KPX_OPTION_ADDRESS + 6, /* 0: a CRC-32C; 1 or 2: HMAC-SHA-256, the first key signs, both are taken */
   KPX_OPTION_KEY, /* KPX_MAX_KEYS keys of KPX_KEY_BYTES */
   KPX_OPTION_FILTER_COUNT = KPX_OPTION_KEY + 16,
   /* Not 0: frames of the second filter wait in a receive queue of their own, and those of the first are read first. Raw
-   * Ethernet; no frame may pass both. */
+   * Ethernet; no frame may pass both. Over UDP the first filter is for multicasts. */
   KPX_OPTION_SECOND_FILTER_COUNT,
   KPX_OPTION_WORDS,
 };
@@ -62,6 +64,7 @@ enum {
 #define KPX_MAX_PAYLOAD 131072u
 #define KPX_MAX_AREA (1u << 30)
 #define KPX_MAX_FILTER 4096u
+#define KPX_GROUPS 8u
 #define KPX_MAX_WATCHED 144u /* both queues of every other link, and some */
 #define KPX_MAX_KEYS 2u
 #define KPX_KEY_BYTES 32u

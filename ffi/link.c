@@ -138,11 +138,14 @@ static void count_kernel_drops(struct kpx_link *link) {
     if (i > 0) link->counters[KPX_RX_DROPPED_SECOND] += stats.tp_drops;
   }
   if (link->kind == KPX_ETHERNET) return;
-  uint32_t memory[SK_MEMINFO_VARS] = {0};
-  socklen_t length = sizeof memory;
-  /* Of a bundle (link_gso.c) the kernel counts one. */
-  if (getsockopt(kpx_sender(link), SOL_SOCKET, SO_MEMINFO, memory, &length) == 0)
-    link->counters[KPX_RX_DROPPED] = memory[SK_MEMINFO_DROPS];
+  uint64_t dropped = 0;
+  for (uint32_t i = 0; i < link->receiver_count; i++) {
+    uint32_t memory[SK_MEMINFO_VARS] = {0};
+    socklen_t length = sizeof memory;
+    /* Of a bundle (link_gso.c) the kernel counts one. */
+    if (getsockopt(link->receivers[i].fd, SOL_SOCKET, SO_MEMINFO, memory, &length) == 0) dropped += memory[SK_MEMINFO_DROPS];
+  }
+  link->counters[KPX_RX_DROPPED] = dropped;
 }
 
 int32_t kpx_link_counters(int32_t handle, double *out, uint32_t count) {

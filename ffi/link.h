@@ -23,6 +23,7 @@
 #define KPX_CRC_BYTES 4u
 
 union kpx_sockaddr {
+  struct sockaddr any;
   struct sockaddr_ll ll;
   struct sockaddr_in v4;
   struct sockaddr_in6 v6;
@@ -133,6 +134,7 @@ void kpx_link_destroy(struct kpx_link *link);
 int kpx_ethernet_sockets(struct kpx_link *link, const uint32_t *options);
 int kpx_ethernet_bind(struct kpx_link *link, const uint32_t *options);
 int kpx_udp_socket(struct kpx_link *link, const uint32_t *options);
+int kpx_udp_groups(struct kpx_link *link, const uint32_t *options);
 /* Describes a received frame that starts at byte `at` of the area; false: it is not for the caller. */
 bool kpx_ethernet_accept(struct kpx_link *link, uint32_t *descriptor, uint32_t at, uint32_t bytes, bool cut,
                          const struct sockaddr_ll *from);
@@ -141,6 +143,9 @@ bool kpx_udp_accept(struct kpx_link *link, uint32_t *descriptor, uint32_t at, ui
 /* Addresses message `at` of link->tx; false: the address cannot be reached over this link. */
 void kpx_ethernet_address(struct kpx_link *link, uint32_t at, int ifindex, uint32_t ethertype);
 bool kpx_udp_address(struct kpx_link *link, uint32_t at, const uint32_t *words);
+/* AF_INET for the words of an IPv4 address. A name's length is 0 when the address is none of that family. */
+int kpx_udp_family(const uint32_t *words);
+socklen_t kpx_udp_name(int family, const uint32_t *words, union kpx_sockaddr *name);
 
 /* link_gso.c: `kpx_gso_bundle` makes bundles of the first `messages` of link->tx and returns how many; after `kpx_gso_refused` it makes
  * none of datagrams that long. */
@@ -155,15 +160,17 @@ void kpx_gso_refused(struct kpx_link *link, uint32_t length);
 int kpx_gro_open(struct kpx_link *link);
 uint32_t kpx_gro_bytes(void);
 void kpx_gro_place(struct kpx_link *link);
-int kpx_gro_receive(struct kpx_link *link, uint32_t max);
+int kpx_gro_receive(struct kpx_link *link, uint32_t max, uint32_t receivers);
 /* Whether a step had no room for all that came in, of which no socket tells any more. */
 bool kpx_gro_holds(const struct kpx_link *link);
 
-/* link_rx.c: what there is, or -errno where the link is unusable. */
+/* link_rx.c: what there is, or -errno where the link is unusable; and up to where receiver `at` may fill a step's `max` slots. */
 int kpx_recvmmsg(int fd, struct mmsghdr *headers, uint32_t count);
+uint32_t kpx_limit_of(const struct kpx_link *link, uint32_t at, uint32_t max, uint32_t receivers);
 
 /* socket.c */
 int kpx_socket_buffers(struct kpx_receiver *receiver, const uint32_t *options);
+int kpx_attach_filter(int fd, const uint32_t *instructions, uint32_t count);
 /* Whether a socket's error costs a frame only (true) or means that the link is unusable. */
 bool kpx_is_transient(int error);
 

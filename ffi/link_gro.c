@@ -42,7 +42,8 @@ struct kpx_gro {
 int kpx_gro_open(struct kpx_link *link) {
   int one = 1;
   if (link->kind != KPX_UDP || (link->flags & KPX_FLAG_OFFLOAD) == 0) return 0;
-  if (setsockopt(link->receivers[0].fd, SOL_UDP, UDP_GRO, &one, sizeof one) < 0) return 0;
+  for (uint32_t i = 0; i < link->receiver_count; i++)
+    if (setsockopt(link->receivers[i].fd, SOL_UDP, UDP_GRO, &one, sizeof one) < 0) return 0;
   link->gro = calloc(1, sizeof *link->gro);
   return link->gro == NULL ? -ENOMEM : 0;
 }
@@ -60,17 +61,25 @@ void kpx_gro_place(struct kpx_link *link) {
   }
 }
 
-static int fill(struct kpx_link *link, uint32_t max) {
+/* All that is handed out is gone: the buffers take what the receivers of a set have now. */
+static int fill(struct kpx_link *link, uint32_t max, uint32_t receivers) {
   struct kpx_gro *gro = link->gro;
+  uint32_t most = max < BUFFERS ? max : BUFFERS;
   for (uint32_t i = 0; i < BUFFERS; i++) {
     gro->headers[i].msg_hdr.msg_namelen = sizeof gro->names[i];
     gro->headers[i].msg_hdr.msg_controllen = sizeof gro->controls[i];
   }
-  int received = kpx_recvmmsg(link->receivers[0].fd, gro->headers, max < BUFFERS ? max : BUFFERS);
-  gro->count = received > 0 ? (uint32_t)received : 0;
+  gro->count = 0;
   gro->next = 0;
   gro->size = 0;
-  return received;
+  for (uint32_t i = 0; i < link->receiver_count && gro->count < most; i++) {
+    if ((receivers & 1u << i) == 0) continue;
+    uint32_t limit = kpx_limit_of(link, i, most, receivers);
+    int received = kpx_recvmmsg(link->receivers[i].fd, gro->headers + gro->count, limit - gro->count);
+    if (received < 0) return received;
+    gro->count += (uint32_t)received;
+  }
+  return (int)gro->count;
 }
 
 /* Bytes of each datagram of a message but the last. */
@@ -110,10 +119,10 @@ static void look_at(struct kpx_link *link) {
   }
 }
 
-int kpx_gro_receive(struct kpx_link *link, uint32_t max) {
+int kpx_gro_receive(struct kpx_link *link, uint32_t max, uint32_t receivers) {
   struct kpx_gro *gro = link->gro;
   if (gro->next == gro->count) {
-    int received = fill(link, max);
+    int received = fill(link, max, receivers);
     if (received <= 0) return received;
   }
   uint32_t *words = (uint32_t *)(void *)link->area;

@@ -35,7 +35,7 @@ static int configure_ethernet(struct kpx_link *link, const uint32_t *options) {
 static int configure_udp(struct kpx_link *link, const uint32_t *options) {
   uint32_t family = options[KPX_OPTION_FAMILY];
   if (family != 4 && family != 6) return -EAFNOSUPPORT;
-  if ((link->flags & (KPX_FLAG_RING | KPX_FLAG_PROMISCUOUS | KPX_FLAG_MULTICAST)) != 0) return -EINVAL;
+  if ((link->flags & (KPX_FLAG_RING | KPX_FLAG_PROMISCUOUS)) != 0) return -EINVAL;
   if (options[KPX_OPTION_SECOND_FILTER_COUNT] > 0) return -EINVAL;
   link->family = family == 4 ? AF_INET : AF_INET6;
   link->main_ethertype = 0;

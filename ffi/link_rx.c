@@ -41,7 +41,7 @@ static uint32_t describe_messages(struct kpx_link *link, uint32_t first, uint32_
  * Up to where receiver `at` may fill `max` slots: an eighth, one at least, is the next one's if that is read too. One slot
  * cannot be shared.
  */
-static uint32_t limit_of(const struct kpx_link *link, uint32_t at, uint32_t max, uint32_t receivers) {
+uint32_t kpx_limit_of(const struct kpx_link *link, uint32_t at, uint32_t max, uint32_t receivers) {
   bool is_last = at + 1 == link->receiver_count || (receivers & 1u << (at + 1)) == 0;
   return is_last || max < 2 ? max : max - (max < 8 ? 1 : max / 8);
 }
@@ -49,19 +49,18 @@ static uint32_t limit_of(const struct kpx_link *link, uint32_t at, uint32_t max,
 int kpx_receive(struct kpx_link *link, uint32_t max, uint32_t receivers) {
   uint32_t slot = 0;
   uint32_t kept = 0;
+  if (link->gro != NULL) {
+    int received = kpx_gro_receive(link, max, receivers);
+    link->looked = received == 0;
+    return received;
+  }
   for (uint32_t i = 0; i < link->receiver_count && slot < max; i++) {
     struct kpx_receiver *receiver = &link->receivers[i];
-    uint32_t limit = limit_of(link, i, max, receivers);
+    uint32_t limit = kpx_limit_of(link, i, max, receivers);
     if ((receivers & 1u << i) == 0) continue;
     if (kpx_has_rings(link)) {
       kept += kpx_rxring_receive(link, &receiver->ring, kept, limit);
       slot = kept;
-      continue;
-    }
-    if (link->gro != NULL) {
-      int received = kpx_gro_receive(link, max);
-      if (received < 0) return received;
-      kept = slot = (uint32_t)received;
       continue;
     }
     int received = kpx_recvmmsg(receiver->fd, link->rx.headers + slot, limit - slot);

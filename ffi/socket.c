@@ -1,5 +1,7 @@
-/* What raw and UDP sockets have in common: buffers, and which errors matter. */
+/* What raw and UDP sockets have in common: buffers, filters, and which errors matter. */
 #include <errno.h>
+#include <linux/filter.h>
+#include <string.h>
 
 #include "link.h"
 
@@ -22,6 +24,14 @@ int kpx_socket_buffers(struct kpx_receiver *receiver, const uint32_t *options) {
   if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &length) < 0) return -errno;
   receiver->buffer = (uint32_t)granted;
   return 0;
+}
+
+int kpx_attach_filter(int fd, const uint32_t *instructions, uint32_t count) {
+  if (count == 0) return 0;
+  struct sock_filter program[KPX_MAX_FILTER];
+  memcpy(program, instructions, (size_t)count * sizeof *program);
+  struct sock_fprog filter = {.len = (unsigned short)count, .filter = program};
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) < 0 ? -errno : 0;
 }
 
 bool kpx_is_transient(int error) {

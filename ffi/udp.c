@@ -1,4 +1,4 @@
-/* UDP: one socket, addresses as src/net/link.ts lays them out (IPv4 as ::ffff:a.b.c.d, the port in host order). */
+/* UDP: the socket, addresses as src/net/link.ts lays them out (IPv4 as ::ffff:a.b.c.d, the port in host order). */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
@@ -9,13 +9,16 @@
 #define PORT_WORD 4
 #define SCOPE_WORD 5
 
-/* Returns the length of the name, 0 when the address is none of this family. */
-static socklen_t to_name(int family, const uint32_t *words, union kpx_sockaddr *name) {
+int kpx_udp_family(const uint32_t *words) {
+  return words[0] == 0 && words[1] == 0 && words[2] == MAPPED ? AF_INET : AF_INET6;
+}
+
+socklen_t kpx_udp_name(int family, const uint32_t *words, union kpx_sockaddr *name) {
   if (words[PORT_WORD] > 0xFFFF) return 0;
   in_port_t port = htons((uint16_t)words[PORT_WORD]);
   memset(name, 0, sizeof *name);
   if (family == AF_INET) {
-    if (words[0] != 0 || words[1] != 0 || words[2] != MAPPED) return 0;
+    if (kpx_udp_family(words) != AF_INET) return 0;
     name->v4.sin_family = AF_INET;
     name->v4.sin_port = port;
     name->v4.sin_addr.s_addr = words[3];
@@ -28,8 +31,8 @@ static socklen_t to_name(int family, const uint32_t *words, union kpx_sockaddr *
   return sizeof name->v6;
 }
 
-static void to_words(int family, const union kpx_sockaddr *name, uint32_t *words) {
-  if (family == AF_INET) {
+static void to_words(const union kpx_sockaddr *name, uint32_t *words) {
+  if (name->any.sa_family == AF_INET) {
     words[0] = 0;
     words[1] = 0;
     words[2] = MAPPED;
@@ -55,13 +58,13 @@ int kpx_udp_socket(struct kpx_link *link, const uint32_t *options) {
   int result = kpx_socket_buffers(&link->receivers[0], options);
   if (result < 0) return result;
   union kpx_sockaddr name;
-  socklen_t length = to_name(link->family, options + KPX_OPTION_ADDRESS, &name);
+  socklen_t length = kpx_udp_name(link->family, options + KPX_OPTION_ADDRESS, &name);
   if (length == 0) return -EINVAL;
   if (bind(fd, (const struct sockaddr *)&name, length) < 0) return -errno;
   length = sizeof name;
   if (getsockname(fd, (struct sockaddr *)&name, &length) < 0) return -errno;
-  to_words(link->family, &name, link->address);
-  return 0;
+  to_words(&name, link->address);
+  return (link->flags & KPX_FLAG_MULTICAST) != 0 ? kpx_udp_groups(link, options) : 0;
 }
 
 bool kpx_udp_accept(struct kpx_link *link, uint32_t *descriptor, uint32_t at, uint32_t bytes, bool cut,
@@ -75,14 +78,14 @@ bool kpx_udp_accept(struct kpx_link *link, uint32_t *descriptor, uint32_t at, ui
   descriptor[KPX_OFFSET] = at;
   descriptor[KPX_LENGTH] = bytes;
   descriptor[KPX_PORTS] = KPX_PORT_WIRE;
-  to_words(link->family, from, descriptor + KPX_ADDRESS);
+  to_words(from, descriptor + KPX_ADDRESS);
   link->counters[KPX_RX_FRAMES]++;
   link->counters[KPX_RX_BYTES] += bytes;
   return true;
 }
 
 bool kpx_udp_address(struct kpx_link *link, uint32_t at, const uint32_t *words) {
-  socklen_t length = to_name(link->family, words, &link->tx.names[at]);
+  socklen_t length = kpx_udp_name(link->family, words, &link->tx.names[at]);
   link->tx.headers[at].msg_hdr.msg_namelen = length;
   return length != 0 && words[PORT_WORD] != 0;
 }

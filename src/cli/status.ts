@@ -3,6 +3,7 @@
  */
 import { configsOfGroups } from "../config/groups.ts";
 import { asGuest } from "../config/guest.ts";
+import { hasMulticast } from "../config/multicast.ts";
 import { ExitCode } from "../error.ts";
 import type { Built, Context } from "../node/context.ts";
 import { groupStatus } from "../node/group_status.ts";
@@ -102,7 +103,7 @@ function inquire(context: Context): Inquiry {
       acceptors: config.acceptors.length,
       proposers: config.proposers.length,
       native,
-      overhears: native && config.link === "ethernet",
+      overhears: hasMulticast(config),
       leaves: leavingOf(config.settings.wire, config.link),
       acceptorOf: (peer) => members.acceptors.indexOf(peer),
       proposerOf: (peer) => members.proposers.indexOf(peer),

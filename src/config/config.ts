@@ -82,6 +82,8 @@ export interface Settings {
   promiscuous: boolean;
   /** Datagrams of a turn to one destination pass the kernel as one. */
   udpOffload: boolean;
+  /** IP multicast over UDP: "no", "yes" (an address by the cluster's name), or the address and port (native wire). */
+  udpMulticast: string;
   /** Kernel receive buffer asked for, in bytes. */
   receiveBufferBytes: number;
   /** What a learner keeps of the values delivered last, for readers that are slow or come back, in bytes. */

@@ -384,6 +384,15 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     default: true,
     summary: "datagrams of a turn to one destination pass the kernel as one (UDP)",
   },
+  udpMulticast: {
+    key: "udp-multicast",
+    kind: "text",
+    pattern: /^(?:no|yes|[0-9.]{7,15}:[0-9]{1,5}|\[[0-9a-f:.]{2,45}\]:[0-9]{1,5})$/i,
+    form: "yes, no, or a multicast address with a port, as 239.255.7.0:7400",
+    default: "no",
+    summary:
+      "what is for many goes to all by IP multicast, where the network carries that (UDP, native wire)",
+  },
   receiveBufferBytes: {
     key: "receive-buffer",
     kind: "size",

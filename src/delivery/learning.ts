@@ -2,6 +2,7 @@
  * Makes a learner of the native wire with the state that its log makes and the snapshots of it.
  */
 import type { Config } from "../config/config.ts";
+import { hasMulticast } from "../config/multicast.ts";
 import { IN_MEMORY } from "../config/schema.ts";
 import { buildLearner, type LearnerPlan } from "../node/build.ts";
 import type { CoreContext } from "../node/context.ts";
@@ -67,7 +68,7 @@ export function buildLearning(
       every: Math.min(snapshotEvery, trimEvery, Math.ceil(acceptorWindowInstances / WINDOW_SHARE)),
       everyBytes: acceptorWindowBytes / WINDOW_SHARE,
       file,
-      isListed: config.link === "udp",
+      isListed: !hasMulticast(config),
       needsSecond: file === undefined && needsSecond(config, plan),
       log,
     },

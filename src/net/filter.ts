@@ -89,6 +89,16 @@ export function nativeFilter(options: NativeFilterOptions): Program {
   return end(program, options);
 }
 
+/** Datagrams of another life, seen from their UDP header on: one's own multicasts come back. */
+export function foreignLifeFilter(life: Life): Program {
+  const program = new Assembler();
+  program.load(WORD, DATAGRAM_AT + 16);
+  program.jump(EQUAL, swap32(life), "next", "accept");
+  program.load(WORD, DATAGRAM_AT + 20);
+  program.jump(EQUAL, swap32(Math.floor(life / 2 ** 32)), "drop", "accept");
+  return finish(program);
+}
+
 /** Kernel_Paxos frames of the given types to this node; and native ones, to tell the user of them. */
 export function kernelPaxosFilter(options: KernelPaxosFilterOptions): Program {
   const { etherTypes, share = "all" } = options;
@@ -139,6 +149,7 @@ const WHOLE_FRAME = 0x40000;
 
 const ETHERTYPE_AT = 12;
 const PAYLOAD_AT = 14;
+const DATAGRAM_AT = 8;
 
 /** "next" is the following instruction; labels lie ahead, as the kernel knows no backward jumps. */
 type Label = "next" | "tag" | "other" | "native" | "mine" | "share" | "own" | "accept" | "drop";
@@ -191,6 +202,10 @@ function begin(options: FilterOptions): Assembler {
 function end(program: Assembler, options: FilterOptions): Program {
   program.label("own");
   if (options.ifindex !== options.loIndex) matchMac(program, options.mac, "accept", "drop");
+  return finish(program);
+}
+
+function finish(program: Assembler): Program {
   program.label("accept");
   program.put(RETURN, WHOLE_FRAME);
   program.label("drop");

@@ -36,6 +36,12 @@ export const Port = {
   self: 4,
 } as const;
 
+/**
+ * Multicast over UDP: so many addresses side by side, of which the one behind the first by n is for whoever has a role of the set n. So
+ * all datagrams to one address are for the same processes, whether or not the kernel makes one message of them.
+ */
+export const MULTICAST_GROUPS = 8;
+
 /** What a frame's checksum takes of it: a CRC-32C, or with keys a MAC. */
 export const CRC_BYTES = 4;
 export const MAC_BYTES = 16;

@@ -31,13 +31,15 @@ export const Option = {
   ifindex: 9,
   bindEtherType: 10,
   multicast: 11,
-  family: 13,
-  address: 14,
-  keys: 20,
-  key: 21,
-  filterCount: 37,
-  secondFilterCount: 38,
-  words: 39,
+  groups: 17,
+  toward: 18,
+  family: 24,
+  address: 25,
+  keys: 31,
+  key: 32,
+  filterCount: 48,
+  secondFilterCount: 49,
+  words: 50,
 } as const;
 export const Kind = { ethernet: 1, udp: 2 } as const;
 export const Flag = { ring: 1, promiscuous: 2, alsoLo: 4, multicast: 8, dualStack: 16, offload: 32 } as const;

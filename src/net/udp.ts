@@ -4,7 +4,8 @@
 import { CliError, ExitCode } from "../error.ts";
 import { Errno, errnoError } from "../native/unwrap.ts";
 import { type Address, formatAddress, isIpv4, isUnspecified } from "./address.ts";
-import { ADDRESS_WORDS } from "./link.ts";
+import { type Program, packProgram } from "./filter.ts";
+import { ADDRESS_WORDS, MULTICAST_GROUPS } from "./link.ts";
 import {
   commonOptions,
   Flag,
@@ -18,8 +19,19 @@ import {
 export interface UdpOptions extends SystemLinkOptions {
   /** Where to listen; without it any port of any address, which is what a client needs. */
   readonly address?: Address | undefined;
+  readonly multicast?: UdpMulticast | undefined;
   /** Datagrams of a step to one destination pass the kernel as one, where it can do that. */
   readonly offload?: boolean;
+}
+
+/** Multicasts are sent and heard through the interface by which `toward` is reached. */
+export interface UdpMulticast {
+  /** The first of MULTICAST_GROUPS addresses, and the port. */
+  readonly first: Address;
+  /** The roles whose multicasts are heard. */
+  readonly roles: number;
+  readonly toward: Address;
+  readonly filter: Program;
 }
 
 /** The largest datagram IPv4 can carry. */
@@ -46,9 +58,26 @@ function open(options: UdpOptions, where: Uint32Array, address: Address | undefi
   words[Option.flags] =
     (any && !isIpv4(where) ? Flag.dualStack : 0) | (options.offload === true ? Flag.offload : 0);
   words.set(where, Option.address);
-  const handle = openHandle(words);
+  const handle = openHandle(
+    options.multicast === undefined ? words : withMulticast(words, options.multicast),
+  );
   if (handle < 0) throw openError(-handle, formatAddress("udp", where));
   return new SystemLink("udp", handle, options);
+}
+
+function withMulticast(common: Uint32Array, multicast: UdpMulticast): Uint32Array {
+  const filter = packProgram(multicast.filter);
+  const words = new Uint32Array(Option.words + filter.length);
+  words.set(common);
+  common.fill(0);
+  words[Option.flags]! |= Flag.multicast;
+  words.set(multicast.first.words, Option.multicast);
+  words.set(multicast.toward.words, Option.toward);
+  for (let set = 1; set < MULTICAST_GROUPS; set++)
+    if ((set & multicast.roles) !== 0) words[Option.groups]! |= 1 << set;
+  words[Option.filterCount] = multicast.filter.length;
+  words.set(filter, Option.words);
+  return words;
 }
 
 function openError(errno: number, address: string): CliError {

@@ -3,6 +3,7 @@
  * reference says "0 value/sec" and nothing else). Reads only.
  */
 import type { Config, Member } from "../config/config.ts";
+import { hasMulticast } from "../config/multicast.ts";
 import { formatAddress } from "../net/address.ts";
 import type { LinkCounters } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
@@ -157,7 +158,7 @@ function sendingReasons(patient: Patient): string[] {
   const name = named("proposer", [config.proposers[proposerId]!]);
   const isHeard = nowUs - peers.lastHeardUs[peer]! <= SILENT_US;
   // Only multicasts of the native wire reach a client from a proposer that has nothing to tell it.
-  const canBeHeard = config.settings.wire === "native" && config.link === "ethernet";
+  const canBeHeard = hasMulticast(config);
   if (!isHeard && canBeHeard) reasons.push(`${name} was not heard: is it running?`);
   // What does not come back without a host says nothing of anybody else.
   if (silentHost !== undefined) return reasons;

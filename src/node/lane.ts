@@ -3,6 +3,7 @@
  * nothing but the process.
  */
 import { ALL_GROUPS } from "../config/groups.ts";
+import { hasMulticast } from "../config/multicast.ts";
 import { CliError } from "../error.ts";
 import { formatAddress } from "../net/address.ts";
 import { ADDRESS_WORDS } from "../net/link.ts";
@@ -139,12 +140,12 @@ export class Lane implements LinkedNode {
     }));
   }
 
-  #makeNode({ log, native, storage }: Context, own: readonly (Claims | Watch)[]): Node {
+  #makeNode({ config, log, storage }: Context, own: readonly (Claims | Watch)[]): Node {
     const { link, wire, members } = this.opened;
     const roles = new Roles({
       ...this.built.cores,
       extras: [...(this.built.extras ?? []), ...own],
-      pairsAccepts: native && link.kind === "ethernet",
+      pairsAccepts: hasMulticast(config),
       acceptorOf: (peer: Peer) => members.acceptors.indexOf(peer),
       proposerOf: (peer: Peer) => members.proposers.indexOf(peer),
       wallOffsetUs: Date.now() * 1000 - nowUs(link),

@@ -3,11 +3,18 @@
  * on it.
  */
 import type { Config, Member } from "../config/config.ts";
+import { multicastOf } from "../config/multicast.ts";
 import { CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
 import { openEthernet } from "../net/ethernet.ts";
 import { NATIVE_ETHERTYPE } from "../net/ethertypes.ts";
-import { kernelPaxosFilter, nativeFilter, type Program, type Share } from "../net/filter.ts";
+import {
+  foreignLifeFilter,
+  kernelPaxosFilter,
+  nativeFilter,
+  type Program,
+  type Share,
+} from "../net/filter.ts";
 import { findInterface, type InterfaceInfo, listInterfaces } from "../net/interfaces.ts";
 import type { ChecksumOptions } from "../net/link.ts";
 import { Peers } from "../net/peers.ts";
@@ -73,6 +80,7 @@ export function open(options: OpenOptions): Opened {
     life: options.life,
     clusterId: clusterIdOf(config),
     group: config.group,
+    multicast: multicastOf(config)?.words,
   };
   const wire = byAddress ? new KernelPaxosWire(wireOptions) : new NativeWire(wireOptions);
   if (wire.maxValue < LEAST_VALUE_BYTES) {
@@ -102,11 +110,15 @@ function sayAuthentication({ config, log }: OpenOptions, keys: readonly Uint8Arr
 }
 
 function openUdpLink(
-  { config, member }: OpenOptions,
+  { config, member, listens, life }: OpenOptions,
   checksum: ChecksumOptions,
 ): { link: SystemLink; where: string } {
   const native = config.settings.wire === "native";
+  const first = multicastOf(config);
+  const toward = member?.address ?? config.acceptors[0]!.address;
+  const multicast = first && { first, toward, roles: listens, filter: foreignLifeFilter(life) };
   const link = openUdp({
+    multicast,
     address: member?.address,
     rxSlots: RX_SLOTS,
     txSlots: TX_SLOTS,

@@ -61,6 +61,7 @@ export class NativeWire implements Wire {
   readonly #tx: TxFrames;
   readonly #frames: NativeFrames;
   readonly #words: Uint32Array;
+  readonly #multicast: Uint32Array | null;
   readonly #decoder: NativeMessages;
   /** The interface is `lo`: every host's address is the same, so none proves who sent a frame. */
   readonly #onLoopback: boolean;
@@ -71,6 +72,10 @@ export class NativeWire implements Wire {
     this.#peers = options.peers;
     this.#members = options.members;
     this.#words = options.link.area.words;
+    this.#multicast =
+      options.link.kind === "udp"
+        ? (options.multicast ?? null)
+        : multicastAddress(options.clusterId, options.group);
     this.maxValue = maxNativeValue(options.link, options.members.acceptors.length);
     this.#decoder = new NativeMessages(this.#link.area, options.members, this.maxValue);
     this.#onLoopback =
@@ -79,7 +84,7 @@ export class NativeWire implements Wire {
     this.#frames = new NativeFrames({
       ...options,
       tx: this.#tx,
-      multicast: options.link.kind === "udp" ? null : multicastAddress(options.clusterId, options.group),
+      multicast: this.#multicast,
     });
     for (const list of [options.members.acceptors, options.members.proposers, options.members.learners]) {
       for (const peer of list) this.#noticePort(this.#peers.ports[peer]!);
@@ -92,7 +97,7 @@ export class NativeWire implements Wire {
       frames: this.#frames,
       peers: this.#peers,
       members: this.#members,
-      multicast: this.#link.kind !== "udp",
+      multicast: this.#multicast !== null,
       maxValue: this.maxValue,
       role,
       id,

@@ -5,7 +5,17 @@
  */
 
 import { NATIVE_ETHERTYPE } from "../net/ethertypes.ts";
-import { ADDRESS, ADDRESS_WORDS, LENGTH, type Link, OFFSET, PORTS, Port, PROTOCOL } from "../net/link.ts";
+import {
+  ADDRESS,
+  ADDRESS_WORDS,
+  LENGTH,
+  type Link,
+  MULTICAST_GROUPS,
+  OFFSET,
+  PORTS,
+  Port,
+  PROTOCOL,
+} from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
 import { assert } from "../protocol/assert.ts";
 import { copyBytes } from "../protocol/bytes.ts";
@@ -21,6 +31,8 @@ const NOBODY = -2;
 /** Everyone in the cluster, by multicast. */
 export const EVERYONE = -1;
 const OPEN_LIMIT = 32;
+/** The word of an address that ends with the host's last byte. */
+const LAST_OF_HOST = 3;
 
 export interface NativeFramesOptions {
   readonly link: Link;
@@ -30,7 +42,7 @@ export interface NativeFramesOptions {
   readonly life: Life;
   readonly clusterId: number;
   readonly group: number;
-  /** Where multicasts go; null: the link has none (UDP). */
+  /** Where multicasts go; null: the link has none. Over UDP: the first of its addresses. */
   readonly multicast: Uint32Array | null;
 }
 
@@ -62,6 +74,7 @@ export class NativeFrames {
   readonly #peer = new Int32Array(OPEN_LIMIT).fill(NOBODY);
   /** 1: for client values, which stand in no other frame. */
   readonly #values = new Uint8Array(OPEN_LIMIT);
+  readonly #isUdp: boolean;
   #open = 0;
   /** Word index where the message being written goes on, and the frame it is in. */
   #at = 0;
@@ -77,6 +90,7 @@ export class NativeFrames {
     this.#clusterId = clusterId;
     this.#lifeLow = life >>> 0;
     this.#lifeHigh = Math.floor(life / HIGH);
+    this.#isUdp = options.link.kind === "udp";
     this.#words = options.link.area.words;
     this.#bytes = options.link.area.bytes;
     this.#limit = Math.min(options.link.maxPayload - options.link.trailerBytes, 0xfffc) & ~3;
@@ -270,6 +284,10 @@ export class NativeFrames {
     const words = this.#words;
     assert(multicast !== null, "only a link with multicast sends to everyone");
     for (let i = 0; i < ADDRESS_WORDS; i++) words[descriptor + ADDRESS + i] = multicast[i]!;
+    if (this.#isUdp) {
+      const at = descriptor + ADDRESS + LAST_OF_HOST;
+      words[at] = (words[at]! | ((target & (MULTICAST_GROUPS - 1)) << 24)) >>> 0;
+    }
     const self = (target & 0xff & roles) !== 0 ? Port.self : 0;
     // What only a process of one id is to hear is a claim, and its twin may be a process of this host.
     const local = this.hasLocalPeers || target >>> 8 !== ALL_IDS;

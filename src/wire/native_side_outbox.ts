@@ -126,7 +126,7 @@ export class NativeSideOutbox {
 
   /** Only where a second process can take the same role and id at all: an UDP address belongs to one process. */
   claim(uptimeMs: number, generation: number): void {
-    if (this.multicast && this.begin(this.role, this.id, EVERYONE, NativeType.claim, 0, 0)) {
+    if (this.link.kind !== "udp" && this.begin(this.role, this.id, EVERYONE, NativeType.claim, 0, 0)) {
       this.frames.pair(uptimeMs);
       this.frames.word(generation);
     }

@@ -21,6 +21,8 @@ export interface WireOptions {
   readonly life: Life;
   readonly clusterId: number;
   readonly group: number;
+  /** Native wire over UDP: the first address of its multicasts (`net/link.ts`); undefined: it has none. */
+  readonly multicast?: Uint32Array | undefined;
 }
 
 export interface Wire {
