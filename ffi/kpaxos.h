@@ -41,7 +41,8 @@ enum {
   KPX_OPTION_KEY, /* KPX_MAX_KEYS keys of KPX_KEY_BYTES */
   KPX_OPTION_FILTER_COUNT = KPX_OPTION_KEY + 16,
   /* Not 0: frames of the second filter wait in a receive queue of their own, and those of the first are read first. Raw
-   * Ethernet; no frame may pass both. Over UDP the first filter is for multicasts. */
+   * Ethernet; no frame may pass both. Over UDP the first filter is for multicasts, and refuses
+   * the link's own, which come back. */
   KPX_OPTION_SECOND_FILTER_COUNT,
   KPX_OPTION_WORDS,
 };

@@ -145,7 +145,9 @@ static void count_kernel_drops(struct kpx_link *link) {
     /* Of a bundle (link_gso.c) the kernel counts one. */
     if (getsockopt(link->receivers[i].fd, SOL_SOCKET, SO_MEMINFO, memory, &length) == 0) dropped += memory[SK_MEMINFO_DROPS];
   }
-  link->counters[KPX_RX_DROPPED] = dropped;
+  dropped = dropped > link->returned ? dropped - link->returned : 0;
+  /* What was sent last may not have come back yet. */
+  if (dropped > link->counters[KPX_RX_DROPPED]) link->counters[KPX_RX_DROPPED] = dropped;
 }
 
 int32_t kpx_link_counters(int32_t handle, double *out, uint32_t count) {

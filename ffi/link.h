@@ -89,6 +89,8 @@ struct kpx_link {
   uint8_t mac[6];
   int family; /* AF_PACKET, AF_INET, AF_INET6 */
   uint32_t address[KPX_ADDRESS_WORDS];
+  uint32_t returning; /* multicast groups from which what the link itself says comes back, to be refused by the filter */
+  uint64_t returned; /* messages to them: the kernel counts each as dropped */
 
   /* The last look found no frame, and nothing was done since that could bring one. */
   bool looked;
@@ -143,6 +145,8 @@ bool kpx_udp_accept(struct kpx_link *link, uint32_t *descriptor, uint32_t at, ui
 /* Addresses message `at` of link->tx; false: the address cannot be reached over this link. */
 void kpx_ethernet_address(struct kpx_link *link, uint32_t at, int ifindex, uint32_t ethertype);
 bool kpx_udp_address(struct kpx_link *link, uint32_t at, const uint32_t *words);
+/* udp_groups.c: whether what is sent there comes back, and is refused. */
+bool kpx_udp_returns(const struct kpx_link *link, const union kpx_sockaddr *to);
 /* AF_INET for the words of an IPv4 address. A name's length is 0 when the address is none of that family. */
 int kpx_udp_family(const uint32_t *words);
 socklen_t kpx_udp_name(int family, const uint32_t *words, union kpx_sockaddr *name);

@@ -82,6 +82,7 @@ static void count_sent(struct kpx_link *link, const struct mmsghdr *headers, uin
   for (uint32_t i = 0; i < count; i++) {
     const struct msghdr *message = &headers[i].msg_hdr;
     link->counters[KPX_TX_FRAMES] += message->msg_iovlen;
+    if (link->kind == KPX_UDP && kpx_udp_returns(link, message->msg_name)) link->returned++;
     for (size_t j = 0; j < message->msg_iovlen; j++) link->counters[KPX_TX_BYTES] += message->msg_iov[j].iov_len - header;
   }
 }

@@ -105,5 +105,16 @@ int kpx_udp_groups(struct kpx_link *link, const uint32_t *options) {
   if (family == AF_INET) any.v4.sin_port = first.v4.sin_port;
   else any.v6.sin6_port = first.v6.sin6_port;
   link->ifindex = ifindex;
+  if (options[KPX_OPTION_FILTER_COUNT] > 0) link->returning = options[KPX_OPTION_GROUPS];
   return bind(fd, &any.any, length) < 0 ? -errno : 0;
+}
+
+bool kpx_udp_returns(const struct kpx_link *link, const union kpx_sockaddr *to) {
+  if (link->returning == 0) return false;
+  if (to->any.sa_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&to->v6.sin6_addr)) {
+    const uint8_t *bytes = to->v6.sin6_addr.s6_addr;
+    return bytes[0] == 0xFF && (link->returning & 1u << bytes[15] % KPX_GROUPS) != 0;
+  }
+  const uint8_t *bytes = to->any.sa_family == AF_INET ? (const uint8_t *)&to->v4.sin_addr : to->v6.sin6_addr.s6_addr + 12;
+  return bytes[0] >> 4 == 14 && (link->returning & 1u << bytes[3] % KPX_GROUPS) != 0;
 }

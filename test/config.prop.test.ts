@@ -88,7 +88,7 @@ function textOf(spec: Spec): fc.Arbitrary<string> {
       return fc.constantFrom(...spec.choices);
     case "text":
       return fc.constantFrom(
-        ...["eth0", "/var/lib/k", "/a b", "0,2-3"].filter((text) => spec.pattern.test(text)),
+        ...["eth0", "/var/lib/k", "/a b", "0,2-3", "yes", "no"].filter((text) => spec.pattern.test(text)),
       );
     default:
       return fc.integer({ min: spec.min, max: spec.max }).map((value) => formatValue(spec, value));

@@ -214,6 +214,7 @@ describe("values", () => {
       keepAwake: false,
       promiscuous: false,
       udpOffload: true,
+      udpMulticast: "no",
       receiveBufferBytes: 4 << 20,
       deliveryLogBytes: 32 << 20,
       deviceDirectory: "/dev/shm/kpaxos",

@@ -55,6 +55,7 @@ function idleRules(given: Given) {
         "snapshotEvery",
         "maxValueBytes",
         "sessionLimit",
+        ...(link === "udp" ? (["udpMulticast"] as const) : []),
       ],
       isIdle: settings.wire === "kernel-paxos",
       why: "the kernel-paxos wire has no such thing",
@@ -73,6 +74,11 @@ function idleRules(given: Given) {
       fields: ["interface", "promiscuous", "receiveMode", "receiveQueues"],
       isIdle: link === "udp",
       why: "the members have IP addresses, so frames travel over UDP",
+    },
+    {
+      fields: ["udpOffload", "udpMulticast"],
+      isIdle: link === "ethernet",
+      why: "the members have MAC addresses, so frames travel over raw Ethernet",
     },
     {
       fields: ["acceptorTrashFiles"],

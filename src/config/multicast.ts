@@ -1,44 +1,114 @@
 /**
  * Where multicasts of a cluster go over UDP, and whether it has any. Pure.
  */
-import { type Address, isIpv4, isMulticast, parseAddress, parseUdp } from "../net/address.ts";
-import { MULTICAST_GROUPS } from "../net/link.ts";
+import {
+  type Address,
+  formatAddress,
+  isIpv4,
+  isLoopback,
+  isMulticast,
+  MULTICAST_GROUPS,
+  parseAddress,
+  parseUdp,
+} from "../net/address.ts";
 import { crc32c } from "../protocol/crc32c.ts";
 import type { Config, Settings } from "./config.ts";
 import { PORTS_APART } from "./groups.ts";
+import type { Members } from "./members.ts";
+import type { Place, Report } from "./report.ts";
+import { SCHEMA } from "./schema.ts";
 
-export const NO_MULTICAST = "no";
-export const DERIVED_MULTICAST = "yes";
-/** Of the derived address. */
-const PORT = 7400;
+const NO_MULTICAST = "no";
+/** An address by the name of the cluster. */
+const DERIVED = "yes";
+const DERIVED_PORT = 7400;
+const KEY = SCHEMA.udpMulticast.key;
 
 /** One frame reaches everyone of a role: raw Ethernet, or UDP where IP multicast was asked for. Not in the Kernel_Paxos wire. */
 export function hasMulticast(config: Pick<Config, "link" | "settings">): boolean {
   const { wire, udpMulticast } = config.settings;
-  return wire === "native" && (config.link === "ethernet" || udpMulticast !== NO_MULTICAST);
+  return wire === "native" && (config.link === "ethernet" || udpMulticast.toLowerCase() !== NO_MULTICAST);
 }
 
-/** The first address of a cluster's (or, in its view, a group's) multicasts over UDP; undefined: it has none. */
+/** The first address of the multicasts of a cluster, or of the group whose view it is, over UDP; undefined: it has none. */
 export function multicastOf(config: Config): Address | undefined {
   if (config.link !== "udp" || !hasMulticast(config)) return undefined;
-  const group = Math.max(0, config.group);
-  return multicastIn(config.settings, group, isIpv4(config.acceptors[0]!.address.words));
+  const { settings, acceptors, group } = config;
+  const first = firstOf(settings, isIpv4(acceptors[0]!.address.words));
+  return first && parseUdp(first.host, first.port + Math.max(0, group) * PORTS_APART);
 }
 
-/** Undefined: the setting names no address, or its port is too high for the group. */
-export function multicastIn(settings: Settings, group: number, v4: boolean): Address | undefined {
+/** Errors where the setting is no address that members of these addresses could use. */
+export function checkMulticast(settings: Settings, members: Members, place: Place, report: Report): void {
+  const all = [...members.acceptors, ...members.proposers, ...members.learners].map(({ address }) => address);
+  if (members.link !== "udp" || all.length === 0) return;
+  const v4 = isIpv4(all[0]!.words);
+  const example = v4 ? "239.255.7.0:7400" : "[ff15::7:0]:7400";
+  const first = firstOf(settings, v4);
+  const refuse = (why: string, hint: string) =>
+    report.error(place, `${KEY} ${settings.udpMulticast}: ${why}`, hint);
+  if (first === undefined || isIpv4(first.words) !== v4) {
+    const kind = v4 ? "IPv4" : "IPv6";
+    return refuse(
+      `this is no ${kind} multicast address and port`,
+      `take one like ${example}, or yes for one by the name of the cluster`,
+    );
+  }
+  if (lastByte(first) % MULTICAST_GROUPS !== 0) {
+    return refuse(
+      `the ${MULTICAST_GROUPS} addresses from there on are used, and must differ in their last three bits alone`,
+      `let its last byte be a multiple of ${MULTICAST_GROUPS}, as in ${example}`,
+    );
+  }
+  if (!v4 && all.some(isLoopback)) {
+    return refuse("the loopback interface carries no IPv6 multicast", `remove ${KEY}, or use 127.0.0.1`);
+  }
+  checkPorts(first.port, all, settings.groups, refuse);
+}
+
+function checkPorts(
+  port: number,
+  members: readonly Address[],
+  groups: number,
+  refuse: (why: string, hint: string) => void,
+): void {
+  const last = port + (groups - 1) * PORTS_APART;
+  if (last > 65535) {
+    return refuse(
+      `with ${groups} groups ports up to ${last} would be needed`,
+      `take a port up to ${65535 - last + port}`,
+    );
+  }
+  const taken = members.find(
+    (member) =>
+      member.kind === "udp" &&
+      (member.port - port) % PORTS_APART === 0 &&
+      Math.abs(member.port - port) < groups * PORTS_APART,
+  );
+  if (taken === undefined) return;
+  const whose = formatAddress("udp", taken.words);
+  const groupsToo = groups === 1 ? "" : `, or what its groups have (${PORTS_APART} apart)`;
+  refuse(
+    `port ${port} is what the member at ${whose} has${groupsToo}`,
+    `multicasts need a port of their own: ${KEY} ADDRESS:PORT`,
+  );
+}
+
+function firstOf(settings: Settings, v4: boolean): Extract<Address, { kind: "udp" }> | undefined {
   const { udpMulticast, cluster } = settings;
-  if (udpMulticast === DERIVED_MULTICAST) return derived(cluster, PORT + group * PORTS_APART, v4);
-  const first = parseAddress(udpMulticast);
-  if (first?.kind !== "udp" || !isMulticast(first)) return undefined;
-  return parseUdp(first.host, first.port + group * PORTS_APART);
+  const first = udpMulticast.toLowerCase() === DERIVED ? derived(cluster, v4) : parseAddress(udpMulticast);
+  return first?.kind === "udp" && isMulticast(first) ? first : undefined;
 }
 
 /** Administratively scoped (RFC 2365), or transient within the site (RFC 4291), by the name of the cluster. */
-function derived(cluster: string, port: number, v4: boolean): Address {
+function derived(cluster: string, v4: boolean): Address {
   const name = new TextEncoder().encode(cluster);
   const hash = crc32c(name, 0, name.length);
   const [high, low] = [(hash >>> 8) & 0xff, hash & 0xff & -MULTICAST_GROUPS];
   const host = v4 ? `239.255.${high}.${low}` : `ff15::6b70:${((high << 8) | low).toString(16)}`;
-  return parseUdp(host, port)!;
+  return parseUdp(host, DERIVED_PORT)!;
+}
+
+function lastByte({ words }: Address): number {
+  return words[3]! >>> 24;
 }

@@ -8,6 +8,7 @@ import type { Config, Diagnostic, Origin, Settings } from "./config.ts";
 import { ALL_GROUPS, checkGroupPorts } from "./groups.ts";
 import { type Line, splitLines } from "./lines.ts";
 import { checkMembers } from "./members.ts";
+import { checkMulticast, hasMulticast } from "./multicast.ts";
 import { type Place, Report } from "./report.ts";
 import { RETIRED_KEYS, type RetiredLine, retiredProblem } from "./retired.ts";
 import { ROLE_NAMES, type RoleLine, readRoleLine, roleOf } from "./roles.ts";
@@ -65,6 +66,9 @@ export function parseConfig(text: string, file: string, overrides: Overrides = {
     checkGroupPorts([...members.acceptors, ...members.proposers, ...members.learners], groups, report);
   }
   const placeOf = (field: Field) => given.get(field)?.place ?? report.at(lastNumber, 1);
+  if (hasMulticast({ settings, link: members.link })) {
+    checkMulticast(settings, members, placeOf("udpMulticast"), report);
+  }
   const isMisread = (field: Field) => mentioned.has(field) && !given.has(field);
   checkCoherence({ settings, link: members.link, origins, placeOf, isMisread }, report);
 

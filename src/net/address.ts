@@ -3,13 +3,13 @@
  * are no addresses. The words are laid out as `link.ts` says; two addresses are the same when their words are.
  */
 import { assert } from "../protocol/assert.ts";
-import { ADDRESS_WORDS } from "./link.ts";
+import { ADDRESS_WORDS, MULTICAST_GROUPS } from "./link.ts";
 
 export type Address =
   | { readonly kind: "ethernet"; readonly mac: string; readonly words: Uint32Array }
   | { readonly kind: "udp"; readonly host: string; readonly port: number; readonly words: Uint32Array };
 
-export { ADDRESS_WORDS };
+export { ADDRESS_WORDS, MULTICAST_GROUPS };
 
 const MAC_PATTERN = /^[0-9a-f]{1,2}([:-])(?:[0-9a-f]{1,2}\1){4}[0-9a-f]{1,2}$/i;
 const MAPPED_PREFIX = 0xffff0000;

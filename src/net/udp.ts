@@ -2,6 +2,7 @@
  * UDP, IPv4 and IPv6, through one socket.
  */
 import { CliError, ExitCode } from "../error.ts";
+import { library } from "../native/library.ts";
 import { Errno, errnoError } from "../native/unwrap.ts";
 import { type Address, formatAddress, isIpv4, isUnspecified } from "./address.ts";
 import { type Program, packProgram } from "./filter.ts";
@@ -52,19 +53,32 @@ export function openUdp(options: UdpOptions = {}): SystemLink {
 class NoIpv6 extends CliError {}
 
 function open(options: UdpOptions, where: Uint32Array, address: Address | undefined): SystemLink {
+  const common = () => udpOptions(options, where, address);
+  const { multicast } = options;
+  const handle = openHandle(multicast === undefined ? common() : withMulticast(common(), multicast));
+  if (handle > 0) return new SystemLink("udp", handle, options);
+  if (multicast !== undefined) {
+    // Which of its two sockets it was nobody says.
+    const alone = openHandle(common());
+    if (alone > 0) {
+      library().kpx_link_close(alone);
+      throw multicastError(-handle, formatAddress("udp", multicast.first.words));
+    }
+  }
+  throw openError(-handle, formatAddress("udp", where));
+}
+
+function udpOptions(options: UdpOptions, where: Uint32Array, address: Address | undefined): Uint32Array {
   const words = commonOptions(Kind.udp, options, options.maxPayload ?? MAX_DATAGRAM);
   const any = address === undefined || isUnspecified(address);
   words[Option.family] = isIpv4(where) ? 4 : 6;
   words[Option.flags] =
     (any && !isIpv4(where) ? Flag.dualStack : 0) | (options.offload === true ? Flag.offload : 0);
   words.set(where, Option.address);
-  const handle = openHandle(
-    options.multicast === undefined ? words : withMulticast(words, options.multicast),
-  );
-  if (handle < 0) throw openError(-handle, formatAddress("udp", where));
-  return new SystemLink("udp", handle, options);
+  return words;
 }
 
+/** `common` holds keys: none are left in it. */
 function withMulticast(common: Uint32Array, multicast: UdpMulticast): Uint32Array {
   const filter = packProgram(multicast.filter);
   const words = new Uint32Array(Option.words + filter.length);
@@ -78,6 +92,16 @@ function withMulticast(common: Uint32Array, multicast: UdpMulticast): Uint32Arra
   words[Option.filterCount] = multicast.filter.length;
   words.set(filter, Option.words);
   return words;
+}
+
+function multicastError(errno: number, address: string): CliError {
+  if (errno === Errno.EADDRINUSE) {
+    const port = address.slice(address.lastIndexOf(":"));
+    return new CliError(`another program has the port of udp-multicast ${address}`, {
+      hint: `ss -lunp 'sport = ${port}' names it; take another port, on all hosts: udp-multicast ADDRESS:PORT`,
+    });
+  }
+  return errnoError(errno, `hear multicasts at ${address} (udp-multicast)`);
 }
 
 function openError(errno: number, address: string): CliError {

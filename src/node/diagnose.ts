@@ -3,12 +3,12 @@
  * reference says "0 value/sec" and nothing else). Reads only.
  */
 import type { Config, Member } from "../config/config.ts";
-import { hasMulticast } from "../config/multicast.ts";
+import { hasMulticast, multicastOf } from "../config/multicast.ts";
 import { formatAddress } from "../net/address.ts";
 import type { LinkCounters } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
 import { quorumOf } from "../protocol/quorum.ts";
-import { Busy } from "../protocol/types.ts";
+import { Busy, type Peer } from "../protocol/types.ts";
 import type { Members } from "../wire/members.ts";
 import type { WireCounters } from "../wire/wire.ts";
 import type { Cores } from "./roles.ts";
@@ -17,6 +17,8 @@ import type { Cores } from "./roles.ts";
 export const SILENT_US = 3_000_000;
 /** Before that nobody can have been heard: two questions, and their answers. */
 const HEARING_US = 250_000;
+/** Who votes has told everyone by then. */
+const ANNOUNCED_US = 1_500_000;
 
 export interface Patient {
   readonly config: Config;
@@ -45,6 +47,7 @@ export interface Patient {
 export function diagnose(patient: Patient): string[] {
   return [
     ...wireReasons(patient),
+    ...multicastReasons(patient),
     ...acceptorReasons(patient),
     ...hostReasons(patient),
     ...proposerReasons(patient),
@@ -66,6 +69,20 @@ function wireReasons({ wire, config }: Patient): string[] {
     );
   }
   return reasons;
+}
+
+/** Who votes tells everyone how it is every second, and a leader that it leads. */
+export function multicastReasons(patient: Patient): string[] {
+  const { config, wire, peers, members, nowUs, listenedUs } = patient;
+  const first = multicastOf(config);
+  if (first === undefined || wire.toEveryone > 0 || listenedUs < ANNOUNCED_US) return [];
+  const isHeard = (peer: Peer) => nowUs - peers.lastHeardUs[peer]! <= SILENT_US;
+  const heard = [...members.acceptors, ...members.proposers].filter(isHeard).length;
+  if (heard === 0) return [];
+  const where = formatAddress("udp", first.words);
+  return [
+    `nothing comes by multicast (${where}), though ${heard === 1 ? "a member is" : `${heard} members are`} heard: does the network carry IP multicast, and is udp-multicast the same everywhere? udp-multicast no, on all hosts, needs none`,
+  ];
 }
 
 function acceptorReasons({ cores: { learner }, config: { acceptors }, listenedUs }: Patient): string[] {

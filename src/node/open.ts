@@ -6,6 +6,7 @@ import type { Config, Member } from "../config/config.ts";
 import { multicastOf } from "../config/multicast.ts";
 import { CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
+import { formatAddress } from "../net/address.ts";
 import { openEthernet } from "../net/ethernet.ts";
 import { NATIVE_ETHERTYPE } from "../net/ethertypes.ts";
 import {
@@ -110,13 +111,17 @@ function sayAuthentication({ config, log }: OpenOptions, keys: readonly Uint8Arr
 }
 
 function openUdpLink(
-  { config, member, listens, life }: OpenOptions,
+  { config, log, member, listens, life }: OpenOptions,
   checksum: ChecksumOptions,
 ): { link: SystemLink; where: string } {
   const native = config.settings.wire === "native";
   const first = multicastOf(config);
   const toward = member?.address ?? config.acceptors[0]!.address;
   const multicast = first && { first, toward, roles: listens, filter: foreignLifeFilter(life) };
+  if (first !== undefined) {
+    const where = formatAddress("udp", first.words);
+    log.info(`what is for many goes to ${where} and the addresses behind it (udp-multicast)`);
+  }
   const link = openUdp({
     multicast,
     address: member?.address,

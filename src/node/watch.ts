@@ -7,6 +7,7 @@ import type { LinkCounters } from "../net/link.ts";
 import type { WireCounters } from "../wire/wire.ts";
 import {
   diagnose,
+  multicastReasons,
   ofValues,
   otherCluster,
   otherWire,
@@ -150,8 +151,9 @@ export class Watch implements Extra {
     }
   }
 
-  /** Frames of nobody of this cluster: somebody else may stand still for them. */
-  #lookAtStrays({ link, wire, config }: Patient): void {
+  /** Frames of nobody of this cluster: somebody else may stand still for them; and those that should have come. */
+  #lookAtStrays(patient: Patient): void {
+    const { link, wire, config } = patient;
     if (this.#growth.of("key", link.rxBadMac))
       this.#log.once("key", "warn", () => wrongKey(link.rxBadMac, config), SELDOM_MS);
     if (this.#growth.of("other wire", wire.otherWire))
@@ -159,6 +161,8 @@ export class Watch implements Extra {
     // Two clusters may well share a host, so this is no warning; but only who hears the stray can tell of it.
     if (this.#growth.of("other cluster", wire.otherCluster))
       this.#log.once("other cluster", "info", () => otherCluster(wire.otherCluster), SELDOM_MS);
+    // What is missed is asked for, one by one.
+    for (const reason of multicastReasons(patient)) this.#log.once("multicast", "warn", reason, SELDOM_MS);
   }
 }
 

@@ -168,6 +168,7 @@ export class NativeWire implements Wire {
       counters.malformed++;
       return;
     }
+    if (toId === ALL_IDS && port !== Port.self) counters.toEveryone++;
     const role = words[at + 2]! & 0xff;
     const id = words[at + 3]! & 0xffff;
     const from = this.#sender(descriptor, port, role, id, life, nowUs);

@@ -51,6 +51,8 @@ export interface Delivery {
 export class TestCluster extends LabCluster {
   /** The faulty hub, when one was asked for. */
   relay: Relay | undefined;
+  /** Where its hosts are, unless it is on loopback. */
+  lab: Lab | undefined;
   /** First host that no seat is on. */
   readonly spareHost: number;
 
@@ -78,6 +80,16 @@ export class TestCluster extends LabCluster {
     const ending = await client.ending(options.timeoutMs ?? 60_000);
     if (ending.exitCode !== 0) throw new Error(`the client ended${how(ending)}:\n${client.tail()}`);
     return lastFigures(client.stdout);
+  }
+
+  /** The bridge carries no multicasts to these hosts any more. */
+  dropMulticasts(hosts: readonly number[]): void {
+    for (const host of hosts) {
+      const port = this.lab!.ports[host]!;
+      const words = ["ip", "link", "set", port, "type", "bridge_slave", "mcast_flood", "off"];
+      const { exitCode, stderr } = this.lab!.execInHub(words);
+      if (exitCode !== 0) throw new Error(stderr);
+    }
   }
 
   /** Starts a learner (of the configuration) whose deliveries are collected. */
@@ -168,7 +180,7 @@ export function hostCount(seats: readonly Seat[]): number {
 
 async function makeNetwork(
   options: TestClusterOptions,
-): Promise<{ network: Network; relay: Relay | undefined }> {
+): Promise<{ network: Network; lab?: Lab; relay: Relay | undefined }> {
   const link = options.link ?? "ethernet";
   if (link === "loopback") {
     if (options.faults !== undefined) throw new Error("faults need a laboratory: no relay on loopback");
@@ -189,7 +201,7 @@ async function makeNetwork(
   }
   const network =
     link === "ethernet" ? ethernetNetwork(lab) : labUdpNetwork(lab, link === "udp" ? "ip" : "ip6");
-  return { network, relay };
+  return { network, lab, relay };
 }
 
 /** Runs `body` with a cluster whose seats are ready (unless `start` is false). */
@@ -197,7 +209,7 @@ export async function withCluster(
   options: TestClusterOptions,
   body: (cluster: TestCluster) => Promise<void>,
 ): Promise<void> {
-  const { network, relay } = await makeNetwork(options);
+  const { network, lab, relay } = await makeNetwork(options);
   let cluster: TestCluster;
   try {
     cluster = new TestCluster(network, options);
@@ -206,6 +218,7 @@ export async function withCluster(
     throw error;
   }
   cluster.relay = relay;
+  cluster.lab = lab;
   try {
     if (options.start !== false) await cluster.startAll();
     await body(cluster);

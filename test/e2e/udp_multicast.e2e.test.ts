@@ -1,0 +1,142 @@
+/**
+ * `udp-multicast`: the same cluster with IP multicast, over IPv4, IPv6 and the loopback interface, with hosts that roles share, with
+ * loss; and what is said where the network carries none.
+ */
+import { describe, expect, test } from "bun:test";
+import {
+  type Deliveries,
+  expectSameOrder,
+  REPLICAS,
+  SHARED_MAC,
+  STANDARD,
+  type TestCluster,
+  withCluster,
+} from "../support/cluster.ts";
+import { QUICK } from "../support/e2e.ts";
+import { describeNetns } from "../support/netns.ts";
+import { unprivileged } from "../support/unprivileged.ts";
+
+const MULTICAST = { "udp-multicast": "yes" };
+const CATCH_UP = ["--catch-up"];
+const LOAD = ["--values", "200", "--outstanding", "10"];
+
+async function expectDelivered(
+  cluster: TestCluster,
+  learners: readonly Deliveries[],
+  before = 0,
+): Promise<void> {
+  expect(await cluster.runClient(LOAD)).toMatchObject({ values: 200, duplicates: 0 });
+  await Promise.all(learners.map((learner) => learner.reach(before + 200)));
+  await expectSameOrder(learners);
+}
+
+describe("loopback", () => {
+  test("a user without privileges needs no root", async () => {
+    const options = { seats: STANDARD, link: "loopback", settings: MULTICAST, start: false } as const;
+    await withCluster({ ...options, ...unprivileged() }, async (cluster) => {
+      unprivileged.own(cluster.directory);
+      const learners = [0, 1].map((id) => cluster.startLearner(id, CATCH_UP));
+      await cluster.startAll();
+      await expectDelivered(cluster, learners);
+    });
+  });
+});
+
+describeNetns("IP multicast", () => {
+  for (const link of ["udp", "udp6"] as const) {
+    test(`${link}: everything arrives, once and in one order, by one datagram for all`, async () => {
+      await withCluster({ seats: STANDARD, link, settings: MULTICAST, start: false }, async (cluster) => {
+        const learners = [0, 1].map((id) => cluster.startLearner(id, CATCH_UP));
+        await cluster.startAll();
+        await expectDelivered(cluster, learners);
+        const heard = /what is for many goes to (239\.255\.\d+\.\d+|\[ff15::6b70:[0-9a-f]+\]):7400 /;
+        expect(learners[0]!.process.stderr.join("\n")).toMatch(heard);
+      });
+    });
+  }
+
+  test("roles that share a host hear each other", async () => {
+    await withCluster(
+      { seats: SHARED_MAC, link: "udp", settings: MULTICAST, start: false },
+      async (cluster) => {
+        const learners = [0, 1, 2].map((id) => cluster.startLearner(id, CATCH_UP));
+        await cluster.startAll();
+        await expectDelivered(cluster, learners);
+      },
+    );
+  });
+
+  test("loss, duplication and reordering of 12 % each", async () => {
+    const faults = { loss: 12, dup: 12, reorder: 12 };
+    const settings = { ...MULTICAST, ...QUICK };
+    await withCluster(
+      { seats: STANDARD, link: "udp", settings, start: false, faults: {} },
+      async (cluster) => {
+        const learners = [0, 1].map((id) => cluster.startLearner(id, CATCH_UP));
+        await cluster.startAll();
+        await cluster.runClient(["--values", "10", "--id", "10"]);
+        await cluster.relay!.set(faults);
+        await expectDelivered(cluster, learners, 10);
+      },
+    );
+  });
+
+  test("replicas go on without the leader, and it catches up when it comes back", async () => {
+    const settings = { ...MULTICAST, ...QUICK };
+    await withCluster({ seats: REPLICAS, link: "udp", settings, start: false }, async (cluster) => {
+      const first = cluster.startLearner(0, [], "replica");
+      const others = [1, 2].map((id) => cluster.startLearner(id, [], "replica"));
+      await cluster.startAll();
+      await expectDelivered(cluster, [first, ...others]);
+      first.process.kill("SIGKILL");
+      await first.process.ending(5000);
+      await expectDelivered(cluster, others, 200);
+      const back = cluster.startLearner(0, ["--catch-up"], "replica");
+      await back.process.ready();
+      await expectDelivered(cluster, others, 400);
+      await back.reach(200);
+    });
+  });
+
+  test("groups have ports of their own", async () => {
+    const settings = { ...MULTICAST, groups: "2" };
+    await withCluster({ seats: REPLICAS, link: "udp", settings, start: false }, async (cluster) => {
+      for (const group of ["0", "1"]) {
+        await Promise.all(
+          [0, 1, 2].map((id) => cluster.start("replica", id, { args: ["--group", group] }).ready()),
+        );
+        expect(await cluster.runClient([...LOAD, "--group", group])).toMatchObject({ values: 200 });
+      }
+    });
+  });
+
+  test("one host that the network carries none to goes on, and says so", async () => {
+    const options = { seats: STANDARD, link: "udp", settings: MULTICAST, start: false } as const;
+    await withCluster(options, async (cluster) => {
+      cluster.dropMulticasts([5]);
+      const learners = [0, 1].map((id) => cluster.startLearner(id, CATCH_UP));
+      await cluster.startAll();
+      await expectDelivered(cluster, learners);
+      await learners[1]!.process.waitForLine(
+        /nothing comes by multicast .* though \d members are heard/,
+        10_000,
+      );
+      expect(learners[0]!.process.stderr.join("\n")).not.toContain("nothing comes by multicast");
+    });
+  });
+
+  test("a network that carries none: the client says so", async () => {
+    const options = { seats: STANDARD.filter(({ role }) => role !== "learner"), link: "udp" } as const;
+    await withCluster({ ...options, settings: MULTICAST, start: false }, async (cluster) => {
+      cluster.dropMulticasts([0, 1, 2, 3, 4]);
+      await cluster.startAll();
+      const client = cluster.client(cluster.spareHost, []);
+      await client.waitForLine(
+        /nothing moves: nothing comes by multicast \(239\.255\.\d+\.\d+:7400\), though \d members are heard: .*udp-multicast no/,
+        10_000,
+      );
+      client.kill("SIGTERM");
+      expect(await client.ending(5000)).toMatchObject({ exitCode: 1 });
+    });
+  });
+});
