@@ -21,6 +21,7 @@ const WATCHES = 100;
 const WINDOW = 100;
 
 export interface ProbeOptions {
+  readonly udp: boolean;
   readonly storagePath: string | undefined;
   readonly stop: AbortSignal;
 }
@@ -28,7 +29,7 @@ export interface ProbeOptions {
 async function bedOf(options: ProbeOptions): Promise<OwnBed> {
   return await OwnBed.start({
     shape: { wire: "native", storage: "memory", layout: "roles", acceptors: 3, batching: false, groups: 1 },
-    choice: choosePlace(undefined),
+    choice: choosePlace(options.udp ? "udp-hosts" : undefined),
     settings: {},
     storagePath: options.storagePath,
     stop: options.stop,

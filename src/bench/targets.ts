@@ -27,7 +27,7 @@ export interface Target {
 
 export type TargetOptions = Pick<
   BenchOptions,
-  "rounds" | "seconds" | "warmUp" | "firstWarmUp" | "halfWarmUp" | "settings" | "storagePath" | "stop"
+  "rounds" | "seconds" | "warmUp" | "firstWarmUp" | "halfWarmUp" | "udp" | "settings" | "storagePath" | "stop"
 >;
 
 const BASE: Sweep = {
@@ -120,7 +120,6 @@ export class Targets {
       {
         ...this.#options,
         ...{
-          udp: false,
           file: undefined,
           floor,
           half,

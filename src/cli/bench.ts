@@ -68,7 +68,7 @@ export const benchCommand = defineKpaxosCommand({
       "Exit code 1: some load could not be measured to the end; the others were.",
       "--compare: exit code 0: nothing differs beyond noise; 1: something does. Rounds are the samples of a rank test at 1 %: " +
         "with fewer than five on both sides it cannot tell, and says so.",
-      "--preset targets: exit code 0 whatever is measured; it takes --rounds, --seconds, --warm-up, --settings, --storage-path and --json. " +
+      "--preset targets: exit code 0 whatever is measured; it takes --rounds, --seconds, --warm-up, --udp, --settings, --storage-path and --json. " +
         "On disk the goal at window 1 is about one commit with nobody else on the disk; the row beneath it is about those of a quorum " +
         "at once, because all acceptors have one disk here.",
     ],

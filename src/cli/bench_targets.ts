@@ -28,7 +28,7 @@ const CHOSEN = [
     "batching",
     "groups",
   ],
-  ...["file", "udp", "floor", "report"],
+  ...["file", "floor", "report"],
 ] as readonly (keyof BenchArgs)[];
 
 const verdict = ({ met }: Target): string => (met === null ? "?" : met ? "yes" : "no");
@@ -58,7 +58,7 @@ export async function runTargets(args: BenchArgs): Promise<ExitCode> {
   if (given !== undefined)
     throw usageError(
       `--preset targets chooses --${given} itself`,
-      "it takes --rounds, --seconds, --warm-up, --settings, --storage-path and --json",
+      "it takes --rounds, --seconds, --warm-up, --udp, --settings, --storage-path and --json",
     );
   const settings = settingsOf(args.settings);
   checkSync(settings);
@@ -75,16 +75,17 @@ export async function runTargets(args: BenchArgs): Promise<ExitCode> {
     rounds: args.rounds,
     seconds: args.seconds,
     ...warmUpsOf(args["warm-up"]),
+    udp: args.udp === true,
     settings,
     storagePath: args["storage-path"],
   };
   await stoppable((stop) => new Targets({ ...options, stop }, listener, found).run());
   const facts = { ...machine, loadAfter: load() };
-  if (args.json === true) printJson({ machine: facts, settings, targets });
+  if (args.json === true) printJson({ machine: facts, udp: args.udp === true, settings, targets });
   else {
     print(
       `${facts.cpu}, ${facts.cores} cores, ${facts.kernel}, Bun ${facts.bun}, kpaxos ${facts.kpaxos}; ` +
-        `load average ${facts.loadBefore[0]} before, ${facts.loadAfter[0]} after; ${args.rounds} rounds of ${args.seconds} s` +
+        `load average ${facts.loadBefore[0]} before, ${facts.loadAfter[0]} after; ${args.rounds} rounds of ${args.seconds} s${args.udp === true ? ", over UDP" : ""}` +
         (args.settings === undefined
           ? ""
           : `; ${args.settings} (not for the floor, idle, start-up and memory)`),
