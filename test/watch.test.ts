@@ -10,7 +10,7 @@ import { Peers } from "../src/net/peers.ts";
 import { AcceptorWatch } from "../src/node/acceptor_watch.ts";
 import { BusyNote } from "../src/node/busy_note.ts";
 import type { CoreContext } from "../src/node/context.ts";
-import { diagnose, type Patient } from "../src/node/diagnose.ts";
+import { diagnose, multicastReasons, type Patient } from "../src/node/diagnose.ts";
 import { Growth, since } from "../src/node/growth.ts";
 import type { Cores } from "../src/node/roles.ts";
 import { Watch } from "../src/node/watch.ts";
@@ -141,6 +141,45 @@ describe("acceptors", () => {
   test("are not silent before they can have answered", () => {
     expect(said([0, 1, 2], [], 100_000)).toEqual([]);
     expect(said([0, 1, 2], [], 300_000)).toHaveLength(1);
+  });
+});
+
+describe("multicasts that do not come", () => {
+  const text = `${UDP}udp-multicast 239.1.2.0:5000\n`;
+  const heard = [0, 1, 2, 3];
+  /** What is said by who hears the peers alone in these seconds; everyone was told something in the second `told`. */
+  const said = (cores: object, seconds: readonly number[] = heard, told = -1, more: object = {}): string => {
+    const one = patient({ text });
+    for (const second of seconds) {
+      if (second === told) one.peers.everyoneUs = second * SECOND_US;
+      for (const peer of [0, 2]) one.peers.heardAlone(peer as Peer, second * SECOND_US);
+    }
+    const nowUs = seconds.at(-1)! * SECOND_US;
+    return multicastReasons({ ...one, cores: cores as Cores, nowUs, ...more }).join("\n");
+  };
+  const learner = (isVoting: boolean) => ({ learner: { isVoting: () => isVoting } });
+  const acceptor = (isVoting: boolean) => ({ acceptor: { isVoting } });
+
+  test("are missed by who hears for a while that an acceptor votes", () => {
+    expect(said(learner(true))).toStartWith(
+      "nothing comes by multicast (239.1.2.0:5000), though a member is heard: does the network carry",
+    );
+    expect(said(learner(true), heard, -1, { config: configOf(UDP) })).toBe("");
+    expect(said(learner(true), [0, 1, 2])).toBe("");
+    expect(said(learner(true), [0, 4, 5, 6])).toBe("");
+    expect(said(learner(true), heard, 2)).toBe("");
+  });
+
+  test("may stop to come", () => {
+    expect(said(learner(true), [0, 1, 2, 3, 4, 5], 1)).toContain("nothing comes by multicast");
+  });
+
+  test("are not missed where nobody votes, nor by who neither learns nor votes", () => {
+    for (const cores of [learner(false), acceptor(false), {}]) expect(said(cores)).toBe("");
+  });
+
+  test("are missed by an acceptor that hears proposers, and not what a leader tells", () => {
+    expect(said(acceptor(true))).toContain("though a member is heard: does anybody lead, does the network");
   });
 });
 

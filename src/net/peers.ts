@@ -10,6 +10,8 @@ import type { Peer } from "../protocol/types.ts";
 import { ADDRESS_WORDS } from "./link.ts";
 
 const DEFAULT_PEERS = 4096;
+/** Who speaks again after so long begins anew to be alone. */
+const PAUSE_US = 3_000_000;
 
 export class Peers {
   readonly capacity: number;
@@ -23,6 +25,11 @@ export class Peers {
   /** `Port` bits by which the peer is reached: learned from where its frames arrive. */
   readonly ports: Uint8Array;
   readonly pinned: Uint8Array;
+  /** When something came last that was for everyone of a role. */
+  everyoneUs = Number.NEGATIVE_INFINITY;
+  /** Of a peer: since when it speaks to this process alone, and when it did so last. */
+  readonly #aloneSinceUs: Float64Array;
+  readonly #aloneUs: Float64Array;
   readonly addresses: Uint32Array;
   readonly #next: Int32Array;
   readonly #buckets: Int32Array;
@@ -35,6 +42,8 @@ export class Peers {
     this.lastHeardUs = new Float64Array(capacity);
     this.ports = new Uint8Array(capacity);
     this.pinned = new Uint8Array(capacity);
+    this.#aloneSinceUs = new Float64Array(capacity).fill(Number.NEGATIVE_INFINITY);
+    this.#aloneUs = new Float64Array(capacity).fill(Number.NEGATIVE_INFINITY);
     this.addresses = new Uint32Array(capacity * ADDRESS_WORDS);
     this.#next = new Int32Array(capacity).fill(-1);
     let buckets = 16;
@@ -84,6 +93,20 @@ export class Peers {
 
   heard(peer: Peer): boolean {
     return this.lastHeardUs[peer]! > Number.NEGATIVE_INFINITY;
+  }
+
+  /** Something came that this process alone was told. */
+  heardAlone(peer: Peer, nowUs: number): void {
+    const goesOn = this.#aloneSinceUs[peer]! > this.everyoneUs && nowUs - this.#aloneUs[peer]! < PAUSE_US;
+    if (!goesOn) this.#aloneSinceUs[peer] = nowUs;
+    this.#aloneUs[peer] = nowUs;
+  }
+
+  /** For so long the peer has spoken to this process alone, again and again, and nobody to everyone; 0 when that is over. */
+  aloneForUs(peer: Peer, nowUs: number): number {
+    const sinceUs = this.#aloneSinceUs[peer]!;
+    const isSo = sinceUs > this.everyoneUs && nowUs - this.#aloneUs[peer]! < PAUSE_US;
+    return isSo ? this.#aloneUs[peer]! - sinceUs : 0;
   }
 
   #place(): number {

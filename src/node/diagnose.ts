@@ -17,8 +17,6 @@ import type { Cores } from "./roles.ts";
 export const SILENT_US = 3_000_000;
 /** Before that nobody can have been heard: two questions, and their answers. */
 const HEARING_US = 250_000;
-/** Who votes has told everyone by then. */
-const ANNOUNCED_US = 1_500_000;
 
 export interface Patient {
   readonly config: Config;
@@ -71,17 +69,25 @@ function wireReasons({ wire, config }: Patient): string[] {
   return reasons;
 }
 
-/** Who votes tells everyone how it is every second, and a leader that it leads. */
+/**
+ * Who votes tells all learners and proposers how it is every second, and who leads tells all acceptors that it does. In a cluster where
+ * nobody votes or leads there is nothing to be told, and what a process says to itself does not come by multicast.
+ */
 export function multicastReasons(patient: Patient): string[] {
-  const { config, wire, peers, members, nowUs, listenedUs } = patient;
+  const { config, cores, peers, members, nowUs } = patient;
   const first = multicastOf(config);
-  if (first === undefined || wire.toEveryone > 0 || listenedUs < ANNOUNCED_US) return [];
-  const isHeard = (peer: Peer) => nowUs - peers.lastHeardUs[peer]! <= SILENT_US;
-  const heard = [...members.acceptors, ...members.proposers].filter(isHeard).length;
+  if (first === undefined) return [];
+  const { acceptor, learner } = cores;
+  const isLongAlone = (peer: Peer) => peers.aloneForUs(peer, nowUs) >= SILENT_US;
+  let heard = 0;
+  if (learner !== undefined)
+    heard = members.acceptors.filter((peer, aid) => learner.isVoting(aid) && isLongAlone(peer)).length;
+  else if (acceptor?.isVoting === true) heard = members.proposers.filter(isLongAlone).length;
   if (heard === 0) return [];
   const where = formatAddress("udp", first.words);
+  const leads = learner === undefined ? "does anybody lead, " : "";
   return [
-    `nothing comes by multicast (${where}), though ${heard === 1 ? "a member is" : `${heard} members are`} heard: does the network carry IP multicast, and is udp-multicast the same everywhere? udp-multicast no, on all hosts, needs none`,
+    `nothing comes by multicast (${where}), though ${heard === 1 ? "a member is" : `${heard} members are`} heard: ${leads}does the network carry IP multicast, and is udp-multicast the same everywhere? udp-multicast no, on all hosts, needs none`,
   ];
 }
 

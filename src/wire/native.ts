@@ -168,10 +168,13 @@ export class NativeWire implements Wire {
       counters.malformed++;
       return;
     }
-    if (toId === ALL_IDS && port !== Port.self) counters.toEveryone++;
     const role = words[at + 2]! & 0xff;
     const id = words[at + 3]! & 0xffff;
     const from = this.#sender(descriptor, port, role, id, life, nowUs);
+    if (from >= 0 && port !== Port.self) {
+      if (toId === ALL_IDS) this.#peers.everyoneUs = nowUs;
+      else this.#peers.heardAlone(from, nowUs);
+    }
     if (from >= 0) this.#messages(at, at + (used >>> 2), from, role, id, life, port, receiver);
   }
 

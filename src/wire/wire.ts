@@ -61,8 +61,6 @@ export class WireCounters {
   badField = 0;
   /** For another host, role or id. */
   notForUs = 0;
-  /** Native wire: frames for everyone of a role, which come by multicast where there is any. */
-  toEveryone = 0;
   /** A sender the configuration does not know in that role. */
   stranger = 0;
   /** A frame of the other wire. */

@@ -9,6 +9,7 @@ import {
   REPLICAS,
   SHARED_MAC,
   STANDARD,
+  seat,
   type TestCluster,
   withCluster,
 } from "../support/cluster.ts";
@@ -38,6 +39,27 @@ describe("loopback", () => {
       const learners = [0, 1].map((id) => cluster.startLearner(id, CATCH_UP));
       await cluster.startAll();
       await expectDelivered(cluster, learners);
+    });
+  });
+});
+
+describe("nothing that should come", () => {
+  const hearsNothing = /nothing comes by multicast/;
+
+  test("is missed by who is alone, or where nobody votes yet", async () => {
+    const three = [0, 1, 2].map((id) => seat("replica", id, id));
+    const alone = { seats: three.slice(0, 1), link: "loopback", settings: MULTICAST } as const;
+    await withCluster(alone, async (one) => {
+      await withCluster({ ...alone, seats: three, start: false }, async (unborn) => {
+        const replicas = [0, 1].map((id) => unborn.start("replica", id));
+        const learner = unborn.client(unborn.spareHost, []);
+        await replicas[0]!.waitForLine(/no quorum: (?:its log says|their logs say) why/, 15_000);
+        await Bun.sleep(3000);
+        const all = [...one.processes, ...replicas, learner];
+        for (const { stderr } of all) expect(stderr.join("\n")).not.toMatch(hearsNothing);
+        learner.kill("SIGTERM");
+        await learner.ending(5000);
+      });
     });
   });
 });
@@ -123,6 +145,18 @@ describeNetns("IP multicast", () => {
       );
       expect(learners[0]!.process.stderr.join("\n")).not.toContain("nothing comes by multicast");
     });
+  });
+
+  test("an acceptor that the network carries none to says so", async () => {
+    await withCluster(
+      { seats: STANDARD, link: "udp", settings: MULTICAST, start: false },
+      async (cluster) => {
+        cluster.dropMulticasts([0]);
+        const acceptor = cluster.start("acceptor", 0);
+        await cluster.startAll();
+        await acceptor.waitForLine(/nothing comes by multicast .* does anybody lead/, 10_000);
+      },
+    );
   });
 
   test("a network that carries none: the client says so", async () => {

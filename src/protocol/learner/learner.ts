@@ -125,6 +125,11 @@ export class Learner {
     return this.#options.statesTellHighest && this.#nowUs - this.#muteSinceUs[aid]! >= MUTE_US;
   }
 
+  /** The acceptor answers, and has said last what only who votes says (native wire). */
+  isVoting(aid: number): boolean {
+    return this.isRegistered(aid) && this.#muteSinceUs[aid] === Number.POSITIVE_INFINITY;
+  }
+
   /** A quorum of acceptors was heard lately: they tell their state each second. */
   get hearsQuorum(): boolean {
     let heard = 0;
