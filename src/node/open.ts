@@ -6,7 +6,7 @@ import type { Config, Member } from "../config/config.ts";
 import { multicastOf } from "../config/multicast.ts";
 import { CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
-import { formatAddress } from "../net/address.ts";
+import { type Address, formatAddress } from "../net/address.ts";
 import { openEthernet } from "../net/ethernet.ts";
 import { NATIVE_ETHERTYPE } from "../net/ethertypes.ts";
 import {
@@ -64,8 +64,9 @@ export function open(options: OpenOptions): Opened {
   const { config } = options;
   const keys = clusterKeys(config);
   const checksum: ChecksumOptions = { lengthOffset: LENGTH_OFFSET, keys };
+  const multicast = udpMulticastOf(options);
   const { link, where } =
-    config.link === "udp" ? openUdpLink(options, checksum) : openEthernetLink(options, checksum);
+    config.link === "udp" ? openUdpLink(options, multicast, checksum) : openEthernetLink(options, checksum);
   sayAuthentication(options, keys);
   // The link has its own form of them.
   for (const key of keys) key.fill(0);
@@ -81,7 +82,7 @@ export function open(options: OpenOptions): Opened {
     life: options.life,
     clusterId: clusterIdOf(config),
     group: config.group,
-    multicast: multicastOf(config)?.words,
+    multicast: multicast?.words,
   };
   const wire = byAddress ? new KernelPaxosWire(wireOptions) : new NativeWire(wireOptions);
   if (wire.maxValue < LEAST_VALUE_BYTES) {
@@ -110,12 +111,17 @@ function sayAuthentication({ config, log }: OpenOptions, keys: readonly Uint8Arr
   }
 }
 
+/** Clients and hosts of sessions are told nothing by multicast, and tell nothing so; these may listen where no members are. */
+function udpMulticastOf({ config, listens }: OpenOptions): Address | undefined {
+  return (listens & (Role.acceptor | Role.proposer | Role.learner)) === 0 ? undefined : multicastOf(config);
+}
+
 function openUdpLink(
   { config, log, member, listens, life }: OpenOptions,
+  first: Address | undefined,
   checksum: ChecksumOptions,
 ): { link: SystemLink; where: string } {
   const native = config.settings.wire === "native";
-  const first = multicastOf(config);
   const toward = member?.address ?? config.acceptors[0]!.address;
   const multicast = first && { first, toward, roles: listens, filter: foreignLifeFilter(life) };
   if (first !== undefined) {

@@ -3,6 +3,11 @@
  * loss; and what is said where the network carries none.
  */
 import { describe, expect, test } from "bun:test";
+import { parseConfig } from "../../src/config/parse.ts";
+import { createLog } from "../../src/log.ts";
+import { parseUdp } from "../../src/net/address.ts";
+import { open } from "../../src/node/open.ts";
+import { Role } from "../../src/protocol/types.ts";
 import {
   type Deliveries,
   expectSameOrder,
@@ -41,6 +46,21 @@ describe("loopback", () => {
       await expectDelivered(cluster, learners);
     });
   });
+});
+
+test("a user-learner and a client without a learner have none, whatever address they have", () => {
+  const text = "acceptor 0 127.0.0.1 8800\nproposer 0 127.0.0.1 8801\nudp-multicast yes\n";
+  const { config } = parseConfig(text, "paxos.conf");
+  const said: string[] = [];
+  const log = createLog("info", "", { sink: ({ message }) => said.push(message) });
+  const common = { config: config!, log, owns: 0, id: 0, life: 1 };
+  for (const listens of [Role.host, Role.client]) {
+    for (const host of ["::", "0.0.0.0"]) {
+      const member = { id: 0, address: parseUdp(host, 20000 + (process.pid % 10000))!, line: 0, column: 0 };
+      open({ ...common, member, listens }).link.close();
+    }
+  }
+  expect(said).toEqual([]);
 });
 
 describe("nothing that should come", () => {
