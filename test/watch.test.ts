@@ -56,7 +56,13 @@ function patient(client: Client = {}): Patient & { link: LinkCounters; wire: Wir
   const own = ownProposer === undefined ? {} : { proposer: { stage: "leading", votes: -1, ...ownProposer } };
   const cores = {
     client: { isWaiting, counters: { delivered } },
-    learner: { isRegistered: () => true, isMute: () => false, waitsForSnapshot, trimmedIid: 77 },
+    learner: {
+      isRegistered: () => true,
+      isMute: () => false,
+      isVoting: () => true,
+      waitsForSnapshot,
+      trimmedIid: 77,
+    },
     ...own,
   };
   return {
@@ -93,6 +99,15 @@ describe("a proposer is named", () => {
     expect(diagnose(patient({ waitsForSnapshot: true }))).toEqual([
       "instances 1 to 77 are trimmed, and no snapshot has come that leads past them: start a process that has one",
     ]);
+  });
+
+  test("with multicasts, too, whenever it is silent; but not by a client that hears none", () => {
+    for (const text of [`${UDP}udp-multicast yes\n`, ETHERNET]) {
+      const quiet = patient({ text, isWaiting: false });
+      expect(diagnose(quiet).join()).toMatch(/proposer 0 .* was not heard: is it running/);
+      const { client } = quiet.cores;
+      expect(diagnose({ ...quiet, cores: { client } as unknown as Cores })).toEqual([]);
+    }
   });
 
   test("not if it is this process, but if it is another one", () => {

@@ -180,8 +180,8 @@ function sendingReasons(patient: Patient): string[] {
   const peer = members.proposers[proposerId]!;
   const name = named("proposer", [config.proposers[proposerId]!]);
   const isHeard = nowUs - peers.lastHeardUs[peer]! <= SILENT_US;
-  // Only multicasts of the native wire reach a client from a proposer that has nothing to tell it.
-  const canBeHeard = hasMulticast(config);
+  // Only multicasts of the native wire reach a client from a proposer that has nothing to tell it, and only one that learns.
+  const canBeHeard = hasMulticast(config) && cores.learner !== undefined;
   if (!isHeard && canBeHeard) reasons.push(`${name} was not heard: is it running?`);
   // What does not come back without a host says nothing of anybody else.
   if (silentHost !== undefined) return reasons;
