@@ -100,7 +100,9 @@ int kpx_udp_groups(struct kpx_link *link, const uint32_t *options) {
     if ((options[KPX_OPTION_GROUPS] & 1u << at) != 0) result = join(fd, &first, at, ifindex);
   if (result == 0) result = send_through(kpx_sender(link), &own, ifindex);
   if (result < 0) return result;
-  union kpx_sockaddr any = {0};
+  /* Not by an initializer: that is for a union's first member, which is shorter than an IPv6 address. */
+  union kpx_sockaddr any;
+  memset(&any, 0, sizeof any);
   any.any.sa_family = (sa_family_t)family;
   if (family == AF_INET) any.v4.sin_port = first.v4.sin_port;
   else any.v6.sin6_port = first.v6.sin6_port;
