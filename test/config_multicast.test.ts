@@ -70,6 +70,8 @@ describe("what is refused or has no effect", () => {
     [V6, "239.1.2.0:5000", "this is no IPv6 multicast address and port; take one like [ff15::7:0]:7400"],
     [V4, "239.1.2.4:5000", "the 8 addresses from there on are used"],
     [V6, "[ff15::5]:5000", "let its last byte be a multiple of 8"],
+    [V6, "[ff01::8]:5000", "no frame to it leaves a host; take one like [ff15::7:0]:7400"],
+    [V6, "[ff10::8]:5000", "no frame to it leaves a host"],
     [V4, "239.1.2.0:8800", "port 8800 is what the member at 10.0.0.1:8800 has; multicasts need a port"],
     [`${V4}groups 2\n`, "239.1.2.0:8700", "has, or what its groups have (100 apart)"],
     [`${V4}groups 2\n`, "239.1.2.0:8900", "has, or what its groups have (100 apart)"],

@@ -54,6 +54,7 @@ export function checkMulticast(settings: Settings, members: Members, place: Plac
       `take one like ${example}, or yes for one by the name of the cluster`,
     );
   }
+  if (!v4 && isWithinHost(first)) return refuse("no frame to it leaves a host", `take one like ${example}`);
   if (lastByte(first) % MULTICAST_GROUPS !== 0) {
     return refuse(
       `the ${MULTICAST_GROUPS} addresses from there on are used, and must differ in their last three bits alone`,
@@ -107,6 +108,11 @@ function derived(cluster: string, v4: boolean): Address {
   const [high, low] = [(hash >>> 8) & 0xff, hash & 0xff & -MULTICAST_GROUPS];
   const host = v4 ? `239.255.${high}.${low}` : `ff15::6b70:${((high << 8) | low).toString(16)}`;
   return parseUdp(host, DERIVED_PORT)!;
+}
+
+/** Of interface-local scope, or one that is reserved (RFC 4291). */
+function isWithinHost({ words }: Address): boolean {
+  return ((words[0]! >>> 8) & 0xf) < 2;
 }
 
 function lastByte({ words }: Address): number {
