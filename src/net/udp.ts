@@ -3,7 +3,7 @@
  */
 import { CliError, ExitCode } from "../error.ts";
 import { library } from "../native/library.ts";
-import { Errno, errnoError } from "../native/unwrap.ts";
+import { Errno, errnoError, errnoName } from "../native/unwrap.ts";
 import { type Address, formatAddress, isIpv4, isUnspecified } from "./address.ts";
 import { type Program, packProgram } from "./filter.ts";
 import { ADDRESS_WORDS, MULTICAST_GROUPS } from "./link.ts";
@@ -62,7 +62,7 @@ function open(options: UdpOptions, where: Uint32Array, address: Address | undefi
     const alone = openHandle(common());
     if (alone > 0) {
       library().kpx_link_close(alone);
-      throw multicastError(-handle, formatAddress("udp", multicast.first.words));
+      throw multicastError(-handle, multicast);
     }
   }
   throw openError(-handle, formatAddress("udp", where));
@@ -94,14 +94,28 @@ function withMulticast(common: Uint32Array, multicast: UdpMulticast): Uint32Arra
   return words;
 }
 
-function multicastError(errno: number, address: string): CliError {
-  if (errno === Errno.EADDRINUSE) {
-    const port = address.slice(address.lastIndexOf(":"));
-    return new CliError(`another program has the port of udp-multicast ${address}`, {
-      hint: `ss -lunp 'sport = ${port}' names it; take another port, on all hosts: udp-multicast ADDRESS:PORT`,
-    });
+function multicastError(errno: number, { first, toward }: UdpMulticast): CliError {
+  const address = formatAddress("udp", first.words);
+  const port = address.slice(address.lastIndexOf(":"));
+  switch (errno) {
+    case Errno.EADDRINUSE:
+      return new CliError(`another program has the port of udp-multicast ${address}`, {
+        hint: `ss -lunp 'sport = ${port}' names it; take another port, on all hosts: udp-multicast ADDRESS:PORT`,
+      });
+    case Errno.EACCES:
+      return new CliError(`no permission to hear multicasts at ${address} (udp-multicast)`, {
+        exitCode: ExitCode.noPermission,
+        hint: "ports below 1024 need root or CAP_NET_BIND_SERVICE; take a higher one",
+      });
+    case Errno.ENETUNREACH:
+    case Errno.EHOSTUNREACH:
+      return new CliError(`cannot hear multicasts at ${address} (udp-multicast): ${errnoName(errno)}`, {
+        exitCode: ExitCode.unavailable,
+        hint: `they come through the interface that leads to ${formatAddress("udp", toward.words)}: is it up?`,
+      });
+    default:
+      return errnoError(errno, `hear multicasts at ${address} (udp-multicast)`);
   }
-  return errnoError(errno, `hear multicasts at ${address} (udp-multicast)`);
 }
 
 function openError(errno: number, address: string): CliError {

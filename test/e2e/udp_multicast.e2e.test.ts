@@ -3,12 +3,16 @@
  * loss; and what is said where the network carries none.
  */
 import { describe, expect, test } from "bun:test";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseConfig } from "../../src/config/parse.ts";
 import { createLog } from "../../src/log.ts";
 import { parseUdp } from "../../src/net/address.ts";
 import { open } from "../../src/node/open.ts";
 import { Role } from "../../src/protocol/types.ts";
 import {
+  COMMAND,
   type Deliveries,
   expectSameOrder,
   REPLICAS,
@@ -63,6 +67,28 @@ test("a user-learner and a client without a learner have none, whatever address 
   expect(said).toEqual([]);
 });
 
+/** What a guest says that cannot have its multicasts. */
+function refused(command: readonly string[], members: string, setting: string): string {
+  const directory = mkdtempSync(join(tmpdir(), "kpaxos-multicast-"));
+  try {
+    const file = join(directory, "paxos.conf");
+    writeFileSync(file, `${members}udp-multicast ${setting}\n`);
+    chmodSync(directory, 0o755);
+    const { stderr, exitCode } = Bun.spawnSync([...command, "status", "-f", file]);
+    expect(exitCode).not.toBe(0);
+    return stderr.toString();
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+test("a port that is root's is refused as such", () => {
+  const members = "acceptor 0 127.0.0.1 8800\nproposer 0 127.0.0.1 8801\n";
+  const said = refused(unprivileged().command, members, "239.1.2.0:500");
+  expect(said).toContain("no permission to hear multicasts at 239.1.2.0:500 (udp-multicast)");
+  expect(said).toContain("hint: ports below 1024 need root or CAP_NET_BIND_SERVICE; take a higher one");
+});
+
 describe("nothing that should come", () => {
   const hearsNothing = /nothing comes by multicast/;
 
@@ -96,6 +122,13 @@ describeNetns("IP multicast", () => {
       });
     });
   }
+
+  test("a guest that no route leads to the members says so", () => {
+    const members = "acceptor 0 10.0.0.1 8800\nproposer 0 10.0.0.2 8800\n";
+    const said = refused(["unshare", "-rn", ...COMMAND], members, "yes");
+    expect(said).toMatch(/multicasts at 239\.255\.\d+\.\d+:7400 \(udp-multicast\): ENETUNREACH/);
+    expect(said).toContain("hint: they come through the interface that leads to 10.0.0.1:8800: is it up?");
+  });
 
   test("roles that share a host hear each other", async () => {
     await withCluster(
