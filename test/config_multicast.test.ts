@@ -38,6 +38,17 @@ describe("where multicasts go", () => {
     expect(hasMulticast(parsed(`${ETHERNET}wire kernel-paxos\n`))).toBe(false);
   });
 
+  test("elsewhere for a cluster of other acceptors that has the same name, or none", () => {
+    const of = (members: string) => hostOf(parsed(`${members}udp-multicast yes\n`));
+    expect(of(V4.replace("10.0.0.1", "10.0.0.9"))).not.toBe(of(V4));
+    expect(of(V4.replace("10.0.0.1 8800", "10.0.0.1 8801"))).not.toBe(of(V4));
+    expect(of(V4.replace("10.0.0.2", "10.0.0.8"))).toBe(of(V4));
+    // The number of an interface is each host's own.
+    const linkLocal = (scope: number) =>
+      of(`acceptor 0 fe80::1%${scope} 8800\nproposer 0 fe80::2%${scope} 8800\n`);
+    expect(linkLocal(2)).toBe(linkLocal(3));
+  });
+
   test("by the name of the cluster, of the members' family", () => {
     const named = (cluster: string) => hostOf(parsed(`${V4}udp-multicast Yes\ncluster ${cluster}\n`));
     expect(named("kpaxos")).toMatch(/^239\.255\.\d+\.\d+ 7400$/);

@@ -82,7 +82,7 @@ export interface Settings {
   promiscuous: boolean;
   /** Datagrams of a turn to one destination pass the kernel as one. */
   udpOffload: boolean;
-  /** IP multicast over UDP: "no", "yes" (an address by the cluster's name), or the address and port (native wire). */
+  /** IP multicast over UDP: "no", "yes" (an address by the cluster's name and acceptors), or the address and port (native wire). */
   udpMulticast: string;
   /** Kernel receive buffer asked for, in bytes. */
   receiveBufferBytes: number;

@@ -12,16 +12,17 @@ import {
   parseUdp,
 } from "../net/address.ts";
 import { crc32c } from "../protocol/crc32c.ts";
-import type { Config, Settings } from "./config.ts";
+import type { Config, Member, Settings } from "./config.ts";
 import { PORTS_APART } from "./groups.ts";
 import type { Members } from "./members.ts";
 import type { Place, Report } from "./report.ts";
 import { SCHEMA } from "./schema.ts";
 
 const NO_MULTICAST = "no";
-/** An address by the name of the cluster. */
+/** An address by the name of the cluster and its acceptors. */
 const DERIVED = "yes";
 const DERIVED_PORT = 7400;
+const WORDS_WITHOUT_SCOPE = 5;
 const KEY = SCHEMA.udpMulticast.key;
 
 /** One frame reaches everyone of a role: raw Ethernet, or UDP where IP multicast was asked for. Not in the Kernel_Paxos wire. */
@@ -34,7 +35,7 @@ export function hasMulticast(config: Pick<Config, "link" | "settings">): boolean
 export function multicastOf(config: Config): Address | undefined {
   if (config.link !== "udp" || !hasMulticast(config)) return undefined;
   const { settings, acceptors, group } = config;
-  const first = firstOf(settings, isIpv4(acceptors[0]!.address.words));
+  const first = firstOf(settings, acceptors, isIpv4(acceptors[0]!.address.words));
   return first && parseUdp(first.host, first.port + Math.max(0, group) * PORTS_APART);
 }
 
@@ -44,14 +45,14 @@ export function checkMulticast(settings: Settings, members: Members, place: Plac
   if (members.link !== "udp" || all.length === 0) return;
   const v4 = isIpv4(all[0]!.words);
   const example = v4 ? "239.255.7.0:7400" : "[ff15::7:0]:7400";
-  const first = firstOf(settings, v4);
+  const first = firstOf(settings, members.acceptors, v4);
   const refuse = (why: string, hint: string) =>
     report.error(place, `${KEY} ${settings.udpMulticast}: ${why}`, hint);
   if (first === undefined || isIpv4(first.words) !== v4) {
     const kind = v4 ? "IPv4" : "IPv6";
     return refuse(
       `this is no ${kind} multicast address and port`,
-      `take one like ${example}, or yes for one by the name of the cluster`,
+      `take one like ${example}, or yes for one by the cluster's name and acceptors`,
     );
   }
   if (!v4 && isWithinHost(first)) return refuse("no frame to it leaves a host", `take one like ${example}`);
@@ -95,15 +96,24 @@ function checkPorts(
   );
 }
 
-function firstOf(settings: Settings, v4: boolean): Extract<Address, { kind: "udp" }> | undefined {
-  const { udpMulticast, cluster } = settings;
-  const first = udpMulticast.toLowerCase() === DERIVED ? derived(cluster, v4) : parseAddress(udpMulticast);
+function firstOf(
+  { udpMulticast, cluster }: Settings,
+  acceptors: readonly Member[],
+  v4: boolean,
+): Extract<Address, { kind: "udp" }> | undefined {
+  const isDerived = udpMulticast.toLowerCase() === DERIVED;
+  const first = isDerived ? derived(cluster, acceptors, v4) : parseAddress(udpMulticast);
   return first?.kind === "udp" && isMulticast(first) ? first : undefined;
 }
 
-/** Administratively scoped (RFC 2365), or transient within the site (RFC 4291), by the name of the cluster. */
-function derived(cluster: string, v4: boolean): Address {
-  const name = new TextEncoder().encode(cluster);
+/**
+ * Administratively scoped (RFC 2365), or transient within the site (RFC 4291), by the cluster's name and acceptors: two clusters on one
+ * network that have the same name, as those without one, would take each other's learners for their own. The number of an
+ * interface in an address is no part of it: each host has its own.
+ */
+function derived(cluster: string, acceptors: readonly Member[], v4: boolean): Address {
+  const places = acceptors.map(({ address }) => address.words.slice(0, WORDS_WITHOUT_SCOPE).join());
+  const name = new TextEncoder().encode([cluster, ...places].join("\0"));
   const hash = crc32c(name, 0, name.length);
   const [high, low] = [(hash >>> 8) & 0xff, hash & 0xff & -MULTICAST_GROUPS];
   const host = v4 ? `239.255.${high}.${low}` : `ff15::6b70:${((high << 8) | low).toString(16)}`;
