@@ -273,6 +273,23 @@ describe("a snapshot of a former log that the new one has outgrown", () => {
     expect(other.snapshots.fetch.counters.offers).toBe(0);
   });
 
+  test("is not taken from who runs on before the acceptors have told of their log", () => {
+    const cluster = begun(213, 100);
+    const { host, lines } = learnerOf(cluster, 0);
+    cluster.runUntil("it has read the log", () => host.cores.learner!.next > 50);
+    for (const name of ["acceptor 0", "acceptor 1", "acceptor 2", "proposer 0"])
+      cluster.stop(cluster.host(name), false);
+    const learner = proposerOf(cluster, 0, new KeptPlace()).cores.learner!;
+    cluster.runFor(SECOND_US);
+    expect(learner.next).toBe(0);
+    for (const id of [0, 1, 2]) cluster.acceptor(id);
+    cluster.runFor(5 * SECOND_US);
+    expect(learner.next).toBe(1);
+    expect(lines.filter(({ level }) => level === "error").map(({ message }) => message)).toEqual([
+      expect.stringContaining("the acceptors have begun a new log: all of them had lost everything"),
+    ]);
+  });
+
   test("is none where the acceptors were replaced one after the other", () => {
     const place = new KeptPlace();
     const cluster = begun(205, 100);
