@@ -29,9 +29,6 @@ setDefaultTimeout(60_000);
 const SETTINGS = ["learner-window-instances 1024", "acceptor-window-instances 4096", "trim-every 300"];
 const SECOND_US = 1_000_000;
 
-const trimmed = (cluster: MemoryCluster): number =>
-  Math.min(...cluster.hosts.flatMap(({ cores }) => cores.acceptor?.log.trimIid ?? []));
-
 interface Part {
   readonly host: Host;
   readonly snapshots: Snapshots;
@@ -86,7 +83,7 @@ function bereft(seed: number): MemoryCluster {
   const cluster = new MemoryCluster({ seed, wire: "native", settings: SETTINGS });
   cluster.startAll();
   cluster.client({ values: 1_000_000, clients: 4, outstanding: 4, canTrim: false });
-  cluster.runUntil("much is trimmed", () => trimmed(cluster) > 1000);
+  cluster.runUntil("much is trimmed", () => cluster.trimmedIid > 1000);
   for (const name of ["learner 0", "proposer 0", "client 0"]) cluster.stop(cluster.host(name), false);
   return cluster;
 }
@@ -139,7 +136,7 @@ describe("every snapshot is lost behind a trim", () => {
     const cluster = new MemoryCluster({ seed: 93, wire: "native", settings: SETTINGS });
     cluster.startAll();
     cluster.client({ values: 1_000_000, clients: 4, outstanding: 4, canTrim: false });
-    cluster.runUntil("much is trimmed", () => trimmed(cluster) > 1000);
+    cluster.runUntil("much is trimmed", () => cluster.trimmedIid > 1000);
     cluster.stop(cluster.host("client 0"), false);
     cluster.stop(cluster.host("learner 0"), false);
     const { host, snapshots, filter, lines } = learnerOf(cluster, 0);
