@@ -18,7 +18,7 @@ export const PLANTS: readonly Plant[] = [
   { ...BUGS.forgottenPromise, scenario: "failover", seeds: 20 },
   { ...BUGS.messagesAsQuorum, scenario: "lossy", seeds: 5 },
   { ...BUGS.mixedBallots, scenario: "quarrels", seeds: 100 },
-  { ...BUGS.recordsAlone, scenario: "quarrels", seeds: 20, property: "liveness" },
+  { ...BUGS.recordsAlone, scenario: "quarrels", seeds: 60, property: "liveness" },
   { ...BUGS.proposalsAsVotes, scenario: "kv-replicas", seeds: 10 },
   { ...BUGS.forgottenProposals, scenario: "failover", seeds: 20 },
   { ...BUGS.missedHeads, scenario: "sessions", seeds: 150 },

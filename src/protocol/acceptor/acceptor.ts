@@ -52,11 +52,13 @@ export interface AcceptorOptions extends AcceptorLogOptions {
   readonly leaderTimeoutMs: number;
   /** Whom to believe in trims; null: anyone (Kernel_Paxos wire). */
   readonly trimRule: TrimRule | null;
+  /** Of the configuration: these have a place in the audience before all others. */
+  readonly isMember?: (peer: Peer) => boolean;
 }
 
 export class Acceptor {
   readonly log: AcceptorLog;
-  readonly audience = new Audience();
+  readonly audience: Audience;
   /** The promise for all instances (native wire). */
   promised: Ballot = NO_BALLOT;
   promisedLife: Life = 0;
@@ -100,6 +102,7 @@ export class Acceptor {
     this.#options = options;
     this.#journal = journal;
     this.#outbox = outbox;
+    this.audience = new Audience(options.isMember);
     this.log = new AcceptorLog(options);
     this.#marks = new ChosenMarks(this.log);
     this.#repeats = new Repeats(this, outbox, !options.perInstance);
@@ -234,10 +237,10 @@ export class Acceptor {
 
   onLearnerHi(from: Peer): void {
     const hasPlace = this.audience.add(from, Role.learner, this.#nowUs);
-    // One that does not vote has nothing more to tell its audience: a place in it changes nothing.
+    // One that does not vote has nothing more to tell its audience: a place in it changes nothing. Who is turned away is told the state
+    // alone, knows by that, and how far the log goes.
     if (hasPlace || !this.isVoting) this.#outbox.acceptorOk(from);
-    if (!hasPlace || !this.isVoting) return;
-    this.#tellState(from, this.#flags());
+    if (this.isVoting) this.#tellState(from, this.#flags());
   }
 
   onLearnerDel(from: Peer): void {
