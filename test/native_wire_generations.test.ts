@@ -3,7 +3,7 @@
  * process too.
  */
 import { describe, expect, test } from "bun:test";
-import { DESCRIPTOR_WORDS, PORTS, Port } from "../src/net/link.ts";
+import { DESCRIPTOR_WORDS, OFFSET, PORTS, Port } from "../src/net/link.ts";
 import { UNNAMED } from "../src/protocol/generations.ts";
 import { type Ballot, Role } from "../src/protocol/types.ts";
 import { decodeNativeText } from "../src/wire/native_text.ts";
@@ -106,6 +106,7 @@ test("in a process with all roles only what it says as a proposer names them, an
   own.echo(0, BALLOT, LIFE, 1);
   const frames = leader.wire.seal();
   const told: unknown[][] = [];
+  const flags: number[] = [];
   const receiver = new Proxy(
     {},
     { get: (_, name) => (first: unknown) => told.push(name === "onGenerations" ? [name, first] : [name]) },
@@ -113,8 +114,11 @@ test("in a process with all roles only what it says as a proposer names them, an
   for (let slot = 0; slot < frames; slot++) {
     const descriptor = leader.link.txBase + slot * DESCRIPTOR_WORDS;
     expect(leader.link.area.words[descriptor + PORTS]! & Port.self).toBe(Port.self);
+    const { words, bytes } = leader.link.area;
+    flags.push(bytes[words[descriptor + OFFSET]! + 2]!);
     leader.wire.decode(descriptor, Port.self, receiver as never, 1);
   }
+  expect(flags).toEqual([1, 0]);
   expect(told).toEqual([["onGenerations", NAMED], ["onChosen"], ["onAccept"], ["onEcho"]]);
 });
 
