@@ -26,6 +26,7 @@ export const PLANTS: readonly Plant[] = [
   { ...BUGS.votesAtOnce, scenario: "memory", seeds: 20 },
   { ...BUGS.goesOnOutlived, scenario: "twins", seeds: 20 },
   { ...BUGS.goesOnOutlived, scenario: "mounts", seeds: 20 },
+  { ...BUGS.anyGeneration, scenario: "twins", seeds: 20 },
   { ...BUGS.deliversTwice, scenario: "sessions", seeds: 20 },
   { ...BUGS.forgetsSessions, scenario: "trim", seeds: 20 },
   { ...BUGS.keepsSessions, scenario: "bereft", seeds: 40 },
