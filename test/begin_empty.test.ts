@@ -15,15 +15,12 @@ const SETTINGS = [
   "learner-window-bytes 4MiB",
 ];
 
-const trimmed = (cluster: MemoryCluster): number =>
-  Math.min(...cluster.hosts.flatMap(({ cores }) => cores.acceptor?.log.trimIid ?? []));
-
 /** A cluster that has worked for a while. */
 function worn(seed: number): MemoryCluster {
   const cluster = new MemoryCluster({ seed, wire: "native", settings: SETTINGS });
   cluster.startAll();
   const client = cluster.client({ values: 1_000_000, clients: 2, outstanding: 1, canTrim: false });
-  cluster.runUntil("much is trimmed", () => trimmed(cluster) > 1000);
+  cluster.runUntil("much is trimmed", () => cluster.trimmedIid > 1000);
   cluster.stop(client);
   cluster.runFor(SECOND_US);
   return cluster;

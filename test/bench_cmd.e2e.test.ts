@@ -105,9 +105,17 @@ function behaves(place: string, where: readonly string[], options: UserOptions =
       withUser(async (user) => {
         const words = ["bench", "link", "--sizes", "64,1000", "--seconds", "0.1", "--json", ...where];
         const { figures } = JSON.parse(await user.ok(...words)) as {
-          figures: { bytes: number; oneWay: Record<string, number>; roundTrips: Record<string, number> }[];
+          figures: {
+            bytes: number;
+            datagrams?: string;
+            oneWay: Record<string, number>;
+            roundTrips: Record<string, number>;
+          }[];
         };
-        expect(figures.map(({ bytes }) => bytes)).toEqual([64, 1000]);
+        const kinds = where.includes("--udp") ? ["bundles", "single"] : [undefined];
+        expect(figures.map(({ bytes, datagrams }) => [bytes, datagrams])).toEqual(
+          [64, 1000].flatMap((bytes) => kinds.map((kind) => [bytes, kind])),
+        );
         for (const { oneWay, roundTrips } of figures) {
           expect(oneWay.receivedPerSecond).toBeGreaterThan(0);
           expect(roundTrips.perSecond).toBeGreaterThan(0);

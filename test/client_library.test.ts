@@ -9,6 +9,7 @@ import { parseConfig } from "../src/config/parse.ts";
 import { CliError, ExitCode } from "../src/error.ts";
 import { Process } from "../src/node/process.ts";
 import { collectingLog } from "./support/collecting_log.ts";
+import { failure } from "./support/refusal.ts";
 
 const MEMBERS = "acceptor 0 127.0.0.1 1\nproposer 0 127.0.0.1 2\n";
 
@@ -20,13 +21,6 @@ function newClient(settings = "", options: Partial<ClientOptions> = {}): Client 
 
 function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text);
-}
-
-async function failure(promise: Promise<unknown>): Promise<Error> {
-  return await promise.then(
-    () => new Error("it resolved"),
-    (error: Error) => error,
-  );
 }
 
 test("it is for the native wire, and for a proposer that there is", () => {

@@ -16,10 +16,6 @@ const ROOMY = ["learner-window-instances 1024", "learner-window-bytes 4MiB"];
 /** The network here is so fast that a window is full within a quarter of a second. */
 const SMALL = [...ROOMY, "acceptor-window-instances 8192", "acceptor-window-bytes 8MiB", "trim-every 500"];
 
-const acceptors = (cluster: MemoryCluster) => cluster.hosts.flatMap(({ cores }) => cores.acceptor ?? []);
-const trimmed = (cluster: MemoryCluster): number =>
-  Math.min(...acceptors(cluster).map(({ log }) => log.trimIid));
-
 interface Machine {
   readonly host: Host;
   readonly chain: Chain;
@@ -106,7 +102,7 @@ describe("the manuals' known bug: catch-up that never reaches the present while 
       const cluster = new MemoryCluster({ seed: 71, wire: "native", faults, settings: SMALL });
       cluster.startAll();
       load(cluster);
-      cluster.runUntil("much is trimmed", () => trimmed(cluster) > 2000);
+      cluster.runUntil("much is trimmed", () => cluster.trimmedIid > 2000);
       const late = cluster.learner(7);
       reachesAndStays(cluster, late);
       const { skips, first } = late.recorder!;
@@ -120,7 +116,7 @@ describe("the manuals' known bug: catch-up that never reaches the present while 
       cluster.startAll();
       const machines = [machine(cluster, 0), machine(cluster, 1)];
       load(cluster);
-      cluster.runUntil("much is trimmed", () => trimmed(cluster) > 2000);
+      cluster.runUntil("much is trimmed", () => cluster.trimmedIid > 2000);
       const late = machine(cluster, 7, "first", 100_000);
       machines.push(late);
       reachesAndStays(cluster, late.host);
@@ -141,7 +137,7 @@ describe("learners that fell behind", () => {
     cluster.runUntil("both deliver", () => one.recorder!.last > 100);
     cluster.network.isolate([one.link]);
     const left = one.recorder!.last;
-    cluster.runUntil("the log is trimmed beyond it", () => trimmed(cluster) > left + 2000);
+    cluster.runUntil("the log is trimmed beyond it", () => cluster.trimmedIid > left + 2000);
     cluster.network.heal();
     reachesAndStays(cluster, one);
     expect(one.recorder!.skips.length).toBe(1);
@@ -158,7 +154,7 @@ describe("learners that fell behind", () => {
     cluster.network.isolate([one.link]);
     const left = one.recorder!.last;
     cluster.runUntil("the others are far ahead", () => head(cluster) > left + 1500);
-    expect(trimmed(cluster)).toBeLessThanOrEqual(left);
+    expect(cluster.trimmedIid).toBeLessThanOrEqual(left);
     cluster.network.heal();
     reachesAndStays(cluster, one);
     expect(one.recorder!.skips).toEqual([]);
@@ -192,13 +188,13 @@ describe("learners that fell behind", () => {
       slow.takes = false;
       const { last } = slow;
       if (rule === "quorum") {
-        cluster.runUntil("the log is trimmed beyond it", () => trimmed(cluster) > last + 3000);
+        cluster.runUntil("the log is trimmed beyond it", () => cluster.trimmedIid > last + 3000);
         slow.takes = true;
         reachesAndStays(cluster, cluster.host("learner 1"));
         expect(slow.skips.length).toBeGreaterThan(0);
       } else {
         cluster.runFor(5_000_000);
-        expect(trimmed(cluster)).toBeLessThanOrEqual(last);
+        expect(cluster.trimmedIid).toBeLessThanOrEqual(last);
         slow.takes = true;
         reachesAndStays(cluster, cluster.host("learner 1"));
         expect(slow.skips).toEqual([]);
@@ -211,7 +207,7 @@ describe("learners that fell behind", () => {
     cluster.startAll();
     const machines = [0, 1, 2].map((id) => machine(cluster, id, "first", 2_000_000));
     load(cluster, 8);
-    cluster.runUntil("much is trimmed", () => trimmed(cluster) > 1000);
+    cluster.runUntil("much is trimmed", () => cluster.trimmedIid > 1000);
     const late = machine(cluster, 7);
     cluster.runUntil("it fetches", () => late.snapshots.fetch.counters.bytes > 200_000);
     const server = machines.findIndex(({ snapshots }) => snapshots.server.counters.bytes > 0);
@@ -232,7 +228,7 @@ describe("what no quorum can repeat any more", () => {
     const cluster = new MemoryCluster({ seed: 77, wire: "native", learners: 0 });
     cluster.startAll();
     const late = cluster.host("acceptor 2");
-    cluster.runUntil("all acceptors vote", () => acceptors(cluster).length === 3);
+    cluster.runUntil("all acceptors vote", () => cluster.acceptors().length === 3);
     cluster.runFor(1_000_000);
     cluster.network.isolate([late.link]);
     const client = cluster.client({ values: 300, canTrim: false });
@@ -296,7 +292,7 @@ describe("where a learner begins", () => {
     const cluster = new MemoryCluster({ seed: 81, wire: "native", settings: SMALL });
     cluster.startAll();
     const client = load(cluster);
-    cluster.runUntil("much is trimmed", () => trimmed(cluster) > 2000);
+    cluster.runUntil("much is trimmed", () => cluster.trimmedIid > 2000);
     cluster.stop(cluster.host("proposer 0"), false);
     cluster.runFor(500_000);
     const { delivered } = client.cores.client!.counters;
@@ -314,7 +310,7 @@ describe("where a learner begins", () => {
     const cluster = new MemoryCluster({ seed: 82, wire: "native", settings: SMALL });
     cluster.startAll();
     load(cluster);
-    cluster.runUntil("much is trimmed", () => trimmed(cluster) > 2000);
+    cluster.runUntil("much is trimmed", () => cluster.trimmedIid > 2000);
     const one = machine(cluster, 5);
     cluster.runFor(5_000_000);
     expect(one.chain.iid).toBe(0);

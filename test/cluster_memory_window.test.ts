@@ -10,9 +10,8 @@ const STORM = { loss: 0.2, duplication: 0.2, reordering: 0.2 };
 const SMALL = ["acceptor-window-instances 64", "trim-every 8"];
 const WIRES: readonly WireName[] = ["native", "kernel-paxos"];
 
-const acceptors = (cluster: MemoryCluster) => cluster.hosts.flatMap(({ cores }) => cores.acceptor ?? []);
 const held = (cluster: MemoryCluster): number[] =>
-  acceptors(cluster).map(({ log }) => log.highestIid - log.trimIid);
+  cluster.acceptors().map(({ log }) => log.highestIid - log.trimIid);
 
 describe.each([...WIRES])("wire %s", (wire) => {
   test("a learner that comes late catches up from instance 1, also in a storm", () => {
@@ -50,7 +49,7 @@ describe.each([...WIRES])("wire %s", (wire) => {
       });
       cluster.finish();
       expect(cluster.delivered.last).toBeGreaterThan(64);
-      for (const { log } of acceptors(cluster)) expect(log.trimIid).toBeGreaterThan(0);
+      for (const { log } of cluster.acceptors()) expect(log.trimIid).toBeGreaterThan(0);
       expect(most).toBeLessThanOrEqual(64);
     }
   });
@@ -67,7 +66,7 @@ describe.each([...WIRES])("wire %s", (wire) => {
     expect(cluster.delivered.last).toBeLessThanOrEqual(64);
     cluster.runFor(2_000_000);
     expect(client.cores.client!.counters.delivered).toBe(delivered);
-    expect(acceptors(cluster).some((acceptor) => acceptor.counters.refusedFull > 0)).toBe(true);
+    expect(cluster.acceptors().some((acceptor) => acceptor.counters.refusedFull > 0)).toBe(true);
     release();
     cluster.finish();
     expect(client.cores.client!.counters.delivered).toBe(2000);
@@ -80,10 +79,10 @@ describe.each([...WIRES])("wire %s", (wire) => {
     cluster.startAll();
     const release = holdTrims(cluster, wire);
     const client = trimless(cluster, 6000, 400);
-    cluster.runUntil("full", () => acceptors(cluster).every(({ log }) => log.fill() >= 0.9));
+    cluster.runUntil("full", () => cluster.acceptors().every(({ log }) => log.fill() >= 0.9));
     cluster.runFor(2_000_000);
     expect(client.cores.client!.counters.delivered).toBeLessThan(6000);
-    for (const { log } of acceptors(cluster)) expect(log.arena.used).toBeLessThanOrEqual(2097152);
+    for (const { log } of cluster.acceptors()) expect(log.arena.used).toBeLessThanOrEqual(2097152);
     release();
     cluster.finish();
   });

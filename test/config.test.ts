@@ -18,16 +18,11 @@ import { RETIRED_KEYS } from "../src/config/retired.ts";
 import { DEFAULT_SETTINGS, FIELDS, SCHEMA, variableOf } from "../src/config/schema.ts";
 import { CliError } from "../src/error.ts";
 import { formatAddress } from "../src/net/address.ts";
+import { parsed } from "./support/parsed.ts";
 
 const ROOT = join(import.meta.dir, "..");
 const DIAGNOSTICS = join(import.meta.dir, "testdata/config/diagnostics.txt");
 const MINIMAL = "acceptor 0 127.0.0.1 8800\nproposer 0 127.0.0.1 8801\n";
-
-function parsed(text: string, overrides: Overrides = {}): Config {
-  const { config, diagnostics } = parseConfig(text, "f", overrides);
-  if (config === undefined) throw new Error(diagnostics.map(formatDiagnostic).join("\n"));
-  return config;
-}
 
 const settingsOf = (text: string, overrides: Overrides = {}) => parsed(MINIMAL + text, overrides).settings;
 

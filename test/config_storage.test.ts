@@ -2,18 +2,12 @@
  * Settings of what is kept, and where: snapshots beside the databases, and windows that hold what is in flight.
  */
 import { describe, expect, test } from "bun:test";
-import type { Config } from "../src/config/config.ts";
 import { formatConfig } from "../src/config/format.ts";
 import { type Overrides, parseConfig } from "../src/config/parse.ts";
 import { formatDiagnostic } from "../src/config/report.ts";
+import { parsed } from "./support/parsed.ts";
 
 const MINIMAL = "acceptor 0 127.0.0.1 8800\nproposer 0 127.0.0.1 8801\n";
-
-function parsed(text: string, overrides: Overrides = {}): Config {
-  const { config, diagnostics } = parseConfig(text, "f", overrides);
-  if (config === undefined) throw new Error(diagnostics.map(formatDiagnostic).join("\n"));
-  return config;
-}
 
 describe("where the acceptors of a libpaxos file are", () => {
   const disk = `${MINIMAL}storage-backend lmdb\n`;

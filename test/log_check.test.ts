@@ -4,7 +4,7 @@
 import { expect, test } from "bun:test";
 import { LogCheck } from "../src/delivery/log_check.ts";
 import type { SnapshotPlace } from "../src/delivery/snapshot_file.ts";
-import { CliError } from "../src/error.ts";
+import { CliError, ExitCode } from "../src/error.ts";
 import { Learner, NO_APPLICATION } from "../src/protocol/learner/learner.ts";
 import { collectingLog } from "./support/collecting_log.ts";
 import { Recorder } from "./support/recorder.ts";
@@ -37,6 +37,10 @@ function stage() {
     /** Acceptors tell of these logs, by id, and of instance 9. */
     told: (...ids: number[]): void => {
       for (const [aid, id] of ids.entries()) learner.onAcceptorState(aid, 0, 9, 0, id);
+    },
+    /** All acceptors tell of log 8, and of this instance. */
+    toldNew: (highest: number): void => {
+      for (let aid = 0; aid < 3; aid++) learner.onAcceptorState(aid, 0, highest, 0, 8);
     },
     /** True: it has another log at the end of these seconds. */
     wait: (seconds: number): boolean => {
@@ -127,6 +131,62 @@ test("a process that runs says that there is a new log, once, and goes on", () =
     ["error", "the acceptors have begun a new log: all"],
   ]);
   expect(lines[0]!.message).toContain("up to instance 5 is of the former one");
+});
+
+/** A process that had delivered up to instance 9 when all acceptors lost everything. */
+function running() {
+  const all = stage();
+  all.told(7, 7, 7);
+  all.wait(1);
+  all.learner.restored(9);
+  all.toldNew(0);
+  return all;
+}
+
+test("it is of the new log once that was carried on as far", () => {
+  const { check, learner, toldNew, wait, lines } = running();
+  expect([wait(1), wait(3), wait(60)]).toEqual([false, false, false]);
+  // Nobody has written the new log: a leader that lives on may still carry on the former one.
+  expect(lines.map(({ level }) => level)).toEqual(["error"]);
+  expect([check.logId, learner.isDoubted]).toEqual([7, false]);
+  // It sends again what it had under way.
+  toldNew(8);
+  expect(wait(1)).toBe(false);
+  expect(learner.isDoubted).toBe(true);
+  toldNew(10);
+  expect(wait(1)).toBe(true);
+  expect([check.logId, learner.isDoubted, wait(60)]).toEqual([8, false, false]);
+  expect(lines).toHaveLength(1);
+});
+
+test("it ends where the new log is written below what it had delivered", () => {
+  const { learner, toldNew, wait } = running();
+  wait(60);
+  toldNew(3);
+  wait(1);
+  expect(learner.isDoubted).toBe(true);
+  wait(2);
+  toldNew(4);
+  const error = (() => {
+    try {
+      return wait(1);
+    } catch (thrown) {
+      return thrown;
+    }
+  })();
+  expect(error).toBeInstanceOf(CliError);
+  expect(error).toMatchObject({ exitCode: ExitCode.config });
+  expect((error as CliError).message).toContain("What is known here up to instance 9 is of the former one");
+  expect((error as CliError).hint).toContain("move FILE away and start it again: it begins with the new log");
+});
+
+test("what was said late from before does not end it", () => {
+  const { learner, told, toldNew, wait, lines } = running();
+  toldNew(3);
+  wait(1);
+  expect(learner.isDoubted).toBe(true);
+  told(7, 7, 7);
+  expect([wait(60), learner.isDoubted, lines]).toEqual([false, false, []]);
 });
 
 test("a snapshot of another log is of no use, where both are known", () => {

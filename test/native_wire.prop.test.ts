@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { crc32c } from "../src/net/crc32c.ts";
+import { UNNAMED } from "../src/protocol/generations.ts";
 import type { Receiver } from "../src/protocol/receiver.ts";
 import { STANDING_BYTES } from "../src/protocol/standing.ts";
 import { type Ballot, MAX_IID, Role } from "../src/protocol/types.ts";
@@ -71,6 +72,10 @@ function strict(frameEnd: () => number, told: string[]): Receiver {
     get:
       (_, name: string) =>
       (from: number, ...args: unknown[]) => {
+        if (name === "onGenerations") {
+          expect(from).toBeWithin(UNNAMED, 2 ** 32);
+          return;
+        }
         told.push(name);
         expect(from).toBeGreaterThanOrEqual(0);
         const at = args.findIndex((arg) => arg instanceof Uint8Array);
@@ -143,8 +148,8 @@ const message: fc.Arbitrary<FrameFields> = fc
     return all;
   });
 const frame = fc
-  .tuple(message, role, fc.boolean(), fc.nat(2), number)
-  .map(([fields, anyRole, own, id, life]) => {
+  .tuple(message, role, fc.boolean(), fc.nat(2), number, fc.option(fc.nat(2 ** 32 - 1)))
+  .map(([fields, anyRole, own, id, life, generations]) => {
     // Half of them from somebody who may say that.
     const from = own ? speakerOf(fields.message as NativeName) : anyRole;
     const made = encodeNativeText({
@@ -155,6 +160,7 @@ const frame = fc
       life: fields.life ?? life,
       cluster: CLUSTER,
       group: GROUP,
+      ...(generations === null ? {} : { generations }),
     });
     if ("error" in made) throw new Error(made.error);
     return { payload: made.payload, address: addressOf(from as "acceptor", id), fields };
@@ -353,10 +359,8 @@ describe("frame decode and encode", () => {
         if ("error" in shown) throw new Error(shown.error);
         const [header, ...messages] = shown;
         expect(messages).toEqual([fields]);
-        const { from, to, life, cluster, group } = header!;
-        expect(encodeNativeText({ ...fields, from, to, life, cluster, group } as FrameFields)).toEqual({
-          payload,
-        });
+        const { message: _, version, length, ...given } = header!;
+        expect(encodeNativeText({ ...fields, ...given } as FrameFields)).toEqual({ payload });
       }),
     );
   });

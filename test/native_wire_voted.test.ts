@@ -93,6 +93,7 @@ describe("what a leader says", () => {
       },
     );
     leader.wire.decode(txBase, Port.self, receiver as never, 1);
+    expect(own.splice(0, 1)).toEqual(["onGenerations"]);
     expect(own).toEqual(["onChosen", "onAccept"]);
     expect(leader.wire.seal()).toBe(2);
     leader.wire.decode(txBase + DESCRIPTOR_WORDS, Port.self, receiver as never, 1);

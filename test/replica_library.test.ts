@@ -12,6 +12,7 @@ import { parseConfig } from "../src/config/parse.ts";
 import { Deliveries } from "../src/delivery/deliveries.ts";
 import { KvClient } from "../src/kv/client.ts";
 import { collectingLog } from "./support/collecting_log.ts";
+import { failure } from "./support/refusal.ts";
 import { until } from "./support/until.ts";
 
 const MEMBERS = "acceptor 0 127.0.0.1 1\nproposer 0 127.0.0.1 2\n";
@@ -25,13 +26,6 @@ function machine(name: string): StateMachine {
 function newReplica(options: Partial<ReplicaOptions> = {}): Replica {
   const { log } = collectingLog();
   return new Replica({ config: config!, id: 3, machine: machine("nothing"), log, ...options });
-}
-
-async function failure(promise: Promise<unknown>): Promise<Error> {
-  return await promise.then(
-    () => new Error("it resolved"),
-    (error: Error) => error,
-  );
 }
 
 test("an id, a patience or a name that makes no sense is refused at once", () => {

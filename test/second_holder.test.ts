@@ -123,8 +123,6 @@ describe("a snapshot in memory", () => {
   });
 });
 
-const trimmed = (cluster: MemoryCluster): number =>
-  Math.min(...cluster.hosts.flatMap(({ cores }) => cores.acceptor?.log.trimIid ?? []));
 const held = (cluster: MemoryCluster): number =>
   Math.max(...cluster.hosts.flatMap(({ cores }) => cores.acceptor?.log.highestIid ?? []));
 
@@ -160,7 +158,7 @@ describe("a cluster in memory with one replica of a store", () => {
     const first = storeReplica(cluster, 5);
     first.put("greeting", "hello");
     cluster.runUntil("it is full", () => told.has(Busy.windowFull));
-    expect(trimmed(cluster)).toBe(0);
+    expect(cluster.trimmedIid).toBe(0);
     // It says so from nine tenths on.
     expect(held(cluster)).toBeWithin(1843, 2049);
     cluster.runFor(4 * SECOND_US);
@@ -169,7 +167,7 @@ describe("a cluster in memory with one replica of a store", () => {
     );
     expect(first.lines.filter(({ message }) => message.startsWith("only this process")).length).toBe(1);
     const second = storeReplica(cluster, 6);
-    cluster.runUntil("the log goes on", () => trimmed(cluster) > 4000);
+    cluster.runUntil("the log goes on", () => cluster.trimmedIid > 4000);
     expect(first.parts.snapshots.loneliness).toBeNull();
     // Either may die now, and the other one has it all.
     cluster.stop(first.host, false);
@@ -187,7 +185,7 @@ describe("a cluster in memory with one replica of a store", () => {
     cluster.stop(first.host, false);
     cluster.runFor(15 * SECOND_US);
     const again = storeReplica(cluster, 5, { place: new SoonPlace() });
-    cluster.runUntil("the log goes on", () => trimmed(cluster) > 4000);
+    cluster.runUntil("the log goes on", () => cluster.trimmedIid > 4000);
     expect(storedValue(again.store, "greeting")).toBe("hello");
     stopLoad(cluster, client);
   });
@@ -197,7 +195,7 @@ test("two in memory bootstrap each other: trimmed soon, with few questions", () 
   const { cluster, client } = loaded(203);
   const stores = [storeReplica(cluster, 5), storeReplica(cluster, 6)];
   const fromUs = cluster.nowUs;
-  cluster.runUntil("much is trimmed", () => trimmed(cluster) > 10_000);
+  cluster.runUntil("much is trimmed", () => cluster.trimmedIid > 10_000);
   const seconds = (cluster.nowUs - fromUs) / SECOND_US;
   for (const { parts, lines } of stores) {
     const { second, counters } = parts.snapshots;
@@ -217,13 +215,13 @@ test("what a partner had does not count for what comes after its death", () => {
   const { cluster, client } = loaded(204);
   const [first, second] = [storeReplica(cluster, 5), storeReplica(cluster, 6)];
   first.put("greeting", "hello");
-  cluster.runUntil("something is trimmed", () => trimmed(cluster) > 500);
+  cluster.runUntil("something is trimmed", () => cluster.trimmedIid > 500);
   cluster.stop(second.host, false);
   cluster.runFor(SECOND_US);
   const { reported } = first.parts.snapshots.policy;
   cluster.runFor(20 * SECOND_US);
   expect(first.parts.snapshots.policy.reported).toBe(reported);
-  expect(trimmed(cluster)).toBeLessThanOrEqual(reported);
+  expect(cluster.trimmedIid).toBeLessThanOrEqual(reported);
   same(cluster, [storeReplica(cluster, 6)], "greeting", "hello");
   stopLoad(cluster, client);
 });
@@ -234,16 +232,16 @@ test("learners that deliver to others do not outvote a store that has its state 
   store.put("greeting", "hello");
   cluster.runUntil("it is full", () => told.has(Busy.windowFull));
   cluster.runFor(5 * SECOND_US);
-  expect(trimmed(cluster)).toBe(0);
+  expect(cluster.trimmedIid).toBe(0);
   const again = storeReplica(cluster, 6);
   same(cluster, [store, again], "greeting", "hello");
-  cluster.runUntil("the log goes on", () => trimmed(cluster) > 4000);
+  cluster.runUntil("the log goes on", () => cluster.trimmedIid > 4000);
   stopLoad(cluster, client);
 });
 
 test("a proposer and a learner have the sessions, each for the other", () => {
   const { cluster, client } = loaded(205, 1);
-  cluster.runUntil("much is trimmed", () => trimmed(cluster) > 4000);
+  cluster.runUntil("much is trimmed", () => cluster.trimmedIid > 4000);
   stopLoad(cluster, client);
 });
 

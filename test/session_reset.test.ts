@@ -39,15 +39,12 @@ function played(seed: number, options: { proposers?: number; settings?: string[]
   cluster.startAll();
   const { client } = cluster.client({ values: 1_000_000, clients: 4, outstanding: 4, mostSize: 900 }).cores;
   if (!(client instanceof SessionClient)) throw new Error("sessions are of the native wire");
-  cluster.runUntil("much is trimmed", () => trimmed(cluster) > 1000);
+  cluster.runUntil("much is trimmed", () => cluster.trimmedIid > 1000);
   // From here on it is not so much.
   client.limit = client.counters.submitted;
   cluster.runUntil("the client is idle", () => client.isDone);
   return { cluster, client, filters };
 }
-
-const trimmed = (cluster: MemoryCluster): number =>
-  Math.min(...cluster.hosts.flatMap(({ cores }) => cores.acceptor?.log.trimIid ?? []));
 
 /** Everybody who knows the sessions dies at once, in the midst of values; but for those named. */
 function bereave({ cluster, client }: Play, spared: readonly string[] = []): void {

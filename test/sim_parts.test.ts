@@ -205,35 +205,36 @@ describe("the observer", () => {
   const watch = () => {
     const chosen: number[] = [];
     const observer = new Observer({ acceptors: 3, onChosen: (iid) => chosen.push(iid) });
+    const processes = [0, 1, 2].map((aid) => observer.witness(aid));
     const accept = (aid: number, iid: number, at: number, value: number, flags = 0): void =>
-      observer.journal(aid).accepted(iid, ballot(at), 1, flags, bytes(value), 0, 1);
+      observer.journal(processes[aid]!).accepted(iid, ballot(at), 1, flags, bytes(value), 0, 1);
     const vote = (aid: number, iid: number, at: number, value: number): void => {
       accept(aid, iid, at, value);
-      observer.commits(aid);
+      observer.commits(processes[aid]!);
     };
-    return { observer, chosen, accept, vote };
+    return { observer, chosen, processes, accept, vote };
   };
 
   test("knows what is chosen: a quorum of acceptors, one ballot, committed", () => {
-    const { observer, chosen, accept, vote } = watch();
+    const { observer, chosen, processes, accept, vote } = watch();
     vote(0, 1, 10, 7);
     vote(0, 1, 10, 7);
     vote(1, 1, 20, 7);
     accept(2, 1, 20, 7);
     expect(observer.chosen(1)).toBeUndefined();
-    observer.commits(2);
+    observer.commits(processes[2]!);
     expect(observer.chosen(1)).toEqual(bytes(7));
     expect(chosen).toEqual([1]);
   });
 
   test("what a crash took is no vote, nor is hearsay", () => {
-    const { observer, accept, vote } = watch();
+    const { observer, processes, accept, vote } = watch();
     vote(0, 1, 10, 7);
     accept(1, 1, 10, 7);
-    observer.ends(1);
-    observer.commits(1);
+    observer.ends(processes[1]!);
+    observer.commits(processes[1]!);
     accept(2, 1, 10, 7, RecordFlag.hearsay);
-    observer.commits(2);
+    observer.commits(processes[2]!);
     expect(observer.chosen(1)).toBeUndefined();
   });
 
@@ -256,18 +257,34 @@ describe("the observer", () => {
   });
 
   test("promises that fall, and votes below them; not after the acceptor has forgotten", () => {
-    const { observer, vote } = watch();
+    const { observer, processes, vote } = watch();
     const promise = (at: number, life: number): void => {
-      observer.journal(0).promised(ballot(at), life);
-      observer.commits(0);
+      observer.journal(processes[0]!).promised(ballot(at), life);
+      observer.commits(processes[0]!);
     };
     promise(20, 1);
     expect(() => promise(10, 1)).toThrow("promises never fall");
     expect(() => promise(20, 2)).toThrow("promises never fall");
     expect(() => vote(0, 1, 10, 7)).toThrow("below a promise");
-    observer.ends(0);
-    observer.forgets(0);
+    observer.ends(processes[0]!);
+    observer.forgets(processes[0]!, 2);
     promise(10, 1);
+  });
+
+  test("two processes in one place: neither's promise binds the other, and at one ballot one of them votes", () => {
+    const { observer, processes, vote } = watch();
+    vote(0, 1, 10, 7);
+    const former = processes[0]!;
+    observer.journal(former).promised(ballot(20), 1);
+    observer.commits(former);
+    processes[0] = observer.witness(0);
+    observer.forgets(processes[0], 2);
+    vote(0, 2, 15, 7);
+    expect(() => vote(0, 1, 10, 7)).toThrow("one generation per ballot");
+    observer.journal(former).promised(ballot(21), 1);
+    observer.commits(former);
+    observer.journal(former).promised(ballot(19), 1);
+    expect(() => observer.commits(former)).toThrow("promises never fall");
   });
 });
 

@@ -29,9 +29,6 @@ setDefaultTimeout(60_000);
 const SETTINGS = ["learner-window-instances 1024", "acceptor-window-instances 4096", "trim-every 300"];
 const SECOND_US = 1_000_000;
 
-const trimmed = (cluster: MemoryCluster): number =>
-  Math.min(...cluster.hosts.flatMap(({ cores }) => cores.acceptor?.log.trimIid ?? []));
-
 interface Part {
   readonly host: Host;
   readonly snapshots: Snapshots;
@@ -86,7 +83,7 @@ function bereft(seed: number): MemoryCluster {
   const cluster = new MemoryCluster({ seed, wire: "native", settings: SETTINGS });
   cluster.startAll();
   cluster.client({ values: 1_000_000, clients: 4, outstanding: 4, canTrim: false });
-  cluster.runUntil("much is trimmed", () => trimmed(cluster) > 1000);
+  cluster.runUntil("much is trimmed", () => cluster.trimmedIid > 1000);
   for (const name of ["learner 0", "proposer 0", "client 0"]) cluster.stop(cluster.host(name), false);
   return cluster;
 }
@@ -139,7 +136,7 @@ describe("every snapshot is lost behind a trim", () => {
     const cluster = new MemoryCluster({ seed: 93, wire: "native", settings: SETTINGS });
     cluster.startAll();
     cluster.client({ values: 1_000_000, clients: 4, outstanding: 4, canTrim: false });
-    cluster.runUntil("much is trimmed", () => trimmed(cluster) > 1000);
+    cluster.runUntil("much is trimmed", () => cluster.trimmedIid > 1000);
     cluster.stop(cluster.host("client 0"), false);
     cluster.stop(cluster.host("learner 0"), false);
     const { host, snapshots, filter, lines } = learnerOf(cluster, 0);
@@ -271,6 +268,23 @@ describe("a snapshot of a former log that the new one has outgrown", () => {
     expect(proposer.cores.proposer!.stage).toBe("waiting");
     expect(acceptor.log.highestIid).toBe(end);
     expect(other.snapshots.fetch.counters.offers).toBe(0);
+  });
+
+  test("is not taken from who runs on before the acceptors have told of their log", () => {
+    const cluster = begun(213, 100);
+    const { host, lines } = learnerOf(cluster, 0);
+    cluster.runUntil("it has read the log", () => host.cores.learner!.next > 50);
+    for (const name of ["acceptor 0", "acceptor 1", "acceptor 2", "proposer 0"])
+      cluster.stop(cluster.host(name), false);
+    const learner = proposerOf(cluster, 0, new KeptPlace()).cores.learner!;
+    cluster.runFor(SECOND_US);
+    expect(learner.next).toBe(0);
+    for (const id of [0, 1, 2]) cluster.acceptor(id);
+    cluster.runFor(5 * SECOND_US);
+    expect(learner.next).toBe(1);
+    expect(lines.filter(({ level }) => level === "error").map(({ message }) => message)).toEqual([
+      expect.stringContaining("the acceptors have begun a new log: all of them had lost everything"),
+    ]);
   });
 
   test("is none where the acceptors were replaced one after the other", () => {

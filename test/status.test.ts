@@ -124,11 +124,10 @@ describe("whom it asks", () => {
     const first = ["hi 0", "hi 1", "hi 2", "del", "read 0", "read 1"];
     expect(asked.at(1)).toEqual(first);
     expect(asked.at(100)).toEqual([]);
-    const hi = [0, 1, 2].flatMap((id) => [`hi ${id}`, `repeat ${id} 1 1`]);
-    expect(asked.at(201)).toEqual([...hi, "del", "read 0", "read 1"]);
+    expect(asked.at(201)).toEqual(first);
     asked.vote([0, 2]);
     asked.lead(1, true);
-    expect(asked.at(402)).toEqual(["hi 1", "repeat 1 1 1", "repeat 1 7 7", "del"]);
+    expect(asked.at(402)).toEqual(["hi 1", "del"]);
     asked.inquiry.onAcceptorOk(acceptor(1));
     expect(asked.at(603)).toEqual(["hi 1", "del", "read 0"]);
     asked.vote([1]);
@@ -153,6 +152,7 @@ describe("whom it asks", () => {
     const asked = new Asked(configOf("native", "udp"));
     asked.at(1);
     asked.said.length = 0;
+    for (const id of [0, 1, 2]) asked.inquiry.onAcceptorOk(acceptor(id));
     asked.inquiry.onAcceptorState(acceptor(0), 0, 3, 7, 0);
     asked.inquiry.onAcceptorState(acceptor(1), 1, 3, 3, 0);
     asked.inquiry.onAcceptorState(acceptor(2), 2, 0, 0, 0);
@@ -250,11 +250,11 @@ describe("the verdict", () => {
     expect(statusLines(asked.status)[2]).toContain("answers, does not vote yet (fresh or recovering)");
   });
 
-  test("who has no place in its audience answers no hi, and is known to vote by its answer to a repeat", () => {
+  test("who has no record tells nothing of its log, and that it votes", () => {
     const asked = new Asked(configOf("native"));
     asked.at(1);
     asked.lead(1, true);
-    // It knows that instance 1 is chosen, and has no record of it.
+    // It knows that instance 1 is chosen.
     asked.inquiry.onRepeated(acceptor(0), 0, 1, NO_BALLOT);
     expect(asked.inquiry.acceptors[0]).toMatchObject({ highestIid: null, accepted: null });
     asked.inquiry.onRepeated(acceptor(0), 0, 1, BALLOT);
@@ -270,19 +270,31 @@ describe("the verdict", () => {
     expect(asked.status.verdict).toBe("values can be chosen: proposer 1 leads, 2 of 3 acceptors vote");
   });
 
-  test("so does one whose log is empty: its answer to what is asked then is its state", () => {
+  test("who has no place in its audience answers a hi with its state alone, and is asked again to be sure", () => {
     const asked = new Asked(configOf("native", "udp"));
     asked.at(1);
-    const [, question] = asked.at(300);
-    expect(question).toBe("repeat 0 1 1");
     const { recorder, full } = withFullAudience(true);
     const asker = peerOf("c0");
     full.onLearnerHi(asker);
-    expect(recorder.take()).toEqual([]);
-    full.onRepeat(asker, 1, 1);
     expect(recorder.take()).toEqual(["acceptorState to=c0 trim=0 highest=0 log=1"]);
     asked.inquiry.onAcceptorState(acceptor(0), 0, 0, 0, 0);
-    expect(asked.status.acceptors[0]).toMatchObject({ answers: true, votes: true, highestIid: 0 });
+    expect(asked.status.acceptors[0]).toMatchObject({
+      answers: true,
+      votes: true,
+      highestIid: 0,
+      takesListeners: null,
+    });
+    // The OK of another may have been lost.
+    asked.vote([1, 2]);
+    asked.lead(1, true);
+    asked.lead(0, false);
+    expect(asked.inquiry.isComplete).toBe(false);
+    expect(asked.at(300)).toContain("hi 0");
+    expect(asked.at(600)).not.toContain("hi 0");
+    expect(asked.inquiry.isComplete).toBe(true);
+    expect(asked.status.acceptors.map(({ takesListeners }) => takesListeners)).toEqual([false, true, true]);
+    expect(statusLines(asked.status)[1]).toEndWith("log empty, takes no more listeners");
+    expect(statusLines(asked.status)[2]).not.toContain("listeners");
   });
 
   test("one that does not vote and has no place in its audience answers a hi: there is nothing else that it could say", () => {

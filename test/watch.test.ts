@@ -58,6 +58,7 @@ function patient(client: Client = {}): Patient & { link: LinkCounters; wire: Wir
     client: { isWaiting, counters: { delivered } },
     learner: {
       isRegistered: () => true,
+      isTurnedAway: () => false,
       isMute: () => false,
       isVoting: () => true,
       waitsForSnapshot,
@@ -126,10 +127,16 @@ describe("a proposer is named", () => {
 
 describe("acceptors", () => {
   const three = [0, 1, 2].map((id) => `acceptor ${id} 127.0.0.1 ${7000 + id}\n`).join("");
-  /** Who answers nothing, and who answers and does not vote. */
-  const said = (silent: readonly number[], mute: readonly number[], listenedUs = SECOND_US): string[] => {
+  /** Who answers nothing, who answers and does not vote, and who is heard without an answer. */
+  const said = (
+    silent: readonly number[],
+    mute: readonly number[],
+    listenedUs = SECOND_US,
+    full: readonly number[] = [],
+  ): string[] => {
     const learner = {
-      isRegistered: (aid: number) => !silent.includes(aid),
+      isRegistered: (aid: number) => !silent.includes(aid) && !full.includes(aid),
+      isTurnedAway: (aid: number) => full.includes(aid),
       isMute: (aid: number) => mute.includes(aid),
     };
     const one = patient({ text: `${three}proposer 0 127.0.0.1 7003\n` });
@@ -150,6 +157,18 @@ describe("acceptors", () => {
     expect(said([0], [1])).toEqual([
       `${at(0)} does not answer`,
       `${at(1)} answers, but does not vote, and 1 of 3 is no quorum: its log says why`,
+    ]);
+  });
+
+  test("that have no place for this process are told from silent ones", () => {
+    const why =
+      "that 1024 listen already, end some, or have clients ask a learner host (--learner); else what is sent from here is lost";
+    expect(said([], [], SECOND_US, [2])).toEqual([
+      `${at(2)} is heard, and does not take this process as a listener: where its log says ${why}`,
+    ]);
+    expect(said([0], [], SECOND_US, [1, 2])).toEqual([
+      `${at(0)} does not answer`,
+      `${at(1, 2)} are heard, and do not take this process as a listener, and 0 of 3 that do are no quorum: where their logs say ${why}`,
     ]);
   });
 
@@ -174,7 +193,6 @@ describe("multicasts that do not come", () => {
   };
   const learner = (isVoting: boolean) => ({ learner: { isVoting: () => isVoting } });
   const acceptor = (isVoting: boolean) => ({ acceptor: { isVoting } });
-
   test("are missed by who hears for a while that an acceptor votes", () => {
     expect(said(learner(true))).toStartWith(
       "nothing comes by multicast (239.1.2.0:5000), though a member is heard: does the network carry",
@@ -183,9 +201,7 @@ describe("multicasts that do not come", () => {
     expect(said(learner(true), [0, 1, 2])).toBe("");
     expect(said(learner(true), [0, 4, 5, 6])).toBe("");
     expect(said(learner(true), heard, 2)).toBe("");
-  });
-
-  test("may stop to come", () => {
+    // They may stop to come.
     expect(said(learner(true), [0, 1, 2, 3, 4, 5], 1)).toContain("nothing comes by multicast");
   });
 

@@ -7,7 +7,7 @@ import type { Address } from "../net/address.ts";
 import type { SystemLink } from "../net/system_link.ts";
 import type { LatencyFigures } from "../node/latency_histogram.ts";
 import { LatencyHistogram } from "../node/latency_histogram.ts";
-import { Kind, LEAST_BYTES, LinkFrames } from "./link_frames.ts";
+import { type Datagrams, Kind, LEAST_BYTES, LinkFrames, type LinkPlace, openLink } from "./link_frames.ts";
 
 /** Steps before the event loop gets its chance: signals are heard. */
 const BURST = 256;
@@ -33,6 +33,8 @@ export interface RoundTrips {
 export interface LinkFigures {
   /** Payload of the Ethernet frame or datagram. */
   readonly bytes: number;
+  /** UDP: how they passed the kernel. */
+  readonly datagrams?: Datagrams | undefined;
   readonly oneWay: OneWay;
   readonly roundTrips: RoundTrips;
 }
@@ -40,8 +42,26 @@ export interface LinkFigures {
 const nowUs = (): number => performance.now() * 1000;
 const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Counts what comes and answers what asks, until `stop`. */
-export async function answerLink(link: SystemLink, stop: AbortSignal): Promise<void> {
+/** The other end, until `stop`. Whoever measures says how datagrams are to be received: for that the link is opened anew. */
+export async function listenThere(
+  place: LinkPlace,
+  ready: (datagrams: Datagrams) => void,
+  stop: AbortSignal,
+): Promise<void> {
+  let datagrams: Datagrams = "bundles";
+  while (!stop.aborted) {
+    const link = openLink(place, datagrams);
+    try {
+      ready(datagrams);
+      datagrams = await answerLink(link, datagrams, stop);
+    } finally {
+      link.close();
+    }
+  }
+}
+
+/** Counts what comes and answers what asks, until `stop`, or until whoever begins wants its datagrams otherwise: how. */
+async function answerLink(link: SystemLink, datagrams: Datagrams, stop: AbortSignal): Promise<Datagrams> {
   const frames = new LinkFrames(link);
   let count = 0;
   let firstUs = 0;
@@ -65,6 +85,9 @@ export async function answerLink(link: SystemLink, stop: AbortSignal): Promise<v
         if (answers === link.txSlots) continue;
         if (kind === Kind.ping) frames.answer(slot, answers++, Kind.pong);
         else if (kind === Kind.begin) {
+          const wish = frames.wishOf(slot) ?? datagrams;
+          // It asks again until there is an answer.
+          if (link.kind === "udp" && wish !== datagrams) return wish;
           count = 0;
           frames.answer(slot, answers++, Kind.begun);
         } else if (kind === Kind.ask) {
@@ -75,6 +98,7 @@ export async function answerLink(link: SystemLink, stop: AbortSignal): Promise<v
     }
     await breathe();
   }
+  return datagrams;
 }
 
 /** The end that measures. */
@@ -82,20 +106,24 @@ export class LinkDriver {
   readonly #link: SystemLink;
   readonly #frames: LinkFrames;
   readonly #peer: Address;
+  readonly #datagrams: Datagrams | undefined;
   readonly #stop: AbortSignal;
   #question = 0;
 
-  constructor(link: SystemLink, peer: Address, stop: AbortSignal) {
+  /** `datagrams`: how the other end is to receive them; undefined: raw Ethernet, where there are none. */
+  constructor(link: SystemLink, peer: Address, datagrams: Datagrams | undefined, stop: AbortSignal) {
     this.#link = link;
     this.#frames = new LinkFrames(link);
     this.#peer = peer;
+    this.#datagrams = datagrams;
     this.#stop = stop;
     link.watchEventLoop();
   }
 
   async measure(bytes: number, seconds: number): Promise<LinkFigures> {
     const oneWay = await this.#oneWay(bytes, seconds);
-    return { bytes, oneWay, roundTrips: await this.#roundTrips(bytes, seconds) };
+    const roundTrips = await this.#roundTrips(bytes, seconds);
+    return { bytes, datagrams: this.#datagrams, oneWay, roundTrips };
   }
 
   async #oneWay(bytes: number, seconds: number): Promise<OneWay> {
@@ -165,6 +193,7 @@ export class LinkDriver {
     const number = ++this.#question;
     for (let time = 0; time < ASKED_TIMES; time++) {
       this.#write(0, kind, number, LEAST_BYTES);
+      this.#frames.wish(0, this.#datagrams);
       const slot = this.#await(answer, number, 1, ANSWER_US);
       if (slot >= 0) return this.#frames.reportOf(slot);
       await breathe();

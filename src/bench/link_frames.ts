@@ -7,6 +7,7 @@
  * | 0 | magic |
  * | 1 | kind |
  * | 2 | number of this frame, or of the question it answers |
+ * | 3 | begin: how the datagrams are to be received, as a number of `HOW`; 0: as they are |
  * | 3 … 6 | report: frames (low, high word), microseconds from the first to the last (low, high word) |
  */
 import { type Address, formatAddress } from "../net/address.ts";
@@ -41,6 +42,10 @@ const ACCEPT_ALL: Program = [{ code: 0x06, jt: 0, jf: 0, k: 0xffffffff }];
 export const Kind = { data: 1, ping: 2, pong: 3, begin: 4, begun: 5, ask: 6, report: 7 } as const;
 export type Kind = (typeof Kind)[keyof typeof Kind];
 
+/** How datagrams pass the kernel: as with `udp-offload`, or without it. */
+export type Datagrams = "bundles" | "single";
+const HOW: readonly (Datagrams | undefined)[] = [undefined, "bundles", "single"];
+
 export interface LinkPlace {
   /** Network interface: raw Ethernet; undefined: UDP. */
   readonly interfaceName: string | undefined;
@@ -49,10 +54,16 @@ export interface LinkPlace {
   readonly spinUs: number;
 }
 
-export function openLink({ interfaceName, listen, spinUs }: LinkPlace): SystemLink {
+/** `datagrams`: of UDP only. */
+export function openLink({ interfaceName, listen, spinUs }: LinkPlace, datagrams: Datagrams): SystemLink {
   const common = { rxSlots: RX_SLOTS, txSlots: TX_SLOTS, receiveBufferBytes: RECEIVE_BUFFER_BYTES, spinUs };
   if (interfaceName === undefined)
-    return openUdp({ ...common, address: listen, maxPayload: MOST_DATAGRAM_BYTES });
+    return openUdp({
+      ...common,
+      address: listen,
+      maxPayload: MOST_DATAGRAM_BYTES,
+      offload: datagrams === "bundles",
+    });
   return openEthernet({ ...common, interfaceName, etherType: ETHERTYPE, filter: ACCEPT_ALL, alsoLo: false });
 }
 
@@ -87,6 +98,17 @@ export class LinkFrames {
     this.#words[payload + 4] = frames / 2 ** 32;
     this.#words[payload + 5] = us % 2 ** 32;
     this.#words[payload + 6] = us / 2 ** 32;
+  }
+
+  /** Word 3 of a `begin`. */
+  wish(slot: number, datagrams: Datagrams | undefined): void {
+    const payload = this.#words[this.link.txBase + slot * DESCRIPTOR_WORDS + OFFSET]! >> 2;
+    this.#words[payload + 3] = HOW.indexOf(datagrams);
+  }
+
+  /** How whoever begins wants its datagrams received; undefined: as they are. */
+  wishOf(slot: number): Datagrams | undefined {
+    return HOW[this.#words[this.#payload(slot) + 3]!];
   }
 
   /** The kind of a received frame; 0: it is none of ours. */

@@ -2,6 +2,7 @@
  * `kpaxos bench link`: what a link carries without Paxos, one way and to and fro: on this machine, or between two hosts.
  */
 import type { LinkFigures } from "../bench/link_ends.ts";
+import type { Datagrams } from "../bench/link_frames.ts";
 import { ExitCode } from "../error.ts";
 import { createLog } from "../log.ts";
 import { type Address, parseAddress } from "../net/address.ts";
@@ -17,6 +18,7 @@ const MOST_BYTES = 9000;
 const LEAST_BYTES = 28;
 const SPIN_US = 5000;
 const SETTLE_MS = 20_000;
+const BOTH_WAYS: readonly Datagrams[] = ["bundles", "single"];
 
 const linkArgs = {
   sizes: {
@@ -26,7 +28,13 @@ const linkArgs = {
     default: SIZES,
     description: `bytes in an Ethernet frame or a datagram, at least ${LEAST_BYTES}`,
   },
-  seconds: { type: "number", min: 0.1, max: 3600, default: 2, description: "of each way and size" },
+  seconds: {
+    type: "number",
+    min: 0.1,
+    max: 3600,
+    default: 2,
+    description: "of each way, size and kind of datagrams",
+  },
   udp: { type: "boolean", description: "UDP on 127.0.0.1, even where raw Ethernet is possible" },
   listen: { type: "boolean", description: "be the other end, until a signal" },
   peer: {
@@ -62,7 +70,9 @@ export const linkCommand = defineKpaxosCommand({
     notes: [
       "One way: frames as fast as they can be sent; what arrives is counted where it arrives (the manual's non-stop figure). " +
         "Round trip: a frame there and back, one after the other. Both ends run in this program's C library, one system call a batch.",
-      "The frames have the EtherType 0x88B6, which no role of a cluster hears.",
+      "Over UDP each size is measured twice: with datagrams that pass the kernel in bundles of up to 64, as those of a cluster do " +
+        "(udp-offload, where the kernel has it), and with single ones.",
+      "Raw Ethernet frames have the EtherType 0x88B6, which no role of a cluster hears.",
     ],
   },
   args: linkArgs,
@@ -97,18 +107,19 @@ async function listen(args: LinkArgs): Promise<ExitCode> {
   if (args.peer !== undefined) throw usageError("--listen and --peer are two ends", "give one of them");
   if ((args.interface === undefined) === (args.address === undefined))
     throw usageError("--listen needs --interface NAME or --address IP:PORT");
-  const { openLink } = await import("../bench/link_frames.ts");
-  const { answerLink } = await import("../bench/link_ends.ts");
-  const link = openLink(placeOf(args));
-  try {
-    createLog("info", "bench link").info(`ready on ${args.interface ?? args.address}`);
-    await stoppable(async (stop) => {
-      await answerLink(link, stop);
-      stop.throwIfAborted();
-    });
-  } finally {
-    link.close();
-  }
+  const { listenThere } = await import("../bench/link_ends.ts");
+  const log = createLog("info", "bench link");
+  const where = args.interface ?? args.address;
+  let toldReady = false;
+  const ready = (datagrams: Datagrams): void => {
+    const how = datagrams === "bundles" ? "in bundles" : "one by one";
+    log.info(toldReady ? `takes datagrams ${how}` : `ready on ${where}`);
+    toldReady = true;
+  };
+  await stoppable(async (stop) => {
+    await listenThere(placeOf(args), ready, stop);
+    stop.throwIfAborted();
+  });
   return ExitCode.ok;
 }
 
@@ -116,24 +127,25 @@ async function drive(args: LinkArgs, peer: string, sizes: readonly number[]): Pr
   const address = addressOf("--peer", peer, args.interface === undefined ? "udp" : "ethernet");
   const { openLink } = await import("../bench/link_frames.ts");
   const { LinkDriver } = await import("../bench/link_ends.ts");
-  const link = openLink(placeOf(args));
-  try {
-    const large = sizes.find((bytes) => bytes > link.maxPayload);
-    if (large !== undefined)
-      throw usageError(`--sizes: ${large} is more than this link carries: ${link.maxPayload}`);
-    const figures: LinkFigures[] = [];
-    await stoppable(async (stop) => {
-      const driver = new LinkDriver(link, address, stop);
-      for (const bytes of sizes) figures.push(await driver.measure(bytes, args.seconds));
-    });
-    printFigures(
-      args.interface === undefined ? "UDP" : `raw Ethernet, ${args.interface}`,
-      figures,
-      args.json === true,
-    );
-  } finally {
-    link.close();
-  }
+  const overUdp = address.kind === "udp";
+  const figures: LinkFigures[] = [];
+  await stoppable(async (stop) => {
+    for (const datagrams of overUdp ? BOTH_WAYS : [undefined]) {
+      const link = openLink(placeOf(args), datagrams ?? "single");
+      try {
+        const large = sizes.find((bytes) => bytes > link.maxPayload);
+        if (large !== undefined)
+          throw usageError(`--sizes: ${large} is more than this link carries: ${link.maxPayload}`);
+        const driver = new LinkDriver(link, address, datagrams, stop);
+        for (const bytes of sizes) figures.push(await driver.measure(bytes, args.seconds));
+      } finally {
+        link.close();
+      }
+    }
+  });
+  // Side by side, however they were measured.
+  figures.sort((a, b) => sizes.indexOf(a.bytes) - sizes.indexOf(b.bytes));
+  printFigures(overUdp ? "UDP" : `raw Ethernet, ${args.interface}`, figures, args.json === true);
   return ExitCode.ok;
 }
 
@@ -142,7 +154,7 @@ async function onThisMachine(args: LinkArgs, sizes: readonly number[]): Promise<
   const { runBothEnds } = await import("../bench/link_place.ts");
   const words = ["--sizes", sizes.join(","), "--seconds", `${args.seconds}`];
   if (args["busy-poll"] === true) words.push("--busy-poll");
-  const patienceMs = 2 * sizes.length * args.seconds * 1000 + SETTLE_MS;
+  const patienceMs = 2 * BOTH_WAYS.length * sizes.length * args.seconds * 1000 + SETTLE_MS;
   const { choice, text } = await stoppable(async (stop) => {
     const choice = choosePlace(args.udp === true ? "udp" : undefined);
     return { choice, text: await runBothEnds(choice, words, patienceMs, stop) };
@@ -157,8 +169,10 @@ function printFigures(place: string, figures: readonly LinkFigures[], json: bool
     printJson({ place, figures });
     return;
   }
+  const overUdp = figures.some(({ datagrams }) => datagrams !== undefined);
   const titles = [
     "bytes",
+    ...(overUdp ? ["datagrams"] : []),
     "sent/s",
     "received/s",
     "Mbit/s",
@@ -168,8 +182,9 @@ function printFigures(place: string, figures: readonly LinkFigures[], json: bool
     "p99 µs",
     "max µs",
   ];
-  const rows = figures.map(({ bytes, oneWay, roundTrips }) => [
+  const rows = figures.map(({ bytes, datagrams, oneWay, roundTrips }) => [
     `${bytes}`,
+    ...(datagrams === undefined ? [] : [datagrams === "bundles" ? "in bundles" : datagrams]),
     grouped(oneWay.sentPerSecond),
     grouped(oneWay.receivedPerSecond),
     grouped(oneWay.mbps),

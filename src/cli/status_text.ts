@@ -70,6 +70,7 @@ function acceptorText(one: AcceptorStatus): string {
   if (one.highestIid !== null)
     facts.push(one.highestIid === 0 ? "log empty" : `highest ${grouped(one.highestIid)}`);
   if (one.room === "half full" || one.room === "full") facts.push(one.room);
+  if (one.takesListeners === false) facts.push("takes no more listeners");
   if (one.followsBallot !== null) facts.push(`follows ballot ${one.followsBallot}`);
   if (one.acceptedBallot !== null) facts.push(`accepted at ${one.acceptedBallot}`);
   return facts.join(", ");

@@ -7,6 +7,7 @@ import { CliError, ExitCode, messageOf } from "../error.ts";
 import { drawId } from "../node/identity.ts";
 import { Process } from "../node/process.ts";
 import { Role } from "../protocol/types.ts";
+import { usageError } from "./args.ts";
 import { defineKpaxosCommand } from "./command.ts";
 import { printJson } from "./output.ts";
 import { memberOf, placeIn, proposerArg, roleArgs, start, startAll } from "./run_common.ts";
@@ -117,20 +118,16 @@ function refuseContradictions(args: {
     args.keyed === true ? "--keyed" : "",
     args.group === undefined ? "" : "--group",
   ].filter((flag) => flag !== "");
-  if (whose.length > 1) throw usage(`${whose.join(" and ")} exclude each other`, "give one of them");
+  if (whose.length > 1) throw usageError(`${whose.join(" and ")} exclude each other`, "give one of them");
   if (args.keyed !== true) return;
   if (args.value !== "-" || args.whole === true)
-    throw usage("--keyed is for lines", "kpaxos submit --keyed -");
-}
-
-function usage(message: string, hint: string): CliError {
-  return new CliError(message, { exitCode: ExitCode.usage, hint });
+    throw usageError("--keyed is for lines", "kpaxos submit --keyed -");
 }
 
 function keyAndValue(line: string): [key: string, value: string] {
   const tab = line.indexOf("\t");
   if (tab >= 0) return [line.slice(0, tab), line.slice(tab + 1)];
-  throw usage(
+  throw usageError(
     `${JSON.stringify(line.slice(0, 40))} has no tab`,
     "with --keyed a line is a key, a tab and a value",
   );

@@ -61,7 +61,8 @@ export class Beginning {
       return;
     }
     const isNear = this.#options.start === "near" && learner.highestIid <= NEAR_INSTANCES;
-    const isPatient = fetch.stage === "fetching" || nowUs - this.#startUs < START_PATIENCE_US;
+    const hasOne = fetch.stage === "fetching" || fetch.stage === "complete";
+    const isPatient = hasOne || nowUs - this.#startUs < START_PATIENCE_US;
     if (learner.highestIid > 0 && !isNear && isPatient) return;
     fetch.cancel();
     learner.restored(0);

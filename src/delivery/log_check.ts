@@ -3,10 +3,14 @@
  * cluster has another log, and instance 8 of that one may be far from what was instance 8. A snapshot bears the id of its log,
  * acceptors tell theirs (`StandingVector.logId`).
  *
- * Invariant: a process that begins with a file ends when a quorum of acceptors tells of another log than the file's, and none of
+ * Invariants: a process that begins with a file ends when a quorum of acceptors tells of another log than the file's, and none of
  * that one. Until it is known that it need not, nothing is delivered or reported, its proposer does not lead, and nobody gets its
  * snapshots. Where either id is not known only a file that is ahead of the acceptors is found out.
+ * A process that runs says that there is a new log. A leader that lives on carries the former one on in it: then the state goes on, and is of
+ * the new log as soon as that has come as far. Where somebody writes the new log below what was delivered here the state cannot go on in it:
+ * the process ends.
  */
+import { CliError, ExitCode } from "../error.ts";
 import type { Log } from "../log.ts";
 import type { Learner } from "../protocol/learner/learner.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -25,6 +29,14 @@ export class LogCheck {
   /** The id is that of the file, and no quorum has told of it yet. */
   #isOfFile = false;
   #doubtUs = -1;
+  /** Of a process that runs: what it had delivered when it heard of the new log. */
+  #formerIid = 0;
+  /** Since when acceptors tell of less than that, and of something; −1: they do not. */
+  #belowUs = -1;
+  /** Since when a quorum of acceptors has told of instances and of no log; −1: it has not. */
+  #untoldUs = -1;
+  /** The new log that was told of. */
+  #saidOf = 0;
 
   constructor(log: Log, file: SnapshotPlace | undefined) {
     this.#log = log;
@@ -53,19 +65,75 @@ export class LogCheck {
     }
     if (!isOther && !(isAhead && learner.statesKnown)) {
       this.#doubtUs = -1;
+      this.#above(learner);
       return false;
     }
-    if (this.#doubtUs < 0) this.#doubtUs = nowUs;
+    if (this.#doubtUs < 0) {
+      this.#doubtUs = nowUs;
+      this.#formerIid = learner.next - 1;
+    }
+    const runs = !isAhead && !this.#isOfFile;
+    const goesOn = runs && this.#goesOn(nowUs, learner);
     if (nowUs - this.#doubtUs < FORMER_LOG_US) return false;
     if (isAhead)
       this.#refuse(`it covers instance ${this.#fileIid}, and acceptors have no more than ${learner.toldIid}`);
     if (this.#isOfFile) this.#refuse(`its log has the id ${this.logId}, and that of the acceptors ${told}`);
+    this.#say(told);
+    if (!goesOn) return false;
     this.logId = told;
     this.#doubtUs = -1;
-    this.#log.error(
-      `the acceptors have begun a new log: all of them had lost everything. What is known here up to instance ${learner.next - 1} is of the former one; to have nothing of it in the new one, end all processes, move snapshots away and start again`,
-    );
     return true;
+  }
+
+  /** Whether the new log has come as far as the former one had here. Throws when it is written below. */
+  #goesOn(nowUs: number, learner: Learner): boolean {
+    const { toldIid } = learner;
+    const isBelow = toldIid > 0 && toldIid < this.#formerIid;
+    if (!isBelow) {
+      this.#above(learner);
+      return toldIid >= this.#formerIid;
+    }
+    // A leader that lives on sends again what it had under way: that may be below, and is soon done.
+    if (this.#belowUs < 0) this.#belowUs = nowUs;
+    learner.isDoubted = true;
+    if (nowUs - this.#belowUs >= FORMER_LOG_US) this.#end();
+    return false;
+  }
+
+  #above(learner: Learner): void {
+    if (this.#belowUs < 0) return;
+    this.#belowUs = -1;
+    learner.isDoubted = this.#fileIid > 0;
+  }
+
+  #say(told: number): void {
+    if (this.#saidOf === told) return;
+    this.#saidOf = told;
+    this.#log.error(
+      `the acceptors have begun a new log: all of them had lost everything. What is known here up to instance ${this.#formerIid} is of the former one; to have nothing of it in the new one, end all processes, move snapshots away and start again`,
+    );
+  }
+
+  #end(): never {
+    const begin =
+      this.#file === undefined || this.#file.written === 0
+        ? "start it again: it begins with the new log; what it knew is in no file"
+        : `move ${this.#file.path} away and start it again: it begins with the new log`;
+    throw new CliError(
+      `the acceptors have begun a new log, from its beginning: all of them had lost everything. What is known here up to instance ${this.#formerIid} is of the former one, and cannot go on in it`,
+      {
+        exitCode: ExitCode.config,
+        hint: `${begin}. If the former log is what you want, end all, and start the acceptors with the files that they had`,
+      },
+    );
+  }
+
+  /** Whether it can be said of others' snapshots that they are of the log: where acceptors tell of none, after a while. */
+  canTell(nowUs: number, learner: Learner): boolean {
+    if (learner.toldLogId !== 0) return true;
+    if (!learner.statesKnown) return false;
+    if (this.#untoldUs < 0) this.#untoldUs = nowUs;
+    return nowUs - this.#untoldUs >= FORMER_LOG_US;
   }
 
   /** Why a snapshot of this log is of no use; null: it is. */

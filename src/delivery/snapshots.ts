@@ -196,8 +196,8 @@ export class Snapshots implements Application, Extra {
   pump(nowUs: number): boolean {
     this.#note.look(nowUs, this.#theLearner);
     if (this.#unknown.haveBegunAnew()) this.fetch.cancel();
-    if (this.fetch.stage === "complete") this.#take();
     const learner = this.#theLearner;
+    if (this.fetch.stage === "complete" && this.#ofLog.canTell(nowUs, learner)) this.#take();
     const { policy } = this;
     const { counters, isPressed } = learner;
     if (policy.isDue(nowUs, this.#options.state.iid, counters.deliveredBytes, isPressed)) {

@@ -140,6 +140,11 @@ export class MemoryNetwork {
     this.#cuts.add(from * PLACES_LIMIT + to);
   }
 
+  /** The way is there again. */
+  joinPlaces(from: number, to: number): void {
+    this.#cuts.delete(from * PLACES_LIMIT + to);
+  }
+
   /** From now on frames from one place to the other have these faults; without: those of all others. */
   worsen(from: number, to: number, faults?: Faults): void {
     if (faults === undefined) this.#ways.delete(from * PLACES_LIMIT + to);

@@ -47,6 +47,7 @@ export function buildAcceptor(context: CoreContext, fresh = false): { acceptor: 
       instances: settings.acceptorWindowInstances,
       bytes: settings.acceptorWindowBytes,
       trimRule,
+      isMember: (peer) => context.peers.pinned[peer] === 1,
     },
     context.storage,
     outbox,

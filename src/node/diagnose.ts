@@ -93,15 +93,25 @@ export function multicastReasons(patient: Patient): string[] {
 
 function acceptorReasons({ cores: { learner }, config: { acceptors }, listenedUs }: Patient): string[] {
   if (learner === undefined || listenedUs < HEARING_US) return [];
-  const silent = acceptors.filter((_, aid) => !learner.isRegistered(aid));
+  const full = acceptors.filter((_, aid) => learner.isTurnedAway(aid));
+  const silent = acceptors.filter((one, aid) => !learner.isRegistered(aid) && !full.includes(one));
   const mute = acceptors.filter((_, aid) => learner.isRegistered(aid) && learner.isMute(aid));
-  const left = acceptors.length - silent.length - mute.length;
+  const left = acceptors.length - silent.length - full.length - mute.length;
   const quorum = quorumOf(acceptors.length);
   const reasons: string[] = [];
   if (silent.length > 0) {
     const enough =
-      left >= quorum || mute.length > 0 ? "" : `, and ${left} of ${acceptors.length} are no quorum`;
+      left >= quorum || full.length > 0 || mute.length > 0
+        ? ""
+        : `, and ${left} of ${acceptors.length} are no quorum`;
     reasons.push(`${named("acceptor", silent)} ${silent.length > 1 ? "do" : "does"} not answer${enough}`);
+  }
+  if (full.length > 0) {
+    const [is, its] =
+      full.length > 1 ? ["are heard, and do", "their logs say"] : ["is heard, and does", "its log says"];
+    const enough = left >= quorum ? "" : `, and ${left} of ${acceptors.length} that do are no quorum`;
+    const what = `where ${its} that 1024 listen already, end some, or have clients ask a learner host (--learner); else what is sent from here is lost`;
+    reasons.push(`${named("acceptor", full)} ${is} not take this process as a listener${enough}: ${what}`);
   }
   if (mute.length > 0) {
     const [answer, whose] =

@@ -18,6 +18,8 @@ export interface AcceptorStatus {
   readonly trimmedIid: number | null;
   readonly highestIid: number | null;
   readonly room: "free" | "half full" | "full" | null;
+  /** Whether it tells newcomers what it accepts: there are 1024 places. */
+  readonly takesListeners: boolean | null;
   readonly followsBallot: number | null;
   readonly acceptedBallot: number | null;
 }
@@ -86,7 +88,7 @@ export function groupStatus(config: Config, inquiry: Inquiry, reasons: readonly 
 }
 
 function acceptorStatus(member: Member, facts: AcceptorFacts, native: boolean): AcceptorStatus {
-  const { answers, votes, trimIid, highestIid, flags, follows, accepted } = facts;
+  const { answers, votes, trimIid, highestIid, flags, follows, accepted, isOk, isFull } = facts;
   return {
     id: member.id,
     address: addressOf(member),
@@ -96,6 +98,7 @@ function acceptorStatus(member: Member, facts: AcceptorFacts, native: boolean): 
     trimmedIid: trimIid,
     highestIid,
     room: native && trimIid !== null ? roomOf(flags) : null,
+    takesListeners: native && (isOk || isFull) ? isOk : null,
     followsBallot: follows,
     acceptedBallot: accepted,
   };

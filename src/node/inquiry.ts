@@ -13,6 +13,8 @@ import type { Extra } from "./roles.ts";
 
 /** Who has not answered is asked again so often. */
 const AGAIN_US = 200_000;
+/** Who tells its state, and has not said OK to so many, says none. */
+const HIS = 2;
 /** A proposer that is silent less and less often, down to this: one that leads and gets nothing chosen keeps every question. */
 const SELDOM_US = 6_400_000;
 /** A nonce: random, below 2^52. */
@@ -47,6 +49,11 @@ type Questions = Pick<Outbox, "learnerHi" | "learnerDel" | "readAsk" | "repeat">
 /** What is known of one acceptor; null: not told. */
 export class AcceptorFacts {
   answers = false;
+  /** It answered a hi with an OK. */
+  isOk = false;
+  /** It tells its state and does not answer a hi: it has no place left in its audience. */
+  isFull = false;
+  his = 0;
   /** It said what only who votes says. */
   votes = false;
   trimIid: number | null = null;
@@ -83,7 +90,6 @@ export class Inquiry extends DeafReceiver implements Extra {
   readonly #nonce: number;
   readonly #askings: readonly Asking[];
   #dueUs = 0;
-  #isFirst = true;
 
   constructor(options: InquiryOptions, outbox: Questions) {
     super();
@@ -121,7 +127,10 @@ export class Inquiry extends DeafReceiver implements Extra {
   }
 
   override onAcceptorOk(from: Peer): void {
-    this.#heard(this.#options.acceptorOf(from));
+    const facts = this.#heard(this.#options.acceptorOf(from));
+    if (facts === undefined) return;
+    facts.isOk = true;
+    facts.isFull = false;
   }
 
   override onAcceptorState(
@@ -185,25 +194,14 @@ export class Inquiry extends DeafReceiver implements Extra {
 
   #askAcceptors(): void {
     let any = false;
-    const mayBeFull = this.#options.native && !this.#isFirst;
-    this.#isFirst = false;
     this.acceptors.forEach((facts, aid) => {
+      if (facts.trimIid !== null && !facts.isOk && facts.his >= HIS) facts.isFull = true;
       if (this.#isKnown(facts)) return;
       this.#outbox.learnerHi(aid);
+      facts.his++;
       any = true;
-      if (mayBeFull && !facts.answers) this.#askForRecords(aid);
     });
     if (any && this.#options.leaves === "at once") this.#outbox.learnerDel();
-  }
-
-  /**
-   * Who votes and has no place left in its audience does not answer a hi; this needs none. What is trimmed, and an empty log, is answered with its
-   * state; one that came late need not have the first instance, but the newest.
-   */
-  #askForRecords(aid: number): void {
-    this.#outbox.repeat(aid, 1, 1);
-    const newest = Math.max(...this.acceptors.map(({ highestIid }) => highestIid ?? 0));
-    if (newest > 1) this.#outbox.repeat(aid, newest, newest);
   }
 
   /** One that does not lead says so; it may lead in a moment. */
@@ -222,10 +220,11 @@ export class Inquiry extends DeafReceiver implements Extra {
     return this.leader === null || this.leader.id === this.confirmed;
   }
 
-  #isKnown({ trimIid, highestIid, follows, accepted }: AcceptorFacts): boolean {
+  #isKnown({ trimIid, highestIid, follows, accepted, isOk, isFull }: AcceptorFacts): boolean {
     if (trimIid === null) return false;
     const { native, overhears } = this.#options;
     if (!native) return true;
+    if (!isOk && !isFull) return false;
     if (overhears && follows === null) return false;
     return accepted !== null || highestIid === trimIid || highestIid === 0;
   }

@@ -113,6 +113,10 @@ export class Roles implements Receiver {
     return due;
   }
 
+  onGenerations(named: number): void {
+    this.#acceptor?.onGenerations(named);
+  }
+
   onPrepare(from: Peer, iid: number, ballot: Ballot, life: Life): void {
     this.#acceptor?.onPrepare(from, iid, ballot, life);
   }

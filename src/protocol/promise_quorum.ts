@@ -19,6 +19,7 @@ export class PromiseQuorum {
   readonly #held: Uint8Array;
   readonly #dropped: Uint8Array;
   readonly #done: AcceptorSets;
+  readonly #known: Float64Array;
 
   /** `acceptors`: how many are configured; `needed`: how many answers make a quorum. */
   constructor(acceptors: number, needed: number = quorumOf(acceptors)) {
@@ -28,6 +29,7 @@ export class PromiseQuorum {
     this.#held = new Uint8Array(acceptors);
     this.#dropped = new Uint8Array(acceptors);
     this.#done = new AcceptorSets(1, acceptors);
+    this.#known = new Float64Array(acceptors);
   }
 
   /** Another phase 1: nobody has answered. */
@@ -85,6 +87,18 @@ export class PromiseQuorum {
 
   isComplete(): boolean {
     return this.#done.count(0) >= this.#needed;
+  }
+
+  /** The newest generation of each acceptor that any answer which is held knows; 0: none does. Good until the next call. */
+  generations(): Float64Array {
+    const known = this.#known.fill(0);
+    for (let aid = 0; aid < known.length; aid++) {
+      if (this.#held[aid] === 0) continue;
+      const { generations } = this.#vectors[aid]!;
+      for (let other = 0; other < known.length; other++)
+        known[other] = Math.max(known[other]!, generations[other]!);
+    }
+    return known;
   }
 
   /** True, once, when what had come of this acceptor's answer was dropped: it counts from its beginning only. */

@@ -7,6 +7,11 @@ import type { AckKind, Ballot, Busy, Life, Peer, Standing } from "./types.ts";
  * number of acceptors, a sender is who the configuration says it may be.
  */
 export interface Receiver {
+  /**
+   * A frame of a proposer begins: what follows is said by who leads with these generations of the acceptors (`generations.ts`), or
+   * `UNNAMED` (native wire). Acceptors of others take no part in it.
+   */
+  onGenerations(named: number): void;
   /** Phase 1a. Native wire: for all instances ≥ `iid`. Kernel_Paxos wire: for `iid` only. */
   onPrepare(from: Peer, iid: number, ballot: Ballot, life: Life): void;
   /** Phase 1b of one instance (Kernel_Paxos wire). `valueBallot` 0: nothing was accepted there. */

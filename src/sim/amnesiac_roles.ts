@@ -38,11 +38,18 @@ export class Eager extends Roles {
   }
 }
 
+/** An acceptor that votes for whoever leads, whichever generation of it he counts. */
+export class VotesInAnyGeneration extends Roles {
+  override onGenerations(): void {}
+}
+
 /**
- * A proposer that does not look at who has forgotten since. Its ballots leap: one that is just above what is known lies below
- * the ballot of a recovery, and comes too late anyway.
+ * A proposer that does not look at who has forgotten since, among acceptors that do not look at what it counts. Its ballots leap: one
+ * that is just above what is known lies below the ballot of a recovery, and comes too late anyway.
  */
 export class TrustsTheForgetful extends Eager {
+  override onGenerations(): void {}
+
   override onPromiseBegin(
     from: Peer,
     aid: number,

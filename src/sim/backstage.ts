@@ -77,9 +77,10 @@ export class Backstage implements Surroundings {
     const plain = station.storage ?? new MemoryStorage();
     if (!station.hasAcceptor) return plain;
     const { observer } = station.group;
-    const aid = seat.id;
+    const witness = observer.witness(seat.id);
+    station.witness = witness;
     const storage = this.#plant?.storage?.(plain) ?? plain;
-    return new WatchedStorage(storage, observer.journal(aid), () => observer.commits(aid));
+    return new WatchedStorage(storage, observer.journal(witness), () => observer.commits(witness));
   }
 
   receiver(seat: Seat, roles: Roles, peers: Peers, heads?: PromiseHeads): Receiver {

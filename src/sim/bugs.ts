@@ -17,6 +17,7 @@ import {
   RecoversFromTooFew,
   TrustsTheForgetful,
   VotesHearsay,
+  VotesInAnyGeneration,
   votesAtOnce,
 } from "./amnesiac_roles.ts";
 import { believesAtOnce, deliversTwice, forgetsSessions, keepsSessions } from "./forgetful_sessions.ts";
@@ -120,6 +121,11 @@ export const BUGS = {
     name: "goes-on-outlived",
     summary: "an acceptor goes on with its state, at a generation above, when another has voted in its place",
     receiver: (roles) => new GoesOnOutlived(roles.cores),
+  },
+  anyGeneration: {
+    name: "any-generation",
+    summary: "an acceptor votes for a leader that counts another generation of it",
+    receiver: (roles) => new VotesInAnyGeneration(roles.cores),
   },
   bornByQuorum: {
     name: "born-by-quorum",

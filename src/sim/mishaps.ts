@@ -12,8 +12,13 @@ import type { Station } from "./station.ts";
 /** By then every acceptor has heard everybody of a new cluster: who comes to a trimmed log later has no place to begin. */
 const KNOWN_US = 3_000_000;
 
-/** So long that who takes its place has recovered before it wakes: what both say while both are awake is not told apart. */
-const LONG_PAUSE_US = 2_100_000;
+/** Who stands still for so long may wake before the one that takes its place tells anybody of a new generation … */
+const SHORT_PAUSE_US: readonly [number, number] = [100_000, 300_000];
+/** … or long after that one has recovered. */
+const LONG_PAUSE_US: readonly [number, number] = [300_000, 4_000_000];
+
+/** Two in one place hear each other so long after the first has woken at the latest: one that has been replaced begins anew when it hears nobody for longer. */
+const DEAF_US = 1_200_000;
 
 /** False: there was nothing that it could befall. */
 type Act = (simulation: Simulation) => boolean;
@@ -115,8 +120,9 @@ const ACTS: Readonly<Record<Mishap, Act>> = {
     const station = pick(simulation, (one) => suits(one) && one.host?.cores.acceptor?.isVoting === true);
     if (station === undefined) return false;
     const { random } = simulation;
-    const us = random.between(LONG_PAUSE_US, 2 * LONG_PAUSE_US);
+    const us = random.between(...(random.happens(0.5) ? SHORT_PAUSE_US : LONG_PAUSE_US));
     simulation.replace(station, us);
+    if (random.happens(0.5)) keepApart(simulation, station, us + random.between(0, DEAF_US));
     simulation.startLater(station, random.between(1_000, 200_000));
     // Now and then the other one is gone when it goes on.
     simulation.agenda.at(simulation.nowUs + us - 1, () => {
@@ -309,6 +315,14 @@ function mayLose({ nowUs }: Simulation, station: Station): boolean {
   const trimIid = Math.max(...trims);
   const has = (one: Station): boolean => one !== station && (one.caller?.host.applied ?? 0) >= trimIid;
   return trimIid === 0 || stations.some((one) => one.kind === "kv" && has(one));
+}
+
+/** Two processes in one place do not hear each other for a while. */
+function keepApart(simulation: Simulation, { name, seat }: Station, us: number): void {
+  const { place } = seat;
+  simulation.note(name, `and another in its place do not hear each other for ${us} µs`);
+  simulation.network.cutPlaces(place!, place!);
+  simulation.agenda.at(simulation.nowUs + us, () => simulation.network.joinPlaces(place!, place!));
 }
 
 function cutBothWays({ network }: Simulation, some: readonly Station[], others: readonly Station[]): void {

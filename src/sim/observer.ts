@@ -17,6 +17,8 @@ interface Proposal {
   readonly ballot: Ballot;
   readonly life: Life;
   readonly value: Uint8Array;
+  /** Of each voter, in which it voted. */
+  readonly generations: number[];
   /** Bits of acceptor ids. */
   voters: number;
   votes: number;
@@ -28,12 +30,20 @@ interface Instance {
   chosenBallot: Ballot;
 }
 
-/** What an acceptor has said so far, in this incarnation. */
+/** What an acceptor has said so far, since it forgot everything. */
 interface Said {
   promised: Ballot;
   life: Life;
   readonly accepted: Map<number, Ballot>;
   trimIid: number;
+}
+
+/** One process in an acceptor's place: two can be awake at one time, and what one says does not bind the other. */
+export interface Witness {
+  readonly aid: number;
+  said: Said;
+  /** In which it votes. */
+  generation: number;
   /** Not committed yet. */
   unsaid: (() => void)[];
 }
@@ -51,6 +61,7 @@ export class Observer {
   readonly #options: ObserverOptions;
   readonly #quorum: number;
   readonly #instances: (Instance | undefined)[] = [];
+  /** Of each acceptor, by who came last in its place. */
   readonly #said: Said[] = [];
   #logId = 0;
 
@@ -83,49 +94,61 @@ export class Observer {
     }
   }
 
-  /** Listens to an acceptor's journal. */
-  journal(aid: number): Journal {
+  /** A process is about to begin in an acceptor's place; it has said what the last one there has. */
+  witness(aid: number): Witness {
+    return { aid, said: this.#said[aid]!, generation: 0, unsaid: [] };
+  }
+
+  /** Listens to a process's journal. */
+  journal(witness: Witness): Journal {
+    const { aid } = witness;
     const later = (say: () => void): void => {
-      this.#said[aid]!.unsaid.push(say);
+      witness.unsaid.push(say);
     };
     return {
-      promised: (ballot, life) => later(() => this.#promised(aid, ballot, life)),
+      promised: (ballot, life) => later(() => this.#promised(witness, ballot, life)),
       promisedAt: () => undefined,
       accepted: (iid, ballot, life, flags, bytes, offset, length) => {
         const value = this.#valueOf(iid, ballot, life, bytes, offset, length);
-        if ((flags & RecordFlag.hearsay) === 0) later(() => this.#accepted(aid, iid, ballot, life, value));
+        if ((flags & RecordFlag.hearsay) === 0)
+          later(() => this.#accepted(witness, iid, ballot, life, value));
       },
-      trimmed: (iid) => later(() => this.#trimmed(aid, iid)),
+      trimmed: (iid) => later(() => this.#trimmed(witness, iid)),
       standing: (generations, incarnations) => {
-        const [generation, id] = [generations[0]!, incarnations[0]!];
-        later(() => this.#stands(aid, generation, id));
+        const [generation, id, own] = [generations[0]!, incarnations[0]!, generations[aid]!];
+        later(() => {
+          witness.generation = own;
+          this.#stands(aid, generation, id);
+        });
       },
     };
   }
 
-  /** What the acceptor has journalled may be said from now on. */
-  commits(aid: number): void {
-    const said = this.#said[aid]!;
-    const { unsaid } = said;
+  /** What the process has journalled may be said from now on. */
+  commits(witness: Witness): void {
+    const { unsaid } = witness;
     if (unsaid.length === 0) return;
-    said.unsaid = [];
+    witness.unsaid = [];
     for (const say of unsaid) say();
   }
 
-  /** The acceptor is gone, and what it has not said. */
-  ends(aid: number): void {
-    this.#said[aid]!.unsaid.length = 0;
+  /** The process is gone, and what it has not said. */
+  ends(witness: Witness): void {
+    witness.unsaid.length = 0;
   }
 
-  /** It is back and remembers nothing: what it has said so far binds it no more, only those who heard it. */
-  forgets(aid: number): void {
-    this.#said[aid] = nothingSaid();
+  /** It remembers nothing of those before it, or another disk's: what was said so far does not bind it, only those who heard it. */
+  forgets(witness: Witness, generation: number): void {
+    witness.said = nothingSaid();
+    witness.generation = generation;
+    this.#said[witness.aid] = witness.said;
   }
 
-  /** It is back with its disk. */
-  resumes(aid: number, acceptor: Acceptor): void {
-    const said = this.#said[aid]!;
+  /** It begins with its disk. */
+  resumes(witness: Witness, acceptor: Acceptor): void {
+    const { aid, said } = witness;
     const { log, promised, promisedLife } = acceptor;
+    witness.generation = acceptor.standing.generations[aid]!;
     const isBelow = promised < said.promised || (promised === said.promised && promisedLife !== said.life);
     if (isBelow) {
       const what = `acceptor ${aid} had promised ${said.promised}/${said.life} and comes back with ${promised}/${promisedLife}`;
@@ -143,7 +166,7 @@ export class Observer {
       if (ballot === NO_BALLOT || (log.flagsAt(iid) & RecordFlag.hearsay) !== 0) continue;
       const life = log.lifeAt(iid);
       const value = this.#valueOf(iid, ballot, life, log.arena.bytes, log.offsetAt(iid), log.lengthAt(iid));
-      this.#vote(aid, iid, ballot, life, value);
+      this.#vote(witness, iid, ballot, life, value);
       said.accepted.set(iid, ballot);
     }
   }
@@ -156,9 +179,8 @@ export class Observer {
     throw new Violation("one log, one id", `it was ${this.#logId}, and acceptor ${aid} says ${id}`);
   }
 
-  #promised(aid: number, ballot: Ballot, life: Life): void {
+  #promised({ aid, said }: Witness, ballot: Ballot, life: Life): void {
     this.counters.promises++;
-    const said = this.#said[aid]!;
     if (ballot < said.promised || (ballot === said.promised && life !== said.life)) {
       const what = `acceptor ${aid}: ${said.promised}/${said.life}, then ${ballot}/${life}`;
       throw new Violation("promises never fall", what);
@@ -167,8 +189,8 @@ export class Observer {
     said.life = life;
   }
 
-  #accepted(aid: number, iid: number, ballot: Ballot, life: Life, value: Uint8Array): void {
-    const said = this.#said[aid]!;
+  #accepted(witness: Witness, iid: number, ballot: Ballot, life: Life, value: Uint8Array): void {
+    const { aid, said } = witness;
     if (ballot < said.promised || (ballot === said.promised && life !== said.life)) {
       const what = `acceptor ${aid} accepts ${iid} at ${ballot}/${life} and has promised ${said.promised}/${said.life}`;
       throw new Violation("nothing is accepted below a promise", what);
@@ -179,20 +201,24 @@ export class Observer {
       throw new Violation("nothing is accepted below a promise", what);
     }
     said.accepted.set(iid, ballot);
-    this.#vote(aid, iid, ballot, life, value);
+    this.#vote(witness, iid, ballot, life, value);
   }
 
-  #trimmed(aid: number, iid: number): void {
+  #trimmed({ said }: Witness, iid: number): void {
     this.counters.trims++;
-    const said = this.#said[aid]!;
     for (let one = said.trimIid + 1; one <= iid; one++) said.accepted.delete(one);
     said.trimIid = Math.max(said.trimIid, iid);
   }
 
-  #vote(aid: number, iid: number, ballot: Ballot, life: Life, value: Uint8Array): void {
+  #vote({ aid, generation }: Witness, iid: number, ballot: Ballot, life: Life, value: Uint8Array): void {
     this.counters.votes++;
     const instance = this.#instances[iid]!;
     const proposal = instance.proposals.find((one) => one.ballot === ballot && one.life === life)!;
+    const before = (proposal.generations[aid] ??= generation);
+    if (before !== generation) {
+      const what = `acceptor ${aid} accepts ${iid} at ${ballot}/${life} in generation ${generation}, and has in ${before}`;
+      throw new Violation("one generation per ballot", what);
+    }
     if ((proposal.voters & (1 << aid)) !== 0) return;
     proposal.voters |= 1 << aid;
     proposal.votes++;
@@ -236,7 +262,7 @@ export class Observer {
       throw new Violation("one value per ballot", `${iid} at ${ballot}/${life}: ${show(value)} and ${now}`);
     }
     const value = bytes.slice(offset, offset + length);
-    instance.proposals.push({ ballot, life, value, voters: 0, votes: 0 });
+    instance.proposals.push({ ballot, life, value, generations: [], voters: 0, votes: 0 });
     return value;
   }
 }
@@ -252,5 +278,5 @@ export function show(value: Uint8Array): string {
 }
 
 function nothingSaid(): Said {
-  return { promised: NO_BALLOT, life: 0, accepted: new Map(), trimIid: 0, unsaid: [] };
+  return { promised: NO_BALLOT, life: 0, accepted: new Map(), trimIid: 0 };
 }

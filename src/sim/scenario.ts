@@ -177,7 +177,8 @@ export const SCENARIOS: readonly Scenario[] = [
     ...CALM,
     name: "twins",
     summary:
-      "acceptors keep nothing, stand still, and find another one in their place, or that there was one",
+      "acceptors keep nothing, stand still, and find another one in their place, or that there was one; " +
+      "now and then both are awake and do not hear each other",
     acceptors: [3, 3, 4, 5],
     durable: false,
     proposers: [2, 3],

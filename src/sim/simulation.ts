@@ -232,11 +232,11 @@ export class Simulation implements Stage {
     station.hasOtherDisk = false;
     if (!station.isForgetful && !hasOtherDisk) {
       addTo(this.#checks, "resumes", 1);
-      observer.resumes(acceptor.aid, acceptor);
+      observer.resumes(station.witness!, acceptor);
       return;
     }
     if (station.starts > 1) addTo(this.faults, "forgot", 1);
-    observer.forgets(acceptor.aid);
+    observer.forgets(station.witness!, acceptor.standing.generations[acceptor.aid]!);
   }
 
   /** Ends a process at once. */
@@ -255,14 +255,18 @@ export class Simulation implements Stage {
     if (host === undefined) return;
     this.note(station.name, `stands still for ${us} µs, and another may take its place`);
     host.heldUntilUs = this.nowUs + us;
+    const { witness } = station;
     this.#gone(station);
     station.former = host;
+    station.formerWitness = witness;
   }
 
   /** Who stood still is gone. */
   endFormer(station: Station): void {
     if (station.former !== undefined) this.cluster.crash(station.former);
+    if (station.formerWitness !== undefined) station.group.observer.ends(station.formerWitness);
     station.former = undefined;
+    station.formerWitness = undefined;
   }
 
   /** Ends a process as a signal does. */
@@ -417,7 +421,7 @@ export class Simulation implements Stage {
   }
 
   #gone(station: Station): void {
-    if (station.hasAcceptor) station.group.observer.ends(station.seat.id);
+    if (station.witness !== undefined) station.group.observer.ends(station.witness);
     if (station.isForgetful) station.hasForgotten = true;
     if (station.disk !== undefined) station.disk.fuse = 0;
     station.snapshots?.cut();
@@ -431,9 +435,11 @@ export class Simulation implements Stage {
     station.mostOutstanding = undefined;
     station.host = station.former;
     station.former = undefined;
+    station.witness = station.formerWitness;
+    station.formerWitness = undefined;
+    // Who stood still is not the one that gave way.
+    station.givesWay = false;
     station.fuse = 0;
-    if (station.host === undefined) return;
-    station.hasForgotten = true;
-    station.group.observer.forgets(station.seat.id);
+    if (station.host !== undefined) station.hasForgotten = true;
   }
 }

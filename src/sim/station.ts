@@ -13,6 +13,7 @@ import type { SimDisk, SimStorage } from "./disk.ts";
 import type { Group } from "./group.ts";
 import type { KvCaller } from "./kv.ts";
 import type { MergingProcess } from "./merging.ts";
+import type { Witness } from "./observer.ts";
 import { macOf } from "./parts.ts";
 import type { Random } from "./random.ts";
 import type { SnapshotDisk } from "./snapshot_disk.ts";
@@ -68,6 +69,9 @@ export class Station {
   host: Host | undefined;
   /** One that stands still, or has, while this one took its place. */
   former: Host | undefined;
+  /** Who sees what their acceptors say. */
+  witness: Witness | undefined;
+  formerWitness: Witness | undefined;
   /** Of a merger: the process, of which this is what belongs to one group. */
   merging: MergingProcess | undefined;
   /** What its learner delivers to. */

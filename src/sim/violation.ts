@@ -4,6 +4,7 @@
 export type Property =
   | "agreement"
   | "one value per ballot"
+  | "one generation per ballot"
   | "validity"
   | "integrity"
   | "order"

@@ -7,6 +7,7 @@
 import { NATIVE_ETHERTYPE } from "../net/ethertypes.ts";
 import { ADDRESS, ADDRESS_WORDS, LENGTH, type Link, OFFSET, Port, PROTOCOL } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
+import { UNNAMED } from "../protocol/generations.ts";
 import type { Receiver } from "../protocol/receiver.ts";
 import { STANDING_BYTES } from "../protocol/standing.ts";
 import { type Life, type Peer, Role } from "../protocol/types.ts";
@@ -16,6 +17,7 @@ import { NativeFrames } from "./native_frames.ts";
 import {
   ALL_IDS,
   FIXED_BYTES,
+  GENERATIONS,
   HAS_VALUE,
   HEADER_BYTES,
   NATIVE_MAGIC,
@@ -171,11 +173,14 @@ export class NativeWire implements Wire {
     const role = words[at + 2]! & 0xff;
     const id = words[at + 3]! & 0xffff;
     const from = this.#sender(descriptor, port, role, id, life, nowUs);
-    if (from >= 0 && port !== Port.self) {
+    if (from < 0) return;
+    if (port !== Port.self) {
       if (toId === ALL_IDS) this.#peers.everyoneUs = nowUs;
       else this.#peers.heardAlone(from, nowUs);
     }
-    if (from >= 0) this.#messages(at, at + (used >>> 2), from, role, id, life, port, receiver);
+    if (role === Role.proposer)
+      receiver.onGenerations((words[at]! & GENERATIONS) === 0 ? UNNAMED : words[at + 6]!);
+    this.#messages(at, at + (used >>> 2), from, role, id, life, port, receiver);
   }
 
   /** Who sent the frame; −1 when it is not who it says, or there is no place for one more peer. */

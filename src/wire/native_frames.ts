@@ -19,9 +19,17 @@ import {
 import type { Peers } from "../net/peers.ts";
 import { assert } from "../protocol/assert.ts";
 import { copyBytes } from "../protocol/bytes.ts";
-import type { Life, Peer } from "../protocol/types.ts";
+import { UNNAMED } from "../protocol/generations.ts";
+import { type Life, type Peer, Role } from "../protocol/types.ts";
 
-import { ALL_IDS, HEADER_BYTES, NATIVE_MAGIC, NATIVE_VERSION, NativeType } from "./native_layout.ts";
+import {
+  ALL_IDS,
+  GENERATIONS,
+  HEADER_BYTES,
+  NATIVE_MAGIC,
+  NATIVE_VERSION,
+  NativeType,
+} from "./native_layout.ts";
 import { OwnAccepts } from "./own_accepts.ts";
 import type { TxFrames } from "./tx_frames.ts";
 
@@ -76,6 +84,8 @@ export class NativeFrames {
   readonly #values = new Uint8Array(OPEN_LIMIT);
   readonly #isUdp: boolean;
   #open = 0;
+  /** What frames of a proposer name. */
+  #generations = UNNAMED;
   /** Word index where the message being written goes on, and the frame it is in. */
   #at = 0;
   #head = 0;
@@ -216,6 +226,13 @@ export class NativeFrames {
     this.#frame = -1;
   }
 
+  /** What this process says as a proposer names these generations from now on (`Outbox.leads`). */
+  name(generations: number): void {
+    if (generations === this.#generations) return;
+    this.seal();
+    this.#generations = generations;
+  }
+
   /** Closes all open frames. */
   seal(): void {
     for (let frame = this.#open - 1; frame >= 0; frame--) this.#close(frame);
@@ -256,13 +273,14 @@ export class NativeFrames {
     if (descriptor < 0) return -1;
     const words = this.#words;
     const at = words[descriptor + OFFSET]! >>> 2;
-    words[at] = this.#first;
+    const names = this.#generations !== UNNAMED && (source & 0xff) === Role.proposer;
+    words[at] = names ? (this.#first | GENERATIONS) >>> 0 : this.#first;
     words[at + 1] = this.#clusterId;
     words[at + 2] = (source & 0xff) | ((target & 0xff) << 8);
     words[at + 3] = ((source >>> 8) | ((target >>> 8) << 16)) >>> 0;
     words[at + 4] = this.#lifeLow;
     words[at + 5] = this.#lifeHigh;
-    words[at + 6] = 0;
+    words[at + 6] = names ? this.#generations : 0;
     words[descriptor + PROTOCOL] = NATIVE_ETHERTYPE;
     if (peer === EVERYONE) this.#addressEveryone(descriptor, target);
     else {

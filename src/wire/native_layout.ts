@@ -3,7 +3,7 @@
  * checksum that the link appends (CRC-32C over `length` bytes).
  *
  * Header (28 bytes): magic 0x6B, version, flags, group | cluster id | source role bit, destination roles, length (u16) |
- * source id (u16), destination id (u16, 0xFFFF all) | life (two words) | reserved word, 0.
+ * source id (u16), destination id (u16, 0xFFFF all) | life (two words) | generations of the acceptors, or 0.
  *
  * Message: type (u8), flags (u8), length in bytes with this word (u16); then its words: instance ids, ballots and lives take two, low
  * one first; a value is its length in one word and its bytes, padded with zeros to 4.
@@ -18,6 +18,8 @@ export const CHECKSUM_BYTES = 4;
 /** Byte offset of the header's u16 that says how many bytes the checksum covers. */
 export const LENGTH_OFFSET = 10;
 export const ALL_IDS = 0xffff;
+/** Of the header's flags: its last word names generations (`generations.ts`). As a bit of the first word. */
+export const GENERATIONS = 1 << 16;
 
 /** Of an accept: the acceptor that lives with its proposer, under the same id, has accepted this. */
 export const VOTED = 1;

@@ -74,6 +74,10 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
     }
   }
 
+  leads(generations: number): void {
+    this.frames.name(generations);
+  }
+
   chosen(iid: number): void {
     this.#chosenIid = iid;
   }

@@ -12,6 +12,7 @@ import {
   ALL_IDS,
   CHECKSUM_BYTES,
   FIXED_BYTES,
+  GENERATIONS,
   HEADER_BYTES,
   NATIVE_MAGIC,
   NATIVE_MESSAGES,
@@ -22,6 +23,8 @@ import {
 } from "./native_layout.ts";
 
 const HIGH = 2 ** 32;
+/** Of the header's third byte. */
+const NAMES = GENERATIONS >>> 16;
 const ROLE_NAMES = Object.keys(Role) as RoleName[];
 
 /**
@@ -75,8 +78,8 @@ function refuseTrailer(
   };
 }
 
-/** What a frame's header says may be given with its message; `life` is 1 unless it is, `cluster` and `group` are 0. */
-const HEADER_FIELDS: readonly string[] = ["from", "to", "life", "cluster", "group"];
+/** What a frame's header says may be given with its message; `life` is 1 unless it is, `cluster` and `group` are 0, no generations are named. */
+const HEADER_FIELDS: readonly string[] = ["from", "to", "life", "cluster", "group", "generations"];
 
 /** A frame with this one message. */
 export function encodeNativeText(fields: FrameFields): { payload: Uint8Array } | Refusal {
@@ -162,6 +165,7 @@ function headerFields(payload: Uint8Array, length: number): FrameFields {
     from: `${roleNames(payload[8]!)} ${payload[12]! | (payload[13]! << 8)}`,
     to: `${roleNames(payload[9]!)} ${toId === ALL_IDS ? "*" : toId}`,
     life: pair(payload, 16),
+    ...((payload[2]! & NAMES) === 0 ? {} : { generations: readU32Little(payload, 24) }),
     length,
   };
 }
@@ -174,13 +178,17 @@ function writeHeader(payload: Uint8Array, fields: FrameFields, length: number): 
   const life = Number(fields.life ?? 1);
   const group = Number(fields.group ?? 0);
   const cluster = Number(fields.cluster ?? 0);
+  const { generations } = fields;
+  const named = Number(generations ?? 0);
   const wrong =
     refuseNumber("life", life, Number.MAX_SAFE_INTEGER) ??
+    refuseNumber("generations", named, 0xffffffff) ??
     refuseNumber("group", group, 255) ??
     refuseNumber("cluster", cluster, 0xffffffff);
   if (wrong !== undefined) return wrong;
   payload[0] = NATIVE_MAGIC;
   payload[1] = NATIVE_VERSION;
+  payload[2] = generations === undefined ? 0 : NAMES;
   payload[3] = group;
   writeU32Little(payload, 4, cluster);
   payload[8] = from.roles;
@@ -193,6 +201,7 @@ function writeHeader(payload: Uint8Array, fields: FrameFields, length: number): 
   payload[15] = to.id >> 8;
   writeU32Little(payload, 16, life % HIGH);
   writeU32Little(payload, 20, Math.floor(life / HIGH));
+  writeU32Little(payload, 24, named);
   return undefined;
 }
 

@@ -55,6 +55,19 @@ describe("a quorum of answers", () => {
     expect([quorum.has(0), quorum.has(1), quorum.has(2), quorum.count]).toEqual([true, true, false, 2]);
   });
 
+  test("knows the newest generations of those that count, and not of those that were dropped", () => {
+    const quorum = begun();
+    expect([...quorum.generations()]).toEqual([0, 0, 0]);
+    answer(quorum, 1, BORN);
+    note(quorum, 0, [[2, 20], BORN[1]!, BORN[2]!]);
+    expect([...quorum.generations()]).toEqual([2, 1, 1]);
+    answer(quorum, 2, [[2, 20], [3, 31], BORN[2]!]);
+    expect([...quorum.generations()]).toEqual([2, 3, 1]);
+    quorum.begin();
+    answer(quorum, 2, BORN);
+    expect([...quorum.generations()]).toEqual([1, 1, 1]);
+  });
+
   test("another phase 1 begins with nothing", () => {
     const quorum = begun();
     answer(quorum, 0, BORN);

@@ -6,6 +6,7 @@ import type { Config, WireName } from "../../src/config/config.ts";
 import { createLog } from "../../src/log.ts";
 import { type Faults, MemoryNetwork, NO_FAULTS } from "../../src/net/memory.ts";
 import type { CoreContext } from "../../src/node/context.ts";
+import type { Acceptor } from "../../src/protocol/acceptor/acceptor.ts";
 import type { Client } from "../../src/protocol/client/client.ts";
 import type { SessionFilter } from "../../src/protocol/learner/session_filter.ts";
 import type { Proposer } from "../../src/protocol/proposer/proposer.ts";
@@ -225,6 +226,15 @@ export class MemoryCluster {
   /** All that deliver, clients included. */
   recorders(): Recorder[] {
     return this.hosts.flatMap(({ recorder }) => recorder ?? []);
+  }
+
+  acceptors(): Acceptor[] {
+    return this.hosts.flatMap(({ cores }) => cores.acceptor ?? []);
+  }
+
+  /** Up to here all acceptors have trimmed. */
+  get trimmedIid(): number {
+    return Math.min(...this.acceptors().map(({ log }) => log.trimIid));
   }
 
   proposers(): Proposer[] {

@@ -6,6 +6,7 @@ import type { Config, Member } from "../../src/config/config.ts";
 import { ADDRESS, DESCRIPTOR_WORDS, LENGTH, type Link, OFFSET, PORTS, Port } from "../../src/net/link.ts";
 import { type MemoryLink, MemoryNetwork } from "../../src/net/memory.ts";
 import { Peers } from "../../src/net/peers.ts";
+import { UNNAMED } from "../../src/protocol/generations.ts";
 import type { Receiver } from "../../src/protocol/receiver.ts";
 import { type Peer, Role, type RoleName } from "../../src/protocol/types.ts";
 import { formatHex } from "../../src/wire/frame_fields.ts";
@@ -193,13 +194,20 @@ function configOf(acceptors: number = ACCEPTORS, replicas: boolean = false): Con
   } as unknown as Config;
 }
 
-/** Every call as its name, who spoke ("acceptor 0"), and its arguments; a value as hex, null for none. */
+/**
+ * Every call as its name, who spoke ("acceptor 0"), and its arguments; a value as hex, null for none. Of generations only those that
+ * are named, by nobody.
+ */
 function recorder(calls: unknown[][], peers: Peers): Receiver {
   const names = Object.entries(Role);
   return new Proxy({} as Receiver, {
     get:
       (_, name) =>
       (from: Peer, ...args: unknown[]) => {
+        if (name === "onGenerations") {
+          if ((from as number) !== UNNAMED) calls.push([name, from]);
+          return;
+        }
         const role = names.find(([, bit]) => bit === peers.role[from])?.[0] ?? "?";
         const at = args.findIndex((arg) => arg instanceof Uint8Array);
         let list = args;

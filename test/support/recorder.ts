@@ -5,6 +5,7 @@
 
 import { type Journal, RecordFlag } from "../../src/protocol/acceptor/journal.ts";
 import { type BallotScheme, ballotOwner, ballotRound, NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
+import { UNNAMED } from "../../src/protocol/generations.ts";
 import type { Application } from "../../src/protocol/learner/learner.ts";
 import type { Outbox } from "../../src/protocol/outbox.ts";
 import { STANDING_BYTES, StandingVector } from "../../src/protocol/standing.ts";
@@ -77,6 +78,8 @@ export function vectorText(bytes: Uint8Array): string {
 export class Recorder implements Outbox {
   readonly maxValue: number;
   lines: string[] = [];
+  /** What it leads with, see `Outbox.leads`. */
+  generations = UNNAMED;
   /** Frames still free; counted down by what may be sent in bulk. */
   frames = 1000;
   /** Whether the application takes what is delivered, and up to where it is done with it. */
@@ -153,6 +156,9 @@ export class Recorder implements Outbox {
     this.#say(
       `accept iid=${iid}${riding} ballot=${this.ballot(ballot)} value=${textOf(bytes, offset, length)}`,
     );
+  }
+  leads(generations: number): void {
+    this.generations = generations;
   }
   /** Goes with every accept: nothing of its own. */
   chosen(_iid: number): void {}

@@ -1,5 +1,5 @@
 /**
- * What is thrown where a `CliError` has to be.
+ * What is thrown where a `CliError`, or any error, has to be.
  */
 import { CliError } from "../../src/error.ts";
 
@@ -19,6 +19,14 @@ export async function errorOfAsync(body: () => Promise<unknown>): Promise<CliErr
     return ours(error);
   }
   throw new Error("a CliError was expected");
+}
+
+/** What a promise fails with. */
+export async function failure(promise: Promise<unknown>): Promise<Error> {
+  return await promise.then(
+    () => new Error("it resolved"),
+    (error: Error) => error,
+  );
 }
 
 function ours(error: unknown): CliError {

@@ -3,6 +3,7 @@
  * or never. What a core says goes where either wire would bring it.
  */
 import type { AudienceView } from "../../src/protocol/acceptor/audience.ts";
+import { UNNAMED } from "../../src/protocol/generations.ts";
 import type { Outbox } from "../../src/protocol/outbox.ts";
 import type { Receiver } from "../../src/protocol/receiver.ts";
 import {
@@ -42,6 +43,7 @@ export class WalkOutbox implements Outbox {
   readonly #peers: Peers;
   readonly #pool: Flight[];
   #chosenIid = 0;
+  #generations = UNNAMED;
   #promise: {
     readonly to: Peer;
     readonly ballot: Ballot;
@@ -86,6 +88,9 @@ export class WalkOutbox implements Outbox {
       this.#send(to as Peer, "onAccept", this.#from, iid, promiseIid, ballot, this.life, value, 0, length);
       if (this.#native) this.#send(to as Peer, "onChosen", this.#from, this.#chosenIid, ballot, this.life);
     }
+  }
+  leads(generations: number): void {
+    this.#generations = generations;
   }
   chosen(iid: number): void {
     this.#chosenIid = iid;
@@ -319,11 +324,13 @@ export class WalkOutbox implements Outbox {
   }
 
   #send<K extends Call>(to: Peer, name: K, ...args: Parameters<Receiver[K]>): void {
+    const generations = this.#generations;
     this.#pool.push({
       from: this.#from,
       to,
       text: () => `${name} → ${to}: ${args.map((a) => (a instanceof Uint8Array ? `[${a}]` : a)).join(" ")}`,
       deliver: (receiver) => {
+        receiver.onGenerations(generations);
         (receiver[name] as (...all: Parameters<Receiver[K]>) => void)(...args);
       },
     });

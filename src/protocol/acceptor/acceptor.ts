@@ -5,7 +5,8 @@
  * Invariants: one that does not vote (`birth.ts`) promises, accepts, repeats and echoes nothing; a promised ballot never
  * falls, neither for all instances nor for one; nothing is accepted below the effective promise (the higher of the two); an
  * equal ballot of another life counts as lower (PROTOCOL: a proposer that restarts cannot speak for its former self); accepted
- * records change only by accepting at a higher ballot or by trim; hearsay is never told as a vote.
+ * records change only by accepting at a higher ballot or by trim; hearsay is never told as a vote; nothing is accepted or echoed
+ * for a leader that counts another generation of this acceptor (`named_generation.ts`).
  */
 
 import type { Outbox } from "../outbox.ts";
@@ -19,6 +20,7 @@ import { FellowAcceptors } from "./fellow_acceptors.ts";
 import { InstancePromises } from "./instance_promises.ts";
 import { type Journal, RecordFlag } from "./journal.ts";
 import { LeaderWatch } from "./leader_watch.ts";
+import { NamedGeneration } from "./named_generation.ts";
 import { Repeats } from "./repeats.ts";
 import type { TrimRule } from "./trim_rule.ts";
 
@@ -52,11 +54,13 @@ export interface AcceptorOptions extends AcceptorLogOptions {
   readonly leaderTimeoutMs: number;
   /** Whom to believe in trims; null: anyone (Kernel_Paxos wire). */
   readonly trimRule: TrimRule | null;
+  /** Of the configuration: these have a place in the audience before all others. */
+  readonly isMember?: (peer: Peer) => boolean;
 }
 
 export class Acceptor {
   readonly log: AcceptorLog;
-  readonly audience = new Audience();
+  readonly audience: Audience;
   /** The promise for all instances (native wire). */
   promised: Ballot = NO_BALLOT;
   promisedLife: Life = 0;
@@ -77,11 +81,14 @@ export class Acceptor {
     leased: 0,
     /** Heartbeats not echoed because they ask for a longer lease than this acceptor would wait out. */
     leasesTooLong: 0,
+    /** Accepts and heartbeats not taken because their leader counts another generation of this acceptor. */
+    otherGeneration: 0,
   };
   readonly #options: AcceptorOptions;
   readonly #journal: Journal;
   readonly #outbox: Outbox;
   readonly #leader: LeaderWatch;
+  readonly #named = new NamedGeneration(this);
   readonly #marks: ChosenMarks;
   readonly #repeats: Repeats;
   /** Kernel_Paxos wire. */
@@ -100,6 +107,7 @@ export class Acceptor {
     this.#options = options;
     this.#journal = journal;
     this.#outbox = outbox;
+    this.audience = new Audience(options.isMember);
     this.log = new AcceptorLog(options);
     this.#marks = new ChosenMarks(this.log);
     this.#repeats = new Repeats(this, outbox, !options.perInstance);
@@ -159,6 +167,7 @@ export class Acceptor {
       this.#outbox.preempted(from, iid, winner);
       return;
     }
+    if (!this.#isCounted(from, iid, ballot)) return;
     if (!this.#store(iid, ballot, life, bytes, offset, length)) {
       this.refuseFull(from);
       return;
@@ -198,8 +207,17 @@ export class Acceptor {
     if (this.#wasFull) this.#stateDueUs = 0;
   }
 
-  /** That all instances ≤ `iid` are chosen stays true whoever says it, and however late. */
+  /** A frame of a proposer begins; see `Receiver.onGenerations`. */
+  onGenerations(named: number): void {
+    this.#named.begin(named);
+  }
+
+  /**
+   * That all instances ≤ `iid` are chosen stays true whoever says it, and however late. But who was replaced has no part in what was
+   * chosen since, and would be believed to know of it what its records say.
+   */
   onChosen(iid: number, ballot: Ballot, life: Life): void {
+    if (!this.#named.isOwn) return;
     if (iid > this.chosenIid) this.chosenIid = iid;
     this.#marks.announced(iid, ballot, life);
   }
@@ -214,6 +232,7 @@ export class Acceptor {
       if (round > 0) this.#outbox.preempted(from, this.log.trimIid + 1, this.promised);
       return;
     }
+    if (!this.#isCounted(from, this.log.trimIid + 1, ballot)) return;
     this.#leader.heard(from, this.#nowUs);
     // Whoever asked for a lease takes the echo for one.
     if (!this.#leader.lease(life, leaseMs, this.#nowUs)) {
@@ -234,10 +253,10 @@ export class Acceptor {
 
   onLearnerHi(from: Peer): void {
     const hasPlace = this.audience.add(from, Role.learner, this.#nowUs);
-    // One that does not vote has nothing more to tell its audience: a place in it changes nothing.
+    // One that does not vote has nothing more to tell its audience: a place in it changes nothing. Who is turned away is told the state
+    // alone, knows by that, and how far the log goes.
     if (hasPlace || !this.isVoting) this.#outbox.acceptorOk(from);
-    if (!hasPlace || !this.isVoting) return;
-    this.#tellState(from, this.#flags());
+    if (this.isVoting) this.#tellState(from, this.#flags());
   }
 
   onLearnerDel(from: Peer): void {
@@ -319,6 +338,18 @@ export class Acceptor {
     this.promised = ballot;
     this.promisedLife = life;
     this.#journal.promised(ballot, life);
+  }
+
+  /** Whether a leader that is not below our promise counts this acceptor as the one that it is. */
+  #isCounted(from: Peer, iid: number, ballot: Ballot): boolean {
+    if (this.#named.isOwn) return true;
+    this.counters.otherGeneration++;
+    this.#leader.heard(from, this.#nowUs);
+    const above = this.#named.refuse(ballot, this.#nowUs);
+    if (above === NO_BALLOT) return false;
+    if (above > this.promised) this.promise(above, this.#options.life);
+    this.#outbox.preempted(from, iid, this.promised);
+    return false;
   }
 
   #isBelowPromise(ballot: Ballot, life: Life): boolean {

@@ -1,7 +1,8 @@
 /**
  * Whom an acceptor tells what it accepted: every proposer that has sent it a prepare and every learner that has said
  * hi. One entry a peer, with a bit for each reason, so that a learner's del leaves a proposer of the same address in
- *. Bounded: newcomers beyond the limit are refused and counted.
+ *. Bounded: newcomers beyond the limit are refused and counted, but for members of the configuration, which take the place of one
+ * that is none: a leader that is not told would get nothing chosen.
  */
 import { NO_PEER, type Peer, Role } from "../types.ts";
 
@@ -24,8 +25,10 @@ export class Audience implements AudienceView {
   readonly #peers: Int32Array;
   readonly #roles: Uint8Array;
   readonly #heardUs: Float64Array;
+  readonly #isMember: (peer: Peer) => boolean;
 
-  constructor(limit: number = AUDIENCE_LIMIT) {
+  constructor(isMember: (peer: Peer) => boolean = () => false, limit: number = AUDIENCE_LIMIT) {
+    this.#isMember = isMember;
     this.#peers = new Int32Array(limit);
     this.#roles = new Uint8Array(limit);
     this.#heardUs = new Float64Array(limit);
@@ -45,7 +48,7 @@ export class Audience implements AudienceView {
   add(peer: Peer, role: Role, nowUs: number): boolean {
     let index = this.#find(peer);
     if (index < 0) {
-      if (this.count === this.#peers.length) {
+      if (this.count === this.#peers.length && !this.#makesRoomFor(peer)) {
         this.refused++;
         return false;
       }
@@ -73,6 +76,16 @@ export class Audience implements AudienceView {
       this.#roles[i] = this.#roles[i]! & ~Role.learner;
       if (this.#roles[i] === 0) this.#drop(i);
     }
+  }
+
+  #makesRoomFor(peer: Peer): boolean {
+    if (!this.#isMember(peer)) return false;
+    for (let i = this.count - 1; i >= 0; i--) {
+      if (this.#isMember(this.#peers[i]! as Peer)) continue;
+      this.#drop(i);
+      return true;
+    }
+    return false;
   }
 
   #drop(index: number): void {

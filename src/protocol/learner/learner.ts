@@ -19,6 +19,8 @@ const NOTHING = new Uint8Array(0);
 const HI_FIRST_US = 100_000;
 const HI_AGAIN_US = 1_000_000;
 const OK_SILENCE_US = 3_500_000;
+/** Every hi is answered with an OK, so who is told of the log for so long without one has no place. */
+const TURNED_AWAY_US = 2_000_000;
 /** Acceptors that vote tell their state each second. */
 const MUTE_US = 2_500_000;
 
@@ -86,6 +88,8 @@ export class Learner {
   readonly #application: Application;
   #observer: ChosenObserver | null = null;
   readonly #okUs: Float64Array;
+  /** Since when each acceptor has not answered hi; infinite: it has. */
+  readonly #unansweredUs: Float64Array;
   /** Since when each acceptor has answered hi and said nothing else. */
   readonly #muteSinceUs: Float64Array;
   readonly #hiDueUs: Float64Array;
@@ -102,6 +106,7 @@ export class Learner {
     this.next = options.catchUp ? 1 : 0;
     this.heardUs = new Float64Array(options.acceptors).fill(Number.NEGATIVE_INFINITY);
     this.#okUs = new Float64Array(options.acceptors).fill(Number.NEGATIVE_INFINITY);
+    this.#unansweredUs = new Float64Array(options.acceptors).fill(Number.POSITIVE_INFINITY);
     this.#muteSinceUs = new Float64Array(options.acceptors).fill(Number.POSITIVE_INFINITY);
     this.#hiDueUs = new Float64Array(options.acceptors);
     this.#trims = new LearnerTrims(options, outbox);
@@ -114,10 +119,18 @@ export class Learner {
     this.#observer = observer;
   }
 
-  /** Whether the acceptor knows us: it has answered our hi, and was heard lately (the reference answers only once). */
+  /** Whether the acceptor knows us: it has answered our hi lately; the reference answers only once, and is heard. */
   isRegistered(aid: number): boolean {
-    const everAnswered = this.#okUs[aid]! > Number.NEGATIVE_INFINITY;
-    return everAnswered && this.#nowUs - Math.max(this.#okUs[aid]!, this.heardUs[aid]!) < OK_SILENCE_US;
+    const okUs = this.#okUs[aid]!;
+    if (okUs === Number.NEGATIVE_INFINITY) return false;
+    const lastUs = this.#options.statesTellHighest ? okUs : Math.max(okUs, this.heardUs[aid]!);
+    return this.#nowUs - lastUs < OK_SILENCE_US;
+  }
+
+  /** The acceptor is heard, and does not answer our hi: it has no place for us among those it tells, or does not hear us. */
+  isTurnedAway(aid: number): boolean {
+    if (this.isRegistered(aid) || this.#nowUs - this.heardUs[aid]! >= OK_SILENCE_US) return false;
+    return this.#nowUs - this.#unansweredUs[aid]! >= TURNED_AWAY_US;
   }
 
   /** The acceptor answers, but says nothing that only who votes says (native wire). */
@@ -256,6 +269,7 @@ export class Learner {
   onAcceptorOk(aid: number): void {
     this.heardUs[aid] = this.#nowUs;
     this.#okUs[aid] = this.#nowUs;
+    this.#unansweredUs[aid] = Number.POSITIVE_INFINITY;
     if (this.#nowUs < this.#muteSinceUs[aid]!) this.#muteSinceUs[aid] = this.#nowUs;
   }
 
@@ -381,7 +395,9 @@ export class Learner {
     for (let aid = 0; aid < this.#hiDueUs.length; aid++) {
       if (this.#nowUs < this.#hiDueUs[aid]!) continue;
       this.#outbox.learnerHi(aid);
-      this.#hiDueUs[aid] = this.#nowUs + (this.isRegistered(aid) ? HI_AGAIN_US : HI_FIRST_US);
+      if (this.#nowUs < this.#unansweredUs[aid]!) this.#unansweredUs[aid] = this.#nowUs;
+      const canWait = this.isRegistered(aid) || this.isTurnedAway(aid);
+      this.#hiDueUs[aid] = this.#nowUs + (canWait ? HI_AGAIN_US : HI_FIRST_US);
     }
   }
 

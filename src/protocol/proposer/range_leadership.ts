@@ -8,6 +8,7 @@
  * that recover, which never lead.
  */
 import { RECOVERY_IDS } from "../ballot.ts";
+import { nameGenerations, UNNAMED } from "../generations.ts";
 import { type Ballot, type Life, NO_BALLOT, type Peer } from "../types.ts";
 import { Election } from "./election.ts";
 import { Heartbeats } from "./heartbeats.ts";
@@ -349,6 +350,8 @@ export class RangeLeadership extends Leadership {
     this.recovered.first = start;
     this.recovered.last = end;
     this.enter("leading", this.reason);
+    // For as long as the ballot lasts: a promise that comes later, of a newer generation, has no part in it.
+    this.parts.outbox.leads(nameGenerations(this.#range.generations));
     phaseTwo.begin(this.ballot, start, end + 1);
     this.reads.begin();
     this.#heartbeatDueUs = this.nowUs;
@@ -375,5 +378,6 @@ export class RangeLeadership extends Leadership {
   #leave(): void {
     this.#pauseEndUs = Number.POSITIVE_INFINITY;
     this.reads.refuseAll();
+    this.parts.outbox.leads(UNNAMED);
   }
 }

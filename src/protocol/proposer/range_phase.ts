@@ -100,6 +100,11 @@ export class RangePhase {
     return this.#quorum.isComplete();
   }
 
+  /** Of the acceptors, as the promises know them that the quorum is made of. */
+  get generations(): Float64Array {
+    return this.#quorum.generations();
+  }
+
   #askOn(aid: number): void {
     this.#coveredTo[aid] = Math.max(this.#coveredTo[aid]!, this.start - 1);
     this.#outbox.prepareTo(aid, this.#coveredTo[aid]! + 1, this.#ballot);

@@ -1,0 +1,52 @@
+/**
+ * Whether the leader that speaks counts this acceptor in the generation that it has (`generations.ts`). If not, what it says is not
+ * for this process: it accepts and echoes nothing of it, and takes from it neither what is chosen.
+ *
+ * Why that is enough. Half of all acceptors, rounded up, have answered a recovery at a ballot above all they had promised, and know
+ * the generation. Phase 1 of any ballot above it has one of them in its quorum, so that leader names the new generation; a ballot below
+ * it gets no quorum any more but with what they told in that recovery. So at each ballot an acceptor votes in one generation.
+ */
+import { ballotAbove, NATIVE_BALLOTS, RECOVERY_IDS } from "../ballot.ts";
+import { compareGeneration } from "../generations.ts";
+import { type Ballot, NO_BALLOT } from "../types.ts";
+import type { Acceptor } from "./acceptor.ts";
+
+/** It does not stop voting to ask what became of its place more often than this. */
+const DOUBT_GAP_US = 1_000_000;
+
+export class NamedGeneration {
+  readonly #acceptor: Acceptor;
+  #ahead = 0;
+  #doubtedUs = Number.NEGATIVE_INFINITY;
+
+  constructor(acceptor: Acceptor) {
+    this.#acceptor = acceptor;
+  }
+
+  /** A frame of a proposer begins. */
+  begin(named: number): void {
+    const { aid, standing } = this.#acceptor;
+    const { generations } = standing;
+    this.#ahead = compareGeneration(named, aid, generations.length, generations[aid]!);
+  }
+
+  /** The frame is for this acceptor as the one that it is. */
+  get isOwn(): boolean {
+    return this.#ahead === 0;
+  }
+
+  /**
+   * A leader that is not below our promise counts another generation. It may be newer, so others are asked whether this one has been
+   * replaced. Returns a ballot to be promised, above the leader's, so that it has to count anew: it knows an older generation
+   * than one that has begun without a recovery (`--fresh`). `NO_BALLOT`: nothing is to be said.
+   */
+  refuse(ballot: Ballot, nowUs: number): Ballot {
+    const { aid, fellows } = this.#acceptor;
+    if (nowUs >= this.#doubtedUs + DOUBT_GAP_US) {
+      this.#doubtedUs = nowUs;
+      fellows?.birth.doubt();
+      if (!this.#acceptor.isVoting) return NO_BALLOT;
+    }
+    return this.#ahead > 0 ? NO_BALLOT : ballotAbove(NATIVE_BALLOTS, ballot, RECOVERY_IDS + aid);
+  }
+}
