@@ -51,10 +51,10 @@ describe("where multicasts go", () => {
 
   test("by the name of the cluster, of the members' family", () => {
     const named = (cluster: string) => hostOf(parsed(`${V4}udp-multicast Yes\ncluster ${cluster}\n`));
-    expect(named("kpaxos")).toMatch(/^239\.255\.\d+\.\d+ 7400$/);
+    expect(named("kpaxos")).toMatch(/^239\.255\.\d+\.\d+ 8799$/);
     expect(named("other")).not.toBe(named("kpaxos"));
     expect(Number(named("other").split(/[. ]/)[3]) % 8).toBe(0);
-    expect(hostOf(parsed(`${V6}udp-multicast yes\n`))).toMatch(/^ff15::6b70:[0-9a-f]+ 7400$/);
+    expect(hostOf(parsed(`${V6}udp-multicast yes\n`))).toMatch(/^ff15::6b70:[0-9a-f]+ 8799$/);
   });
 
   test("as it is written", () => {
@@ -76,12 +76,12 @@ describe("where multicasts go", () => {
 describe("what is refused or has no effect", () => {
   test.each([
     [V4, "10.0.0.9:5000", "this is no IPv4 multicast address and port"],
-    [V4, "[ff15::8]:5000", "this is no IPv4 multicast address and port; take one like 239.255.7.0:7400"],
+    [V4, "[ff15::8]:5000", "this is no IPv4 multicast address and port; take one like 239.255.7.0:8799"],
     [V4, "239.1.2.0:70000", "this is no IPv4 multicast address and port"],
-    [V6, "239.1.2.0:5000", "this is no IPv6 multicast address and port; take one like [ff15::7:0]:7400"],
+    [V6, "239.1.2.0:5000", "this is no IPv6 multicast address and port; take one like [ff15::7:0]:8799"],
     [V4, "239.1.2.4:5000", "the 8 addresses from there on are used"],
     [V6, "[ff15::5]:5000", "let its last byte be a multiple of 8"],
-    [V6, "[ff01::8]:5000", "no frame to it leaves a host; take one like [ff15::7:0]:7400"],
+    [V6, "[ff01::8]:5000", "no frame to it leaves a host; take one like [ff15::7:0]:8799"],
     [V6, "[ff10::8]:5000", "no frame to it leaves a host"],
     [V4, "239.1.2.0:8800", "port 8800 is what the member at 10.0.0.1:8800 has; multicasts need a port"],
     [`${V4}groups 2\n`, "239.1.2.0:8700", "has, or what its groups have (100 apart)"],
@@ -101,7 +101,7 @@ describe("what is refused or has no effect", () => {
 
   test("words that are neither yes, no nor an address", () => {
     expect(complaints(`${V4}udp-multicast maybe\n`)).toContain(
-      "it takes yes, no, or a multicast address with a port, as 239.255.7.0:7400",
+      "it takes yes, no, or a multicast address with a port, as 239.255.7.0:8799",
     );
   });
 

@@ -353,7 +353,7 @@ describe("the verdict", () => {
     const { status } = asked;
     expect(status).toMatchObject({ ok: true, reasons: [], leader: { id: 0, ballot: null } });
     expect(statusLines(status)[0]).toBe(
-      "leader: proposer 0 (10.0.0.4:9000, ballot not told on UDP, chosen up to 8)",
+      "leader: proposer 0 (10.0.0.4:9000, ballot not told without multicast, chosen up to 8)",
     );
   });
 

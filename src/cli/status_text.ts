@@ -12,7 +12,8 @@ export function groupLines(groups: readonly GroupStatus[]): string[] {
   });
 }
 
-export function statusLines({ link, leader, acceptors, proposers, verdict, reasons }: GroupStatus): string[] {
+export function statusLines(group: GroupStatus): string[] {
+  const { link, multicast, leader, acceptors, proposers, verdict, reasons } = group;
   const names = [
     ...acceptors.map(({ id, address }) => ({ name: `acceptor ${id}`, address })),
     ...proposers.map(({ id, address }) => ({ name: `proposer ${id}`, address })),
@@ -23,7 +24,9 @@ export function statusLines({ link, leader, acceptors, proposers, verdict, reaso
   const head = (at: number): string =>
     `${names[at]!.name.padEnd(name)}  ${names[at]!.address.padEnd(address)}`;
   return [
-    proposers.every(({ heard }) => heard === null) ? proposingLine(leader, link) : leaderLine(leader, link),
+    proposers.every(({ heard }) => heard === null)
+      ? proposingLine(leader, link)
+      : leaderLine(leader, multicast),
     ...acceptors.map((one, at) => `${head(at)}  ${acceptorText(one)}`),
     ...proposers.map(({ heard }, at) => `${head(acceptors.length + at)}  ${proposerText(heard)}`),
     ...reasons.map((reason) => `why: ${reason}`),
@@ -31,12 +34,12 @@ export function statusLines({ link, leader, acceptors, proposers, verdict, reaso
   ];
 }
 
-function leaderLine(leader: LeaderStatus | null, link: GroupStatus["link"]): string {
+function leaderLine(leader: LeaderStatus | null, multicast: boolean): string {
   if (leader === null) return "leader: none was heard";
   const { id, address, ballot, chosenIid, confirmed } = leader;
   const facts = [
     ...(address === null ? [] : [address]),
-    ballotText(ballot, link),
+    ballotText(ballot, multicast),
     ...(chosenIid === null
       ? []
       : [chosenIid === 0 ? "nothing chosen yet" : `chosen up to ${grouped(chosenIid)}`]),
@@ -56,9 +59,9 @@ function proposingLine(leader: LeaderStatus | null, link: GroupStatus["link"]): 
   return `${when}: proposer ${leader.id} (${address}ballot ${leader.ballot})`;
 }
 
-function ballotText(ballot: number | null, link: GroupStatus["link"]): string {
+function ballotText(ballot: number | null, multicast: boolean): string {
   if (ballot !== null) return `ballot ${ballot}`;
-  return link === "udp" ? "ballot not told on UDP" : "ballot not heard";
+  return multicast ? "ballot not heard" : "ballot not told without multicast";
 }
 
 function acceptorText(one: AcceptorStatus): string {

@@ -21,7 +21,7 @@ import { SCHEMA } from "./schema.ts";
 const NO_MULTICAST = "no";
 /** An address by the name of the cluster and its acceptors. */
 const DERIVED = "yes";
-const DERIVED_PORT = 7400;
+const DERIVED_PORT = 8799;
 const WORDS_WITHOUT_SCOPE = 5;
 const KEY = SCHEMA.udpMulticast.key;
 
@@ -44,7 +44,7 @@ export function checkMulticast(settings: Settings, members: Members, place: Plac
   const all = [...members.acceptors, ...members.proposers, ...members.learners].map(({ address }) => address);
   if (members.link !== "udp" || all.length === 0) return;
   const v4 = isIpv4(all[0]!.words);
-  const example = v4 ? "239.255.7.0:7400" : "[ff15::7:0]:7400";
+  const example = v4 ? "239.255.7.0:8799" : "[ff15::7:0]:8799";
   const first = firstOf(settings, members.acceptors, v4);
   const refuse = (why: string, hint: string) =>
     report.error(place, `${KEY} ${settings.udpMulticast}: ${why}`, hint);

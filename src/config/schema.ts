@@ -388,7 +388,7 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     key: "udp-multicast",
     kind: "text",
     pattern: /^(?:no|yes|[0-9.]{7,15}:[0-9]{1,5}|\[[0-9a-f:.]{2,45}\]:[0-9]{1,5})$/i,
-    form: "yes, no, or a multicast address with a port, as 239.255.7.0:7400",
+    form: "yes, no, or a multicast address with a port, as 239.255.7.0:8799",
     default: "no",
     summary:
       "what is for many goes to all by IP multicast, where the network carries that (UDP, native wire)",

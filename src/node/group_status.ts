@@ -4,6 +4,7 @@
  */
 import type { Config, Member } from "../config/config.ts";
 import { ALL_GROUPS } from "../config/groups.ts";
+import { hasMulticast } from "../config/multicast.ts";
 import { formatAddress } from "../net/address.ts";
 import { quorumOf } from "../protocol/quorum.ts";
 import { StateFlag } from "../protocol/types.ts";
@@ -43,6 +44,8 @@ export interface GroupStatus {
   /** null: there are no groups. */
   readonly group: number | null;
   readonly link: Config["link"];
+  /** What is for many is heard by all: leaders' ballots, too. */
+  readonly multicast: boolean;
   readonly leader: LeaderStatus | null;
   readonly acceptors: readonly AcceptorStatus[];
   readonly proposers: readonly ProposerStatus[];
@@ -73,6 +76,7 @@ export function groupStatus(config: Config, inquiry: Inquiry, reasons: readonly 
   return {
     group: config.settings.groups > 1 && config.group !== ALL_GROUPS ? config.group : null,
     link: config.link,
+    multicast: hasMulticast(config),
     leader,
     acceptors,
     proposers,

@@ -117,7 +117,7 @@ describeNetns("IP multicast", () => {
         const learners = [0, 1].map((id) => cluster.startLearner(id, CATCH_UP));
         await cluster.startAll();
         await expectDelivered(cluster, learners);
-        const heard = /what is for many goes to (239\.255\.\d+\.\d+|\[ff15::6b70:[0-9a-f]+\]):7400 /;
+        const heard = /what is for many goes to (239\.255\.\d+\.\d+|\[ff15::6b70:[0-9a-f]+\]):8799 /;
         expect(learners[0]!.process.stderr.join("\n")).toMatch(heard);
       });
     });
@@ -126,7 +126,7 @@ describeNetns("IP multicast", () => {
   test("a guest that no route leads to the members says so", () => {
     const members = "acceptor 0 10.0.0.1 8800\nproposer 0 10.0.0.2 8800\n";
     const said = refused(["unshare", "-rn", ...COMMAND], members, "yes");
-    expect(said).toMatch(/multicasts at 239\.255\.\d+\.\d+:7400 \(udp-multicast\): ENETUNREACH/);
+    expect(said).toMatch(/multicasts at 239\.255\.\d+\.\d+:8799 \(udp-multicast\): ENETUNREACH/);
     expect(said).toContain("hint: they come through the interface that leads to 10.0.0.1:8800: is it up?");
   });
 
@@ -219,7 +219,7 @@ describeNetns("IP multicast", () => {
       await cluster.startAll();
       const client = cluster.client(cluster.spareHost, []);
       await client.waitForLine(
-        /nothing moves: nothing comes by multicast \(239\.255\.\d+\.\d+:7400\), though \d members are heard: .*udp-multicast no/,
+        /nothing moves: nothing comes by multicast \(239\.255\.\d+\.\d+:8799\), though \d members are heard: .*udp-multicast no/,
         10_000,
       );
       client.kill("SIGTERM");

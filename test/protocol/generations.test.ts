@@ -115,7 +115,10 @@ class Voter {
   }
 
   pass(us: number): void {
-    for (let step = 0; step < us; step += 100_000) this.acceptor.tick((this.nowUs += 100_000));
+    for (let step = 0; step < us; step += 100_000) {
+      this.nowUs += 100_000;
+      this.acceptor.tick(this.nowUs);
+    }
     this.recorder.take();
   }
 }
