@@ -214,7 +214,8 @@ export class Observer {
     this.counters.votes++;
     const instance = this.#instances[iid]!;
     const proposal = instance.proposals.find((one) => one.ballot === ballot && one.life === life)!;
-    const before = (proposal.generations[aid] ??= generation);
+    proposal.generations[aid] ??= generation;
+    const before = proposal.generations[aid];
     if (before !== generation) {
       const what = `acceptor ${aid} accepts ${iid} at ${ballot}/${life} in generation ${generation}, and has in ${before}`;
       throw new Violation("one generation per ballot", what);

@@ -115,7 +115,10 @@ class Voter {
   }
 
   pass(us: number): void {
-    for (let step = 0; step < us; step += 100_000) this.acceptor.tick((this.nowUs += 100_000));
+    for (let step = 0; step < us; step += 100_000) {
+      this.nowUs += 100_000;
+      this.acceptor.tick(this.nowUs);
+    }
     this.recorder.take();
   }
 }
@@ -186,6 +189,24 @@ describe("an acceptor", () => {
     ]);
     expect(voter.accept(OLDER, 5)).toEqual([`preempted to=p0 iid=5 ballot=${above}`]);
     expect(voter.acceptor.log.highestIid).toBe(0);
+  });
+
+  test("has leaders count anew once a second at most", () => {
+    const voter = new Voter();
+    voter.accept(OLDER, 5);
+    voter.confirm();
+    voter.accept(OLDER, 5);
+    const next = (7 * NATIVE_BALLOTS.stride) as Ballot;
+    expect(voter.accept(OLDER, 5, next)).toEqual([]);
+    voter.pass(1_000_000);
+    voter.accept(OLDER, 5, next);
+    voter.confirm();
+    const above = `7.${RECOVERY_IDS + 1}`;
+    expect(voter.accept(OLDER, 5, next)).toContain(`preempted to=p0 iid=5 ballot=${above}`);
+    // Who counts it as it is has its vote all the while.
+    expect(voter.accept(SAME, 6, (8 * NATIVE_BALLOTS.stride) as Ballot)).toContain(
+      "accepted iid=6 ballot=8.0 life=77 value=value",
+    );
   });
 });
 

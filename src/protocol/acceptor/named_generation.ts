@@ -13,11 +13,17 @@ import type { Acceptor } from "./acceptor.ts";
 
 /** It does not stop voting to ask what became of its place more often than this. */
 const DOUBT_GAP_US = 1_000_000;
+/**
+ * Nor does it have a leader count anew more often: of a generation that its quorums do not get to know (the ways between acceptors are
+ * cut), it would be told by every next one, and campaign without end.
+ */
+const RAISE_GAP_US = 1_000_000;
 
 export class NamedGeneration {
   readonly #acceptor: Acceptor;
   #ahead = 0;
   #doubtedUs = Number.NEGATIVE_INFINITY;
+  #raisedUs = Number.NEGATIVE_INFINITY;
 
   constructor(acceptor: Acceptor) {
     this.#acceptor = acceptor;
@@ -47,6 +53,8 @@ export class NamedGeneration {
       fellows?.birth.doubt();
       if (!this.#acceptor.isVoting) return NO_BALLOT;
     }
-    return this.#ahead > 0 ? NO_BALLOT : ballotAbove(NATIVE_BALLOTS, ballot, RECOVERY_IDS + aid);
+    if (this.#ahead > 0 || nowUs < this.#raisedUs + RAISE_GAP_US) return NO_BALLOT;
+    this.#raisedUs = nowUs;
+    return ballotAbove(NATIVE_BALLOTS, ballot, RECOVERY_IDS + aid);
   }
 }
