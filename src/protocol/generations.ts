@@ -15,6 +15,11 @@ function generationBits(acceptors: number): number {
   return Math.min(MOST_BITS, Math.floor(WORD_BITS / acceptors));
 }
 
+/** Whether so many acceptors can be named. */
+export function canName(acceptors: number): boolean {
+  return generationBits(acceptors) > 0;
+}
+
 /** What goes with a leadership in which the acceptors are of these generations. */
 export function nameGenerations(generations: Float64Array): number {
   const bits = generationBits(generations.length);

@@ -3,6 +3,7 @@
  * Or where half of an even number has, and one of the others has to ask whether it was replaced.
  */
 import { describe, expect, test } from "bun:test";
+import { NO_FAULTS } from "../../src/net/memory.ts";
 import { silenceText } from "../../src/node/acceptor_voice.ts";
 import { buildAcceptor } from "../../src/node/build.ts";
 import { Role } from "../../src/protocol/types.ts";
@@ -120,3 +121,33 @@ test.each([2, 4])(
     cluster.runUntil("all vote", () => all.every((one) => one.isVoting), 20 * SECOND_US);
   },
 );
+
+test("that only the leader and one other acceptor hear does not have the leader campaign without end", () => {
+  const cluster = new MemoryCluster({ seed: 7, wire: "native", acceptors: 5 });
+  for (let aid = 0; aid < 5; aid++) cluster.acceptor(aid);
+  const leader = cluster.proposer(0);
+  values(cluster);
+  cluster.stop(cluster.host("acceptor 4"), false);
+  const second = cluster.acceptor(4);
+  cluster.runUntil("it votes", () => second.cores.acceptor!.isVoting);
+  values(cluster);
+  cluster.stop(second, false);
+  const third = fresh(cluster, 4);
+  const { network } = cluster;
+  for (let aid = 1; aid < 4; aid++) {
+    const other = cluster.host(`acceptor ${aid}`).link;
+    network.cut(third.link, other);
+    network.cut(other, third.link);
+  }
+  // The three that do not know of it are the first to promise.
+  const far = { ...NO_FAULTS, leastDelayUs: 5000, mostDelayUs: 6000 };
+  for (const { link } of [third, cluster.host("acceptor 0")])
+    network.worsen(link.place, leader.link.place, far);
+  cluster.runFor(3 * SECOND_US);
+  const { counters } = leader.cores.proposer!;
+  const before = counters.campaigns;
+  cluster.runFor(10 * SECOND_US);
+  expect(third.cores.acceptor!.standing.generations[4]).toBe(3);
+  expect(counters.campaigns - before).toBeWithin(1, 12);
+  values(cluster);
+});

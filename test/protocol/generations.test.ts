@@ -135,7 +135,18 @@ describe("an acceptor", () => {
     const voter = new Voter();
     expect(voter.accept(generations, 5)).toContain("accepted iid=5 ballot=5.0 life=77 value=value");
     expect(voter.acceptor.chosenIid).toBe(4);
-    expect(voter.heartbeat(generations, 5)).toEqual(["echo iid=5 ballot=5.0 life=77 round=9"]);
+    expect(voter.heartbeat(generations, 4)).toEqual(["echo iid=4 ballot=5.0 life=77 round=9"]);
+  });
+
+  test("takes what is chosen from a heartbeat that names its generation, not from one that campaigns", () => {
+    const voter = new Voter();
+    voter.accept(SAME, 5);
+    // Instance 5 may have been chosen with the vote of who was put in its place: its record is not to be taken for that value.
+    expect(voter.heartbeat(UNNAMED, 5)).toEqual(["echo iid=4 ballot=5.0 life=77 round=9"]);
+    voter.acceptor.onRepeat(LEARNER, 5, 5);
+    // Without `known`.
+    expect(voter.recorder.take()).toEqual(["repeated to=l0 iid=5 ballot=5.0 life=77 value=value"]);
+    expect(voter.heartbeat(SAME, 5)).toEqual(["echo iid=5 ballot=5.0 life=77 round=9"]);
   });
 
   test("neither votes for one that names a newer generation nor takes anything from it, and asks whether it was replaced", () => {
@@ -189,6 +200,24 @@ describe("an acceptor", () => {
     ]);
     expect(voter.accept(OLDER, 5)).toEqual([`preempted to=p0 iid=5 ballot=${above}`]);
     expect(voter.acceptor.log.highestIid).toBe(0);
+  });
+
+  test("has leaders count anew once a second at most", () => {
+    const voter = new Voter();
+    voter.accept(OLDER, 5);
+    voter.confirm();
+    voter.accept(OLDER, 5);
+    const next = (7 * NATIVE_BALLOTS.stride) as Ballot;
+    expect(voter.accept(OLDER, 5, next)).toEqual([]);
+    voter.pass(1_000_000);
+    voter.accept(OLDER, 5, next);
+    voter.confirm();
+    const above = `7.${RECOVERY_IDS + 1}`;
+    expect(voter.accept(OLDER, 5, next)).toContain(`preempted to=p0 iid=5 ballot=${above}`);
+    // Who counts it as it is has its vote all the while.
+    expect(voter.accept(SAME, 6, (8 * NATIVE_BALLOTS.stride) as Ballot)).toContain(
+      "accepted iid=6 ballot=8.0 life=77 value=value",
+    );
   });
 });
 

@@ -226,7 +226,7 @@ export class Acceptor {
 
   /** A leader that is not below our promise is echoed to all proposers. */
   onHeartbeat(from: Peer, iid: number, ballot: Ballot, life: Life, round: number, leaseMs: number): void {
-    this.onChosen(iid, ballot, life);
+    if (this.#named.isSurelyOwn) this.onChosen(iid, ballot, life);
     if (!this.isVoting) return;
     if (this.#isBelowPromise(ballot, life)) {
       if (round > 0) this.#outbox.preempted(from, this.log.trimIid + 1, this.promised);

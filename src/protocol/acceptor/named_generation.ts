@@ -7,17 +7,24 @@
  * it gets no quorum any more but with what they told in that recovery. So at each ballot an acceptor votes in one generation.
  */
 import { ballotAbove, NATIVE_BALLOTS, RECOVERY_IDS } from "../ballot.ts";
-import { compareGeneration } from "../generations.ts";
+import { canName, compareGeneration, UNNAMED } from "../generations.ts";
 import { type Ballot, NO_BALLOT } from "../types.ts";
 import type { Acceptor } from "./acceptor.ts";
 
 /** It does not stop voting to ask what became of its place more often than this. */
 const DOUBT_GAP_US = 1_000_000;
+/**
+ * Nor does it have a leader count anew more often: of a generation that its quorums do not get to know (the ways between acceptors are
+ * cut), it would be told by every next one, and campaign without end.
+ */
+const RAISE_GAP_US = 1_000_000;
 
 export class NamedGeneration {
   readonly #acceptor: Acceptor;
   #ahead = 0;
+  #isNamed = true;
   #doubtedUs = Number.NEGATIVE_INFINITY;
+  #raisedUs = Number.NEGATIVE_INFINITY;
 
   constructor(acceptor: Acceptor) {
     this.#acceptor = acceptor;
@@ -27,12 +34,21 @@ export class NamedGeneration {
   begin(named: number): void {
     const { aid, standing } = this.#acceptor;
     const { generations } = standing;
+    this.#isNamed = named !== UNNAMED || !canName(generations.length);
     this.#ahead = compareGeneration(named, aid, generations.length, generations[aid]!);
   }
 
   /** The frame is for this acceptor as the one that it is. */
   get isOwn(): boolean {
     return this.#ahead === 0;
+  }
+
+  /**
+   * It is known to be: who only campaigns names none, and is heard by all. What it says is chosen may have been chosen without the one that
+   * this process is.
+   */
+  get isSurelyOwn(): boolean {
+    return this.#isNamed && this.isOwn;
   }
 
   /**
@@ -47,6 +63,8 @@ export class NamedGeneration {
       fellows?.birth.doubt();
       if (!this.#acceptor.isVoting) return NO_BALLOT;
     }
-    return this.#ahead > 0 ? NO_BALLOT : ballotAbove(NATIVE_BALLOTS, ballot, RECOVERY_IDS + aid);
+    if (this.#ahead > 0 || nowUs < this.#raisedUs + RAISE_GAP_US) return NO_BALLOT;
+    this.#raisedUs = nowUs;
+    return ballotAbove(NATIVE_BALLOTS, ballot, RECOVERY_IDS + aid);
   }
 }

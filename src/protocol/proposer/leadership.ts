@@ -97,9 +97,8 @@ export abstract class Leadership {
 
   tick(nowUs: number): void {
     this.nowUs = nowUs;
+    if (this.isHeld) return;
     if (!this.#hasBegun) {
-      // It would say that all of a former log is chosen in this one.
-      if (this.parts.learner.isDoubted) return;
       this.#hasBegun = true;
       this.stageSinceUs = nowUs;
       this.begin();
@@ -108,7 +107,12 @@ export abstract class Leadership {
   }
 
   nextTickUs(): number {
-    return this.#hasBegun ? this.dueUs() : this.nowUs + DOUBT_LOOK_US;
+    return this.#hasBegun && !this.isHeld ? this.dueUs() : this.nowUs + DOUBT_LOOK_US;
+  }
+
+  /** It does not begin to lead, with what may be of a former log: it would say that all of that is chosen in this one. */
+  protected get isHeld(): boolean {
+    return this.parts.learner.isDoubted && this.stage !== "leading" && this.stage !== "preparing";
   }
 
   protected sees(ballot: number): void {

@@ -152,7 +152,8 @@ export class RangeLeadership extends Leadership {
     const isAnothers = ballot > 0 && this.owner(ballot) !== this.options.id;
     if (isAnothers && this.ballot === NO_BALLOT) this.election.hold();
     this.election.onVote(aid, round, granted, this.nowUs);
-    if (this.stage === "waiting" && this.election.isWon(this.nowUs)) this.#campaign(this.reason);
+    if (this.stage === "waiting" && !this.isHeld && this.election.isWon(this.nowUs))
+      this.#campaign(this.reason);
   }
 
   /**
@@ -325,14 +326,14 @@ export class RangeLeadership extends Leadership {
   /** Whether the window reaches from what this process has learned to where the leader has to start. */
   #isInReach(): boolean {
     const { learner, window } = this.parts;
-    // Who cannot read on would lead without ever learning what is chosen.
-    if (learner.waitsForSnapshot) return false;
+    // Who cannot read on would lead without ever learning what is chosen, or what it knows is of a former log.
+    if (learner.waitsForSnapshot || learner.isDoubted) return false;
     return this.#range.start <= Math.max(1, learner.next) + window.instances / 2;
   }
 
   /** Leaves out what acceptors vouch is chosen, where it is too far above us to be learned first. */
   #jump(): void {
-    if (!this.options.mayJump || this.#isInReach()) return;
+    if (!this.options.mayJump || this.parts.learner.isDoubted || this.#isInReach()) return;
     this.parts.learner.startAt(this.#range.start);
     this.parts.window.advance(this.#range.start);
   }
