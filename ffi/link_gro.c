@@ -52,12 +52,18 @@ uint32_t kpx_gro_bytes(void) {
   return BUFFERS * BUFFER_BYTES;
 }
 
+static void renew(struct kpx_gro *gro, uint32_t i) {
+  gro->headers[i].msg_hdr.msg_namelen = sizeof gro->names[i];
+  gro->headers[i].msg_hdr.msg_controllen = sizeof gro->controls[i];
+}
+
 void kpx_gro_place(struct kpx_link *link) {
   struct kpx_gro *gro = link->gro;
   for (uint32_t i = 0; i < BUFFERS; i++) {
     gro->vectors[i] = (struct iovec){.iov_base = link->area + link->rx_at + i * BUFFER_BYTES, .iov_len = MESSAGE_BYTES};
     gro->headers[i].msg_hdr = (struct msghdr){
         .msg_name = &gro->names[i], .msg_iov = &gro->vectors[i], .msg_iovlen = 1, .msg_control = &gro->controls[i]};
+    renew(gro, i);
   }
 }
 
@@ -65,10 +71,8 @@ void kpx_gro_place(struct kpx_link *link) {
 static int fill(struct kpx_link *link, uint32_t max, uint32_t receivers) {
   struct kpx_gro *gro = link->gro;
   uint32_t most = max < BUFFERS ? max : BUFFERS;
-  for (uint32_t i = 0; i < BUFFERS; i++) {
-    gro->headers[i].msg_hdr.msg_namelen = sizeof gro->names[i];
-    gro->headers[i].msg_hdr.msg_controllen = sizeof gro->controls[i];
-  }
+  /* The kernel has written into those that it filled. */
+  for (uint32_t i = 0; i < gro->count; i++) renew(gro, i);
   gro->count = 0;
   gro->next = 0;
   gro->size = 0;
