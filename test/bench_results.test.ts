@@ -15,7 +15,7 @@ import { QuorumRounds } from "../src/bench/quorum_rounds.ts";
 import { readResult } from "../src/bench/result.ts";
 import { leastChance, median, rankTest } from "../src/bench/statistics.ts";
 import { floorRowsOf, rowsOf, summaryOf, tableOf } from "../src/bench/table.ts";
-import { sentFrames } from "../src/bench/usage.ts";
+import { framesBetween, type Sample, sentFrames } from "../src/bench/usage.ts";
 import { heaviest, warmUpOf, warmUpsOf } from "../src/bench/warm_up.ts";
 import { benchResult, besideFloor, CELL, cellResult, roundOf } from "./support/bench_result.ts";
 
@@ -323,5 +323,16 @@ describe("a result", () => {
   eth0: 5000      40    0    0    0     0          0         0     7000      50    0    0    0     0       0          0
 `;
     expect([sentFrames(text, true), sentFrames(text, false)]).toEqual([3, 50]);
+  });
+
+  test("frames of a host whose last process has ended are not known, rather than taken from the others", () => {
+    const at = (frames: Record<string, number>): Sample => ({
+      atMs: 0,
+      cpu: new Map(),
+      frames: new Map(Object.entries(frames)),
+    });
+    expect(framesBetween(at({ a: 5, b: 100 }), at({ a: 8, b: 140 }))).toBe(43);
+    expect(framesBetween(at({ a: 5, b: 100 }), at({ a: 8 }))).toBeNull();
+    expect(framesBetween(at({ a: 5 }), { atMs: 0, cpu: new Map(), frames: undefined })).toBeNull();
   });
 });

@@ -8,7 +8,7 @@ import { how, type LabProcess } from "../ops/lab_process.ts";
 import type { Bed } from "./bed.ts";
 import type { Cell } from "./cells.ts";
 import type { ProcessUse, Round } from "./result.ts";
-import { residentOf, type Sample, sample, type Watched } from "./usage.ts";
+import { framesBetween, residentOf, type Sample, sample, type Watched } from "./usage.ts";
 
 /** How long a client may take beyond its own time. */
 const SETTLE_MS = 20_000;
@@ -131,7 +131,7 @@ export async function measureRound(
     const sum = (pick: (one: MeasuredFigures) => number): number =>
       figures.reduce((all, one) => all + pick(one), 0);
     const valuesPerSecond = sum((one) => one.valuesPerSecond);
-    const frames = from.frames === undefined || to.frames === undefined ? null : to.frames - from.frames;
+    const frames = framesBetween(from, to);
     const values = (valuesPerSecond * (to.atMs - from.atMs)) / 1000;
     return {
       round: {

@@ -16,8 +16,8 @@ export interface Watched {
 export interface Sample {
   readonly atMs: number;
   readonly cpu: ReadonlyMap<string, { readonly user: number; readonly system: number }>;
-  /** Frames sent by all hosts; undefined: not known. */
-  readonly frames: number | undefined;
+  /** Frames sent by each host, by its network namespace; undefined: not known. */
+  readonly frames: ReadonlyMap<string, number> | undefined;
 }
 
 /** Seconds of processor time of all threads that there ever were, or of one. */
@@ -51,17 +51,27 @@ export function sentFrames(text: string, loopback: boolean): number {
 }
 
 /** Of each namespace once. `loopback`: all of them talk over `lo`, of which there is one. */
-function framesOf(pids: readonly number[], loopback: boolean): number {
-  const seen = new Set<string>();
-  let frames = 0;
+function framesOf(pids: readonly number[], loopback: boolean): Map<string, number> {
+  const frames = new Map<string, number>();
   for (const pid of pids) {
     const text = readProc(`/proc/${pid}/net/dev`);
     const namespace = ifThere(() => readlinkSync(`/proc/${pid}/ns/net`));
-    if (text === undefined || namespace === undefined || seen.has(namespace)) continue;
-    seen.add(namespace);
-    frames += sentFrames(text, loopback);
+    if (text === undefined || namespace === undefined || frames.has(namespace)) continue;
+    frames.set(namespace, sentFrames(text, loopback));
   }
   return frames;
+}
+
+/** Frames that all hosts sent between two samples; null: a host's last process had ended by the second. */
+export function framesBetween({ frames: before }: Sample, { frames: after }: Sample): number | null {
+  if (before === undefined || after === undefined) return null;
+  let sum = 0;
+  for (const [namespace, first] of before) {
+    const last = after.get(namespace);
+    if (last === undefined) return null;
+    sum += last - first;
+  }
+  return sum;
 }
 
 export function sample(watched: readonly Watched[], onLoopback: boolean, isAll: boolean): Sample {
