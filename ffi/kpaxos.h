@@ -32,7 +32,7 @@ enum {
   KPX_OPTION_FLAGS,
   KPX_OPTION_IFINDEX,
   KPX_OPTION_BIND_ETHERTYPE, /* 0: all */
-  KPX_OPTION_MULTICAST, /* six words: a MAC; UDP: the first of KPX_GROUPS addresses side by side, and their port */
+  KPX_OPTION_MULTICAST, /* six words: a MAC; UDP: the first of KPX_GROUPS addresses side by side (its last bits are 0), and their port */
   KPX_OPTION_GROUPS = KPX_OPTION_MULTICAST + 6, /* UDP: bit i: the address i behind the first one is joined */
   KPX_OPTION_TOWARD, /* UDP, six words: multicasts go through the interface by which this address is reached */
   KPX_OPTION_FAMILY = KPX_OPTION_TOWARD + 6, /* 4 or 6 */

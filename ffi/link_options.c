@@ -32,11 +32,19 @@ static int configure_ethernet(struct kpx_link *link, const uint32_t *options) {
   return 0;
 }
 
+/* All groups there may be differ in the last bits of the first one's address. */
+static bool has_groups(const struct kpx_link *link, const uint32_t *options) {
+  if ((link->flags & KPX_FLAG_MULTICAST) == 0) return true;
+  uint32_t last = options[KPX_OPTION_MULTICAST + 3] >> 24;
+  return options[KPX_OPTION_GROUPS] >> KPX_GROUPS == 0 && last % KPX_GROUPS == 0;
+}
+
 static int configure_udp(struct kpx_link *link, const uint32_t *options) {
   uint32_t family = options[KPX_OPTION_FAMILY];
   if (family != 4 && family != 6) return -EAFNOSUPPORT;
   if ((link->flags & (KPX_FLAG_RING | KPX_FLAG_PROMISCUOUS)) != 0) return -EINVAL;
   if (options[KPX_OPTION_SECOND_FILTER_COUNT] > 0) return -EINVAL;
+  if (!has_groups(link, options)) return -EINVAL;
   link->family = family == 4 ? AF_INET : AF_INET6;
   link->main_ethertype = 0;
   return 0;

@@ -167,6 +167,8 @@ static int32_t opened(uint32_t at, uint32_t word) {
 
 static void what_cannot_be_is_refused(void) {
   EQUAL(opened(KPX_OPTION_MULTICAST + 3, 0x084D000Au), -EINVAL); /* 10.0.77.8 is one host */
+  EQUAL(opened(KPX_OPTION_MULTICAST + 3, 0xFC4DFFEFu), -EINVAL); /* 239.255.77.252 has three behind it */
+  EQUAL(opened(KPX_OPTION_GROUPS, 1u << KPX_GROUPS), -EINVAL);
   EQUAL(opened(KPX_OPTION_MULTICAST + 4, 70000), -EINVAL);
   EQUAL(opened(KPX_OPTION_TOWARD, 1), -EINVAL); /* IPv6 */
   EQUAL(opened(KPX_OPTION_TOWARD + 3, 0xFFFFFFFFu), -EACCES); /* broadcast */
