@@ -64,6 +64,8 @@ export class NativeWire implements Wire {
   readonly #frames: NativeFrames;
   readonly #words: Uint32Array;
   readonly #multicast: Uint32Array | null;
+  /** IP multicast may fail where single datagrams pass. */
+  readonly #hearsBoth: boolean;
   readonly #decoder: NativeMessages;
   /** The interface is `lo`: every host's address is the same, so none proves who sent a frame. */
   readonly #onLoopback: boolean;
@@ -78,6 +80,7 @@ export class NativeWire implements Wire {
       options.link.kind === "udp"
         ? (options.multicast ?? null)
         : multicastAddress(options.clusterId, options.group);
+    this.#hearsBoth = options.link.kind === "udp" && this.#multicast !== null;
     this.maxValue = maxNativeValue(options.link, options.members.acceptors.length);
     this.#decoder = new NativeMessages(this.#link.area, options.members, this.maxValue);
     this.#onLoopback =
@@ -174,7 +177,7 @@ export class NativeWire implements Wire {
     const id = words[at + 3]! & 0xffff;
     const from = this.#sender(descriptor, port, role, id, life, nowUs);
     if (from < 0) return;
-    if (port !== Port.self) {
+    if (this.#hearsBoth && port !== Port.self) {
       if (toId === ALL_IDS) this.#peers.everyoneUs = nowUs;
       else this.#peers.heardAlone(from, nowUs);
     }
