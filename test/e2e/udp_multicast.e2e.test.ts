@@ -6,6 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { sentFrames } from "../../src/bench/usage.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import { createLog } from "../../src/log.ts";
 import { parseUdp } from "../../src/net/address.ts";
@@ -28,7 +29,12 @@ import { unprivileged } from "../support/unprivileged.ts";
 
 const MULTICAST = { "udp-multicast": "yes" };
 const CATCH_UP = ["--catch-up"];
+const PROPOSER_HOST = 3;
 const LOAD = ["--values", "200", "--outstanding", "10"];
+
+function sentBy(cluster: TestCluster, host: number): number {
+  return sentFrames(cluster.lab!.exec(host, ["cat", "/proc/net/dev"]).stdout, false);
+}
 
 async function expectDelivered(
   cluster: TestCluster,
@@ -112,13 +118,19 @@ describe("nothing that should come", () => {
 
 describeNetns("IP multicast", () => {
   for (const link of ["udp", "udp6"] as const) {
-    test(`${link}: everything arrives, once and in one order, by one datagram for all`, async () => {
+    test(`${link}: everything arrives, once and in one order, and an accept leaves once for all`, async () => {
       await withCluster({ seats: STANDARD, link, settings: MULTICAST, start: false }, async (cluster) => {
         const learners = [0, 1].map((id) => cluster.startLearner(id, CATCH_UP));
         await cluster.startAll();
         await expectDelivered(cluster, learners);
         const heard = /what is for many goes to (239\.255\.\d+\.\d+|\[ff15::6b70:[0-9a-f]+\]):8799 /;
         expect(learners[0]!.process.stderr.join("\n")).toMatch(heard);
+        const before = sentBy(cluster, PROPOSER_HOST);
+        await cluster.runClient(["--values", "300", "--outstanding", "1", "--id", "10"]);
+        const frames = sentBy(cluster, PROPOSER_HOST) - before;
+        // Of each value an accept and an answer to the client; to three acceptors one by one it would be four.
+        expect(frames).toBeGreaterThanOrEqual(300);
+        expect(frames).toBeLessThan(900);
       });
     });
   }
