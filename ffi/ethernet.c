@@ -31,6 +31,10 @@ static int read_hardware(struct kpx_link *link, int fd) {
   if (type != ARPHRD_ETHER && type != ARPHRD_LOOPBACK) return -EPROTONOSUPPORT;
   memcpy(link->mac, request.ifr_hwaddr.sa_data, sizeof link->mac);
   memcpy(link->address, link->mac, sizeof link->mac);
+  struct ifreq own = {0};
+  memcpy(own.ifr_name, request.ifr_name, sizeof own.ifr_name);
+  own.ifr_addr.sa_family = AF_INET;
+  if (ioctl(fd, SIOCGIFADDR, &own) == 0) memcpy(link->ip, own.ifr_addr.sa_data + 2, sizeof link->ip);
   int lo = (int)if_nametoindex("lo");
   if (lo == link->ifindex || ((link->flags & KPX_FLAG_ALSO_LO) != 0 && lo != 0)) link->lo_index = lo;
   return 0;
@@ -57,6 +61,9 @@ static int open_receiver(struct kpx_link *link, const uint32_t *options, const u
   /* Where the kernel does not know these, frames go through the queueing discipline, and `accept` drops our own. */
   (void)setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &yes, sizeof yes);
   (void)setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &yes, sizeof yes);
+  /* Only a gVisor or an old kernel refuses it, and does so for all. */
+  bool bundles = link->header > KPX_ETHERNET_HEADER;
+  if (bundles && setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &yes, sizeof yes) < 0) link->header = KPX_ETHERNET_HEADER;
   return 0;
 }
 
@@ -87,35 +94,51 @@ int kpx_ethernet_bind(struct kpx_link *link, const uint32_t *options) {
 }
 
 bool kpx_ethernet_accept(struct kpx_link *link, uint32_t *descriptor, uint32_t at, uint32_t bytes, bool cut,
-                         const struct sockaddr_ll *from) {
+                         uint32_t ethertype, const struct sockaddr_ll *from) {
   int ifindex = from->sll_ifindex;
   if (from->sll_pkttype == PACKET_OUTGOING) return false;
   if (ifindex != link->ifindex && ifindex != link->lo_index) return false;
-  if (cut || bytes < KPX_ETHERNET_HEADER) {
+  if (cut) {
     link->counters[KPX_RX_TRUNCATED]++;
     return false;
   }
-  const uint8_t *frame = link->area + at;
-  uint32_t length = bytes - KPX_ETHERNET_HEADER;
-  uint32_t ethertype = (uint32_t)frame[12] << 8 | frame[13];
-  if (kpx_checksum_applies(link, ethertype) && !kpx_checksum_admits(link, frame + KPX_ETHERNET_HEADER, length)) return false;
+  if (kpx_checksum_applies(link, ethertype) && !kpx_checksum_admits(link, link->area + at, bytes)) return false;
   memset(descriptor, 0, KPX_DESCRIPTOR_WORDS * sizeof *descriptor);
-  descriptor[KPX_OFFSET] = at + KPX_ETHERNET_HEADER;
-  descriptor[KPX_LENGTH] = length;
+  descriptor[KPX_OFFSET] = at;
+  descriptor[KPX_LENGTH] = bytes;
   descriptor[KPX_PROTOCOL] = ethertype;
   descriptor[KPX_PORTS] = ifindex != link->ifindex ? KPX_PORT_LO : KPX_PORT_WIRE;
-  memcpy(descriptor + KPX_ADDRESS, frame + 6, 6);
+  memcpy(descriptor + KPX_ADDRESS, from->sll_addr, 6);
   link->counters[KPX_RX_FRAMES]++;
-  link->counters[KPX_RX_BYTES] += length;
+  link->counters[KPX_RX_BYTES] += bytes;
   return true;
 }
 
-void kpx_ethernet_address(struct kpx_link *link, uint32_t at, int ifindex, uint32_t ethertype) {
-  link->tx.names[at].ll = (struct sockaddr_ll){
+bool kpx_ethernet_whole(struct kpx_link *link, uint32_t *descriptor, uint32_t at, uint32_t bytes, bool cut,
+                        const struct sockaddr_ll *from) {
+  bool is_short = cut || bytes < KPX_ETHERNET_HEADER;
+  const uint8_t *type = link->area + at - 2;
+  uint32_t ethertype = is_short ? 0 : (uint32_t)type[0] << 8 | type[1];
+  return kpx_ethernet_accept(link, descriptor, at, bytes - KPX_ETHERNET_HEADER, is_short, ethertype, from);
+}
+
+void kpx_ethernet_address(struct kpx_link *link, uint32_t at, int ifindex, uint32_t ethertype, const uint32_t *words) {
+  struct sockaddr_ll *name = &link->tx.names[at].ll;
+  bool bundles = link->header > KPX_ETHERNET_HEADER;
+  /* The kernel takes the destination from the frame, and the EtherType where it is told none: a bundle has another than its frames.
+   * Here all of them tell messages apart. */
+  *name = (struct sockaddr_ll){
       .sll_family = AF_PACKET,
-      .sll_protocol = htons((uint16_t)ethertype),
+      .sll_protocol = bundles ? 0 : htons((uint16_t)ethertype),
       .sll_ifindex = ifindex,
+      .sll_hatype = (uint16_t)words[KPX_MARK - KPX_ADDRESS],
       .sll_halen = 6,
+      .sll_addr = {[6] = (uint8_t)(ethertype >> 8), [7] = (uint8_t)ethertype},
   };
-  link->tx.headers[at].msg_hdr.msg_namelen = sizeof(struct sockaddr_ll);
+  memcpy(name->sll_addr, words, 6);
+  link->tx.headers[at].msg_hdr.msg_namelen = sizeof *name;
+}
+
+bool kpx_bundle_only(const struct kpx_link *link, const union kpx_sockaddr *name) {
+  return link->kind == KPX_ETHERNET && (name->ll.sll_hatype & KPX_MARK_BUNDLE) != 0;
 }

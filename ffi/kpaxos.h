@@ -55,7 +55,9 @@ enum {
   KPX_FLAG_ALSO_LO = 4, /* hear and reach the loopback interface too */
   KPX_FLAG_MULTICAST = 8, /* KPX_OPTION_MULTICAST is to be joined */
   KPX_FLAG_DUAL_STACK = 16, /* an IPv6 socket that takes IPv4 as well */
-  KPX_FLAG_OFFLOAD = 32, /* UDP: datagrams of a step to one destination pass the kernel as one, where it can do that */
+  /* Datagrams of a step to one destination pass the kernel as one, where it can do that. Over Ethernet frames with one
+   * mark do (KPX_MARK), unless they are received through a ring. */
+  KPX_FLAG_OFFLOAD = 32,
 };
 
 /* Limits of kpx_link_open; what exceeds them is -EINVAL. */
@@ -73,6 +75,9 @@ enum {
 /* A frame's descriptor, KPX_DESCRIPTOR_WORDS words; the meaning is told in src/net/link.ts. */
 #define KPX_DESCRIPTOR_WORDS 16u
 enum { KPX_OFFSET, KPX_LENGTH, KPX_PROTOCOL, KPX_PORTS, KPX_ADDRESS };
+/* Ethernet, for sending: frames with one mark, of 16 bits, may leave in a bundle, which a filter lets in or not by its first; 0: alone.
+ * With KPX_MARK_BUNDLE in the mark they leave so or not at all. */
+enum { KPX_MARK = KPX_ADDRESS + 2, KPX_MARK_BUNDLE = 0x8000 };
 #define KPX_ADDRESS_WORDS 6u
 enum { KPX_PORT_WIRE = 1, KPX_PORT_LO = 2, KPX_PORT_SELF = 4 };
 
@@ -87,6 +92,7 @@ enum {
   KPX_INFO_RECEIVE_BUFFER, /* bytes granted, of all queues; of their rings, in ring mode */
   KPX_INFO_IFINDEX,
   KPX_INFO_ASLEEP, /* word index of a double: see kpx_link_step */
+  KPX_INFO_BUNDLE_PAYLOAD, /* most bytes of a frame that a bundle may have, checksum included; 0: there are none by mark */
   KPX_INFO_ADDRESS, /* six words */
   KPX_INFO_COUNT = KPX_INFO_ADDRESS + 6,
 };

@@ -121,6 +121,7 @@ int32_t kpx_link_info(int32_t handle, double *out, uint32_t count) {
       [KPX_INFO_MAX_PAYLOAD] = (double)link->max_payload,
       [KPX_INFO_RECEIVE_BUFFER] = (double)buffers,
       [KPX_INFO_IFINDEX] = (double)link->ifindex,
+      [KPX_INFO_BUNDLE_PAYLOAD] = (double)kpx_bundle_payload(link),
       [KPX_INFO_ASLEEP] = (double)(link->asleep_at / 4),
   };
   for (uint32_t i = 0; i < KPX_ADDRESS_WORDS; i++) numbers[KPX_INFO_ADDRESS + i] = (double)link->address[i];

@@ -20,6 +20,9 @@
 #endif
 
 #define KPX_ETHERNET_HEADER 14u
+#define KPX_VNET_HEADER 10u /* struct virtio_net_hdr, before each frame of a link with bundles */
+#define KPX_BUNDLE_HEADERS 28u /* more than before a single frame: IPv4's and UDP's */
+#define KPX_WRAPPING 52u /* what precedes the frames of a bundle over Ethernet: that header, Ethernet's, IPv4's and UDP's */
 #define KPX_CRC_BYTES 4u
 
 union kpx_sockaddr {
@@ -71,12 +74,14 @@ struct kpx_link {
   size_t area_bytes;
   uint32_t rx_slots;
   uint32_t tx_slots;
+  uint32_t tx_messages; /* of a step, at most */
   uint32_t max_payload;
   uint32_t rx_at; /* byte offset of the first rx (tx) slot; with rings there are no rx slots */
   uint32_t tx_at;
   uint32_t asleep_at; /* of the double that says how long the host was suspended */
   uint32_t stride;
   uint32_t payload_at; /* of the payload in its slot */
+  uint32_t header; /* bytes before the payload that go with it */
 
   uint32_t checksum_offset;
   uint32_t trailer; /* bytes of the checksum or MAC, KPX_CRC_BYTES or KPX_MAC_BYTES */
@@ -87,6 +92,7 @@ struct kpx_link {
   int ifindex;
   int lo_index; /* -1: not heard, not reached */
   uint8_t mac[6];
+  uint8_t ip[4]; /* of the interface, 0 where it has none; what bundles say that they come from */
   int family; /* AF_PACKET, AF_INET, AF_INET6 */
   uint32_t address[KPX_ADDRESS_WORDS];
   uint32_t returning; /* multicast groups from which what the link itself says comes back, to be refused by the filter */
@@ -137,13 +143,18 @@ int kpx_ethernet_sockets(struct kpx_link *link, const uint32_t *options);
 int kpx_ethernet_bind(struct kpx_link *link, const uint32_t *options);
 int kpx_udp_socket(struct kpx_link *link, const uint32_t *options);
 int kpx_udp_groups(struct kpx_link *link, const uint32_t *options);
-/* Describes a received frame that starts at byte `at` of the area; false: it is not for the caller. */
+/* Describes a received frame whose payload starts at byte `at` of the area; false: it is not for the caller. */
 bool kpx_ethernet_accept(struct kpx_link *link, uint32_t *descriptor, uint32_t at, uint32_t bytes, bool cut,
-                         const struct sockaddr_ll *from);
+                         uint32_t ethertype, const struct sockaddr_ll *from);
+/* The same of a frame that its Ethernet header precedes, `bytes` with it. */
+bool kpx_ethernet_whole(struct kpx_link *link, uint32_t *descriptor, uint32_t at, uint32_t bytes, bool cut,
+                        const struct sockaddr_ll *from);
 bool kpx_udp_accept(struct kpx_link *link, uint32_t *descriptor, uint32_t at, uint32_t bytes, bool cut,
                     const union kpx_sockaddr *from);
-/* Addresses message `at` of link->tx; false: the address cannot be reached over this link. */
-void kpx_ethernet_address(struct kpx_link *link, uint32_t at, int ifindex, uint32_t ethertype);
+/* Addresses message `at` of link->tx; false: the address cannot be reached over this link. Messages of one name may be bundled. */
+void kpx_ethernet_address(struct kpx_link *link, uint32_t at, int ifindex, uint32_t ethertype, const uint32_t *words);
+/* What leaves in a bundle or not at all. */
+bool kpx_bundle_only(const struct kpx_link *link, const union kpx_sockaddr *name);
 bool kpx_udp_address(struct kpx_link *link, uint32_t at, const uint32_t *words);
 /* udp_groups.c: whether what is sent there comes back, and is refused. */
 bool kpx_udp_returns(const struct kpx_link *link, const union kpx_sockaddr *to);
@@ -151,14 +162,31 @@ bool kpx_udp_returns(const struct kpx_link *link, const union kpx_sockaddr *to);
 int kpx_udp_family(const uint32_t *words);
 socklen_t kpx_udp_name(int family, const uint32_t *words, union kpx_sockaddr *name);
 
+/* ethernet_bundles.c: writes the KPX_WRAPPING bytes that precede `bytes` bytes of frames of `size` bytes, all but the last, with the destination,
+ * source and EtherType of the Ethernet header given; and tells what a received message holds: false, nothing. */
+struct kpx_content {
+  uint32_t at; /* byte of the message where its first frame's payload begins */
+  uint32_t bytes;
+  uint32_t size; /* of each frame but the last */
+  uint32_t ethertype;
+};
+void kpx_wrap(const struct kpx_link *link, uint8_t *wrapping, const uint8_t *ethernet, uint32_t bytes, uint32_t size);
+bool kpx_unwrap(const uint8_t *message, uint32_t bytes, struct kpx_content *content);
+
 /* link_gso.c: `kpx_gso_bundle` makes bundles of the first `messages` of link->tx and returns how many; after `kpx_gso_refused` it makes
  * none of datagrams that long. */
 #define KPX_BUNDLED 64u /* datagrams of a bundle, at most */
 int kpx_gso_open(struct kpx_link *link);
 void kpx_gso_close(struct kpx_link *link);
+/* What frames may have that are bundled by their mark. */
+uint32_t kpx_bundle_payload(const struct kpx_link *link);
 uint32_t kpx_gso_bundle(struct kpx_link *link, uint32_t messages);
 struct mmsghdr *kpx_gso_headers(const struct kpx_link *link);
 void kpx_gso_refused(struct kpx_link *link, uint32_t length);
+/* Where the frames of a message begin among its vectors. */
+static inline size_t kpx_first_frame(const struct kpx_link *link, const struct msghdr *message) {
+  return link->kind == KPX_ETHERNET && message->msg_iovlen > 1 ? 1 : 0;
+}
 
 /* link_gro.c: the buffers take `kpx_gro_bytes` of the area from rx_at on, in place of rx slots. */
 int kpx_gro_open(struct kpx_link *link);

@@ -89,18 +89,16 @@ static void drop(struct kpx_messages *messages) {
 }
 
 int kpx_link_make_messages(struct kpx_link *link) {
-  uint32_t header = link->kind == KPX_ETHERNET ? KPX_ETHERNET_HEADER : 0;
   if (link->gro != NULL) kpx_gro_place(link);
   else if (!kpx_has_rings(link)) {
     int result = make(&link->rx, link->rx_slots);
     if (result < 0) return result;
     for (uint32_t i = 0; i < link->rx_slots; i++) {
-      size_t at = link->rx_at + (size_t)i * link->stride + link->payload_at - header;
-      link->rx.vectors[i] = (struct iovec){.iov_base = link->area + at, .iov_len = header + link->max_payload};
+      size_t at = link->rx_at + (size_t)i * link->stride + link->payload_at - link->header;
+      link->rx.vectors[i] = (struct iovec){.iov_base = link->area + at, .iov_len = link->header + link->max_payload};
     }
   }
-  /* Two for each slot: one through the interface, one through lo. */
-  int result = make(&link->tx, link->tx_slots * 2);
+  int result = make(&link->tx, link->tx_messages);
   return result < 0 ? result : kpx_gso_open(link);
 }
 

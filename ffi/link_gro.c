@@ -1,7 +1,8 @@
 /*
  * Receiving what passed the kernel as one: a message is as many datagrams as its sender (link_gso.c), or the kernel on their way, made it
  * of (UDP_GRO, Linux 5.0), all but the last equally long. They stay where they came in, in large buffers instead of the rx
- * slots; what does not fit the descriptors of a step is for the next one.
+ * slots; what does not fit the descriptors of a step is for the next one. Over Ethernet each message has its headers before it
+ * (ethernet_bundles.c).
  */
 #include <errno.h>
 #include <netinet/udp.h>
@@ -37,12 +38,16 @@ struct kpx_gro {
   uint32_t size;  /* of its datagrams; 0: it is still to be looked at */
   uint32_t step;  /* from one datagram to the next */
   uint32_t left;  /* bytes of it that are not handed out */
+  uint32_t start; /* where its first datagram is */
+  uint32_t ethertype;
+  bool is_short;
 };
 
 int kpx_gro_open(struct kpx_link *link) {
   int one = 1;
-  if (link->kind != KPX_UDP || (link->flags & KPX_FLAG_OFFLOAD) == 0) return 0;
-  for (uint32_t i = 0; i < link->receiver_count; i++)
+  bool ethernet = link->kind == KPX_ETHERNET;
+  if (ethernet ? link->header == KPX_ETHERNET_HEADER : (link->flags & KPX_FLAG_OFFLOAD) == 0) return 0;
+  for (uint32_t i = 0; i < link->receiver_count && !ethernet; i++)
     if (setsockopt(link->receivers[i].fd, SOL_UDP, UDP_GRO, &one, sizeof one) < 0) return 0;
   link->gro = calloc(1, sizeof *link->gro);
   return link->gro == NULL ? -ENOMEM : 0;
@@ -106,21 +111,44 @@ static void align(uint8_t *buffer, uint32_t size, uint32_t step, uint32_t bytes)
   }
 }
 
+/* What precedes the frames of a message over Ethernet, and how long they are. */
+static void open_message(struct kpx_gro *gro, const uint8_t *bytes, uint32_t count) {
+  struct kpx_content content;
+  gro->is_short = !kpx_unwrap(bytes, count, &content);
+  gro->size = count;
+  if (gro->is_short) return;
+  gro->start = content.at;
+  gro->ethertype = content.ethertype;
+  gro->left = content.bytes;
+  gro->size = content.size;
+}
+
 static void look_at(struct kpx_link *link) {
   struct kpx_gro *gro = link->gro;
   struct mmsghdr *message = &gro->headers[gro->next];
+  gro->start = 0;
   gro->left = message->msg_len;
-  gro->size = size_of(&message->msg_hdr, gro->left);
+  if (link->kind == KPX_ETHERNET) open_message(gro, gro->vectors[gro->next].iov_base, gro->left);
+  else gro->size = size_of(&message->msg_hdr, gro->left);
   gro->step = (gro->size + 3u) & ~3u;
-  gro->at = 0;
+  gro->at = gro->start;
   if (gro->size < gro->left) {
     /* No kernel makes messages of so many (64, over lo 128); more would not fit when moved apart. */
     if (gro->left / gro->size > MOST_MOVED && gro->step != gro->size) {
       link->counters[KPX_RX_TRUNCATED] += (gro->left - 1) / gro->size + 1 - MOST_MOVED;
       gro->left = MOST_MOVED * gro->size;
     }
-    align(gro->vectors[gro->next].iov_base, gro->size, gro->step, gro->left);
+    align((uint8_t *)gro->vectors[gro->next].iov_base + gro->start, gro->size, gro->step, gro->left);
   }
+}
+
+static bool accept_next(struct kpx_link *link, uint32_t *descriptor, uint32_t length) {
+  const struct kpx_gro *gro = link->gro;
+  const union kpx_sockaddr *from = &gro->names[gro->next];
+  uint32_t at = link->rx_at + gro->next * BUFFER_BYTES + gro->at;
+  bool cut = (gro->headers[gro->next].msg_hdr.msg_flags & MSG_TRUNC) != 0 || length > link->max_payload;
+  if (link->kind == KPX_UDP) return kpx_udp_accept(link, descriptor, at, length, cut, from);
+  return kpx_ethernet_accept(link, descriptor, at, length, cut || gro->is_short, gro->ethertype, &from->ll);
 }
 
 int kpx_gro_receive(struct kpx_link *link, uint32_t max, uint32_t receivers) {
@@ -134,10 +162,7 @@ int kpx_gro_receive(struct kpx_link *link, uint32_t max, uint32_t receivers) {
   while (gro->next < gro->count && kept < max) {
     if (gro->size == 0) look_at(link);
     uint32_t length = gro->left < gro->size ? gro->left : gro->size;
-    uint32_t at = link->rx_at + gro->next * BUFFER_BYTES + gro->at;
-    bool cut = (gro->headers[gro->next].msg_hdr.msg_flags & MSG_TRUNC) != 0 || length > link->max_payload;
-    uint32_t *descriptor = words + (size_t)kept * KPX_DESCRIPTOR_WORDS;
-    if (kpx_udp_accept(link, descriptor, at, length, cut, &gro->names[gro->next])) kept++;
+    if (accept_next(link, words + (size_t)kept * KPX_DESCRIPTOR_WORDS, length)) kept++;
     gro->left -= length;
     gro->at += gro->step;
     if (gro->left > 0) continue;

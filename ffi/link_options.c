@@ -26,9 +26,14 @@ static int configure_ethernet(struct kpx_link *link, const uint32_t *options) {
   if (options[KPX_OPTION_IFINDEX] == 0 || options[KPX_OPTION_IFINDEX] > INT32_MAX) return -ENODEV;
   if (options[KPX_OPTION_BIND_ETHERTYPE] > 0xFFFF || link->main_ethertype > 0xFFFF) return -EINVAL;
   link->ifindex = (int)options[KPX_OPTION_IFINDEX];
+  /* A slot may leave through the interface and through lo. */
+  link->tx_messages = 2 * link->tx_slots;
   link->family = AF_PACKET;
-  /* The header is written before the payload, and the payload is 4-aligned: two bytes stay unused. */
-  link->payload_at = KPX_ETHERNET_HEADER + 2;
+  /* Where the kernel knows no bundles one header stays unused (ethernet.c). */
+  bool bundles = (link->flags & (KPX_FLAG_OFFLOAD | KPX_FLAG_RING)) == KPX_FLAG_OFFLOAD;
+  link->header = KPX_ETHERNET_HEADER + (bundles ? KPX_VNET_HEADER : 0);
+  /* The header is written before the payload, and the payload is 4-aligned. */
+  link->payload_at = (link->header + 3) & ~3u;
   return 0;
 }
 
@@ -47,6 +52,7 @@ static int configure_udp(struct kpx_link *link, const uint32_t *options) {
   if (!has_groups(link, options)) return -EINVAL;
   link->family = family == 4 ? AF_INET : AF_INET6;
   link->main_ethertype = 0;
+  link->tx_messages = link->tx_slots;
   return 0;
 }
 

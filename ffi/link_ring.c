@@ -75,9 +75,9 @@ static bool accept_frame(struct kpx_link *link, const struct kpx_rxring *ring, s
   uint32_t whole = *(volatile const uint32_t *)&header->tp_len;
   bool cut = net != mac + KPX_ETHERNET_HEADER || net % 4 != 0 || mac + KPX_ETHERNET_HEADER > ring->frame_bytes ||
              bytes > ring->frame_bytes - mac || whole > bytes || bytes > KPX_ETHERNET_HEADER + link->max_payload;
-  uint32_t at = (uint32_t)((uint8_t *)header - link->area) + mac;
+  uint32_t at = (uint32_t)((uint8_t *)header - link->area) + mac + KPX_ETHERNET_HEADER;
   const uint8_t *name = (const uint8_t *)header + NAME_AT;
-  return kpx_ethernet_accept(link, descriptor, at, bytes, cut, (const struct sockaddr_ll *)(const void *)name);
+  return kpx_ethernet_whole(link, descriptor, at, bytes, cut, (const struct sockaddr_ll *)(const void *)name);
 }
 
 uint32_t kpx_rxring_receive(struct kpx_link *link, struct kpx_rxring *ring, uint32_t first, uint32_t max) {

@@ -14,8 +14,7 @@ static bool accept_message(struct kpx_link *link, uint32_t slot, uint32_t *descr
   uint32_t at = link->rx_at + slot * link->stride + link->payload_at;
   bool cut = (header->msg_hdr.msg_flags & MSG_TRUNC) != 0;
   if (link->kind == KPX_UDP) return kpx_udp_accept(link, descriptor, at, header->msg_len, cut, &link->rx.names[slot]);
-  at -= KPX_ETHERNET_HEADER;
-  return kpx_ethernet_accept(link, descriptor, at, header->msg_len, cut, &link->rx.names[slot].ll);
+  return kpx_ethernet_whole(link, descriptor, at, header->msg_len, cut, &link->rx.names[slot].ll);
 }
 
 int kpx_recvmmsg(int fd, struct mmsghdr *headers, uint32_t count) {

@@ -17,16 +17,21 @@ static const uint32_t *descriptor_of(const struct kpx_link *link, uint32_t slot)
   return words + (size_t)(link->rx_slots + slot) * KPX_DESCRIPTOR_WORDS;
 }
 
-/* Adds message `count` with the slot's bytes; `header` of them come before the payload. */
-static void add(struct kpx_link *link, uint32_t count, uint8_t *payload, uint32_t header, uint32_t length) {
-  link->tx.vectors[count] = (struct iovec){.iov_base = payload - header, .iov_len = header + length};
+/* Adds message `count` with the slot's bytes, and the headers that precede its payload. */
+static void add(struct kpx_link *link, uint32_t count, uint8_t *payload, uint32_t length) {
+  link->tx.vectors[count] = (struct iovec){.iov_base = payload - link->header, .iov_len = link->header + length};
 }
 
 static uint32_t add_ethernet(struct kpx_link *link, uint32_t count, const uint32_t *descriptor, uint32_t ports,
                              uint8_t *payload, uint32_t length, uint32_t ethertype) {
   uint8_t *header = payload - KPX_ETHERNET_HEADER;
-  uint32_t destination[2] = {kpx_load(descriptor + KPX_ADDRESS), kpx_load(descriptor + KPX_ADDRESS + 1)};
-  memcpy(header, destination, 6);
+  uint32_t words[KPX_MARK - KPX_ADDRESS + 1];
+  for (uint32_t i = 0; i <= KPX_MARK - KPX_ADDRESS; i++) words[i] = kpx_load(descriptor + KPX_ADDRESS + i);
+  bool bundle_only = (words[KPX_MARK - KPX_ADDRESS] & KPX_MARK_BUNDLE) != 0;
+  if (bundle_only && link->bundles == NULL) return 0;
+  /* The virtio header of a single frame is all zeros. */
+  memset(payload - link->header, 0, link->header);
+  memcpy(header, words, 6);
   memcpy(header + 6, link->mac, 6);
   header[12] = (uint8_t)(ethertype >> 8);
   header[13] = (uint8_t)ethertype;
@@ -34,13 +39,13 @@ static uint32_t add_ethernet(struct kpx_link *link, uint32_t count, const uint32
   /* Where the link's interface is lo itself, both ports are one. */
   bool is_lo = link->lo_index == link->ifindex;
   if ((ports & KPX_PORT_WIRE) != 0 || is_lo) {
-    kpx_ethernet_address(link, count, link->ifindex, ethertype);
-    add(link, count, payload, KPX_ETHERNET_HEADER, length);
+    kpx_ethernet_address(link, count, link->ifindex, ethertype, words);
+    add(link, count, payload, length);
     added++;
   }
   if ((ports & KPX_PORT_LO) != 0 && !is_lo && link->lo_index >= 0) {
-    kpx_ethernet_address(link, count + added, link->lo_index, ethertype);
-    add(link, count + added, payload, KPX_ETHERNET_HEADER, length);
+    kpx_ethernet_address(link, count + added, link->lo_index, ethertype, words);
+    add(link, count + added, payload, length);
     added++;
   }
   return added;
@@ -51,7 +56,7 @@ static uint32_t add_udp(struct kpx_link *link, uint32_t count, const uint32_t *d
   uint32_t words[KPX_ADDRESS_WORDS];
   for (uint32_t i = 0; i < KPX_ADDRESS_WORDS; i++) words[i] = kpx_load(descriptor + KPX_ADDRESS + i);
   if (!kpx_udp_address(link, count, words)) return 0;
-  add(link, count, payload, 0, length);
+  add(link, count, payload, length);
   return 1;
 }
 
@@ -78,32 +83,42 @@ static void wait_for_room(const struct kpx_link *link, bool *waited) {
 }
 
 static void count_sent(struct kpx_link *link, const struct mmsghdr *headers, uint32_t count) {
-  uint32_t header = link->kind == KPX_ETHERNET ? KPX_ETHERNET_HEADER : 0;
   for (uint32_t i = 0; i < count; i++) {
     const struct msghdr *message = &headers[i].msg_hdr;
-    link->counters[KPX_TX_FRAMES] += message->msg_iovlen;
+    size_t first = kpx_first_frame(link, message);
+    uint32_t header = message->msg_iovlen > 1 ? 0 : link->header;
+    link->counters[KPX_TX_FRAMES] += message->msg_iovlen - first;
     if (link->kind == KPX_UDP && kpx_udp_returns(link, message->msg_name)) link->returned++;
-    for (size_t j = 0; j < message->msg_iovlen; j++) link->counters[KPX_TX_BYTES] += message->msg_iov[j].iov_len - header;
+    for (size_t j = first; j < message->msg_iovlen; j++) link->counters[KPX_TX_BYTES] += message->msg_iov[j].iov_len - header;
   }
 }
 
-/* The route cannot take bundles: a small MTU, no checksums in hardware. */
+/* The route cannot take bundles: a small MTU, no checksums in hardware, a kernel that knows none. */
 static bool refuses_bundles(int error) {
   return error == EINVAL || error == EIO || error == EMSGSIZE || error == EOPNOTSUPP;
 }
 
 static int flush(struct kpx_link *link, struct mmsghdr *headers, uint32_t count);
 
-/* A refused bundle leaves as single datagrams. Where these are refused too, as on a blackhole route, it was not for being one. */
+/* A refused bundle leaves as single frames. Where these are refused too, as on a blackhole route, it was not for being one. Over Ethernet
+ * it is for the caller to find out where bundles get through. */
 static int flush_singly(struct kpx_link *link, const struct msghdr *bundle) {
   struct mmsghdr singles[KPX_BUNDLED] = {0};
-  uint32_t count = (uint32_t)bundle->msg_iovlen;
-  for (uint32_t i = 0; i < count; i++)
+  struct iovec vectors[KPX_BUNDLED];
+  if (kpx_bundle_only(link, bundle->msg_name)) return 0;
+  size_t first = kpx_first_frame(link, bundle);
+  uint32_t count = (uint32_t)(bundle->msg_iovlen - first);
+  uint32_t length = (uint32_t)bundle->msg_iov[first].iov_len;
+  for (uint32_t i = 0; i < count; i++) {
+    const struct iovec *frame = &bundle->msg_iov[first + i];
+    /* In its slot the headers of a frame precede it. */
+    vectors[i] = (struct iovec){.iov_base = (uint8_t *)frame->iov_base - link->header, .iov_len = frame->iov_len + link->header};
     singles[i].msg_hdr = (struct msghdr){
-        .msg_name = bundle->msg_name, .msg_namelen = bundle->msg_namelen, .msg_iov = bundle->msg_iov + i, .msg_iovlen = 1};
+        .msg_name = bundle->msg_name, .msg_namelen = bundle->msg_namelen, .msg_iov = &vectors[i], .msg_iovlen = 1};
+  }
   uint64_t dropped = link->counters[KPX_TX_DROPPED];
   int result = flush(link, singles, count);
-  if (link->counters[KPX_TX_DROPPED] == dropped) kpx_gso_refused(link, (uint32_t)bundle->msg_iov->iov_len);
+  if (link->kind == KPX_UDP && link->counters[KPX_TX_DROPPED] == dropped) kpx_gso_refused(link, length);
   return result;
 }
 
@@ -121,7 +136,10 @@ static int flush(struct kpx_link *link, struct mmsghdr *headers, uint32_t count)
     }
     int error = errno;
     if (error == EINTR) continue;
-    if (headers[at].msg_hdr.msg_iovlen > 1 && refuses_bundles(error)) {
+    bool bundled = headers[at].msg_hdr.msg_iovlen > 1;
+    /* Past the queueing discipline the kernel drops, as if the card were full, what the card cannot cut itself. */
+    bool uncut = retried && link->kind == KPX_ETHERNET && error == ENOBUFS;
+    if (bundled && (uncut || refuses_bundles(error))) {
       int result = flush_singly(link, &headers[at].msg_hdr);
       if (result < 0) return result;
       retried = false;
@@ -144,7 +162,8 @@ static int flush(struct kpx_link *link, struct mmsghdr *headers, uint32_t count)
 }
 
 static int send_all(struct kpx_link *link, uint32_t count) {
-  if (link->bundles == NULL || count == 1) return flush(link, link->tx.headers, count);
+  bool alone = count == 1 && !kpx_bundle_only(link, &link->tx.names[0]);
+  if (link->bundles == NULL || alone) return flush(link, link->tx.headers, count);
   uint32_t bundles = kpx_gso_bundle(link, count);
   return flush(link, kpx_gso_headers(link), bundles);
 }
