@@ -2,7 +2,7 @@
  * What each role of a cluster over UDP has resident before and after an overload: 3 acceptors, a proposer, a learner, and as many clients as
  * are asked for, all in network namespaces. First idle, then behind one client with a window of 100, then behind all of them with large
  * values and windows, while each role in turn stands still for a while, so that its socket fills and is read in one go; then idle
- * again. *Area*: the part of it that is the link's frames and receive buffers. Once with bundles (`udp-offload`), once without. As a
+ * again. *Area*: the part of it that is the link's frames and receive buffers. Once with bundles (`offload`), once without. As a
  * Markdown table.
  * The program measured is dist/kpaxos where it is built, else src/main.ts.
  *
@@ -73,7 +73,7 @@ async function measure(offload: "yes" | "no", options: Options): Promise<void> {
   const cluster = new LabCluster({
     network: labUdpNetwork(Lab.create({ hosts: HOSTS, ip: true })),
     seats: ROLES,
-    settings: { "udp-offload": offload },
+    settings: { offload: offload },
     command: options.command,
   });
   try {
@@ -130,7 +130,7 @@ async function main(): Promise<void> {
     command: commandOf(chosen.main),
   };
   write("MiB resident, of it in the link's area\n\n");
-  printRow(["role", "udp-offload", "idle", "window 100", "overload", "idle again"]);
+  printRow(["role", "offload", "idle", "window 100", "overload", "idle again"]);
   printRow(["---", "---", ...Array.from({ length: 4 }, () => "---:")]);
   for (const offload of ["yes", "no"] as const) await measure(offload, options);
 }

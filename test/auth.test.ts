@@ -13,6 +13,7 @@ import type { MemoryLink, MemoryNetwork } from "../src/net/memory.ts";
 import type { SystemLink } from "../src/net/system_link.ts";
 import { openUdp } from "../src/net/udp.ts";
 import { Role, type RoleName } from "../src/protocol/types.ts";
+import { BundlePaths } from "../src/wire/bundle_paths.ts";
 import { maxNativeValue } from "../src/wire/native.ts";
 import { NativeFrames } from "../src/wire/native_frames.ts";
 import {
@@ -94,17 +95,19 @@ class Sender {
 
   constructor(network: MemoryNetwork, role: RoleName, keys?: readonly Uint8Array[]) {
     this.endpoint = new Endpoint(network, { role, id: 0, ...(keys === undefined ? {} : { keys }) });
-    const { link, peers, life } = this.endpoint;
+    const { link, peers, members, life } = this.endpoint;
     this.#tx = new TxFrames(link, new WireCounters());
     this.#frames = new NativeFrames({
       link,
       peers,
       tx: this.#tx,
       roles: Role[role],
+      id: 0,
       life,
       clusterId: CLUSTER,
       group: GROUP,
       multicast: null,
+      bundles: new BundlePaths(link, peers, members, Role[role]),
     });
     const tap = addressOf("host", 1 + (taps++ % 15));
     this.#to = peers.pin(Role.learner, 0, tap, Port.wire);

@@ -208,7 +208,7 @@ describe("values", () => {
       scheduling: "auto",
       keepAwake: false,
       promiscuous: false,
-      udpOffload: true,
+      offload: true,
       udpMulticast: "no",
       receiveBufferBytes: 4 << 20,
       deliveryLogBytes: 32 << 20,

@@ -42,7 +42,7 @@ const ACCEPT_ALL: Program = [{ code: 0x06, jt: 0, jf: 0, k: 0xffffffff }];
 export const Kind = { data: 1, ping: 2, pong: 3, begin: 4, begun: 5, ask: 6, report: 7 } as const;
 export type Kind = (typeof Kind)[keyof typeof Kind];
 
-/** How datagrams pass the kernel: as with `udp-offload`, or without it. */
+/** How datagrams pass the kernel: as with `offload`, or without it. */
 export type Datagrams = "bundles" | "single";
 const HOW: readonly (Datagrams | undefined)[] = [undefined, "bundles", "single"];
 

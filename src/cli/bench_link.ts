@@ -71,7 +71,7 @@ export const linkCommand = defineKpaxosCommand({
       "One way: frames as fast as they can be sent; what arrives is counted where it arrives (the manual's non-stop figure). " +
         "Round trip: a frame there and back, one after the other. Both ends run in this program's C library, one system call a batch.",
       "Over UDP each size is measured twice: with datagrams that pass the kernel in bundles of up to 64, as those of a cluster do " +
-        "(udp-offload, where the kernel has it), and with single ones.",
+        "(offload, where the kernel has it), and with single ones.",
       "Raw Ethernet frames have the EtherType 0x88B6, which no role of a cluster hears.",
     ],
   },

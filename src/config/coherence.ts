@@ -76,7 +76,12 @@ function idleRules(given: Given) {
       why: "the members have IP addresses, so frames travel over UDP",
     },
     {
-      fields: ["udpOffload", "udpMulticast"],
+      fields: ["offload"],
+      isIdle: link === "ethernet" && (settings.wire === "kernel-paxos" || settings.receiveMode === "ring"),
+      why: "over raw Ethernet only the native wire has bundles, and no receive ring can take them",
+    },
+    {
+      fields: ["udpMulticast"],
       isIdle: link === "ethernet",
       why: "the members have MAC addresses, so frames travel over raw Ethernet",
     },

@@ -80,8 +80,8 @@ export interface Settings {
   /** Idle processors of the host do not halt. */
   keepAwake: boolean;
   promiscuous: boolean;
-  /** Datagrams of a turn to one destination pass the kernel as one. */
-  udpOffload: boolean;
+  /** Frames of a turn to one destination pass the kernel as one. */
+  offload: boolean;
   /** IP multicast over UDP: "no", "yes" (an address by the cluster's name and acceptors), or the address and port (native wire). */
   udpMulticast: string;
   /** Kernel receive buffer asked for, in bytes. */

@@ -378,11 +378,12 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
     default: false,
     summary: "receive frames for any MAC address (raw Ethernet)",
   },
-  udpOffload: {
-    key: "udp-offload",
+  offload: {
+    key: "offload",
     kind: "boolean",
     default: true,
-    summary: "datagrams of a turn to one destination pass the kernel as one (UDP)",
+    summary:
+      "frames of a turn to one destination pass the kernel as one (UDP; raw Ethernet with the native wire)",
   },
   udpMulticast: {
     key: "udp-multicast",

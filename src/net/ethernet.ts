@@ -28,6 +28,8 @@ export interface EthernetOptions extends SystemLinkOptions {
   readonly promiscuous?: boolean;
   /** Hear and reach `lo` too, for peers on this host. Default: yes. */
   readonly alsoLo?: boolean;
+  /** Frames of a step with one mark to one destination pass the kernel as one, where it can do that (`link.ts`). */
+  readonly offload?: boolean;
   /** Only frames of this EtherType carry the checksum; default: all. */
   readonly mainEtherType?: number;
 }
@@ -65,6 +67,7 @@ function flagsOf(options: EthernetOptions): number {
   if (options.promiscuous === true) flags |= Flag.promiscuous;
   if (options.alsoLo !== false) flags |= Flag.alsoLo;
   if (options.multicastMac !== undefined) flags |= Flag.multicast;
+  if (options.offload === true) flags |= Flag.offload;
   return flags;
 }
 

@@ -42,6 +42,8 @@ export interface NativeFilterOptions extends FilterOptions {
   readonly etherType?: number;
   /** Told by a frame's first message: nothing else stands in a frame of client values (`wire/native_frames.ts`). */
   readonly share?: Share;
+  /** Bundles of frames (ffi/ethernet_bundles.c) are let in, too, by the first of them. */
+  readonly bundles?: boolean;
 }
 
 /** Where in a native frame its first message's type stands, and that of a client value (`wire/native_layout.ts`). */
@@ -58,31 +60,40 @@ export interface KernelPaxosFilterOptions extends FilterOptions {
 
 /** Frames of this group for one of the roles from another life; and Kernel_Paxos frames, to tell the user of them. */
 export function nativeFilter(options: NativeFilterOptions): Program {
-  const { share = "all" } = options;
+  const { share = "all", etherType = NATIVE_ETHERTYPE, bundles = false } = options;
   const forUs: Label = share === "all" ? "accept" : "share";
   const program = begin(options);
   program.load(HALF, ETHERTYPE_AT);
-  program.jump(EQUAL, options.etherType ?? NATIVE_ETHERTYPE, "native", "next");
+  program.jump(EQUAL, etherType, "native", "next");
+  if (bundles) program.jump(EQUAL, IPV4_ETHERTYPE, "bundle", "next");
   program.jump(AT_LEAST, KERNEL_PAXOS_FIRST, "next", "drop");
   program.jump(ABOVE, KERNEL_PAXOS_LAST, "drop", share === "protocol" ? "drop" : "own");
+  if (bundles) {
+    program.label("bundle");
+    matchBundle(program, etherType);
+    program.index(BUNDLE_PAYLOAD_AT);
+    program.go("addressed");
+  }
   program.label("native");
+  program.index(PAYLOAD_AT);
+  program.label("addressed");
   if (options.ifindex !== options.loIndex) {
     const { multicastMac } = options;
     matchMac(program, options.mac, "mine", multicastMac === undefined ? "drop" : "next");
     if (multicastMac !== undefined) matchMac(program, multicastMac, "mine", "drop");
   }
   program.label("mine");
-  program.load(BYTE, PAYLOAD_AT + 9);
+  program.load(BYTE + INDEXED, 9);
   program.jump(ANY_BIT, options.rolesMask, "next", "drop");
-  program.load(BYTE, PAYLOAD_AT + 3);
+  program.load(BYTE + INDEXED, 3);
   program.jump(EQUAL, options.group, "next", "drop");
-  program.load(WORD, PAYLOAD_AT + 16);
+  program.load(WORD + INDEXED, 16);
   program.jump(EQUAL, swap32(options.life), "next", forUs);
-  program.load(WORD, PAYLOAD_AT + 20);
+  program.load(WORD + INDEXED, 20);
   program.jump(EQUAL, swap32(Math.floor(options.life / 2 ** 32)), "drop", forUs);
   if (share !== "all") {
     program.label("share");
-    program.load(BYTE, PAYLOAD_AT + FIRST_TYPE_AT);
+    program.load(BYTE + INDEXED, FIRST_TYPE_AT);
     const [value, other]: [Label, Label] = share === "values" ? ["accept", "drop"] : ["drop", "accept"];
     program.jump(EQUAL, NATIVE_CLIENT_VALUE, value, other);
   }
@@ -146,13 +157,30 @@ const ANCILLARY = 0xfffff000;
 const INTERFACE_INDEX = ANCILLARY + 8;
 const VLAN_TAG_PRESENT = ANCILLARY + 48;
 const WHOLE_FRAME = 0x40000;
+/** Added to a load's size: from as many bytes on as the index register says. */
+const INDEXED = 0x20;
 
 const ETHERTYPE_AT = 12;
 const PAYLOAD_AT = 14;
 const DATAGRAM_AT = 8;
+const IPV4_ETHERTYPE = 0x0800;
+/** Behind an IPv4 header without options, and a UDP header. */
+const BUNDLE_PAYLOAD_AT = PAYLOAD_AT + 28;
+const BUNDLE_GROUP = 0xe00000fe;
 
 /** "next" is the following instruction; labels lie ahead, as the kernel knows no backward jumps. */
-type Label = "next" | "tag" | "other" | "native" | "mine" | "share" | "own" | "accept" | "drop";
+type Label =
+  | "next"
+  | "tag"
+  | "other"
+  | "bundle"
+  | "native"
+  | "addressed"
+  | "mine"
+  | "share"
+  | "own"
+  | "accept"
+  | "drop";
 
 class Assembler {
   readonly #code: { code: number; k: number; whenTrue: Label; whenFalse: Label }[] = [];
@@ -168,6 +196,16 @@ class Assembler {
 
   jump(code: number, k: number, whenTrue: Label, whenFalse: Label): void {
     this.#code.push({ code, k: k >>> 0, whenTrue, whenFalse });
+  }
+
+  /** Sets the index register. */
+  index(value: number): void {
+    this.put(IMMEDIATE, value);
+    this.put(TO_INDEX, 0);
+  }
+
+  go(label: Label): void {
+    this.jump(AT_LEAST, 0, label, label);
   }
 
   label(label: Label): void {
@@ -203,6 +241,18 @@ function end(program: Assembler, options: FilterOptions): Program {
   program.label("own");
   if (options.ifindex !== options.loIndex) matchMac(program, options.mac, "accept", "drop");
   return finish(program);
+}
+
+/** UDP to nobody, whose port is the EtherType of the frames in it. */
+function matchBundle(program: Assembler, etherType: number): void {
+  program.load(BYTE, PAYLOAD_AT);
+  program.jump(EQUAL, 0x45, "next", "drop");
+  program.load(BYTE, PAYLOAD_AT + 9);
+  program.jump(EQUAL, 17, "next", "drop");
+  program.load(WORD, PAYLOAD_AT + 16);
+  program.jump(EQUAL, BUNDLE_GROUP, "next", "drop");
+  program.load(HALF, PAYLOAD_AT + 22);
+  program.jump(EQUAL, etherType, "next", "drop");
 }
 
 function finish(program: Assembler): Program {

@@ -14,7 +14,7 @@
  * | 4…9 `ADDRESS` | source address, `ADDRESS_WORDS` words | destination address |
  *
  * Address words. Ethernet: word 0 = bytes 0–3 of the MAC, word 1 = bytes 4–5 (both as loaded from memory,
- * little-endian), rest 0. UDP: words 0–3 = the IPv6 address as in memory (IPv4 as ::ffff:a.b.c.d), word 4 = port in
+ * little-endian), rest 0; but for a destination word 2 may be a mark (`MARK`). UDP: words 0–3 = the IPv6 address as in memory (IPv4 as ::ffff:a.b.c.d), word 4 = port in
  * host order, word 5 = scope id.
  *
  * Payload offsets are 4-aligned, so payloads can be read as 32-bit words.
@@ -26,6 +26,12 @@ export const PROTOCOL = 2;
 export const PORTS = 3;
 export const ADDRESS = 4;
 export const ADDRESS_WORDS = 6;
+/**
+ * Of a destination over Ethernet: frames of one turn with the same destination and the same mark, of 16 bits, may leave in a bundle, of which a
+ * receiver's filter sees the first; 0: alone. With `MARK_BUNDLE` in it they leave so or not at all.
+ */
+export const MARK = ADDRESS + 2;
+export const MARK_BUNDLE = 0x8000;
 
 export const Port = {
   /** The network interface (Ethernet), or the socket (UDP). */
@@ -103,6 +109,8 @@ export interface Link {
   readonly txSlots: number;
   /** Largest payload in bytes that a frame may have, checksum included. */
   readonly maxPayload: number;
+  /** The same of a frame in a bundle (`MARK`); 0: the link has none that the caller decides on. */
+  readonly bundlePayload: number;
   /** How many of these bytes the checksum takes: 0 without one, 4, or 16 with keys. */
   readonly trailerBytes: number;
   /** This node's own address (ADDRESS_WORDS words). */

@@ -68,6 +68,8 @@ export interface MemoryLinkOptions {
   readonly txSlots?: number;
   /** Largest payload of a frame, checksum included. */
   readonly maxPayload?: number;
+  /** Payload of frames that may be marked (`MARK`), at most; marks change nothing here. Default: 0, there are none. */
+  readonly bundlePayload?: number;
   /** Frames under way to this link, or waiting for its next step; more are dropped and counted. */
   readonly queueFrames?: number;
   readonly checksum?: ChecksumOptions;
@@ -268,6 +270,7 @@ export class MemoryLink implements Link {
   readonly rxSlots: number;
   readonly txSlots: number;
   readonly maxPayload: number;
+  readonly bundlePayload: number;
   readonly trailerBytes: number;
   readonly address: Uint32Array;
   readonly place: number;
@@ -299,6 +302,7 @@ export class MemoryLink implements Link {
     this.rxSlots = options.rxSlots ?? 128;
     this.txSlots = options.txSlots ?? 512;
     this.maxPayload = options.maxPayload ?? 1500;
+    this.bundlePayload = options.bundlePayload ?? 0;
     this.txBase = this.rxSlots * DESCRIPTOR_WORDS;
     this.#frameSeal = options.checksum === undefined ? undefined : new FrameSeal(options.checksum);
     this.trailerBytes = this.#frameSeal?.trailerBytes ?? 0;

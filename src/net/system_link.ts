@@ -53,8 +53,9 @@ const Info = {
   maxPayload: 5,
   receiveBuffer: 6,
   asleep: 8,
+  bundlePayload: 9,
 } as const;
-const INFO_ADDRESS = 9;
+const INFO_ADDRESS = 10;
 const INFO_COUNT = INFO_ADDRESS + ADDRESS_WORDS;
 const COUNTERS = 11;
 /** Receive queues of a link, at most. */
@@ -112,6 +113,7 @@ export class SystemLink implements Link {
   readonly rxSlots: number;
   readonly txSlots: number;
   readonly maxPayload: number;
+  readonly bundlePayload: number;
   readonly trailerBytes: number;
   readonly address: Uint32Array;
   /** Bytes the kernel granted for frames that wait to be received, in all receive queues. */
@@ -142,6 +144,7 @@ export class SystemLink implements Link {
     this.rxSlots = info[Info.rxSlots]!;
     this.txSlots = info[Info.txSlots]!;
     this.maxPayload = info[Info.maxPayload]!;
+    this.bundlePayload = info[Info.bundlePayload]!;
     this.receiveBufferBytes = info[Info.receiveBuffer]!;
     this.address = Uint32Array.from(info.subarray(INFO_ADDRESS));
   }

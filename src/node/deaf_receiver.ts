@@ -40,6 +40,8 @@ export class DeafReceiver implements Receiver {
   onLearnerDel(..._: Parameters<Receiver["onLearnerDel"]>): void {}
   onAcceptorOk(..._: Parameters<Receiver["onAcceptorOk"]>): void {}
   onClaim(..._: Parameters<Receiver["onClaim"]>): void {}
+  onBundleAsk(..._: Parameters<Receiver["onBundleAsk"]>): void {}
+  onBundleAnswer(..._: Parameters<Receiver["onBundleAnswer"]>): void {}
   onSessionOpen(..._: Parameters<Receiver["onSessionOpen"]>): void {}
   onSessionOk(..._: Parameters<Receiver["onSessionOk"]>): void {}
   onSessionClose(..._: Parameters<Receiver["onSessionClose"]>): void {}

@@ -18,7 +18,7 @@ import { openAcceptorStorage } from "./acceptor_storage.ts";
 import { type Claim, Claims } from "./claims.ts";
 import type { Built, Context, ProcessOptions } from "./context.ts";
 import { type Opened, open } from "./open.ts";
-import { Roles } from "./roles.ts";
+import { type Extra, Roles } from "./roles.ts";
 import { type LinkedNode, nowUs } from "./run.ts";
 import { traceOutbox, traceReceiver } from "./trace.ts";
 import { Node } from "./turn.ts";
@@ -62,7 +62,7 @@ export class Lane implements LinkedNode {
         fail(new CliError(message, { hint: "give this process another --id, or end the other one" }));
       const places = new Claims({ claims, id, life, peers, where, acceptor, onLost });
       this.#watch = this.#makeWatch(options);
-      this.node = this.#makeNode(context, [places, this.#watch]);
+      this.node = this.#makeNode(context, [places, this.#watch, ...this.#bundles()]);
     } catch (error) {
       this.link.close();
       storage.close();
@@ -119,6 +119,11 @@ export class Lane implements LinkedNode {
     };
   }
 
+  #bundles(): Extra[] {
+    const { wire } = this.opened;
+    return wire.name === "native" ? [wire.bundles] : [];
+  }
+
   #makeWatch({ config, log }: ProcessOptions): Watch {
     const { link, wire, peers, members, where } = this.opened;
     const { built } = this;
@@ -140,7 +145,7 @@ export class Lane implements LinkedNode {
     }));
   }
 
-  #makeNode({ config, log, storage }: Context, own: readonly (Claims | Watch)[]): Node {
+  #makeNode({ config, log, storage }: Context, own: readonly Extra[]): Node {
     const { link, wire, members } = this.opened;
     const roles = new Roles({
       ...this.built.cores,

@@ -135,7 +135,7 @@ function openUdpLink(
     txSlots: TX_SLOTS,
     receiveBufferBytes: config.settings.receiveBufferBytes,
     spinUs: config.settings.busyPoll ? SPIN_US : 0,
-    offload: config.settings.udpOffload,
+    offload: config.settings.offload,
     ...(native ? { maxPayload: NATIVE_DATAGRAM_BYTES, checksum } : {}),
   });
   const where =
@@ -183,10 +183,12 @@ function openEthernetLink(
     return { link: openEthernet({ ...common, ...own }), where };
   }
   const multicastMac = multicastAddress(clusterIdOf(config), config.group);
+  const bundles = settings.offload && settings.receiveMode !== "ring";
   const rest = { multicastMac, rolesMask: listens, group: config.group, life };
   const link = openEthernet({
     ...common,
-    ...filters((share) => nativeFilter({ ...places, ...rest, share })),
+    ...filters((share) => nativeFilter({ ...places, ...rest, share, bundles })),
+    offload: bundles,
     multicastMac,
     mainEtherType: NATIVE_ETHERTYPE,
     checksum,

@@ -45,6 +45,8 @@ const RECEIVED: Readonly<Record<Exclude<keyof Receiver, "onGenerations">, Fields
   onLearnerDel: ["peer"],
   onAcceptorOk: ["peer"],
   onClaim: ["peer", "uptimeMs", "generation"],
+  onBundleAsk: ["peer", "nonce", "kind"],
+  onBundleAnswer: ["peer", "nonce", "hears"],
   onSessionOpen: ["peer", "first", "end"],
   onSessionOk: ["peer", "connection"],
   onSessionClose: ["peer", "connection"],

@@ -11,7 +11,7 @@ import { UNNAMED } from "../protocol/generations.ts";
 import type { Receiver } from "../protocol/receiver.ts";
 import { STANDING_BYTES } from "../protocol/standing.ts";
 import { type Life, type Peer, Role } from "../protocol/types.ts";
-
+import { BundlePaths } from "./bundle_paths.ts";
 import type { Members } from "./members.ts";
 import { NativeFrames } from "./native_frames.ts";
 import {
@@ -56,6 +56,7 @@ export class NativeWire implements Wire {
   readonly name = "native";
   readonly maxValue: number;
   readonly counters = new WireCounters();
+  readonly bundles: BundlePaths;
   readonly #options: WireOptions;
   readonly #link: Link;
   readonly #peers: Peers;
@@ -86,11 +87,14 @@ export class NativeWire implements Wire {
     this.#onLoopback =
       options.link.kind === "ethernet" && options.link.address[0] === 0 && options.link.address[1] === 0;
     this.#tx = new TxFrames(options.link, this.counters);
+    this.bundles = new BundlePaths(options.link, options.peers, options.members, options.roles);
     this.#frames = new NativeFrames({
       ...options,
       tx: this.#tx,
+      bundles: this.bundles,
       multicast: this.#multicast,
     });
+    this.bundles.speaker = this.#frames;
     for (const list of [options.members.acceptors, options.members.proposers, options.members.learners]) {
       for (const peer of list) this.#noticePort(this.#peers.ports[peer]!);
     }

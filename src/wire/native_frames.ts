@@ -10,6 +10,8 @@ import {
   ADDRESS_WORDS,
   LENGTH,
   type Link,
+  MARK,
+  MARK_BUNDLE,
   MULTICAST_GROUPS,
   OFFSET,
   PORTS,
@@ -22,10 +24,14 @@ import { copyBytes } from "../protocol/bytes.ts";
 import { UNNAMED } from "../protocol/generations.ts";
 import { type Life, type Peer, Role } from "../protocol/types.ts";
 
+import type { BundlePaths } from "./bundle_paths.ts";
 import {
   ALL_IDS,
+  BundleAsk,
+  FIXED_BYTES,
   GENERATIONS,
   HEADER_BYTES,
+  HEARD,
   NATIVE_MAGIC,
   NATIVE_VERSION,
   NativeType,
@@ -39,6 +45,10 @@ const NOBODY = -2;
 /** Everyone in the cluster, by multicast. */
 export const EVERYONE = -1;
 const OPEN_LIMIT = 32;
+/** The mark of what is asked in a bundle: nothing else is in it. */
+const ASKING = MARK_BUNDLE | 0x100;
+/** Two in a bundle, and one alone. */
+const ASK_FRAMES = 3;
 /** The word of an address that ends with the host's last byte. */
 const LAST_OF_HOST = 3;
 
@@ -47,9 +57,11 @@ export interface NativeFramesOptions {
   readonly peers: Peers;
   readonly tx: TxFrames;
   readonly roles: number;
+  readonly id: number;
   readonly life: Life;
   readonly clusterId: number;
   readonly group: number;
+  readonly bundles: BundlePaths;
   /** Where multicasts go; null: the link has none. Over UDP: the first of its addresses. */
   readonly multicast: Uint32Array | null;
 }
@@ -69,6 +81,13 @@ export class NativeFrames {
   readonly #words: Uint32Array;
   readonly #bytes: Uint8Array;
   readonly #limit: number;
+  /** The same of a frame of several messages: it may have to fit a bundle. */
+  readonly #joined: number;
+  readonly #bundles: BundlePaths;
+  /** As whom this process speaks for all its roles. */
+  readonly #self: { readonly role: number; readonly id: number };
+  /** Frames that are opened now ask whether bundles get through. */
+  #asks = false;
   /** The header, but for who speaks to whom and how much. */
   readonly #first: number;
   readonly #clusterId: number;
@@ -104,6 +123,9 @@ export class NativeFrames {
     this.#words = options.link.area.words;
     this.#bytes = options.link.area.bytes;
     this.#limit = Math.min(options.link.maxPayload - options.link.trailerBytes, 0xfffc) & ~3;
+    this.#bundles = options.bundles;
+    this.#self = { role: options.roles & -options.roles, id: options.id };
+    this.#joined = this.#bundles.limit === 0 ? this.#limit : this.#bundles.limit;
     this.maxMessage = this.#limit - HEADER_BYTES;
   }
 
@@ -135,8 +157,9 @@ export class NativeFrames {
     const target = (toId << 8) | roles;
     const values = type === NativeType.clientValue ? 1 : 0;
     let frame = this.#find(source, target, peer, values);
-    if (frame >= 0 && this.#used[frame]! + length > this.#limit) {
+    if (frame >= 0 && this.#used[frame]! + length > this.#joined) {
       this.#close(frame);
+      this.#bundles.want(peer);
       frame = -1;
     }
     if (frame < 0) frame = this.#openFrame(source, target, peer, values);
@@ -233,6 +256,38 @@ export class NativeFrames {
     this.#generations = generations;
   }
 
+  /** Asks these roles of a peer, or of everyone, whether bundles come: in one of two frames, and in a frame alone. */
+  bundleAsk(roles: number, peer: number, nonce: number): void {
+    if (this.room() < ASK_FRAMES) return;
+    const toId = peer === EVERYONE ? ALL_IDS : this.#peers.id[peer]!;
+    const { bundleAsk: type } = NativeType;
+    const { role, id } = this.#self;
+    const fixed = FIXED_BYTES[type]!;
+    this.closeTo(role, id, roles, toId, peer);
+    const filler = this.#bundles.limit - HEADER_BYTES - fixed;
+    this.#asks = true;
+    for (let i = 1; i < ASK_FRAMES && filler > 0; i++) {
+      this.begin(role, id, roles, toId, peer, type, BundleAsk.bundled, fixed + filler);
+      this.pair(nonce);
+      this.word(filler);
+      this.#words.fill(0, this.#at, this.#at + (filler >>> 2));
+      this.closeLast();
+    }
+    this.#asks = false;
+    const kind = peer === EVERYONE ? BundleAsk.everyone : BundleAsk.one;
+    this.begin(role, id, roles, toId, peer, type, kind, fixed);
+    this.pair(nonce);
+    this.word(0);
+  }
+
+  bundleAnswer(to: Peer, nonce: number, hears: boolean): void {
+    const { bundleAnswer: type } = NativeType;
+    const { role, id } = this.#self;
+    const { role: roles, id: ids } = this.#peers;
+    if (this.begin(role, id, roles[to]!, ids[to]!, to, type, hears ? HEARD : 0, FIXED_BYTES[type]!))
+      this.pair(nonce);
+  }
+
   /** Closes all open frames. */
   seal(): void {
     for (let frame = this.#open - 1; frame >= 0; frame--) this.#close(frame);
@@ -287,6 +342,8 @@ export class NativeFrames {
       this.#peers.copyAddress(peer as Peer, words, descriptor + ADDRESS);
       words[descriptor + PORTS] = this.#peers.ports[peer]!;
     }
+    if (this.#bundles.limit > 0)
+      words[descriptor + MARK] = this.#asks ? ASKING : this.#bundles.mark(peer, target & 0xff, values);
     const frame = this.#open++;
     this.#descriptor[frame] = descriptor;
     this.#used[frame] = HEADER_BYTES;

@@ -25,6 +25,11 @@ export const GENERATIONS = 1 << 16;
 export const VOTED = 1;
 /** Of a frame of a promise: another one of the same answer follows. */
 export const MORE = 1;
+/** Flags of a `bundleAsk`: it stands in a bundle; or alone, asked of somebody or of everyone. */
+export const BundleAsk = { one: 0, bundled: 1, everyone: 2 } as const;
+export type BundleAsk = (typeof BundleAsk)[keyof typeof BundleAsk];
+/** Of a `bundleAnswer`: what was asked came in a bundle, too. */
+export const HEARD = 1;
 
 export const NativeType = {
   prepare: 1,
@@ -63,6 +68,8 @@ export const NativeType = {
   snapshotChunk: 34,
   advance: 35,
   promisePart: 36,
+  bundleAsk: 37,
+  bundleAnswer: 38,
 } as const;
 export type NativeType = (typeof NativeType)[keyof typeof NativeType];
 export type NativeName = keyof typeof NativeType;
@@ -337,6 +344,8 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     value: false,
     flags: "more",
   },
+  bundleAsk: { from: Role.acceptor | OTHERS, fields: [["nonce", 2]], value: true, flags: "kind" },
+  bundleAnswer: { from: Role.acceptor | OTHERS, fields: [["nonce", 2]], value: false, flags: "heard" },
 };
 
 export const NATIVE_NAMES: readonly (NativeName | undefined)[] = names();

@@ -21,7 +21,7 @@ import {
   StateFlag,
 } from "../protocol/types.ts";
 import type { Members } from "./members.ts";
-import { MORE, NativeType, SPEAKERS, VOTED } from "./native_layout.ts";
+import { BundleAsk, HEARD, MORE, NativeType, SPEAKERS, VOTED } from "./native_layout.ts";
 import { PromiseHeads } from "./promise_heads.ts";
 
 const HIGH = 2 ** 32;
@@ -122,6 +122,14 @@ export class NativeMessages {
       case NativeType.advance:
         if (first < 1) return false;
         receiver.onAdvance(from, first);
+        return true;
+      case NativeType.bundleAsk:
+        if (first < 1 || flags > BundleAsk.everyone) return false;
+        if (port !== Port.self) receiver.onBundleAsk(from, first, flags as BundleAsk);
+        return true;
+      case NativeType.bundleAnswer:
+        if (first < 1 || flags > HEARD) return false;
+        receiver.onBundleAnswer(from, first, flags === HEARD);
         return true;
       case NativeType.claim:
         if (first < 0) return false;

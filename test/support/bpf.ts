@@ -34,6 +34,13 @@ export function runFilter(program: Program, arrival: Arrival): number {
         a = value;
         break;
       }
+      case 0x40:
+      case 0x50: {
+        const value = load(arrival, x + k, code === 0x40 ? 4 : 1);
+        if (value === undefined) return 0;
+        a = value;
+        break;
+      }
       case 0x00:
         a = k;
         break;

@@ -102,6 +102,7 @@ export function memoryLink(kind: Link["kind"], own: Uint32Array, txSlots = 8, sl
     txBase: rxSlots * DESCRIPTOR_WORDS,
     rxSlots,
     txSlots,
+    bundlePayload: 0,
     maxPayload: Math.min(slotBytes, kind === "udp" ? 65507 : 1500),
     trailerBytes: 0,
     address: own,

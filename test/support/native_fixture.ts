@@ -29,6 +29,8 @@ export interface EndpointOptions {
   readonly address?: Uint32Array;
   readonly txSlots?: number;
   readonly maxPayload?: number;
+  /** Of frames in bundles; default: there are none. */
+  readonly bundlePayload?: number;
   readonly clusterId?: number;
   readonly group?: number;
   /** Bits; default: the role alone. */
@@ -67,6 +69,7 @@ export class Endpoint {
       txSlots: options.txSlots ?? 16,
       rxSlots: 64,
       maxPayload: options.maxPayload ?? 1500,
+      bundlePayload: options.bundlePayload ?? 0,
       checksum: { lengthOffset: LENGTH_OFFSET, keys: options.keys },
       mainEtherType: ETHERTYPE,
     });
@@ -156,6 +159,7 @@ function withoutMulticast(link: MemoryLink): Link {
     txBase,
     rxSlots,
     txSlots,
+    bundlePayload: 0,
     maxPayload,
     trailerBytes,
     address,

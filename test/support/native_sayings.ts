@@ -45,7 +45,7 @@ export function standingOf(generation: number, incarnation: number): Uint8Array 
 }
 
 export function stage(network: MemoryNetwork, udp: boolean): Stage {
-  const options = { udp, txSlots: 64 };
+  const options = { udp, txSlots: 64, bundlePayload: udp ? 0 : 1472 };
   const players = {
     a1: new Endpoint(network, { role: "acceptor", id: 1, ...options }),
     a2: new Endpoint(network, { role: "acceptor", id: 2, ...options }),
@@ -438,6 +438,20 @@ const OF_OTHERS: readonly Saying[] = [
     say: (from) => from.outbox.sessionValue(from.peer("client", 40000), HELLO, 0, 5),
     ethernet: ["c"],
     told: () => [["onSessionValue", HELLO_HEX]],
+  },
+  {
+    name: "bundleAsk",
+    by: "a1",
+    say: (from, n) => from.wire.bundles.speaker!.bundleAsk(Role.proposer, from.peer("proposer", 1), n),
+    ethernet: ["p1"],
+    told: (n, _life, udp) => [...(udp ? [] : [1, 1]), 0].map((kind) => ["onBundleAsk", n, kind]),
+  },
+  {
+    name: "bundleAnswer",
+    by: "l1",
+    say: (from, n) => from.wire.bundles.speaker!.bundleAnswer(from.peer("acceptor", 1), n, true),
+    ethernet: ["a1"],
+    told: (n) => [["onBundleAnswer", n, true]],
   },
 ];
 

@@ -1,0 +1,161 @@
+/**
+ * Where bundles get through (raw Ethernet). A bundle travels as an IP packet, and things on the way may drop one that let single frames
+ * pass: a bridge with a firewall, a card that cannot cut it, a receiver that takes none. So who has more than a frame of one turn for
+ * somebody asks, twice a second for as long as that is so, in a bundle and beside it in a single frame; and makes bundles only for those
+ * who answered lately that one has come. For everyone: while all acceptors and proposers that are heard say so, and nobody denies it.
+ */
+import { type Link, Port } from "../net/link.ts";
+import type { Peers } from "../net/peers.ts";
+import { type Life, type Peer, Role } from "../protocol/types.ts";
+import type { Members } from "./members.ts";
+import { EVERYONE } from "./native_frames.ts";
+import { BundleAsk } from "./native_layout.ts";
+
+const ASK_US = 500_000;
+/** What was answered holds so long; who was not heard for so long need not answer. */
+const VALID_US = 2_000_000;
+/** So many askings may be lost in a row: under overload queues drop bundles as they do single frames. */
+const MOST_LOST = 3;
+/** Destinations of one asking; what more there are wait for the next. */
+const MOST_WANTED = 16;
+/** Of a mark: no bits of roles, so that it is never 0. */
+const MARKED = 0x100;
+const VALUES = 0x200;
+const VOTERS = Role.acceptor | Role.proposer;
+/** Whom `EVERYONE` is. */
+const LISTENERS = VOTERS | Role.learner;
+
+export interface Speaker {
+  bundleAsk(roles: number, peer: number, nonce: number): void;
+  bundleAnswer(to: Peer, nonce: number, hears: boolean): void;
+}
+
+export class BundlePaths {
+  /** What asks and answers. */
+  speaker: Speaker | undefined;
+  /** Payload of a frame in a bundle, at most, without its trailer; 0: there are no bundles. */
+  readonly limit: number;
+  readonly #peers: Peers;
+  readonly #members: Members;
+  readonly #roles: number;
+  #nowUs = 0;
+  /** Peers that are to be asked, `EVERYONE` among them. */
+  readonly #wanted = new Int32Array(MOST_WANTED);
+  #wantedCount = 0;
+  /** Of the last asking. */
+  #nonce = 0;
+  #askUs = Number.NEGATIVE_INFINITY;
+  /** Of a peer: which life of it said when that bundles come; and the last asking of which life of it came in a bundle. */
+  readonly #takesLife: Float64Array;
+  readonly #takesUs: Float64Array;
+  readonly #heardLife: Float64Array;
+  readonly #heard: Float64Array;
+  #deniedUs = Number.NEGATIVE_INFINITY;
+  /** Whether everyone takes bundles, as of when. */
+  #everyone = false;
+  #everyoneUs = Number.NEGATIVE_INFINITY;
+
+  constructor(link: Link, peers: Peers, members: Members, roles: number) {
+    this.limit = link.bundlePayload === 0 ? 0 : Math.min(link.bundlePayload - link.trailerBytes, 0xfffc) & ~3;
+    this.#peers = peers;
+    this.#members = members;
+    this.#roles = roles;
+    this.#takesLife = new Float64Array(peers.capacity);
+    this.#takesUs = new Float64Array(peers.capacity);
+    this.#heardLife = new Float64Array(peers.capacity);
+    this.#heard = new Float64Array(peers.capacity);
+  }
+
+  /** The mark (`net/link.ts`) of a frame to these roles of a peer, or of everyone; `values`: 1 for client values, which a filter tells apart. */
+  mark(peer: number, roles: number, values: number): number {
+    if (this.limit === 0) return 0;
+    const takes = peer === EVERYONE ? this.#everyoneTakes() : this.#takes(peer);
+    return takes ? MARKED | roles | (values * VALUES) : 0;
+  }
+
+  /** A turn has more than a frame for this peer, or for everyone. */
+  want(peer: number): void {
+    if (this.limit === 0 || this.#wantedCount === MOST_WANTED) return;
+    for (let i = 0; i < this.#wantedCount; i++) if (this.#wanted[i] === peer) return;
+    this.#wanted[this.#wantedCount++] = peer;
+  }
+
+  tick(nowUs: number): void {
+    this.#nowUs = nowUs;
+  }
+
+  /** Asks those whom the last turns had more than a frame for. */
+  pump(): boolean {
+    if (this.#wantedCount === 0 || this.#nowUs - this.#askUs < ASK_US) return false;
+    this.#askUs = this.#nowUs;
+    this.#nonce++;
+    for (let i = 0; i < this.#wantedCount; i++) {
+      const peer = this.#wanted[i]!;
+      this.speaker?.bundleAsk(peer === EVERYONE ? LISTENERS : this.#peers.role[peer]!, peer, this.#nonce);
+    }
+    this.#wantedCount = 0;
+    return false;
+  }
+
+  onBundleAsk(from: Peer, nonce: number, kind: number): void {
+    const life = this.#peers.life[from]!;
+    if (kind === BundleAsk.bundled) {
+      this.#heardLife[from] = life;
+      this.#heard[from] = nonce;
+      return;
+    }
+    const missed = nonce - this.#heard[from]!;
+    const hears = this.#heardLife[from] === life && missed <= MOST_LOST && missed >= -1;
+    // Who only listens is one of many, and speaks up where it hears none.
+    const isSilent = hears && kind === BundleAsk.everyone && (this.#roles & VOTERS) === 0;
+    if (!isSilent) this.speaker?.bundleAnswer(from, nonce, hears);
+  }
+
+  onBundleAnswer(from: Peer, nonce: number, hears: boolean): void {
+    if (nonce > this.#nonce || nonce <= this.#nonce - MOST_LOST) return;
+    this.#everyoneUs = Number.NEGATIVE_INFINITY;
+    if (!hears) this.#deniedUs = this.#nowUs;
+    // Its process may be several peers.
+    const { count, life } = this.#peers;
+    for (let peer = 0; peer < count; peer++)
+      if (life[peer] === life[from]) this.#set(peer, life[from]!, hears);
+  }
+
+  #set(peer: number, life: Life, hears: boolean): void {
+    this.#takesLife[peer] = life;
+    this.#takesUs[peer] = hears ? this.#nowUs : Number.NEGATIVE_INFINITY;
+  }
+
+  #takes(peer: number): boolean {
+    return this.#takesLife[peer] === this.#peers.life[peer] && this.#nowUs - this.#takesUs[peer]! < VALID_US;
+  }
+
+  #everyoneTakes(): boolean {
+    if (this.#everyoneUs !== this.#nowUs) {
+      const { acceptors, proposers } = this.#members;
+      this.#everyone =
+        this.#nowUs - this.#deniedUs >= VALID_US &&
+        !this.#isMissing(acceptors) &&
+        !this.#isMissing(proposers) &&
+        (this.#anyTakes(acceptors) || this.#anyTakes(proposers));
+      this.#everyoneUs = this.#nowUs;
+    }
+    return this.#everyone;
+  }
+
+  /** One of them is heard, and is not known to take bundles. */
+  #isMissing(members: readonly Peer[]): boolean {
+    const { lastHeardUs, ports } = this.#peers;
+    for (let i = 0; i < members.length; i++) {
+      const peer = members[i]!;
+      const isThere = this.#nowUs - lastHeardUs[peer]! < VALID_US && ports[peer] !== Port.self;
+      if (isThere && !this.#takes(peer)) return true;
+    }
+    return false;
+  }
+
+  #anyTakes(members: readonly Peer[]): boolean {
+    for (let i = 0; i < members.length; i++) if (this.#takes(members[i]!)) return true;
+    return false;
+  }
+}
