@@ -118,6 +118,67 @@ describe("native filter", () => {
     }
   });
 
+  describe("with bundles", () => {
+    const taking = (share: Share): Program =>
+      nativeFilter({
+        ...base,
+        multicastMac: words(GROUP),
+        rolesMask: ROLES,
+        group: 9,
+        life: LIFE,
+        share,
+        bundles: true,
+      });
+    /** As `ffi/ethernet_bundles.c` makes them. */
+    const bundled = (options: FrameOptions = {}): Uint8Array => {
+      const inner = frame(options);
+      const bytes = new Uint8Array(inner.length + 28);
+      bytes.set(inner.subarray(0, 14));
+      bytes.set([0x08, 0x00, 0x45, 0, 0, 0, 0, 0, 0, 0, 1, 17, 0, 0, 0, 0, 0, 0, 224, 0, 0, 254], 12);
+      bytes.set([NATIVE_ETHERTYPE >> 8, NATIVE_ETHERTYPE & 0xff], 34);
+      bytes.set([NATIVE_ETHERTYPE >> 8, NATIVE_ETHERTYPE & 0xff], 36);
+      bytes.set(inner.subarray(14), 42);
+      return bytes;
+    };
+
+    test.each(cases)("%s: single frames as without", (_, expected, options) => {
+      expect(passes(taking("all"), frame(options))).toBe(expected);
+    });
+
+    test.each(cases.filter(([, , options]) => options.type === undefined))(
+      "%s: a bundle as its first frame: %p",
+      (_, expected, options) => {
+        for (const first of [NativeType.accepted, NativeType.clientValue]) {
+          const bytes = bundled({ ...options, first });
+          const isValue = first === NativeType.clientValue;
+          expect(passes(taking("all"), bytes)).toBe(expected);
+          expect(passes(taking("protocol"), bytes)).toBe(expected && !isValue);
+          expect(passes(taking("values"), bytes)).toBe(expected && isValue);
+          expect(passes(native, bytes)).toBe(false);
+        }
+      },
+    );
+
+    test.each([
+      ["IP options", 14, 0x46],
+      ["another protocol than UDP", 23, 6],
+      ["another address", 33, 1],
+      ["another port", 37, 0xb6],
+      ["IPv6", 13, 0xdd],
+    ])("%s: no bundle", (_, at, byte) => {
+      expect(passes(taking("all"), bundled())).toBe(true);
+      const bytes = bundled();
+      bytes[at] = byte;
+      expect(passes(taking("all"), bytes)).toBe(false);
+    });
+
+    test("cut short anywhere is dropped, and harms nobody", () => {
+      const bytes = bundled();
+      for (let length = 0; length < 42 + 20; length++)
+        expect(runFilter(taking("all"), { ifindex: IF, bytes: bytes.subarray(0, length) })).toBe(0);
+    });
+  });
+
   test("frames through lo count like those of the interface, other interfaces and VLANs do not", () => {
     expect(passes(native, frame(), { ifindex: LO })).toBe(true);
     expect(passes(native, frame({ to: "02:00:00:00:00:01" }), { ifindex: LO })).toBe(false);

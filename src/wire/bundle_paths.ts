@@ -61,7 +61,7 @@ export class BundlePaths {
     this.#members = members;
     this.#roles = roles;
     this.#takesLife = new Float64Array(peers.capacity);
-    this.#takesUs = new Float64Array(peers.capacity);
+    this.#takesUs = new Float64Array(peers.capacity).fill(Number.NEGATIVE_INFINITY);
     this.#heardLife = new Float64Array(peers.capacity);
     this.#heard = new Float64Array(peers.capacity);
   }

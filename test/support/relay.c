@@ -8,6 +8,7 @@
  *   reorder P [K [MS]]                    hold a copy until 1..K later ones to its port went out, or MS passed
  *   delay MIN MAX                         milliseconds; keeps the order of each port
  *   partition A B | oneway A B | heal     ports by position; oneway cuts A to B only
+ *   bundles on | off                      off: what is several frames in one goes nowhere
  *   seed N | clear | stats
  * Ends with exit 0 on SIGTERM, SIGINT or the end of stdin. Never repeats what it sent itself.
  */
@@ -66,8 +67,9 @@ static bool cut[MAX_PORTS][MAX_PORTS];
 static double loss, doubling, corrupt, reorder;
 static unsigned reorder_depth = 3, reorder_ms = 10;
 static double delay_min_ms, delay_max_ms;
+static bool no_bundles;
 static unsigned held_count;
-static uint64_t lost, duplicated, corrupted, reordered, delayed, partitioned, tx_failed, overflowed;
+static uint64_t lost, duplicated, corrupted, reordered, delayed, partitioned, tx_failed, overflowed, bundles;
 
 static uint64_t seed = 1, random_state = 1;
 static volatile sig_atomic_t stopping;
@@ -223,6 +225,15 @@ static void receive_from(int from) {
     }
     if (source.sll_pkttype == PACKET_OUTGOING || length < HINT + ETH_HLEN) continue;
     ports[from].rx++;
+    struct virtio_net_hdr hint;
+    memcpy(&hint, bytes, sizeof hint);
+    if (hint.gso_type != VIRTIO_NET_HDR_GSO_NONE) {
+      if (no_bundles) {
+        partitioned++;
+        continue;
+      }
+      bundles++;
+    }
     uint64_t now = now_us();
     const unsigned char *destination = bytes + HINT;
     learn(destination + ETH_ALEN, from);
@@ -279,9 +290,9 @@ static void print_stats(void) {
   }
   printf("],\"rx\":%" PRIu64 ",\"tx\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"duplicated\":%" PRIu64
          ",\"corrupted\":%" PRIu64 ",\"reordered\":%" PRIu64 ",\"delayed\":%" PRIu64 ",\"partitioned\":%" PRIu64
-         ",\"txFailed\":%" PRIu64 ",\"overflowed\":%" PRIu64 ",\"kernelDropped\":%" PRIu64 ",\"held\":%u}\n",
+         ",\"txFailed\":%" PRIu64 ",\"overflowed\":%" PRIu64 ",\"kernelDropped\":%" PRIu64 ",\"held\":%u,\"bundles\":%" PRIu64 "}\n",
          rx, tx, lost, duplicated, corrupted, reordered, delayed, partitioned, tx_failed, overflowed, dropped,
-         held_count);
+         held_count, bundles);
 }
 
 static bool is_percent(double p) { return p >= 0 && p <= 100; }
@@ -313,9 +324,12 @@ static bool obey(const char *line) {
     return cut[i][j] = cut[j][i] = true, true;
   if (sscanf(line, "oneway %d %d %c", &i, &j, &end) == 2 && are_ports(i, j)) return cut[i][j] = true, true;
   if (sscanf(line, "seed %" SCNu64 " %c", &number, &end) == 1) return seed = random_state = number, true;
+  if (strcmp(line, "bundles on") == 0) return no_bundles = false, true;
+  if (strcmp(line, "bundles off") == 0) return no_bundles = true, true;
   if (strcmp(line, "heal") == 0) return memset(cut, 0, sizeof cut), true;
   if (strcmp(line, "clear") == 0) {
     memset(cut, 0, sizeof cut);
+    no_bundles = false;
     loss = doubling = corrupt = reorder = delay_min_ms = delay_max_ms = 0;
     return true;
   }

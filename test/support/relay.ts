@@ -15,6 +15,8 @@ export interface Faults {
   readonly corrupt?: number;
   readonly reorder?: number;
   readonly delayMs?: readonly [min: number, max: number];
+  /** False: what is several frames in one goes nowhere. */
+  readonly bundles?: boolean;
 }
 
 export interface RelayStats {
@@ -32,6 +34,8 @@ export interface RelayStats {
   readonly overflowed: number;
   readonly kernelDropped: number;
   readonly held: number;
+  /** What passed that was several frames in one. */
+  readonly bundles: number;
 }
 
 export class Relay {
@@ -93,10 +97,11 @@ export class Relay {
   }
 
   async set(faults: Faults): Promise<void> {
-    const { loss, dup, corrupt, reorder, delayMs } = faults;
+    const { loss, dup, corrupt, reorder, delayMs, bundles } = faults;
     if (loss !== undefined) await this.command(`loss ${loss}`);
     if (dup !== undefined) await this.command(`dup ${dup}`);
     if (corrupt !== undefined) await this.command(`corrupt ${corrupt}`);
+    if (bundles !== undefined) await this.command(`bundles ${bundles ? "on" : "off"}`);
     if (reorder !== undefined) await this.command(`reorder ${reorder}`);
     if (delayMs !== undefined) await this.command(`delay ${delayMs[0]} ${delayMs[1]}`);
   }

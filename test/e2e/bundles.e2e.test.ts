@@ -1,0 +1,145 @@
+/**
+ * Raw Ethernet in bundles: what is sent, delivered and counted with them; hosts that take none, and paths that let none pass.
+ */
+import { expect, test } from "bun:test";
+import { sentFrames } from "../../src/bench/usage.ts";
+import {
+  expectSameOrder,
+  REPLICAS,
+  SHARED_MAC,
+  STANDARD,
+  seat,
+  type TestCluster,
+  type TestClusterOptions,
+  withCluster,
+} from "../support/cluster.ts";
+import { describeNetns } from "../support/netns.ts";
+import { until } from "../support/until.ts";
+
+const CATCH_UP = ["--catch-up"];
+const PROPOSER_HOST = 3;
+const VALUES = 60_000;
+const LOAD = ["--outstanding", "1000"];
+/** Frames of 1500 bytes carry so many values of 64, at most. */
+const MOST_IN_A_FRAME = 20;
+
+function sentBy(cluster: TestCluster, host: number): number {
+  return sentFrames(cluster.lab!.exec(host, ["cat", "/proc/net/dev"]).stdout, false);
+}
+
+async function load(cluster: TestCluster, id: number, values: number = VALUES): Promise<void> {
+  const figures = await cluster.runClient([...LOAD, "--values", `${values}`, "--id", `${id}`]);
+  expect(figures).toMatchObject({ values, duplicates: 0 });
+}
+
+/** Values for each frame that the leader's host sent; the first that are sent come before anybody has been asked. */
+async function valuesAFrame(options: Partial<TestClusterOptions>): Promise<number> {
+  let result = 0;
+  await withCluster({ seats: STANDARD, start: false, ...options }, async (cluster) => {
+    const learners = [0, 1].map((id) => cluster.startLearner(id, CATCH_UP));
+    await cluster.startAll();
+    await load(cluster, 10, 10_000);
+    const before = sentBy(cluster, PROPOSER_HOST);
+    await load(cluster, 11);
+    result = VALUES / (sentBy(cluster, PROPOSER_HOST) - before);
+    await Promise.all(learners.map((learner) => learner.reach(VALUES + 10_000)));
+    await expectSameOrder(learners);
+  });
+  return result;
+}
+
+describeNetns("bundles", () => {
+  test("carry more than a frame does, and everything arrives once and in order", async () => {
+    expect(await valuesAFrame({})).toBeGreaterThan(MOST_IN_A_FRAME);
+  });
+
+  test("are not made with `offload no`", async () => {
+    expect(await valuesAFrame({ settings: { offload: "no" } })).toBeLessThan(MOST_IN_A_FRAME);
+  });
+
+  test("are authenticated frame by frame", async () => {
+    expect(await valuesAFrame({ settings: { "cluster-key": "k".repeat(64) } })).toBeGreaterThan(
+      MOST_IN_A_FRAME,
+    );
+  });
+
+  test("reach roles that share a host, and proposers with a receive queue for client values", async () => {
+    const settings = { "receive-queues": "2" };
+    await withCluster({ seats: SHARED_MAC, settings }, async (cluster) => {
+      await load(cluster, 10);
+      await load(cluster, 11);
+    });
+  });
+
+  test("are lost as a whole, doubled and damaged without harm", async () => {
+    const faults = { loss: 2, dup: 2, corrupt: 1 };
+    await withCluster({ seats: REPLICAS, faults, start: false }, async (cluster) => {
+      const learners = [0, 1, 2].map((id) => cluster.startLearner(id, [], "replica"));
+      await cluster.startAll();
+      await load(cluster, 10);
+      await Promise.all(learners.map((learner) => learner.reach(VALUES)));
+      await expectSameOrder(learners);
+      expect((await cluster.relay!.stats()).bundles).toBeGreaterThan(100);
+    });
+  });
+});
+
+describeNetns("without bundles", () => {
+  test("from the beginning: the path lets none pass, and nothing but speed is missing", async () => {
+    await withCluster({ seats: REPLICAS, faults: { bundles: false } }, async (cluster) => {
+      await load(cluster, 10);
+      const { bundles, partitioned } = await cluster.relay!.stats();
+      expect(bundles).toBe(0);
+      // Somebody asked, twice a second.
+      expect(partitioned).toBeGreaterThan(0);
+      expect(partitioned).toBeLessThan(1000);
+    });
+  });
+
+  test("from some time on: the cluster goes on singly, and in bundles when they pass again", async () => {
+    await withCluster({ seats: REPLICAS, faults: {} }, async (cluster) => {
+      const client = cluster.client(cluster.spareHost, [...LOAD, "--id", "10", "--json"]);
+      const bundles = async (): Promise<number> => (await cluster.relay!.stats()).bundles;
+      const done = (): number => client.stdout.length;
+      await until("bundles pass", async () => (await bundles()) > 1000, 20_000);
+      await cluster.relay!.set({ bundles: false });
+      await Bun.sleep(5000);
+      const { partitioned: before } = await cluster.relay!.stats();
+      const lines = done();
+      await Bun.sleep(2000);
+      const { partitioned: after } = await cluster.relay!.stats();
+      // Only what asks.
+      expect(after - before).toBeLessThan(200);
+      expect(done()).toBeGreaterThan(lines);
+      const single = await bundles();
+      await cluster.relay!.set({ bundles: true });
+      await until("bundles pass again", async () => (await bundles()) > single + 1000, 20_000);
+      client.kill("SIGTERM");
+      await client.ending(5000);
+    });
+  });
+
+  test.each([
+    ["an acceptor", "acceptor 1", ["--receive-mode", "ring"]],
+    ["a learner", "learner 1", ["--no-offload"]],
+  ] as const)("for all while %s takes none", async (_, who, args) => {
+    const seats = STANDARD.map((one) => (`${one.role} ${one.id}` === who ? { ...one, args } : one));
+    await withCluster({ seats }, async (cluster) => {
+      await load(cluster, 10, 10_000);
+      const before = sentBy(cluster, PROPOSER_HOST);
+      await load(cluster, 11);
+      expect(VALUES / (sentBy(cluster, PROPOSER_HOST) - before)).toBeLessThan(MOST_IN_A_FRAME);
+    });
+  });
+
+  test("a single host's processes have them through lo", async () => {
+    const seats = [
+      ...[0, 1, 2].map((id) => seat("acceptor", id, 0)),
+      seat("proposer", 0, 0),
+      seat("learner", 0, 0),
+    ];
+    await withCluster({ seats }, async (cluster) => {
+      await load(cluster, 10);
+    });
+  });
+});
