@@ -18,7 +18,7 @@ let hosts: Record<Name, Endpoint>;
 /** "a0 p0": bundles of a0 do not reach p0; "a0": nobody; with "!" before it nothing of a0 arrives. */
 let cut: Set<string>;
 /** Askings of each host, those of one destination by one. */
-let askings: Record<string, number>;
+let askings: Partial<Record<Name, number>>;
 
 function isCut(from: Name, to: Name, isBundle: boolean): boolean {
   if (cut.has(`!${from}`) || cut.has(`!${from} ${to}`)) return true;
@@ -142,11 +142,11 @@ describe("bundles", () => {
     pass(10);
     for (let id = 0; id < 40; id++) hosts.p0.wire.bundles.want(hosts.p0.peer("client", id));
     hosts.p0.wire.bundles.speaker = {
-      bundleAsk: () => (askings["p0"] = (askings["p0"] ?? 0) + 1),
+      bundleAsk: () => (askings.p0 = (askings.p0 ?? 0) + 1),
       bundleAnswer: () => undefined,
     };
     hosts.p0.wire.bundles.pump();
-    expect(askings["p0"]).toBe(16);
+    expect(askings.p0).toBe(16);
   });
 
   test("differ by who is meant, and from client values", () => {
@@ -262,7 +262,7 @@ describe("who is waited for", () => {
     start("p0", 4711);
     cut.add("p0");
     pass(10, ["p0"]);
-    expect(askings["p0"]).toBe(3);
+    expect(askings.p0).toBe(3);
     expect(bundles("p0")).toBe(false);
   });
 });

@@ -7,7 +7,7 @@ import type { Address } from "../net/address.ts";
 import type { SystemLink } from "../net/system_link.ts";
 import type { LatencyFigures } from "../node/latency_histogram.ts";
 import { LatencyHistogram } from "../node/latency_histogram.ts";
-import { type Datagrams, Kind, LEAST_BYTES, LinkFrames, type LinkPlace, openLink } from "./link_frames.ts";
+import { Kind, LEAST_BYTES, LinkFrames, type LinkPlace, openLink, type Packets } from "./link_frames.ts";
 
 /** Steps before the event loop gets its chance: signals are heard. */
 const BURST = 256;
@@ -33,8 +33,8 @@ export interface RoundTrips {
 export interface LinkFigures {
   /** Payload of the Ethernet frame or datagram. */
   readonly bytes: number;
-  /** UDP: how they passed the kernel. */
-  readonly datagrams?: Datagrams | undefined;
+  /** How they passed the kernel. */
+  readonly packets: Packets;
   readonly oneWay: OneWay;
   readonly roundTrips: RoundTrips;
 }
@@ -42,26 +42,26 @@ export interface LinkFigures {
 const nowUs = (): number => performance.now() * 1000;
 const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** The other end, until `stop`. Whoever measures says how datagrams are to be received: for that the link is opened anew. */
+/** The other end, until `stop`. Whoever measures says how frames are to be received: for that the link is opened anew. */
 export async function listenThere(
   place: LinkPlace,
-  ready: (datagrams: Datagrams) => void,
+  ready: (packets: Packets) => void,
   stop: AbortSignal,
 ): Promise<void> {
-  let datagrams: Datagrams = "bundles";
+  let packets: Packets = "bundles";
   while (!stop.aborted) {
-    const link = openLink(place, datagrams);
+    const link = openLink(place, packets);
     try {
-      ready(datagrams);
-      datagrams = await answerLink(link, datagrams, stop);
+      ready(packets);
+      packets = await answerLink(link, packets, stop);
     } finally {
       link.close();
     }
   }
 }
 
-/** Counts what comes and answers what asks, until `stop`, or until whoever begins wants its datagrams otherwise: how. */
-async function answerLink(link: SystemLink, datagrams: Datagrams, stop: AbortSignal): Promise<Datagrams> {
+/** Counts what comes and answers what asks, until `stop`, or until whoever begins wants its frames otherwise: how. */
+async function answerLink(link: SystemLink, packets: Packets, stop: AbortSignal): Promise<Packets> {
   const frames = new LinkFrames(link);
   let count = 0;
   let firstUs = 0;
@@ -85,9 +85,9 @@ async function answerLink(link: SystemLink, datagrams: Datagrams, stop: AbortSig
         if (answers === link.txSlots) continue;
         if (kind === Kind.ping) frames.answer(slot, answers++, Kind.pong);
         else if (kind === Kind.begin) {
-          const wish = frames.wishOf(slot) ?? datagrams;
+          const wish = frames.wishOf(slot) ?? packets;
           // It asks again until there is an answer.
-          if (link.kind === "udp" && wish !== datagrams) return wish;
+          if (wish !== packets) return wish;
           count = 0;
           frames.answer(slot, answers++, Kind.begun);
         } else if (kind === Kind.ask) {
@@ -98,7 +98,7 @@ async function answerLink(link: SystemLink, datagrams: Datagrams, stop: AbortSig
     }
     await breathe();
   }
-  return datagrams;
+  return packets;
 }
 
 /** The end that measures. */
@@ -106,16 +106,16 @@ export class LinkDriver {
   readonly #link: SystemLink;
   readonly #frames: LinkFrames;
   readonly #peer: Address;
-  readonly #datagrams: Datagrams | undefined;
+  readonly #packets: Packets;
   readonly #stop: AbortSignal;
   #question = 0;
 
-  /** `datagrams`: how the other end is to receive them; undefined: raw Ethernet, where there are none. */
-  constructor(link: SystemLink, peer: Address, datagrams: Datagrams | undefined, stop: AbortSignal) {
+  /** `packets`: how the other end is to receive them. */
+  constructor(link: SystemLink, peer: Address, packets: Packets, stop: AbortSignal) {
     this.#link = link;
     this.#frames = new LinkFrames(link);
     this.#peer = peer;
-    this.#datagrams = datagrams;
+    this.#packets = packets;
     this.#stop = stop;
     link.watchEventLoop();
   }
@@ -123,7 +123,7 @@ export class LinkDriver {
   async measure(bytes: number, seconds: number): Promise<LinkFigures> {
     const oneWay = await this.#oneWay(bytes, seconds);
     const roundTrips = await this.#roundTrips(bytes, seconds);
-    return { bytes, datagrams: this.#datagrams, oneWay, roundTrips };
+    return { bytes, packets: this.#packets, oneWay, roundTrips };
   }
 
   async #oneWay(bytes: number, seconds: number): Promise<OneWay> {
@@ -193,7 +193,7 @@ export class LinkDriver {
     const number = ++this.#question;
     for (let time = 0; time < ASKED_TIMES; time++) {
       this.#write(0, kind, number, LEAST_BYTES);
-      this.#frames.wish(0, this.#datagrams);
+      this.#frames.wish(0, this.#packets);
       const slot = this.#await(answer, number, 1, ANSWER_US);
       if (slot >= 0) return this.#frames.reportOf(slot);
       await breathe();

@@ -7,17 +7,19 @@
  * | 0 | magic |
  * | 1 | kind |
  * | 2 | number of this frame, or of the question it answers |
- * | 3 | begin: how the datagrams are to be received, as a number of `HOW`; 0: as they are |
+ * | 3 | begin: how the frames are to be received, as a number of `HOW`; 0: as they are |
  * | 3 … 6 | report: frames (low, high word), microseconds from the first to the last (low, high word) |
  */
 import { type Address, formatAddress } from "../net/address.ts";
 import { openEthernet } from "../net/ethernet.ts";
-import type { Program } from "../net/filter.ts";
+import { etherTypeFilter } from "../net/filter.ts";
+import { interfaceNamed, listInterfaces } from "../net/interfaces.ts";
 import {
   ADDRESS,
   ADDRESS_WORDS,
   DESCRIPTOR_WORDS,
   LENGTH,
+  MARK,
   OFFSET,
   PORTS,
   Port,
@@ -37,14 +39,13 @@ const MOST_DATAGRAM_BYTES = 1452;
 const RX_SLOTS = 256;
 const TX_SLOTS = 64;
 const RECEIVE_BUFFER_BYTES = 8 << 20;
-const ACCEPT_ALL: Program = [{ code: 0x06, jt: 0, jf: 0, k: 0xffffffff }];
 
 export const Kind = { data: 1, ping: 2, pong: 3, begin: 4, begun: 5, ask: 6, report: 7 } as const;
 export type Kind = (typeof Kind)[keyof typeof Kind];
 
-/** How datagrams pass the kernel: as with `offload`, or without it. */
-export type Datagrams = "bundles" | "single";
-const HOW: readonly (Datagrams | undefined)[] = [undefined, "bundles", "single"];
+/** How frames pass the kernel: as with `offload`, or without it. */
+export type Packets = "bundles" | "single";
+const HOW: readonly (Packets | undefined)[] = [undefined, "bundles", "single"];
 
 export interface LinkPlace {
   /** Network interface: raw Ethernet; undefined: UDP. */
@@ -54,17 +55,19 @@ export interface LinkPlace {
   readonly spinUs: number;
 }
 
-/** `datagrams`: of UDP only. */
-export function openLink({ interfaceName, listen, spinUs }: LinkPlace, datagrams: Datagrams): SystemLink {
+export function openLink({ interfaceName, listen, spinUs }: LinkPlace, packets: Packets): SystemLink {
   const common = { rxSlots: RX_SLOTS, txSlots: TX_SLOTS, receiveBufferBytes: RECEIVE_BUFFER_BYTES, spinUs };
   if (interfaceName === undefined)
     return openUdp({
       ...common,
       address: listen,
       maxPayload: MOST_DATAGRAM_BYTES,
-      offload: datagrams === "bundles",
+      offload: packets === "bundles",
     });
-  return openEthernet({ ...common, interfaceName, etherType: ETHERTYPE, filter: ACCEPT_ALL, alsoLo: false });
+  const bundles = packets === "bundles";
+  const { index } = interfaceNamed(interfaceName, listInterfaces());
+  const filter = etherTypeFilter({ ifindex: index, etherType: ETHERTYPE, bundles });
+  return openEthernet({ ...common, interfaceName, etherType: null, filter, alsoLo: false, offload: bundles });
 }
 
 /** Reads and writes one link's slots. */
@@ -85,6 +88,8 @@ export class LinkFrames {
     words[at + PROTOCOL] = ETHERTYPE;
     words[at + PORTS] = Port.wire;
     for (let i = 0; i < ADDRESS_WORDS; i++) words[at + ADDRESS + i] = from[address + i]!;
+    // Whoever takes bundles takes them of any frames of one EtherType.
+    if (this.link.bundlePayload > 0) words[at + MARK] = kind === Kind.data ? 1 : 0;
     const payload = words[at + OFFSET]! >> 2;
     words[payload] = MAGIC;
     words[payload + 1] = kind;
@@ -101,13 +106,13 @@ export class LinkFrames {
   }
 
   /** Word 3 of a `begin`. */
-  wish(slot: number, datagrams: Datagrams | undefined): void {
+  wish(slot: number, packets: Packets): void {
     const payload = this.#words[this.link.txBase + slot * DESCRIPTOR_WORDS + OFFSET]! >> 2;
-    this.#words[payload + 3] = HOW.indexOf(datagrams);
+    this.#words[payload + 3] = HOW.indexOf(packets);
   }
 
-  /** How whoever begins wants its datagrams received; undefined: as they are. */
-  wishOf(slot: number): Datagrams | undefined {
+  /** How whoever begins wants its frames received; undefined: as they are. */
+  wishOf(slot: number): Packets | undefined {
     return HOW[this.#words[this.#payload(slot) + 3]!];
   }
 

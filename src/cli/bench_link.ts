@@ -2,7 +2,7 @@
  * `kpaxos bench link`: what a link carries without Paxos, one way and to and fro: on this machine, or between two hosts.
  */
 import type { LinkFigures } from "../bench/link_ends.ts";
-import type { Datagrams } from "../bench/link_frames.ts";
+import type { Packets } from "../bench/link_frames.ts";
 import { ExitCode } from "../error.ts";
 import { createLog } from "../log.ts";
 import { type Address, parseAddress } from "../net/address.ts";
@@ -18,7 +18,7 @@ const MOST_BYTES = 9000;
 const LEAST_BYTES = 28;
 const SPIN_US = 5000;
 const SETTLE_MS = 20_000;
-const BOTH_WAYS: readonly Datagrams[] = ["bundles", "single"];
+const BOTH_WAYS: readonly Packets[] = ["bundles", "single"];
 
 const linkArgs = {
   sizes: {
@@ -33,7 +33,7 @@ const linkArgs = {
     min: 0.1,
     max: 3600,
     default: 2,
-    description: "of each way, size and kind of datagrams",
+    description: "of each way and size, in bundles and without",
   },
   udp: { type: "boolean", description: "UDP on 127.0.0.1, even where raw Ethernet is possible" },
   listen: { type: "boolean", description: "be the other end, until a signal" },
@@ -70,8 +70,8 @@ export const linkCommand = defineKpaxosCommand({
     notes: [
       "One way: frames as fast as they can be sent; what arrives is counted where it arrives (the manual's non-stop figure). " +
         "Round trip: a frame there and back, one after the other. Both ends run in this program's C library, one system call a batch.",
-      "Over UDP each size is measured twice: with datagrams that pass the kernel in bundles of up to 64, as those of a cluster do " +
-        "(offload, where the kernel has it), and with single ones.",
+      "Each size is measured twice: with frames that pass the kernel in bundles of up to 64, as those of a cluster do " +
+        "(offload, where the kernel has it), and with single ones. Over Ethernet a frame in a bundle has 28 bytes less than one alone.",
       "Raw Ethernet frames have the EtherType 0x88B6, which no role of a cluster hears.",
     ],
   },
@@ -111,9 +111,9 @@ async function listen(args: LinkArgs): Promise<ExitCode> {
   const log = createLog("info", "bench link");
   const where = args.interface ?? args.address;
   let toldReady = false;
-  const ready = (datagrams: Datagrams): void => {
-    const how = datagrams === "bundles" ? "in bundles" : "one by one";
-    log.info(toldReady ? `takes datagrams ${how}` : `ready on ${where}`);
+  const ready = (packets: Packets): void => {
+    const how = packets === "bundles" ? "in bundles" : "one by one";
+    log.info(toldReady ? `takes frames ${how}` : `ready on ${where}`);
     toldReady = true;
   };
   await stoppable(async (stop) => {
@@ -130,13 +130,13 @@ async function drive(args: LinkArgs, peer: string, sizes: readonly number[]): Pr
   const overUdp = address.kind === "udp";
   const figures: LinkFigures[] = [];
   await stoppable(async (stop) => {
-    for (const datagrams of overUdp ? BOTH_WAYS : [undefined]) {
-      const link = openLink(placeOf(args), datagrams ?? "single");
+    for (const packets of BOTH_WAYS) {
+      const link = openLink(placeOf(args), packets);
       try {
         const large = sizes.find((bytes) => bytes > link.maxPayload);
         if (large !== undefined)
           throw usageError(`--sizes: ${large} is more than this link carries: ${link.maxPayload}`);
-        const driver = new LinkDriver(link, address, datagrams, stop);
+        const driver = new LinkDriver(link, address, packets, stop);
         for (const bytes of sizes) figures.push(await driver.measure(bytes, args.seconds));
       } finally {
         link.close();
@@ -169,10 +169,9 @@ function printFigures(place: string, figures: readonly LinkFigures[], json: bool
     printJson({ place, figures });
     return;
   }
-  const overUdp = figures.some(({ datagrams }) => datagrams !== undefined);
   const titles = [
     "bytes",
-    ...(overUdp ? ["datagrams"] : []),
+    "frames",
     "sent/s",
     "received/s",
     "Mbit/s",
@@ -182,9 +181,9 @@ function printFigures(place: string, figures: readonly LinkFigures[], json: bool
     "p99 µs",
     "max µs",
   ];
-  const rows = figures.map(({ bytes, datagrams, oneWay, roundTrips }) => [
+  const rows = figures.map(({ bytes, packets, oneWay, roundTrips }) => [
     `${bytes}`,
-    ...(datagrams === undefined ? [] : [datagrams === "bundles" ? "in bundles" : datagrams]),
+    packets === "bundles" ? "in bundles" : packets,
     grouped(oneWay.sentPerSecond),
     grouped(oneWay.receivedPerSecond),
     grouped(oneWay.mbps),

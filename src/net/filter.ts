@@ -100,6 +100,21 @@ export function nativeFilter(options: NativeFilterOptions): Program {
   return end(program, options);
 }
 
+/** Frames of one EtherType on one interface, and bundles of them. */
+export function etherTypeFilter(
+  options: Pick<FilterOptions, "ifindex"> & { readonly etherType: number; readonly bundles: boolean },
+): Program {
+  const { ifindex, etherType, bundles } = options;
+  const program = begin({ ifindex, loIndex: ifindex });
+  program.load(HALF, ETHERTYPE_AT);
+  program.jump(EQUAL, etherType, "accept", bundles ? "next" : "drop");
+  if (bundles) {
+    program.jump(EQUAL, IPV4_ETHERTYPE, "next", "drop");
+    matchBundle(program, etherType);
+  }
+  return finish(program);
+}
+
 /** Datagrams of another life, seen from their UDP header on: one's own multicasts come back. */
 export function foreignLifeFilter(life: Life): Program {
   const program = new Assembler();
@@ -225,7 +240,7 @@ class Assembler {
   }
 }
 
-function begin(options: FilterOptions): Assembler {
+function begin(options: Pick<FilterOptions, "ifindex" | "loIndex">): Assembler {
   const program = new Assembler();
   program.load(WORD, INTERFACE_INDEX);
   program.jump(EQUAL, options.ifindex, "tag", "next");
