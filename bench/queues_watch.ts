@@ -19,7 +19,7 @@ import { multicastAddress } from "../src/wire/native.ts";
 import { HEADER_BYTES, NativeType } from "../src/wire/native_layout.ts";
 import { encodeNativeText } from "../src/wire/native_text.ts";
 import { put } from "../test/support/link_frames.ts";
-import { entry } from "../test/support/native_sayings.ts";
+import { entry } from "../test/support/native_stage.ts";
 import { inNamespace } from "../test/support/setns.ts";
 
 const HIGH = 2 ** 32;

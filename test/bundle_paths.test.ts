@@ -182,6 +182,22 @@ describe("a path that lets no bundle pass", () => {
     expect(bundles("p0")).toBe(true);
   });
 
+  test.each(["a1", "p1", "l0"] as const)(
+    "to %s is told of, but not for a bundle that came late once",
+    (to) => {
+      const told: Name[] = [];
+      hosts.p0.wire.bundles.onDenied = (peer) => told.push(nameOf("p0", peer));
+      cut.add(`p0 ${to}`);
+      pass(10, ["p0"]);
+      cut.clear();
+      pass(1000, ["p0"]);
+      expect(told).toEqual([]);
+      cut.add(`p0 ${to}`);
+      pass(5000, ["p0"]);
+      expect(new Set(told)).toEqual(new Set([to]));
+    },
+  );
+
   test.each(["a1", "p1", "l0"] as const)("to %s from now on: noticed within 3.5 s", (to) => {
     pass(1000, ["p0"]);
     cut.add(`p0 ${to}`);

@@ -18,7 +18,8 @@ import {
   GROUP,
   memoryNetwork,
 } from "./support/native_fixture.ts";
-import { entry, expected, PLAYERS, perform, SAYINGS, stage, standingOf } from "./support/native_sayings.ts";
+import { SAYINGS } from "./support/native_sayings.ts";
+import { entry, expected, PLAYERS, perform, stage, standingOf } from "./support/native_stage.ts";
 
 const ALL_ROLES = Role.acceptor | Role.proposer | Role.learner | Role.client | Role.host;
 /** Arguments that name an acceptor stand first in these. */

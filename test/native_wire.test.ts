@@ -5,7 +5,7 @@ import { type Ballot, Busy, MAX_IID, Role } from "../src/protocol/types.ts";
 import { HEADER_BYTES, NativeType } from "../src/wire/native_layout.ts";
 import { decodeNativeText } from "../src/wire/native_text.ts";
 import { addressOf, Endpoint, memoryNetwork } from "./support/native_fixture.ts";
-import { entry, HELLO } from "./support/native_sayings.ts";
+import { entry, HELLO } from "./support/native_stage.ts";
 
 /** Of three acceptors that nobody has heard of. */
 const STANDING = new Uint8Array(36);

@@ -6,7 +6,7 @@ import { beforeEach, expect, test } from "bun:test";
 import type { MemoryNetwork } from "../src/net/memory.ts";
 import type { Ballot, RoleName } from "../src/protocol/types.ts";
 import { Endpoint, memoryNetwork } from "./support/native_fixture.ts";
-import { HELLO } from "./support/native_sayings.ts";
+import { HELLO } from "./support/native_stage.ts";
 
 const LIFE = 41;
 const BALLOT = 65536 as Ballot;

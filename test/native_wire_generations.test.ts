@@ -8,7 +8,7 @@ import { UNNAMED } from "../src/protocol/generations.ts";
 import { type Ballot, Role } from "../src/protocol/types.ts";
 import { decodeNativeText } from "../src/wire/native_text.ts";
 import { addressOf, Endpoint, memoryNetwork } from "./support/native_fixture.ts";
-import { HELLO, HELLO_HEX } from "./support/native_sayings.ts";
+import { HELLO, HELLO_HEX } from "./support/native_stage.ts";
 
 const BALLOT = 65536 as Ballot;
 const LIFE = 41;

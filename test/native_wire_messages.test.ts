@@ -18,16 +18,8 @@ import {
 } from "../src/wire/native_layout.ts";
 import { encodeNativeText } from "../src/wire/native_text.ts";
 import { addressOf, CLUSTER, Endpoint, GROUP, memoryNetwork } from "./support/native_fixture.ts";
-import {
-  entry,
-  expected,
-  HELLO,
-  HELLO_HEX,
-  perform,
-  SAYINGS,
-  stage,
-  standingOf,
-} from "./support/native_sayings.ts";
+import { SAYINGS } from "./support/native_sayings.ts";
+import { entry, expected, HELLO, HELLO_HEX, perform, stage, standingOf } from "./support/native_stage.ts";
 
 /** At the edges of 32 and 53 bits. */
 const EDGES = [1, 2, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1, MAX_IID - 1, MAX_IID];

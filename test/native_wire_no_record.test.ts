@@ -8,7 +8,7 @@ import { type FrameFields, formatHex } from "../src/wire/frame_fields.ts";
 import { HEADER_BYTES } from "../src/wire/native_layout.ts";
 import { encodeNativeText } from "../src/wire/native_text.ts";
 import { addressOf, CLUSTER, Endpoint, GROUP, memoryNetwork } from "./support/native_fixture.ts";
-import { HELLO, HELLO_HEX } from "./support/native_sayings.ts";
+import { HELLO, HELLO_HEX } from "./support/native_stage.ts";
 
 let acceptor: Endpoint;
 let learner: Endpoint;

@@ -9,7 +9,7 @@ import { type Ballot, Role } from "../src/protocol/types.ts";
 import { HEADER_BYTES, VOTED } from "../src/wire/native_layout.ts";
 import type { NativeOutbox } from "../src/wire/native_outbox.ts";
 import { addressOf, Endpoint, memoryNetwork } from "./support/native_fixture.ts";
-import { HELLO, HELLO_HEX } from "./support/native_sayings.ts";
+import { HELLO, HELLO_HEX } from "./support/native_stage.ts";
 
 const ALL = Role.acceptor | Role.proposer | Role.learner;
 const LIFE = 41;

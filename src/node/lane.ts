@@ -5,6 +5,7 @@
 import { ALL_GROUPS } from "../config/groups.ts";
 import { hasMulticast } from "../config/multicast.ts";
 import { CliError } from "../error.ts";
+import type { Log } from "../log.ts";
 import { formatAddress } from "../net/address.ts";
 import { ADDRESS_WORDS } from "../net/link.ts";
 import type { SystemLink } from "../net/system_link.ts";
@@ -23,6 +24,8 @@ import { type LinkedNode, nowUs } from "./run.ts";
 import { traceOutbox, traceReceiver } from "./trace.ts";
 import { Node } from "./turn.ts";
 import { Watch } from "./watch.ts";
+
+const SELDOM_MS = 600_000;
 
 export class Lane implements LinkedNode {
   readonly group: number;
@@ -62,7 +65,7 @@ export class Lane implements LinkedNode {
         fail(new CliError(message, { hint: "give this process another --id, or end the other one" }));
       const places = new Claims({ claims, id, life, peers, where, acceptor, onLost });
       this.#watch = this.#makeWatch(options);
-      this.node = this.#makeNode(context, [places, this.#watch, ...this.#bundles()]);
+      this.node = this.#makeNode(context, [places, this.#watch, ...this.#bundles(log)]);
     } catch (error) {
       this.link.close();
       storage.close();
@@ -119,9 +122,14 @@ export class Lane implements LinkedNode {
     };
   }
 
-  #bundles(): Extra[] {
+  #bundles(log: Log): Extra[] {
     const { wire } = this.opened;
-    return wire.name === "native" ? [wire.bundles] : [];
+    if (wire.name !== "native") return [];
+    wire.bundles.onDenied = (peer) => {
+      const text = `frames in bundles do not reach ${this.#name(peer)} (or it takes none): they leave one by one`;
+      log.once(`bundles ${peer}`, "info", text, SELDOM_MS);
+    };
+    return [wire.bundles];
   }
 
   #makeWatch({ config, log }: ProcessOptions): Watch {

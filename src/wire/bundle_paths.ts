@@ -6,7 +6,7 @@
  */
 import { type Link, Port } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
-import { type Life, type Peer, Role } from "../protocol/types.ts";
+import { type Life, NO_PEER, type Peer, Role } from "../protocol/types.ts";
 import type { Members } from "./members.ts";
 import { EVERYONE } from "./native_frames.ts";
 import { BundleAsk } from "./native_layout.ts";
@@ -33,6 +33,8 @@ export interface Speaker {
 export class BundlePaths {
   /** What asks and answers. */
   speaker: Speaker | undefined;
+  /** Told of who has said twice that it hears no bundles. */
+  onDenied: (peer: Peer) => void = () => undefined;
   /** Payload of a frame in a bundle, at most, without its trailer; 0: there are no bundles. */
   readonly limit: number;
   readonly #peers: Peers;
@@ -50,7 +52,10 @@ export class BundlePaths {
   readonly #takesUs: Float64Array;
   readonly #heardLife: Float64Array;
   readonly #heard: Float64Array;
+  /** When somebody said last that it hears none; who, in answer to what. */
   #deniedUs = Number.NEGATIVE_INFINITY;
+  #deniedBy: Peer = NO_PEER;
+  #denied = 0;
   /** Whether everyone takes bundles, as of when. */
   #everyone = false;
   #everyoneUs = Number.NEGATIVE_INFINITY;
@@ -114,11 +119,19 @@ export class BundlePaths {
   onBundleAnswer(from: Peer, nonce: number, hears: boolean): void {
     if (nonce > this.#nonce || nonce <= this.#nonce - MOST_LOST) return;
     this.#everyoneUs = Number.NEGATIVE_INFINITY;
-    if (!hears) this.#deniedUs = this.#nowUs;
+    if (!hears) this.#noteDenial(from, nonce);
     // Its process may be several peers.
     const { count, life } = this.#peers;
     for (let peer = 0; peer < count; peer++)
       if (life[peer] === life[from]) this.#set(peer, life[from]!, hears);
+  }
+
+  /** One denial may be of an asking that was overtaken by the frame beside it. */
+  #noteDenial(from: Peer, nonce: number): void {
+    this.#deniedUs = this.#nowUs;
+    if (from === this.#deniedBy && nonce > this.#denied) this.onDenied(from);
+    this.#deniedBy = from;
+    this.#denied = nonce;
   }
 
   #set(peer: number, life: Life, hears: boolean): void {

@@ -130,6 +130,9 @@ describeNetns("without bundles", () => {
       const before = sentBy(cluster, PROPOSER_HOST);
       await load(cluster, 11);
       expect(VALUES / (sentBy(cluster, PROPOSER_HOST) - before)).toBeLessThan(MOST_IN_A_FRAME);
+      await cluster
+        .member("proposer", 0)
+        .waitForLine(/frames in bundles do not reach 02:4b:50:00:00:0[26] /, 5000);
     });
   });
 

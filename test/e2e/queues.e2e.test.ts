@@ -21,7 +21,7 @@ import { WIRES } from "../support/e2e.ts";
 import { Lab } from "../support/lab.ts";
 import { ethernetNetwork } from "../support/lab_network.ts";
 import { frames, put } from "../support/link_frames.ts";
-import { entry } from "../support/native_sayings.ts";
+import { entry } from "../support/native_stage.ts";
 import { describeNetns } from "../support/netns.ts";
 import { inNamespace } from "../support/setns.ts";
 import { until } from "../support/until.ts";
