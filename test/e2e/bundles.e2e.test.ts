@@ -14,6 +14,7 @@ import {
   type TestCluster,
   withCluster,
 } from "../support/cluster.ts";
+import type { ExecResult } from "../support/lab.ts";
 import { describeNetns } from "../support/netns.ts";
 import { until } from "../support/until.ts";
 
@@ -28,9 +29,22 @@ function sentBy(cluster: TestCluster, host: number): number {
   return sentFrames(cluster.lab!.exec(host, ["cat", "/proc/net/dev"]).stdout, false);
 }
 
+/** Packets that the host's interface received. */
+function heardBy(cluster: TestCluster, host: number): number {
+  const path = "/sys/class/net/eth0/statistics/rx_packets";
+  return Number(cluster.lab!.exec(host, ["cat", path]).stdout);
+}
+
 async function load(cluster: TestCluster, id: number, values: number = VALUES): Promise<void> {
   const figures = await cluster.runClient([...LOAD, "--values", `${values}`, "--id", `${id}`]);
   expect(figures).toMatchObject({ values, duplicates: 0 });
+}
+
+/** A device that cuts what is several frames in one, or leaves it to who sends. */
+const UNABLE = ["gso_max_segs", "1"];
+
+function expectDone({ exitCode, stderr }: ExecResult): void {
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
 }
 
 /** Values for each frame that the leader's host sent; the first that are sent come before anybody has been asked. */
@@ -81,6 +95,37 @@ describeNetns("bundles", () => {
       await Promise.all(learners.map((learner) => learner.reach(VALUES)));
       await expectSameOrder(learners);
       expect((await cluster.relay!.stats()).bundles).toBeGreaterThan(100);
+    });
+  });
+});
+
+describeNetns("a card that cannot cut", () => {
+  test("on the way: the kernel does it, and receivers hear the frames one by one", async () => {
+    await withCluster({ seats: STANDARD, start: false }, async (cluster) => {
+      const learners = [0, 1].map((id) => cluster.startLearner(id, CATCH_UP));
+      await cluster.startAll();
+      for (const port of cluster.lab!.ports)
+        expectDone(cluster.lab!.execInHub(["ip", "link", "set", port, ...UNABLE]));
+      await load(cluster, 10, 10_000);
+      const sent = sentBy(cluster, PROPOSER_HOST);
+      const heard = heardBy(cluster, 0);
+      await load(cluster, 11);
+      expect(VALUES / (sentBy(cluster, PROPOSER_HOST) - sent)).toBeGreaterThan(MOST_IN_A_FRAME);
+      expect(VALUES / (heardBy(cluster, 0) - heard)).toBeLessThan(MOST_IN_A_FRAME);
+      await Promise.all(learners.map((learner) => learner.reach(VALUES + 10_000)));
+      await expectSameOrder(learners);
+    });
+  });
+
+  test("of the sender: its frames leave one by one, and none is counted as lost", async () => {
+    await withCluster({ seats: STANDARD }, async (cluster) => {
+      for (let host = 0; host <= cluster.spareHost; host++)
+        expectDone(cluster.lab!.exec(host, ["ip", "link", "set", "eth0", "gso_max_size", "2000"]));
+      await load(cluster, 10, 10_000);
+      const before = sentBy(cluster, PROPOSER_HOST);
+      await load(cluster, 11);
+      expect(VALUES / (sentBy(cluster, PROPOSER_HOST) - before)).toBeLessThan(MOST_IN_A_FRAME);
+      expect(cluster.logs()).not.toContain("frames dropped");
     });
   });
 });
