@@ -109,4 +109,13 @@ static inline double counter(int32_t handle, uint32_t which) {
   return counters[which];
 }
 
+/* All frames left the one link, none was lost, and they arrived at the other. */
+static inline void expect_exchanged(int32_t from, int32_t at, uint32_t frames, uint32_t bytes) {
+  EQUAL(counter(from, KPX_TX_FRAMES), frames);
+  EQUAL(counter(from, KPX_TX_BYTES), bytes);
+  EQUAL(counter(from, KPX_TX_DROPPED), 0);
+  EQUAL(counter(at, KPX_RX_FRAMES), frames);
+  EQUAL(counter(at, KPX_RX_BYTES), bytes);
+}
+
 #endif
