@@ -323,8 +323,9 @@ export class Roles implements Receiver {
     this.#proposer?.onReadAsk(from, nonce);
   }
 
-  onAdvance(_from: Peer, iid: number): void {
-    this.#proposer?.onAdvance(iid);
+  onAdvance(from: Peer, iid: number): void {
+    if (this.#proposerOf(from) < 0) this.#proposer?.onAdvance(iid);
+    else this.#proposer?.onProposedBefore(iid);
   }
 
   onReadIndex(from: Peer, nonce: number, iid: number, confirmed: boolean): void {

@@ -9,6 +9,7 @@ import type { Extra } from "./roles.ts";
 
 const LOOK_US = 1_000_000;
 const AGAIN_MS = 10_000;
+const TOO_FAR_AGAIN_MS = 600_000;
 
 export class StageLog implements Extra {
   readonly #context: CoreContext;
@@ -18,6 +19,7 @@ export class StageLog implements Extra {
   #ballot = -1;
   #leader = -1;
   #refused = 0;
+  #tooFar = 0;
   #dueUs = 0;
   /** A leader that has not yet told how its beginning went. */
   #isNew = false;
@@ -33,6 +35,7 @@ export class StageLog implements Extra {
     if (nowUs < this.#dueUs) return;
     this.#dueUs = nowUs + LOOK_US;
     this.#tellRefused();
+    this.#tellTooFar();
   }
 
   pump(): boolean {
@@ -57,6 +60,15 @@ export class StageLog implements Extra {
       `clients' values were refused ${refused} times in the last second, and are sent again later: ${why}`;
     this.#context.log.once("refused", "info", text, AGAIN_MS);
     this.#refused = counters.refused;
+  }
+
+  #tellTooFar(): void {
+    const { counters, window } = this.#proposer;
+    if (counters.tooFar === this.#tooFar) return;
+    this.#tooFar = counters.tooFar;
+    const text = (): string =>
+      `somebody tells of an instance more than ${window.instances} above all that is known here, which no former leader can have proposed: it is left open (\`kpaxos status\` says how far each acceptor's records go)`;
+    this.#context.log.once("too far", "warn", text, TOO_FAR_AGAIN_MS);
   }
 
   #whyRefused(): string {

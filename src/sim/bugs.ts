@@ -32,6 +32,8 @@ import {
   Forgetful,
   MissesHeads,
   MixesBallots,
+  OverlooksRecords,
+  OverlooksRequests,
   TakesProposalsForVotes,
   TrimsAll,
   VotesWithoutBallots,
@@ -104,6 +106,16 @@ export const BUGS = {
     name: "missed-heads",
     summary: "who has not heard the first frame of a promise takes the second one for all of it",
     receiver: (roles, heads) => new MissesHeads(roles.cores, heads),
+  },
+  overlooksRecords: {
+    name: "records-overlooked",
+    summary: "a leader does not hear that an acceptor has records above all that it knows of",
+    receiver: (roles) => new OverlooksRecords(roles.cores),
+  },
+  overlooksRequests: {
+    name: "requests-overlooked",
+    summary: "a leader does not hear that a former one waits for what is chosen in its instances",
+    receiver: (roles) => new OverlooksRequests(roles.cores),
   },
   reusedBallot: {
     name: "reused-ballot",

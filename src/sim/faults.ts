@@ -27,6 +27,7 @@ export const FAULTS = {
   cutSnapshot: "a process that died while it wrote a snapshot",
   restored: "a learner that went on with a snapshot",
   unknown: "a learner that went on without one, and did not know the sessions",
+  stranded: "a leader that was deposed while its successor knew nothing of what it had proposed",
   begunAnew: "an instance at which all sessions began anew",
 } as const;
 

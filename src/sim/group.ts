@@ -35,6 +35,8 @@ export class Group {
   readonly holdings = new Holdings(this.stations);
   /** Clients that there were. */
   clients = 0;
+  /** So far the log has to go in the end, whoever submits nothing more. */
+  dueIid = 0;
   readonly #config: Config;
   readonly #checks: Counts;
   /** The highest instance that anybody has delivered. */
@@ -118,14 +120,19 @@ export class Group {
     addTo(this.#checks, "undecided", undecided.length);
   }
 
-  /** Everybody runs, every acceptor votes, and all that was submitted is delivered everywhere. */
+  /** Everybody runs, every acceptor votes, all that was submitted is delivered everywhere, and nothing is left open. */
   isDone(): boolean {
     const { stations, observer } = this;
+    if (observer.highestIid < this.dueIid) return false;
     for (const { host, application, sessions, isRetired, isStranger } of stations) {
       if (isRetired || isStranger) continue;
       if (host === undefined || sessions?.isWhole === false) return false;
       if (host.cores.client?.isDone === false || host.cores.acceptor?.isVoting === false) return false;
       if (application !== undefined && application.last < observer.highestIid) return false;
+      const { acceptor, proposer, learner } = host.cores;
+      if (learner?.isBehind === true) return false;
+      if (acceptor !== undefined && acceptor.log.highestIid > observer.highestIid) return false;
+      if (proposer !== undefined && proposer.progress() !== null) return false;
     }
     return true;
   }

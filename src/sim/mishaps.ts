@@ -280,7 +280,7 @@ function pick(simulation: Simulation, suits: (station: Station) => boolean): Sta
   return stations.length === 0 ? undefined : simulation.random.pick(stations);
 }
 
-function names(stations: readonly Station[]): string {
+export function names(stations: readonly Station[]): string {
   return stations.map(({ name }) => name).join(", ");
 }
 
@@ -325,7 +325,11 @@ function keepApart(simulation: Simulation, { name, seat }: Station, us: number):
   simulation.agenda.at(simulation.nowUs + us, () => simulation.network.joinPlaces(place!, place!));
 }
 
-function cutBothWays({ network }: Simulation, some: readonly Station[], others: readonly Station[]): void {
+export function cutBothWays(
+  { network }: Simulation,
+  some: readonly Station[],
+  others: readonly Station[],
+): void {
   for (const one of some) {
     for (const other of others) {
       network.cutPlaces(one.seat.place!, other.seat.place!);

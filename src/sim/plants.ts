@@ -21,6 +21,8 @@ export const PLANTS: readonly Plant[] = [
   { ...BUGS.recordsAlone, scenario: "quarrels", seeds: 60, property: "liveness" },
   { ...BUGS.proposalsAsVotes, scenario: "kv-replicas", seeds: 10 },
   { ...BUGS.forgottenProposals, scenario: "failover", seeds: 20 },
+  { ...BUGS.overlooksRecords, scenario: "deposed", seeds: 20, property: "liveness" },
+  { ...BUGS.overlooksRequests, scenario: "deposed", seeds: 20, property: "liveness" },
   { ...BUGS.missedHeads, scenario: "sessions", seeds: 150 },
   { ...BUGS.reusedBallot, scenario: "quarrels", seeds: 100 },
   { ...BUGS.votesAtOnce, scenario: "memory", seeds: 20 },

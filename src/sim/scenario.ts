@@ -76,6 +76,8 @@ export interface Scenario {
   readonly network: Faults;
   /** Mean time between two of a kind, in ms. */
   readonly mishaps: Readonly<Partial<Record<Mishap, number>>>;
+  /** In the end a leader loses its place when it has proposed values (`deposed.ts`). */
+  readonly deposes?: true;
   /** Values that all clients together send in a second, about. */
   readonly valuesPerSecond: number;
   /** Most bytes of a value. */
@@ -208,6 +210,16 @@ export const SCENARIOS: readonly Scenario[] = [
     summary: "leaders die and are cut off, and frames are lost",
     network: { ...LAN, loss: 0.05, stale: 0.001, staleUs: 1_000_000 },
     mishaps: { crashLeader: 1_200, oneWay: 4_000, isolate: 4_000 },
+  },
+  {
+    ...CALM,
+    name: "deposed",
+    summary:
+      "leaders are cut off, and in the end one has proposed what its successor knows nothing of, and nobody goes on",
+    proposers: [2, 3],
+    network: { ...LAN, loss: 0.01 },
+    mishaps: { isolate: 2_500, partial: 4_000 },
+    deposes: true,
   },
   {
     ...CALM,

@@ -12,6 +12,7 @@ import { Agenda } from "./agenda.ts";
 import { asViolation, Backstage, type Stage } from "./backstage.ts";
 import { Casting, type Company, configOf, drawCompany, membersOf } from "./casting.ts";
 import { SimCluster } from "./cluster.ts";
+import { depose } from "./deposed.ts";
 import { addTo, type Counts } from "./faults.ts";
 import { Group } from "./group.ts";
 import { Keyring } from "./keys.ts";
@@ -134,6 +135,17 @@ export class Simulation implements Stage {
     for (const station of this.stations) this.endFormer(station);
     this.#heal();
     this.#lookAtBounds();
+    this.#becomesDone();
+    if (this.scenario.deposes === true) {
+      const overUs = Math.max(...this.groups.map((group) => depose(this, group)));
+      while (this.nowUs < overUs) this.#step(overUs);
+      this.#becomesDone();
+    }
+    for (const group of this.groups) group.checkEnd((who, text) => this.note(who, text));
+    return this.figures(cluster.turns);
+  }
+
+  #becomesDone(): void {
     const limitUs = this.nowUs + HEALING_US;
     while (!this.#isDone()) {
       if (this.nowUs >= limitUs) {
@@ -142,8 +154,6 @@ export class Simulation implements Stage {
       }
       this.#step(limitUs);
     }
-    for (const group of this.groups) group.checkEnd((who, text) => this.note(who, text));
-    return this.figures(cluster.turns);
   }
 
   figures(turns = this.cluster.turns): Figures {
@@ -177,14 +187,7 @@ export class Simulation implements Stage {
       slowed: counters.worse,
     }))
       addTo(faults, kind, count);
-    for (const { disk, snapshots } of this.stations) {
-      addTo(faults, "midCommit", disk?.counters.cutShort ?? 0);
-      addTo(faults, "torn", disk?.counters.torn ?? 0);
-      addTo(faults, "failedCommit", disk?.counters.failures ?? 0);
-      addTo(faults, "slowCommit", disk?.counters.slow ?? 0);
-      addTo(faults, "snapshots", snapshots?.counters.written ?? 0);
-      addTo(faults, "cutSnapshot", snapshots?.counters.cut ?? 0);
-    }
+    for (const station of this.stations) station.countFaults(faults);
     return {
       simulatedUs: this.nowUs,
       turns,
@@ -353,7 +356,7 @@ export class Simulation implements Stage {
     this.network.heal();
     this.network.faults = { ...NO_FAULTS, leastDelayUs: 20, mostDelayUs: 80 };
     for (const { stations } of this.groups)
-      for (const station of drawLeftDead(stations, this.random)) this.#leaveDead(station);
+      for (const station of drawLeftDead(stations, this.random)) this.leaveDead(station);
     for (const station of this.stations) {
       station.fuse = 0;
       station.stalledUntilUs = 0;
@@ -364,7 +367,7 @@ export class Simulation implements Stage {
     }
   }
 
-  #leaveDead(station: Station): void {
+  leaveDead(station: Station): void {
     this.note(station.name, "does not come back");
     this.crash(station);
     station.isRetired = true;

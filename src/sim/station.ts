@@ -10,6 +10,7 @@ import { HostClock } from "./clock.ts";
 import type { Host, Parts, Seat } from "./cluster.ts";
 import type { SimApplication } from "./deliveries.ts";
 import type { SimDisk, SimStorage } from "./disk.ts";
+import { addTo, type Counts } from "./faults.ts";
 import type { Group } from "./group.ts";
 import type { KvCaller } from "./kv.ts";
 import type { MergingProcess } from "./merging.ts";
@@ -125,6 +126,17 @@ export class Station {
       place,
       group: group.number,
     };
+  }
+
+  /** What came of mishaps to its disks. */
+  countFaults(faults: Counts): void {
+    const { disk, snapshots } = this;
+    addTo(faults, "midCommit", disk?.counters.cutShort ?? 0);
+    addTo(faults, "torn", disk?.counters.torn ?? 0);
+    addTo(faults, "failedCommit", disk?.counters.failures ?? 0);
+    addTo(faults, "slowCommit", disk?.counters.slow ?? 0);
+    addTo(faults, "snapshots", snapshots?.counters.written ?? 0);
+    addTo(faults, "cutSnapshot", snapshots?.counters.cut ?? 0);
   }
 
   /** The stations of its process: mostly it is one. */

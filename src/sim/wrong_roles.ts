@@ -275,3 +275,23 @@ export class TrimsAll extends Roles {
     super.onTrim(from, this.cores.acceptor?.log.highestIid ?? iid, hasApplications, kind);
   }
 }
+
+/** A proposer that does not hear how far an acceptor's records go. */
+export class OverlooksRecords extends Roles {
+  override onAcceptorState(
+    from: Peer,
+    aid: number,
+    trimIid: number,
+    highestIid: number,
+    flags: number,
+    logId: number,
+  ): void {
+    const knownIid = this.cores.proposer === undefined ? highestIid : this.cores.proposer.window.low - 1;
+    super.onAcceptorState(from, aid, trimIid, Math.min(highestIid, knownIid), flags, logId);
+  }
+}
+
+/** A proposer that does not hear who waits for an instance. */
+export class OverlooksRequests extends Roles {
+  override onAdvance(): void {}
+}

@@ -331,7 +331,7 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     ],
     value: true,
   },
-  advance: { from: Role.learner, fields: [["iid", 2]], value: false },
+  advance: { from: Role.learner | Role.proposer, fields: [["iid", 2]], value: false },
   promisePart: {
     from: Role.acceptor,
     fields: [

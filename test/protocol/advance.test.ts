@@ -55,9 +55,25 @@ test("without merge nobody is asked for anything", () => {
   expect(learner.next).toBe(1);
 });
 
+test("what a former leader may have had under way is filled, and nothing that is further ahead", () => {
+  const { cluster, learner, leading } = begin([]);
+  const { instances } = leading.window;
+  leading.onProposedBefore(instances + 1);
+  cluster.runFor(1_000_000);
+  expect([learner.next, leading.counters.tooFar]).toEqual([1, 1]);
+  leading.onProposedBefore(2 ** 53 - 1);
+  leading.onProposedBefore(10);
+  cluster.runFor(1_000_000);
+  expect([learner.next, leading.counters.tooFar]).toEqual([11, 2]);
+  leading.onProposedBefore(instances + 10);
+  cluster.runFor(1_000_000);
+  expect([learner.next, leading.counters.tooFar]).toEqual([instances + 11, 2]);
+});
+
 test("who does not lead makes none", () => {
   const { cluster, learner, others } = begin(["merge yes"], 2);
   others[0]!.onAdvance(10);
+  others[0]!.onProposedBefore(10);
   cluster.runFor(1_000_000);
   expect(learner.next).toBe(1);
 });

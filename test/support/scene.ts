@@ -171,6 +171,7 @@ export class Scene {
 
   #rolesOf(cores: Partial<Roles["cores"]>): Roles {
     const acceptorOf = (peer: Peer): number => (peer < this.#acceptors ? peer : -1);
-    return this.#make({ ...cores, pairsAccepts: true, acceptorOf, wallOffsetUs: 0 });
+    const proposerOf = (peer: Peer): number => peer - this.#acceptors;
+    return this.#make({ ...cores, pairsAccepts: true, acceptorOf, proposerOf, wallOffsetUs: 0 });
   }
 }

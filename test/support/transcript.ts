@@ -15,8 +15,8 @@ import { KERNEL_PAXOS_BALLOTS, NATIVE_BALLOTS } from "../../src/protocol/ballot.
 import { Learner } from "../../src/protocol/learner/learner.ts";
 import { Proposer } from "../../src/protocol/proposer/proposer.ts";
 import { Status } from "../../src/protocol/proposer/proposer_window.ts";
-import { Standing } from "../../src/protocol/types.ts";
-import { Recorder } from "./recorder.ts";
+import { type Peer, Standing } from "../../src/protocol/types.ts";
+import { peerName, Recorder } from "./recorder.ts";
 import { Args, standingOf } from "./transcript_args.ts";
 import { MESSAGES, QUIET } from "./transcript_messages.ts";
 
@@ -38,6 +38,11 @@ const RULE = "----";
 const NOTHING = "(nothing)";
 /** An acceptor that is there ticks at least once in such a time. */
 const STEP_US = 100_000;
+
+const proposerOf = (peer: Peer): number => {
+  const name = peerName(peer);
+  return name.startsWith("p") ? Number(name.slice(1)) : -1;
+};
 
 export function parseTranscript(text: string): Section[] {
   const sections: { title: string; blocks: Block[]; tail: string[] }[] = [
@@ -92,7 +97,7 @@ export function runSection(section: Section): Section {
 export class Bench {
   isNative = true;
   #recorder = new Recorder();
-  #roles = new Roles({ pairsAccepts: true, acceptorOf: (peer) => peer, wallOffsetUs: 0 });
+  #roles = new Roles({ pairsAccepts: true, acceptorOf: (peer) => peer, proposerOf, wallOffsetUs: 0 });
   #nowUs = 1_000_000;
   #asksAround = false;
   /** The ballots the proposer has kept on disk: they outlive it. */

@@ -326,8 +326,8 @@ export class Walk {
   #roles(cores: Partial<Roles["cores"]>): Roles {
     const { acceptors, native, bug } = this.#options;
     const acceptorOf = (peer: Peer): number => (peer < acceptors ? peer : -1);
-    const all = { ...cores, pairsAccepts: native, acceptorOf, wallOffsetUs: 0 };
-    const roles = new Roles(all);
+    const proposerOf = (peer: Peer): number => (peer < acceptors + PROPOSERS ? peer - acceptors : -1);
+    const roles = new Roles({ ...cores, pairsAccepts: native, acceptorOf, proposerOf, wallOffsetUs: 0 });
     return bug?.receiver?.(roles) ?? roles;
   }
 

@@ -293,6 +293,10 @@ export class WalkOutbox implements Outbox {
     this.#send(to, "onClientValue", this.#from, value, 0, length, hops);
   }
 
+  advance(proposerId: number, iid: number): void {
+    this.#send((this.#peers.acceptors + proposerId) as Peer, "onAdvance", this.#from, iid);
+  }
+
   readAsk(proposerId: number, nonce: number): void {
     this.#send((this.#peers.acceptors + proposerId) as Peer, "onReadAsk", this.#from, nonce);
   }
@@ -301,7 +305,6 @@ export class WalkOutbox implements Outbox {
   }
 
   // What no core of a walk has a use for.
-  advance(): void {}
   busy(_to: Peer, _reason: Busy): void {}
   acknowledge(): void {}
   snapshotAsk(): void {}

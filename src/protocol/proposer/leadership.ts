@@ -60,7 +60,7 @@ export interface LeadershipParts {
   readonly window: ProposerWindow;
   readonly learner: Learner;
   readonly phaseTwo: PhaseTwo;
-  readonly counters: { preempted: number; retries: number; campaigns: number };
+  readonly counters: { preempted: number; retries: number; campaigns: number; tooFar: number };
 }
 
 export abstract class Leadership {

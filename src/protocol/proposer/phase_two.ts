@@ -92,6 +92,18 @@ export class PhaseTwo {
     this.#wantedIid = Math.max(this.#wantedIid, Math.min(iid, most));
   }
 
+  /**
+   * A former leader has proposed up to here, of which our quorum knew nothing: no-ops, where there is nothing else to do. False: further
+   * ahead than a former leader can have been, which had at most a window under way above what was chosen then.
+   */
+  fill(iid: number): boolean {
+    const { highestIid } = this;
+    if (iid <= highestIid || !this.isIdle || this.#hasValues) return true;
+    if (iid > highestIid + this.#window.instances) return false;
+    this.#wantedIid = Math.max(this.#wantedIid, iid);
+    return true;
+  }
+
   /** The highest instance that was opened, or known to be chosen. */
   get highestIid(): number {
     return Math.max(this.#nextIid, this.#window.low) - 1;

@@ -44,6 +44,8 @@ export class Proposer implements ChosenObserver {
     refused: 0,
     retries: 0,
     campaigns: 0,
+    /** How often a leader found that somebody tells of instances so far above all it knows that no former leader can have been there. */
+    tooFar: 0,
   };
   readonly #options: ProposerOptions;
   readonly #outbox: Outbox;
@@ -138,6 +140,11 @@ export class Proposer implements ChosenObserver {
   get votes(): number {
     const election = this.stage === "waiting" ? this.#ranges?.election : undefined;
     return election?.asking === true ? election.votes : -1;
+  }
+
+  /** The highest instance that it has proposed at, while it is not known what is chosen there or below; 0: of all it is. */
+  get openIid(): number {
+    return this.#phaseTwo.isIdle ? 0 : this.#phaseTwo.highestIid;
   }
 
   /** A number that grows while values are chosen; null while nothing waits here. */
@@ -348,6 +355,11 @@ export class Proposer implements ChosenObserver {
   /** Learners of several groups wait for this instance. */
   onAdvance(iid: number): void {
     if (this.stage === "leading") this.#phaseTwo.advance(iid);
+  }
+
+  /** A former leader has proposed up to this instance, and has not learned what is chosen there. */
+  onProposedBefore(iid: number): void {
+    this.#ranges?.fill(iid);
   }
 
   onPreempted(ballot: Ballot): void {

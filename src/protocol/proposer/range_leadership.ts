@@ -26,6 +26,8 @@ import { ReadPoint } from "./read_point.ts";
 /** Heartbeats in the time after which a leader counts as silent; with a lease also in that. */
 const HEARTBEATS_PER_TIMEOUT = 5;
 const HEARTBEATS_PER_LEASE = 3;
+/** What a deposed leader had under way is mostly chosen, or takes its next place, within such a time; then it asks for that. */
+const STRANDED_US = 1_000_000;
 
 export class RangeLeadership extends Leadership {
   readonly election: Election;
@@ -44,6 +46,8 @@ export class RangeLeadership extends Leadership {
   #heartbeatDueUs = 0;
   /** When it last went above another proposer's ballot without asking. */
   #reclaimedUs = Number.NEGATIVE_INFINITY;
+  /** When who follows looks whether something is chosen in all instances that it had opened; ∞: it is. */
+  #strandedDueUs = Number.POSITIVE_INFINITY;
   #reading = false;
   /** Some acceptor may have promised this very ballot to a former life. */
   #isDoubted = false;
@@ -188,6 +192,11 @@ export class RangeLeadership extends Leadership {
 
   forwarded(): void {}
 
+  /** A former leader may have proposed up to this instance: it is not left open. */
+  fill(iid: number): void {
+    if (this.stage === "leading" && !this.parts.phaseTwo.fill(iid)) this.parts.counters.tooFar++;
+  }
+
   // ── reads ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   onReadAsk(from: Peer, nonce: number): void {
@@ -216,7 +225,7 @@ export class RangeLeadership extends Leadership {
       case "waiting":
         return Math.min(this.election.dueUs(), this.#pauseEndUs);
       case "passive":
-        return Math.min(this.#takeOverUs(), this.election.probeDueUs);
+        return Math.min(this.#takeOverUs(), this.election.probeDueUs, this.#strandedDueUs);
       case "preparing":
         return Math.min(this.#prepareDueUs, this.#heartbeatDueUs);
       case "leading":
@@ -247,6 +256,7 @@ export class RangeLeadership extends Leadership {
           election.probe(nowUs);
           this.parts.outbox.preVote(election.round, this.nextBallot());
         }
+        if (this.stage === "passive" && nowUs >= this.#strandedDueUs) this.#askForRest();
         break;
       case "preparing":
         if (nowUs >= this.#prepareDueUs) this.#retryPrepare();
@@ -275,6 +285,8 @@ export class RangeLeadership extends Leadership {
       return this.#stepBack({ what: "unheard", heard: this.heartbeats.heardBy(nowUs - timeoutUs) });
     }
     if (nowUs >= phaseTwo.retryDueUs) phaseTwo.retry(nowUs);
+    // Acceptors have told of records, at some time, that are no answers to us.
+    if (nowUs >= this.#heartbeatDueUs) this.fill(this.parts.learner.highestIid);
   }
 
   /** When the last message left that shows a quorum behind us. */
@@ -362,6 +374,18 @@ export class RangeLeadership extends Leadership {
     this.#leave();
     this.enter("passive", reason);
     this.leader = leader;
+    this.#strandedDueUs = this.nowUs + STRANDED_US;
+  }
+
+  /**
+   * What we had proposed may be chosen as long as nothing else is in its instances: it is not sent on before. A leader whose quorum has
+   * no record of it knows nothing of these instances, and has no need of them unless it is asked.
+   */
+  #askForRest(): void {
+    const { phaseTwo, learner, outbox } = this.parts;
+    this.#strandedDueUs = phaseTwo.isIdle ? Number.POSITIVE_INFINITY : this.nowUs + STRANDED_US;
+    const last = phaseTwo.highestIid;
+    if (!phaseTwo.isIdle && learner.chosenIid < last) outbox.advance(this.leader, last);
   }
 
   /** It cannot lead now: gives others their time, then looks for votes again. */
