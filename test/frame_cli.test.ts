@@ -267,8 +267,8 @@ describe("frame encode", () => {
     const none = await piped(lines.map((one) => JSON.stringify(one)).join("\n"), "encode", "-");
     expect(none).toMatchObject({ code: 1, lines: [] });
     expect(none.errors.trimEnd().split("\n")).toEqual([
-      "refused: line 1: prepare has no balot: it has iid, ballot, and those of the header: from, to, life, cluster, group, generations",
-      "refused: line 2: learnerHi has no value: it has no fields, and those of the header: from, to, life, cluster, group, generations",
+      "refused: line 1: prepare has no balot: it has iid, ballot, and those of the header: from, to, life, cluster, group, generations, mark",
+      "refused: line 2: learnerHi has no value: it has no fields, and those of the header: from, to, life, cluster, group, generations, mark",
       'refused: line 3: repeat needs last; as JSON on standard input: {"message":"repeat","first":1,"last":1}',
       "refused: line 4: life must be a whole number from 0 to 9007199254740991",
       "refused: line 5: group must be a whole number from 0 to 255",

@@ -75,6 +75,12 @@ function strict(frameEnd: () => number, told: string[]): Receiver {
       (from: number, ...args: unknown[]) => {
         if (name === "onGenerations") {
           expect(from).toBeWithin(UNNAMED, 2 ** 32);
+          expect(args[0]).toBeWithin(0, 128);
+          return;
+        }
+        if (name === "onAcceptorLife") {
+          expect(from).toBeWithin(0, ACCEPTORS);
+          expect(args[0]).toBeWithin(0, Number.MAX_SAFE_INTEGER + 1);
           return;
         }
         told.push(name);

@@ -97,7 +97,7 @@ describe("what a leader says", () => {
     expect(own).toEqual(["onChosen", "onAccept"]);
     expect(leader.wire.seal()).toBe(2);
     leader.wire.decode(txBase + DESCRIPTOR_WORDS, Port.self, receiver as never, 1);
-    expect(own.slice(2)).toEqual(["onAcceptedRange"]);
+    expect(own.slice(2)).toEqual(["onAcceptorLife", "onAcceptedRange"]);
     leader.send();
     expect(other.hear()).toEqual([...proposal(4), vote(4)]);
   });

@@ -20,11 +20,6 @@ export class SnapshotShelf {
     this.kind = kind;
   }
 
-  clear(): void {
-    this.newest = null;
-    this.#pinned = null;
-  }
-
   put(snapshot: Encoded, nowUs: number): void {
     this.newest = snapshot;
     this.sinceUs = nowUs;

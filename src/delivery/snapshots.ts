@@ -127,7 +127,7 @@ export class Snapshots implements Application, Extra {
     this.#note = new CatchUpNote(options.log);
     this.#standstill = new StandstillNote(options.log);
     this.#unknown = new UnknownSessions(options);
-    this.#ofLog = new LogCheck(options.log, options.file);
+    this.#ofLog = new LogCheck(options.file);
   }
 
   /** The learner whose application this is. Begins at once where that can be known. */
@@ -177,9 +177,7 @@ export class Snapshots implements Application, Extra {
     this.#nowUs = nowUs;
     this.#own.tick(nowUs);
     if (this.#plain !== this.#own) this.#plain.tick(nowUs);
-    // What was taken before is of another log than the next.
-    if (this.#ofLog.tick(nowUs, this.#theLearner))
-      for (const shelf of [this.#own, this.#plain]) shelf.clear();
+    this.#ofLog.tick(nowUs, this.#theLearner);
     this.#need();
     this.fetch.tick(nowUs);
     const learner = this.#theLearner;
@@ -268,7 +266,7 @@ export class Snapshots implements Application, Extra {
   #snapshot(shelf: SnapshotShelf): Encoded | null {
     const { state, machine, clusterId } = this.#options;
     const { iid } = state;
-    const { logId } = this.#ofLog;
+    const { logId } = this.#theLearner;
     // Of a table with gaps in it nobody could go on rightly.
     if (iid < 1 || iid !== this.#theLearner.next - 1 || !state.isWhole) return null;
     if (shelf.newest?.iid === iid) return shelf.newest;

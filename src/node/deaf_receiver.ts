@@ -5,6 +5,7 @@ import type { Receiver } from "../protocol/receiver.ts";
 
 export class DeafReceiver implements Receiver {
   onGenerations(..._: Parameters<Receiver["onGenerations"]>): void {}
+  onAcceptorLife(..._: Parameters<Receiver["onAcceptorLife"]>): void {}
   onPrepare(..._: Parameters<Receiver["onPrepare"]>): void {}
   onPromise(..._: Parameters<Receiver["onPromise"]>): void {}
   onPromiseBegin(..._: Parameters<Receiver["onPromiseBegin"]>): void {}

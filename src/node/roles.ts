@@ -115,8 +115,13 @@ export class Roles implements Receiver {
     return due;
   }
 
-  onGenerations(named: number): void {
-    this.#acceptor?.onGenerations(named);
+  onGenerations(named: number, logMark: number): void {
+    this.#acceptor?.onGenerations(named, logMark);
+    this.#learner?.onLogMark(logMark);
+  }
+
+  onAcceptorLife(aid: number, life: Life): void {
+    this.#learner?.onAcceptorLife(aid, life);
   }
 
   onPrepare(from: Peer, iid: number, ballot: Ballot, life: Life): void {
@@ -329,6 +334,8 @@ export class Roles implements Receiver {
   }
 
   onReadIndex(from: Peer, nonce: number, iid: number, confirmed: boolean): void {
+    // A point of another log says nothing of what is known here.
+    if (this.#learner?.hearsOtherLeader === true) return;
     for (let i = 0; i < this.#extras.length; i++) {
       this.#extras[i]!.onReadIndex?.(from, nonce, iid, confirmed);
     }

@@ -9,7 +9,7 @@ import type { Receiver } from "../protocol/receiver.ts";
 type Fields = readonly string[];
 
 /** Names of the arguments; "" where an argument is not shown (a buffer, an offset into it). */
-const RECEIVED: Readonly<Record<Exclude<keyof Receiver, "onGenerations">, Fields>> = {
+const RECEIVED: Readonly<Record<Exclude<keyof Receiver, "onGenerations" | "onAcceptorLife">, Fields>> = {
   onPrepare: ["peer", "iid", "ballot", "life"],
   onPromise: ["peer", "aid", "iid", "ballot", "valueBallot", "", "", "length"],
   onPromiseBegin: ["peer", "aid", "ballot", "life", "asked", "first", "last", "trimIid", "", "", ""],

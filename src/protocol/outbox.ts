@@ -29,8 +29,11 @@ export interface Outbox {
     length: number,
   ): void;
 
-  /** It leads with acceptors of these generations (`generations.ts`), or does not lead (`UNNAMED`): goes with all it says from now on. Nothing in the Kernel_Paxos wire. */
-  leads(generations: number): void;
+  /**
+   * It leads with acceptors of these generations (`generations.ts`), or does not lead (`UNNAMED`), in the log of this mark (`log_mark.ts`):
+   * goes with all it says from now on. Nothing in the Kernel_Paxos wire.
+   */
+  leads(generations: number, logMark: number): void;
   /** Every instance ≤ `iid` is chosen: goes with each following `accept`. Nothing in the Kernel_Paxos wire. */
   chosen(iid: number): void;
   /** The leader's sign of life, to acceptors, proposers and (where it is multicast) learners; see `Receiver.onHeartbeat`. */

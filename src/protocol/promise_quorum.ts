@@ -101,6 +101,18 @@ export class PromiseQuorum {
     return known;
   }
 
+  /** The log of which those that are held tell, in one voice; 0: none knows it, or they differ. */
+  get logId(): number {
+    let told = 0;
+    for (let aid = 0; aid < this.#held.length; aid++) {
+      const { logId } = this.#vectors[aid]!;
+      if (this.#held[aid] === 0 || logId === 0 || logId === told) continue;
+      if (told !== 0) return 0;
+      told = logId;
+    }
+    return told;
+  }
+
   /** True, once, when what had come of this acceptor's answer was dropped: it counts from its beginning only. */
   takeDropped(aid: number): boolean {
     const dropped = this.#dropped[aid] === 1;

@@ -9,9 +9,11 @@ import type { AckKind, Ballot, Busy, Life, Peer, Standing } from "./types.ts";
 export interface Receiver {
   /**
    * A frame of a proposer begins: what follows is said by who leads with these generations of the acceptors (`generations.ts`), or
-   * `UNNAMED` (native wire). Acceptors of others take no part in it.
+   * `UNNAMED`, and in the log of this mark (`log_mark.ts`; native wire). Acceptors of others take no part in it.
    */
-  onGenerations(named: number): void;
+  onGenerations(named: number, logMark: number): void;
+  /** A frame of an acceptor begins, or a vote within another: what follows is said by the process of this life (native wire). */
+  onAcceptorLife(aid: number, life: Life): void;
   /** Phase 1a. Native wire: for all instances ≥ `iid`. Kernel_Paxos wire: for `iid` only. */
   onPrepare(from: Peer, iid: number, ballot: Ballot, life: Life): void;
   /** Phase 1b of one instance (Kernel_Paxos wire). `valueBallot` 0: nothing was accepted there. */

@@ -81,6 +81,11 @@ export class StandingVector {
   }
 }
 
+/** The log that an encoded vector is about; 0: not known. */
+export function logIdIn(bytes: Uint8Array, offset: number): number {
+  return word(bytes, offset) > 0 ? word(bytes, offset + 8) * HIGH + word(bytes, offset + 4) : 0;
+}
+
 /** Whether the bytes are a vector of so many acceptors, each incarnation a life. */
 export function isStanding(bytes: Uint8Array, offset: number, length: number, acceptors: number): boolean {
   if (length !== acceptors * STANDING_BYTES) return false;

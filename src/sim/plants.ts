@@ -7,8 +7,10 @@ import { BUGS, type Bug } from "./bugs.ts";
 export interface Plant extends Bug {
   /** Where it is found … */
   readonly scenario: string;
-  /** … within so many seeds from 1 on. */
+  /** … within so many seeds … */
   readonly seeds: number;
+  /** … from this one on; unless set, from 1. */
+  readonly from?: number;
   /** As what; unless set, as a violation of a safety property. */
   readonly property?: "liveness";
 }
@@ -23,7 +25,7 @@ export const PLANTS: readonly Plant[] = [
   { ...BUGS.forgottenProposals, scenario: "failover", seeds: 20 },
   { ...BUGS.overlooksRecords, scenario: "deposed", seeds: 20, property: "liveness" },
   { ...BUGS.overlooksRequests, scenario: "deposed", seeds: 20, property: "liveness" },
-  { ...BUGS.missedHeads, scenario: "sessions", seeds: 150 },
+  { ...BUGS.missedHeads, scenario: "sessions", seeds: 150, from: 600 },
   { ...BUGS.reusedBallot, scenario: "quarrels", seeds: 100 },
   { ...BUGS.votesAtOnce, scenario: "memory", seeds: 20 },
   { ...BUGS.goesOnOutlived, scenario: "twins", seeds: 20 },

@@ -127,7 +127,7 @@ export class KernelPaxosOutbox implements Outbox {
   }
 
   // What follows has no message in this wire.
-  leads(_generations: number): void {}
+  leads(_generations: number, _logMark: number): void {}
   chosen(_iid: number): void {}
   heartbeat(_iid: number, _ballot: Ballot, _round: number, _leaseMs: number): void {}
   preVote(_round: number, _ballot: Ballot): void {}

@@ -20,6 +20,8 @@ import {
   GENERATIONS,
   HAS_VALUE,
   HEADER_BYTES,
+  LOG_MARK_MASK,
+  LOG_MARK_SHIFT,
   NATIVE_MAGIC,
   NATIVE_VERSION,
   NativeType,
@@ -185,8 +187,11 @@ export class NativeWire implements Wire {
       if (toId === ALL_IDS) this.#peers.everyoneUs = nowUs;
       else this.#peers.heardAlone(from, nowUs);
     }
-    if (role === Role.proposer)
-      receiver.onGenerations((words[at]! & GENERATIONS) === 0 ? UNNAMED : words[at + 6]!);
+    if (role === Role.acceptor) receiver.onAcceptorLife(id, life);
+    else if (role === Role.proposer) {
+      const named = (words[at]! & GENERATIONS) === 0 ? UNNAMED : words[at + 6]!;
+      receiver.onGenerations(named, (words[at]! >>> LOG_MARK_SHIFT) & LOG_MARK_MASK);
+    }
     this.#messages(at, at + (used >>> 2), from, role, id, life, port, receiver);
   }
 

@@ -32,6 +32,7 @@ import {
   GENERATIONS,
   HEADER_BYTES,
   HEARD,
+  LOG_MARK_SHIFT,
   NATIVE_MAGIC,
   NATIVE_VERSION,
   NativeType,
@@ -105,6 +106,8 @@ export class NativeFrames {
   #open = 0;
   /** What frames of a proposer name. */
   #generations = UNNAMED;
+  /** The mark of the log, where it stands in the first word. */
+  #mark = 0;
   /** Word index where the message being written goes on, and the frame it is in. */
   #at = 0;
   #head = 0;
@@ -249,11 +252,13 @@ export class NativeFrames {
     this.#frame = -1;
   }
 
-  /** What this process says as a proposer names these generations from now on (`Outbox.leads`). */
-  name(generations: number): void {
-    if (generations === this.#generations) return;
+  /** What this process says as a proposer names these generations and this log from now on (`Outbox.leads`). */
+  name(generations: number, logMark: number): void {
+    const mark = logMark << LOG_MARK_SHIFT;
+    if (generations === this.#generations && mark === this.#mark) return;
     this.seal();
     this.#generations = generations;
+    this.#mark = mark;
   }
 
   /** Asks these roles of a peer, or of everyone, whether bundles come: in one of two frames, and in a frame alone. */
@@ -328,8 +333,10 @@ export class NativeFrames {
     if (descriptor < 0) return -1;
     const words = this.#words;
     const at = words[descriptor + OFFSET]! >>> 2;
-    const names = this.#generations !== UNNAMED && (source & 0xff) === Role.proposer;
-    words[at] = names ? (this.#first | GENERATIONS) >>> 0 : this.#first;
+    const isProposer = (source & 0xff) === Role.proposer;
+    const names = isProposer && this.#generations !== UNNAMED;
+    const flags = isProposer ? this.#mark | (names ? GENERATIONS : 0) : 0;
+    words[at] = (this.#first | flags) >>> 0;
     words[at + 1] = this.#clusterId;
     words[at + 2] = (source & 0xff) | ((target & 0xff) << 8);
     words[at + 3] = ((source >>> 8) | ((target >>> 8) << 16)) >>> 0;

@@ -20,6 +20,9 @@ export const LENGTH_OFFSET = 10;
 export const ALL_IDS = 0xffff;
 /** Of the header's flags: its last word names generations (`generations.ts`). As a bit of the first word. */
 export const GENERATIONS = 1 << 16;
+/** Of the header's flags: the seven bits above are the mark of the sender's log (`log_mark.ts`). Where they stand in the first word. */
+export const LOG_MARK_SHIFT = 17;
+export const LOG_MARK_MASK = 0x7f;
 
 /** Of an accept: the acceptor that lives with its proposer, under the same id, has accepted this. */
 export const VOTED = 1;

@@ -203,7 +203,9 @@ export class NativeMessages {
     if (flags > VOTED || (flags !== 0 && acceptor === NO_PEER)) return false;
     receiver.onChosen(from, chosenIid, ballot, life);
     receiver.onAccept(from, iid, 0, ballot, life, this.#bytes, (at + 7) << 2, valueLength);
-    if (flags !== 0) receiver.onAcceptedRange(acceptor, id, iid, iid, ballot, life);
+    if (flags === 0) return true;
+    receiver.onAcceptorLife(id, life);
+    receiver.onAcceptedRange(acceptor, id, iid, iid, ballot, life);
     return true;
   }
 

@@ -74,8 +74,8 @@ export class NativeOutbox extends NativeSideOutbox implements Outbox {
     }
   }
 
-  leads(generations: number): void {
-    this.frames.name(generations);
+  leads(generations: number, logMark: number): void {
+    this.frames.name(generations, logMark);
   }
 
   chosen(iid: number): void {

@@ -14,6 +14,8 @@ import {
   FIXED_BYTES,
   GENERATIONS,
   HEADER_BYTES,
+  LOG_MARK_MASK,
+  LOG_MARK_SHIFT,
   NATIVE_MAGIC,
   NATIVE_MESSAGES,
   NATIVE_NAMES,
@@ -25,6 +27,7 @@ import {
 const HIGH = 2 ** 32;
 /** Of the header's third byte. */
 const NAMES = GENERATIONS >>> 16;
+const MARK_SHIFT = LOG_MARK_SHIFT - 16;
 const ROLE_NAMES = Object.keys(Role) as RoleName[];
 
 /**
@@ -78,8 +81,8 @@ function refuseTrailer(
   };
 }
 
-/** What a frame's header says may be given with its message; `life` is 1 unless it is, `cluster` and `group` are 0, no generations are named. */
-const HEADER_FIELDS: readonly string[] = ["from", "to", "life", "cluster", "group", "generations"];
+/** What a frame's header says may be given with its message; `life` is 1 unless it is, `cluster` and `group` are 0, no generations are named, and no log (`mark`). */
+const HEADER_FIELDS: readonly string[] = ["from", "to", "life", "cluster", "group", "generations", "mark"];
 
 /** A frame with this one message. */
 export function encodeNativeText(fields: FrameFields): { payload: Uint8Array } | Refusal {
@@ -166,6 +169,7 @@ function headerFields(payload: Uint8Array, length: number): FrameFields {
     to: `${roleNames(payload[9]!)} ${toId === ALL_IDS ? "*" : toId}`,
     life: pair(payload, 16),
     ...((payload[2]! & NAMES) === 0 ? {} : { generations: readU32Little(payload, 24) }),
+    ...(payload[2]! >>> MARK_SHIFT === 0 ? {} : { mark: payload[2]! >>> MARK_SHIFT }),
     length,
   };
 }
@@ -180,15 +184,17 @@ function writeHeader(payload: Uint8Array, fields: FrameFields, length: number): 
   const cluster = Number(fields.cluster ?? 0);
   const { generations } = fields;
   const named = Number(generations ?? 0);
+  const mark = Number(fields.mark ?? 0);
   const wrong =
     refuseNumber("life", life, Number.MAX_SAFE_INTEGER) ??
     refuseNumber("generations", named, 0xffffffff) ??
+    refuseNumber("mark", mark, LOG_MARK_MASK) ??
     refuseNumber("group", group, 255) ??
     refuseNumber("cluster", cluster, 0xffffffff);
   if (wrong !== undefined) return wrong;
   payload[0] = NATIVE_MAGIC;
   payload[1] = NATIVE_VERSION;
-  payload[2] = generations === undefined ? 0 : NAMES;
+  payload[2] = (mark << MARK_SHIFT) | (generations === undefined ? 0 : NAMES);
   payload[3] = group;
   writeU32Little(payload, 4, cluster);
   payload[8] = from.roles;

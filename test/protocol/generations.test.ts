@@ -226,9 +226,9 @@ class Listens extends Roles {
   static heard: number[] = [];
   #named = UNNAMED;
 
-  override onGenerations(generations: number): void {
+  override onGenerations(generations: number, logMark: number): void {
     this.#named = generations;
-    super.onGenerations(generations);
+    super.onGenerations(generations, logMark);
   }
 
   override onAccept(...args: Parameters<Roles["onAccept"]>): void {

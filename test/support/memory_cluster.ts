@@ -6,10 +6,12 @@ import type { Config, WireName } from "../../src/config/config.ts";
 import { createLog } from "../../src/log.ts";
 import { type Faults, MemoryNetwork, NO_FAULTS } from "../../src/net/memory.ts";
 import type { CoreContext } from "../../src/node/context.ts";
+import type { Roles } from "../../src/node/roles.ts";
 import type { Acceptor } from "../../src/protocol/acceptor/acceptor.ts";
 import type { Client } from "../../src/protocol/client/client.ts";
 import type { SessionFilter } from "../../src/protocol/learner/session_filter.ts";
 import type { Proposer } from "../../src/protocol/proposer/proposer.ts";
+import type { Receiver } from "../../src/protocol/receiver.ts";
 import { Role } from "../../src/protocol/types.ts";
 import { HostClock } from "../../src/sim/clock.ts";
 import { type Parts, type Host as Plain, type Seat, SimCluster } from "../../src/sim/cluster.ts";
@@ -52,6 +54,10 @@ export interface ClusterOptions {
   readonly storage?: (seat: Seat) => Storage | undefined;
   /** A host that has to end because another has its place; unless given nobody has to. */
   readonly ends?: (host: Plain, why: string) => void;
+  /** What hears a process's frames; unless given, its cores. */
+  readonly receiver?: (seat: Seat, roles: Roles) => Receiver;
+  /** A process has ended with an error; unless given that fails the test. */
+  readonly threw?: (host: Plain, error: unknown) => void;
   /** A bug at the sessions of learners and replicas. */
   readonly planted?: (filter: SessionFilter, nowUs: () => number) => void;
 }
@@ -102,11 +108,13 @@ export class MemoryCluster {
       around: {
         life: () => 1 + Math.floor(this.random() * (2 ** 53 - 2)),
         storage: (seat) => options.storage?.(seat) ?? this.#storage(seat.name),
-        receiver: (_seat, roles) => roles,
+        receiver: (seat, roles) => options.receiver?.(seat, roles) ?? roles,
         outbox: (_seat, _role, outbox) => outbox,
         turned: () => 0,
-        threw: (_host, error) => {
-          throw error;
+        threw: (host, error) => {
+          if (options.threw === undefined) throw error;
+          options.threw(host, error);
+          this.stop(this.host(host.name), false);
         },
         givesWay: (host, message) => {
           if (options.ends !== undefined) return options.ends(host, message);

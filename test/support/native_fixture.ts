@@ -7,6 +7,7 @@ import { ADDRESS, DESCRIPTOR_WORDS, LENGTH, type Link, OFFSET, PORTS, Port } fro
 import { type MemoryLink, MemoryNetwork } from "../../src/net/memory.ts";
 import { Peers } from "../../src/net/peers.ts";
 import { UNNAMED } from "../../src/protocol/generations.ts";
+import { NO_MARK } from "../../src/protocol/log_mark.ts";
 import type { Receiver } from "../../src/protocol/receiver.ts";
 import { type Peer, Role, type RoleName } from "../../src/protocol/types.ts";
 import { formatHex } from "../../src/wire/frame_fields.ts";
@@ -199,8 +200,8 @@ function configOf(acceptors: number = ACCEPTORS, replicas: boolean = false): Con
 }
 
 /**
- * Every call as its name, who spoke ("acceptor 0"), and its arguments; a value as hex, null for none. Of generations only those that
- * are named, by nobody.
+ * Every call as its name, who spoke ("acceptor 0"), and its arguments; a value as hex, null for none. Of generations and logs only those
+ * that are named, by nobody; of lives none.
  */
 function recorder(calls: unknown[][], peers: Peers): Receiver {
   const names = Object.entries(Role);
@@ -208,8 +209,10 @@ function recorder(calls: unknown[][], peers: Peers): Receiver {
     get:
       (_, name) =>
       (from: Peer, ...args: unknown[]) => {
+        if (name === "onAcceptorLife") return;
         if (name === "onGenerations") {
-          if ((from as number) !== UNNAMED) calls.push([name, from]);
+          const mark = args[0] === NO_MARK ? [] : args;
+          if ((from as number) !== UNNAMED || mark.length > 0) calls.push([name, from, ...mark]);
           return;
         }
         const role = names.find(([, bit]) => bit === peers.role[from])?.[0] ?? "?";

@@ -4,6 +4,7 @@
  */
 import type { AudienceView } from "../../src/protocol/acceptor/audience.ts";
 import { UNNAMED } from "../../src/protocol/generations.ts";
+import { NO_MARK } from "../../src/protocol/log_mark.ts";
 import type { Outbox } from "../../src/protocol/outbox.ts";
 import type { Receiver } from "../../src/protocol/receiver.ts";
 import {
@@ -44,6 +45,7 @@ export class WalkOutbox implements Outbox {
   readonly #pool: Flight[];
   #chosenIid = 0;
   #generations = UNNAMED;
+  #logMark = NO_MARK;
   #promise: {
     readonly to: Peer;
     readonly ballot: Ballot;
@@ -89,8 +91,9 @@ export class WalkOutbox implements Outbox {
       if (this.#native) this.#send(to as Peer, "onChosen", this.#from, this.#chosenIid, ballot, this.life);
     }
   }
-  leads(generations: number): void {
+  leads(generations: number, logMark: number): void {
     this.#generations = generations;
+    this.#logMark = logMark;
   }
   chosen(iid: number): void {
     this.#chosenIid = iid;
@@ -328,12 +331,13 @@ export class WalkOutbox implements Outbox {
 
   #send<K extends Call>(to: Peer, name: K, ...args: Parameters<Receiver[K]>): void {
     const generations = this.#generations;
+    const logMark = this.#logMark;
     this.#pool.push({
       from: this.#from,
       to,
       text: () => `${name} → ${to}: ${args.map((a) => (a instanceof Uint8Array ? `[${a}]` : a)).join(" ")}`,
       deliver: (receiver) => {
-        receiver.onGenerations(generations);
+        receiver.onGenerations(generations, logMark);
         (receiver[name] as (...all: Parameters<Receiver[K]>) => void)(...args);
       },
     });

@@ -6,7 +6,7 @@
  * falls, neither for all instances nor for one; nothing is accepted below the effective promise (the higher of the two); an
  * equal ballot of another life counts as lower (PROTOCOL: a proposer that restarts cannot speak for its former self); accepted
  * records change only by accepting at a higher ballot or by trim; hearsay is never told as a vote; nothing is accepted or echoed
- * for a leader that counts another generation of this acceptor (`named_generation.ts`).
+ * for a leader of another log, or that counts another generation of this acceptor (`named_generation.ts`).
  */
 
 import type { Outbox } from "../outbox.ts";
@@ -81,7 +81,7 @@ export class Acceptor {
     leased: 0,
     /** Heartbeats not echoed because they ask for a longer lease than this acceptor would wait out. */
     leasesTooLong: 0,
-    /** Accepts and heartbeats not taken because their leader counts another generation of this acceptor. */
+    /** Accepts and heartbeats not taken because their leader counts another generation of this acceptor, or is of another log. */
     otherGeneration: 0,
   };
   readonly #options: AcceptorOptions;
@@ -136,7 +136,7 @@ export class Acceptor {
 
   onPrepare(from: Peer, iid: number, ballot: Ballot, life: Life): void {
     this.audience.add(from, Role.proposer, this.#nowUs);
-    if (!this.isVoting) return;
+    if (!this.isVoting || this.#named.isOtherLog) return;
     if (this.#options.perInstance) this.#instances.onPrepare(from, iid, ballot);
     else this.#prepareRange(from, iid, ballot, life);
   }
@@ -208,16 +208,16 @@ export class Acceptor {
   }
 
   /** A frame of a proposer begins; see `Receiver.onGenerations`. */
-  onGenerations(named: number): void {
-    this.#named.begin(named);
+  onGenerations(named: number, logMark = 0): void {
+    this.#named.begin(named, logMark);
   }
 
   /**
    * That all instances ≤ `iid` are chosen stays true whoever says it, and however late. But who was replaced has no part in what was
-   * chosen since, and would be believed to know of it what its records say.
+   * chosen since, and would be believed to know of it what its records say; and one that does not vote may not know of which log it is.
    */
   onChosen(iid: number, ballot: Ballot, life: Life): void {
-    if (!this.#named.isOwn) return;
+    if (!this.isVoting || !this.#named.isOwn) return;
     if (iid > this.chosenIid) this.chosenIid = iid;
     this.#marks.announced(iid, ballot, life);
   }
@@ -340,11 +340,11 @@ export class Acceptor {
     this.#journal.promised(ballot, life);
   }
 
-  /** Whether a leader that is not below our promise counts this acceptor as the one that it is. */
+  /** Whether a leader that is not below our promise counts this acceptor as the one that it is, in its log. */
   #isCounted(from: Peer, iid: number, ballot: Ballot): boolean {
     if (this.#named.isOwn) return true;
     this.counters.otherGeneration++;
-    this.#leader.heard(from, this.#nowUs);
+    if (!this.#named.isOtherLog) this.#leader.heard(from, this.#nowUs);
     const above = this.#named.refuse(ballot, this.#nowUs);
     if (above === NO_BALLOT) return false;
     if (above > this.promised) this.promise(above, this.#options.life);

@@ -1,6 +1,7 @@
 /**
- * Whether the leader that speaks counts this acceptor in the generation that it has (`generations.ts`). If not, what it says is not
- * for this process: it accepts and echoes nothing of it, and takes from it neither what is chosen.
+ * Whether the leader that speaks counts this acceptor in the generation that it has (`generations.ts`), in the log that this one has
+ * (`log_mark.ts`). If not, what it says is not for this process: it accepts and echoes nothing of it, and takes from it neither what
+ * is chosen.
  *
  * Why that is enough. Half of all acceptors, rounded up, have answered a recovery at a ballot above all they had promised, and know
  * the generation. Phase 1 of any ballot above it has one of them in its quorum, so that leader names the new generation; a ballot below
@@ -8,6 +9,7 @@
  */
 import { ballotAbove, NATIVE_BALLOTS, RECOVERY_IDS } from "../ballot.ts";
 import { canName, compareGeneration, UNNAMED } from "../generations.ts";
+import { isOtherMark, markOfLog, NO_MARK } from "../log_mark.ts";
 import { type Ballot, NO_BALLOT } from "../types.ts";
 import type { Acceptor } from "./acceptor.ts";
 
@@ -21,8 +23,13 @@ const RAISE_GAP_US = 1_000_000;
 
 export class NamedGeneration {
   readonly #acceptor: Acceptor;
+  #logId = 0;
+  /** Of that log. */
+  #logMark = NO_MARK;
   #ahead = 0;
   #isNamed = true;
+  /** The frame is of a proposer of another log: not even its prepares are for this acceptor. */
+  isOtherLog = false;
   #doubtedUs = Number.NEGATIVE_INFINITY;
   #raisedUs = Number.NEGATIVE_INFINITY;
 
@@ -31,16 +38,21 @@ export class NamedGeneration {
   }
 
   /** A frame of a proposer begins. */
-  begin(named: number): void {
+  begin(named: number, logMark: number): void {
     const { aid, standing } = this.#acceptor;
     const { generations } = standing;
+    if (this.#logId !== standing.logId) {
+      this.#logId = standing.logId;
+      this.#logMark = markOfLog(this.#logId);
+    }
+    this.isOtherLog = isOtherMark(logMark, this.#logMark);
     this.#isNamed = named !== UNNAMED || !canName(generations.length);
     this.#ahead = compareGeneration(named, aid, generations.length, generations[aid]!);
   }
 
   /** The frame is for this acceptor as the one that it is. */
   get isOwn(): boolean {
-    return this.#ahead === 0;
+    return this.#ahead === 0 && !this.isOtherLog;
   }
 
   /**
@@ -58,6 +70,8 @@ export class NamedGeneration {
    */
   refuse(ballot: Ballot, nowUs: number): Ballot {
     const { aid, fellows } = this.#acceptor;
+    // Nobody has taken this acceptor's place: there is a log that the leader knows nothing of, and it finds that out.
+    if (this.isOtherLog) return NO_BALLOT;
     if (nowUs >= this.#doubtedUs + DOUBT_GAP_US) {
       this.#doubtedUs = nowUs;
       fellows?.birth.doubt();

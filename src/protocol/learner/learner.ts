@@ -6,6 +6,7 @@
  * can repeat it (native wire: when one has, and the others cannot prove for a while what they have), and that is told to the
  * application, never silent. A learner that keeps what the log has made so far
  * (`keepsState`) leaves nothing out by itself: it stays where it is until a snapshot leads it on (`restored`).
+ * Where the log is known that it delivers from (`isOf`), no word of another one counts (`told_logs.ts`).
  */
 
 import type { Outbox } from "../outbox.ts";
@@ -14,6 +15,7 @@ import { type Ballot, type Life, MAX_IID, NO_BALLOT } from "../types.ts";
 import { LearnerRepair, type RepairOptions } from "./learner_repair.ts";
 import { LearnerTrims, type LearnerTrimsOptions } from "./learner_trims.ts";
 import { LearnerWindow } from "./learner_window.ts";
+import { ToldLogs } from "./told_logs.ts";
 
 const NOTHING = new Uint8Array(0);
 const HI_FIRST_US = 100_000;
@@ -65,8 +67,6 @@ export class Learner {
   chosenIid = 0;
   /** The log cannot be read on for want of what is trimmed up to here; 0: it can. Only a snapshot of at least as much helps. */
   lostIid = 0;
-  /** The log that a quorum of acceptors tells of; 0: none does. */
-  toldLogId = 0;
   /** What it began with may be of a former log: so far a quorum of acceptors has not told of its log, or that it goes so far. */
   isDoubted = false;
   /** The application has refused the next instance, and may have taken a part of it. */
@@ -93,9 +93,10 @@ export class Learner {
   /** Since when each acceptor has answered hi and said nothing else. */
   readonly #muteSinceUs: Float64Array;
   readonly #hiDueUs: Float64Array;
+  readonly #hiSentUs: Float64Array;
   readonly #trims: LearnerTrims;
   readonly #states: Float64Array;
-  readonly #logIds: Float64Array;
+  readonly #logs: ToldLogs;
   #nowUs = 0;
 
   constructor(options: LearnerOptions, outbox: Outbox, application: Application) {
@@ -109,9 +110,10 @@ export class Learner {
     this.#unansweredUs = new Float64Array(options.acceptors).fill(Number.POSITIVE_INFINITY);
     this.#muteSinceUs = new Float64Array(options.acceptors).fill(Number.POSITIVE_INFINITY);
     this.#hiDueUs = new Float64Array(options.acceptors);
+    this.#hiSentUs = new Float64Array(options.acceptors);
     this.#trims = new LearnerTrims(options, outbox);
     this.#states = new Float64Array(options.acceptors).fill(-1);
-    this.#logIds = new Float64Array(options.acceptors);
+    this.#logs = new ToldLogs(options.acceptors);
     this.repair = new LearnerRepair(this, options, this.#trims, outbox);
   }
 
@@ -175,9 +177,41 @@ export class Learner {
     return known >= quorumOf(this.#options.acceptors);
   }
 
-  /** Whether any acceptor has told of this log, and of no other since. */
+  /** The log that it delivers from; 0: not known. */
+  get logId(): number {
+    return this.#logs.own;
+  }
+
+  /** The log that a quorum of acceptors tells of; 0: none does. */
+  get toldLogId(): number {
+    return this.#logs.told;
+  }
+
+  /** Whether any acceptor that was heard lately has told of this log, and of no other since. */
   hearsOf(logId: number): boolean {
-    return this.#logIds.includes(logId);
+    return this.#logs.hearsOf(logId, this.heardUs, this.#nowUs - OK_SILENCE_US);
+  }
+
+  /** This is the log that it delivers from. Where another was counted, all that was not delivered is learned anew. */
+  isOf(logId: number): void {
+    if (this.#logs.isOf(logId) && this.next > 0) this.#release(this.next + this.window.instances);
+  }
+
+  /** A frame of a proposer begins; see `Receiver.onGenerations`. */
+  onLogMark(logMark: number): void {
+    this.#logs.onLogMark(logMark);
+  }
+
+  /** The frame that is read is of a proposer of another log. */
+  get hearsOtherLeader(): boolean {
+    return this.#logs.isOtherLeader;
+  }
+
+  /** A frame of an acceptor begins; see `Receiver.onAcceptorLife`. */
+  onAcceptorLife(aid: number, life: Life): void {
+    if (this.#logs.onLife(aid, life)) return;
+    // Who votes answers it with its state.
+    this.#hiDueUs[aid] = Math.min(this.#hiDueUs[aid]!, this.#hiSentUs[aid]! + HI_FIRST_US);
   }
 
   /** Nothing can be delivered before a snapshot leads past what is trimmed. */
@@ -205,6 +239,7 @@ export class Learner {
 
   /** The value that a proposer has sent for an instance (native wire: `accept` is multicast). */
   onAccept(iid: number, ballot: Ballot, life: Life, bytes: Uint8Array, offset: number, length: number): void {
+    if (this.#logs.isOtherLeader) return;
     if (this.#inWindow(iid) && this.window.offer(iid, ballot, life, bytes, offset, length))
       this.#learned(iid);
   }
@@ -224,6 +259,7 @@ export class Learner {
     flags = 0,
   ): void {
     this.#hears(aid);
+    if (!this.#logs.counts) return;
     // From here on it is known how far the log goes: no need to probe for its end.
     if (this.isNews(iid)) this.repair.catchingUp = false;
     if (iid > this.highestIid) this.highestIid = iid;
@@ -238,6 +274,7 @@ export class Learner {
 
   /** Instances first…last were accepted at one ballot. However long the range says it is, only the window's part counts. */
   onAcceptedRange(aid: number, first: number, last: number, ballot: Ballot, life: Life): void {
+    if (!this.#logs.counts) return this.#hears(aid);
     const end = this.next === 0 ? first : Math.min(last, this.next + this.window.instances - 1);
     for (let iid = Math.max(first, this.next); iid <= end; iid++) {
       this.onAccepted(aid, iid, ballot, life, NOTHING, 0, -1);
@@ -247,18 +284,20 @@ export class Learner {
 
   /** Everything ≤ `iid` is chosen; where we stand lower, something was missed. */
   onChosen(iid: number): void {
+    if (this.#logs.isOtherLeader) return;
     if (iid > this.chosenIid) this.chosenIid = iid;
     if (iid > this.highestIid) this.highestIid = iid;
   }
 
   onAcceptorState(aid: number, trimIid: number, highestIid: number, flags: number, logId: number): void {
     this.#hears(aid);
-    this.#trims.onState(aid, trimIid, flags);
-    this.repair.onTrim(aid, trimIid);
     // Where everything is trimmed there was something (and the Kernel_Paxos wire tells of nothing else).
     const highest = Math.max(trimIid, highestIid);
     this.#states[aid] = highest;
-    if (this.#logIds[aid] !== logId) this.#tellsOf(aid, logId);
+    this.#logs.onState(aid, logId);
+    if (!this.#logs.counts) return;
+    this.#trims.onState(aid, trimIid, flags);
+    this.repair.onTrim(aid, trimIid);
     if (highest > this.highestIid) this.highestIid = highest;
     const { statesTellHighest, waitsForStart } = this.#options;
     // The present: just above what a quorum of acceptors has accepted when we came.
@@ -380,21 +419,11 @@ export class Learner {
     return this.isBehind && !this.window.isReady(this.next);
   }
 
-  #tellsOf(teller: number, logId: number): void {
-    const ids = this.#logIds;
-    ids[teller] = logId;
-    this.toldLogId = 0;
-    for (let aid = 0; aid < ids.length; aid++) {
-      let tellers = 0;
-      for (let other = 0; other < ids.length; other++) if (ids[other] === ids[aid]) tellers++;
-      if (tellers >= quorumOf(ids.length)) this.toldLogId = ids[aid]!;
-    }
-  }
-
   #sayHi(): void {
     for (let aid = 0; aid < this.#hiDueUs.length; aid++) {
       if (this.#nowUs < this.#hiDueUs[aid]!) continue;
       this.#outbox.learnerHi(aid);
+      this.#hiSentUs[aid] = this.#nowUs;
       if (this.#nowUs < this.#unansweredUs[aid]!) this.#unansweredUs[aid] = this.#nowUs;
       const canWait = this.isRegistered(aid) || this.isTurnedAway(aid);
       this.#hiDueUs[aid] = this.#nowUs + (canWait ? HI_AGAIN_US : HI_FIRST_US);

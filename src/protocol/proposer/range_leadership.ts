@@ -9,6 +9,7 @@
  */
 import { RECOVERY_IDS } from "../ballot.ts";
 import { nameGenerations, UNNAMED } from "../generations.ts";
+import { markOfLog } from "../log_mark.ts";
 import { type Ballot, type Life, NO_BALLOT, type Peer } from "../types.ts";
 import { Election } from "./election.ts";
 import { Heartbeats } from "./heartbeats.ts";
@@ -49,6 +50,8 @@ export class RangeLeadership extends Leadership {
   /** When who follows looks whether something is chosen in all instances that it had opened; ∞: it is. */
   #strandedDueUs = Number.POSITIVE_INFINITY;
   #reading = false;
+  /** The log in which it campaigns or leads; 0: it does not, or it is not known. */
+  #ofLog = 0;
   /** Some acceptor may have promised this very ballot to a former life. */
   #isDoubted = false;
 
@@ -81,8 +84,8 @@ export class RangeLeadership extends Leadership {
   ): void {
     this.#reading = this.stage === "preparing" && ballot === this.ballot && life === this.options.life;
     if (!this.#reading) return;
-    this.#range.onBegin(aid, asked, first, last, trimIid, bytes, offset, length);
-    this.#jump();
+    this.#reading = this.#range.onBegin(aid, asked, first, last, trimIid, bytes, offset, length);
+    if (this.#reading) this.#jump();
   }
 
   onPromiseRecord(iid: number, ballot: Ballot, bytes: Uint8Array, offset: number, length: number): void {
@@ -243,6 +246,9 @@ export class RangeLeadership extends Leadership {
   protected act(): void {
     const { nowUs, election } = this;
     this.reads.tick();
+    const { logId } = this.parts.learner;
+    // Acceptors take nothing more of what names another log.
+    if (this.#ofLog !== 0 && logId !== 0 && logId !== this.#ofLog) return this.#campaign();
     switch (this.stage) {
       case "waiting":
         if (nowUs >= this.#pauseEndUs) this.#campaign(this.reason);
@@ -330,7 +336,9 @@ export class RangeLeadership extends Leadership {
     this.#isDoubted = false;
     this.heartbeats.begin();
     this.#heartbeatDueUs = this.nowUs + this.#heartbeatUs;
-    this.#range.begin(this.parts.window.low, this.ballot);
+    const { logId } = this.parts.learner;
+    this.#names(UNNAMED, logId);
+    this.#range.begin(this.parts.window.low, this.ballot, logId);
     this.#promisedUs = this.nowUs;
     this.#prepareDueUs = this.nowUs + this.#prepareRetryUs;
   }
@@ -364,7 +372,7 @@ export class RangeLeadership extends Leadership {
     this.recovered.last = end;
     this.enter("leading", this.reason);
     // For as long as the ballot lasts: a promise that comes later, of a newer generation, has no part in it.
-    this.parts.outbox.leads(nameGenerations(this.#range.generations));
+    this.#names(nameGenerations(this.#range.generations), this.#range.logId);
     phaseTwo.begin(this.ballot, start, end + 1);
     this.reads.begin();
     this.#heartbeatDueUs = this.nowUs;
@@ -403,6 +411,11 @@ export class RangeLeadership extends Leadership {
   #leave(): void {
     this.#pauseEndUs = Number.POSITIVE_INFINITY;
     this.reads.refuseAll();
-    this.parts.outbox.leads(UNNAMED);
+    this.#names(UNNAMED, 0);
+  }
+
+  #names(generations: number, logId: number): void {
+    this.#ofLog = logId;
+    this.parts.outbox.leads(generations, markOfLog(logId));
   }
 }

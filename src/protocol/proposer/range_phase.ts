@@ -1,10 +1,12 @@
 /**
  * Phase 1 of the native wire: one prepare for every instance ≥ `start`. Each acceptor's promise comes in frames, each
  * frame covers a range and may vouch that what lies below it is chosen; an acceptor counts when its frames reach to the
- * end without a gap, and no other one knows that it has forgotten since (`promise_quorum.ts`).
+ * end without a gap, and no other one knows that it has forgotten since (`promise_quorum.ts`). Who tells of another log than the
+ * one that is known here does not count: what this process would lead with is of a former one.
  */
 import type { Outbox } from "../outbox.ts";
 import { PromiseQuorum } from "../promise_quorum.ts";
+import { logIdIn } from "../standing.ts";
 import { type Ballot, MAX_IID } from "../types.ts";
 import type { ProposerWindow } from "./proposer_window.ts";
 
@@ -15,6 +17,8 @@ export class RangePhase {
   highestIid = 0;
   /** Records beyond the window: the rest is asked for once the window has moved. */
   beyondWindow = 0;
+  /** The log that is known here; 0: none is. */
+  #knownLog = 0;
   readonly #window: ProposerWindow;
   readonly #outbox: Outbox;
   readonly #acceptors: number;
@@ -33,8 +37,9 @@ export class RangePhase {
     this.#quorum = new PromiseQuorum(acceptors);
   }
 
-  begin(start: number, ballot: Ballot): void {
+  begin(start: number, ballot: Ballot, knownLog: number): void {
     this.start = start;
+    this.#knownLog = knownLog;
     this.highestIid = 0;
     this.#ballot = ballot;
     this.#coveredTo.fill(start - 1);
@@ -47,7 +52,7 @@ export class RangePhase {
     for (let aid = 0; aid < this.#acceptors; aid++) if (!this.#quorum.has(aid)) this.#askOn(aid);
   }
 
-  /** One frame of an acceptor's answer begins; the value is its standing. */
+  /** One frame of an acceptor's answer begins; the value is its standing. False: it is of another log. */
   onBegin(
     aid: number,
     asked: number,
@@ -57,7 +62,10 @@ export class RangePhase {
     bytes: Uint8Array,
     offset: number,
     length: number,
-  ): void {
+  ): boolean {
+    const logId = logIdIn(bytes, offset);
+    this.#reading = false;
+    if (logId !== 0 && this.#knownLog !== 0 && logId !== this.#knownLog) return false;
     const counts = this.#quorum.note(aid, bytes, offset, length);
     // Whoever is not counted any more has to say everything again, but not at once: two that contradict each other would be
     // asked in turn for ever. What it reported of values stays true.
@@ -70,6 +78,7 @@ export class RangePhase {
     if (first > asked && first > this.start) this.start = first;
     if (trimIid >= this.start) this.start = trimIid + 1;
     this.#last = last;
+    return true;
   }
 
   onRecord(iid: number, ballot: Ballot, bytes: Uint8Array, offset: number, length: number): void {
@@ -103,6 +112,11 @@ export class RangePhase {
   /** Of the acceptors, as the promises know them that the quorum is made of. */
   get generations(): Float64Array {
     return this.#quorum.generations();
+  }
+
+  /** The log that this phase 1 was of; 0: not known. */
+  get logId(): number {
+    return this.#knownLog !== 0 ? this.#knownLog : this.#quorum.logId;
   }
 
   #askOn(aid: number): void {
