@@ -266,6 +266,27 @@ static void what_a_card_cannot_cut_leaves_as_single_frames(void) {
   kpx_link_close(link.handle);
 }
 
+static void set_up(bool up) {
+  struct ifreq request = {.ifr_name = "lo"};
+  int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  CHECK(ioctl(fd, SIOCGIFFLAGS, &request) == 0);
+  request.ifr_flags = (short)(up ? request.ifr_flags | IFF_UP : request.ifr_flags & ~IFF_UP);
+  CHECK(ioctl(fd, SIOCSIFFLAGS, &request) == 0);
+  close(fd);
+}
+
+static void what_cannot_be_sent_is_counted_frame_by_frame(void) {
+  struct test_link link = open_with(KPX_FLAG_OFFLOAD, 1500);
+  for (uint32_t i = 0; i < 5; i++) put_marked(&link, i, 1, 1, 100);
+  put_marked(&link, 5, 1, 0, 100);
+  set_up(false);
+  EQUAL(kpx_link_step(link.handle, 6, 0, 0, 0), 0);
+  set_up(true);
+  EQUAL(counter(link.handle, KPX_TX_DROPPED), 6);
+  EQUAL(counter(link.handle, KPX_TX_FRAMES), 0);
+  kpx_link_close(link.handle);
+}
+
 int main(void) {
   if (unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) skip("needs a network namespace");
   lo = if_nametoindex("lo");
@@ -284,5 +305,6 @@ int main(void) {
   each_frame_has_its_checksum();
   who_has_no_room_for_headers_has_no_bundles();
   what_a_card_cannot_cut_leaves_as_single_frames();
+  what_cannot_be_sent_is_counted_frame_by_frame();
   return 0;
 }
