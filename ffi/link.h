@@ -102,7 +102,7 @@ struct kpx_link {
   bool looked;
   struct kpx_messages rx;
   struct kpx_messages tx;
-  struct kpx_gro *gro; /* NULL: each datagram comes in a slot of its own */
+  struct kpx_gro *gro; /* one for each receiver; NULL: each datagram comes in a slot of its own */
   struct kpx_bundles *bundles; /* NULL: each datagram is a message of its own */
   uint64_t counters[KPX_COUNTERS];
 };
@@ -190,7 +190,7 @@ static inline size_t kpx_first_frame(const struct kpx_link *link, const struct m
 
 /* link_gro.c: the buffers take `kpx_gro_bytes` of the area from rx_at on, in place of rx slots. */
 int kpx_gro_open(struct kpx_link *link);
-uint32_t kpx_gro_bytes(void);
+uint32_t kpx_gro_bytes(const struct kpx_link *link);
 void kpx_gro_place(struct kpx_link *link);
 int kpx_gro_receive(struct kpx_link *link, uint32_t max, uint32_t receivers);
 /* Whether a step had no room for all that came in, of which no socket tells any more. */
