@@ -124,6 +124,8 @@ describe("asking", () => {
       [NativeType.bundleAsk, true],
       [NativeType.bundleAsk, true],
       [NativeType.bundleAsk, false],
+      // Who knows no such message drops its frame.
+      [NativeType.prepare, false],
     ]);
   });
 

@@ -277,6 +277,7 @@ export class NativeFrames {
     this.begin(role, id, roles, toId, peer, type, flags, fixed);
     this.pair(nonce);
     this.word(0);
+    this.closeLast();
   }
 
   bundleAnswer(to: Peer, nonce: number, flags: number): void {
