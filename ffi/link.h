@@ -23,6 +23,7 @@
 #define KPX_VNET_HEADER 10u /* struct virtio_net_hdr, before each frame of a link with bundles */
 #define KPX_BUNDLE_HEADERS 28u /* more than before a single frame: IPv4's and UDP's */
 #define KPX_WRAPPING 52u /* what precedes the frames of a bundle over Ethernet: that header, Ethernet's, IPv4's and UDP's */
+#define KPX_MESSAGE_BYTES 65536u /* of what passes the kernel as one, with all that precedes it */
 #define KPX_CRC_BYTES 4u
 
 union kpx_sockaddr {

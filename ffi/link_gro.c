@@ -19,8 +19,7 @@
 #define BUFFERS 128u
 /* A whole message, and room to move its datagrams to multiples of 4. */
 #define MOST_MOVED 256u
-#define MESSAGE_BYTES 65536u
-#define BUFFER_BYTES (MESSAGE_BYTES + 4u * MOST_MOVED)
+#define BUFFER_BYTES (KPX_MESSAGE_BYTES + 4u * MOST_MOVED)
 
 union control {
   char bytes[CMSG_SPACE(sizeof(int))];
@@ -67,7 +66,7 @@ static void renew(struct kpx_gro *gro, uint32_t i) {
 static void place(struct kpx_link *link, struct kpx_gro *gro, uint32_t at) {
   gro->place = at;
   for (uint32_t i = 0; i < BUFFERS; i++) {
-    gro->vectors[i] = (struct iovec){.iov_base = link->area + at + i * BUFFER_BYTES, .iov_len = MESSAGE_BYTES};
+    gro->vectors[i] = (struct iovec){.iov_base = link->area + at + i * BUFFER_BYTES, .iov_len = KPX_MESSAGE_BYTES};
     gro->headers[i].msg_hdr = (struct msghdr){
         .msg_name = &gro->names[i], .msg_iov = &gro->vectors[i], .msg_iovlen = 1, .msg_control = &gro->controls[i]};
     renew(gro, i);

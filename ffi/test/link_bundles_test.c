@@ -216,12 +216,28 @@ static void each_frame_has_its_checksum(void) {
 static void who_has_no_room_for_headers_has_no_bundles(void) {
   const struct { uint32_t flags, most, payload; } cases[] = {
       {KPX_FLAG_OFFLOAD, 1500, MOST}, {KPX_FLAG_OFFLOAD, 9000, 8972}, {KPX_FLAG_OFFLOAD, 60, 32},
-      {KPX_FLAG_OFFLOAD | KPX_FLAG_RING, 1500, 0}, {0, 1500, 0}};
-  for (uint32_t i = 0; i < 5; i++) {
+      {KPX_FLAG_OFFLOAD | KPX_FLAG_RING, 1500, 0}, {0, 1500, 0}, {KPX_FLAG_OFFLOAD, 65484, 65456}, {KPX_FLAG_OFFLOAD, 65485, 0}};
+  for (uint32_t i = 0; i < 7; i++) {
     struct test_link link = open_with(cases[i].flags, cases[i].most);
     double info[KPX_INFO_COUNT];
     kpx_link_info(link.handle, info, KPX_INFO_COUNT);
     EQUAL(info[KPX_INFO_BUNDLE_PAYLOAD], cases[i].payload);
+    kpx_link_close(link.handle);
+  }
+}
+
+static void the_longest_frames_arrive(void) {
+  const uint32_t most[] = {65484, 65485, 65536};
+  static uint8_t bytes[65536];
+  for (uint32_t i = 0; i < 3; i++) {
+    struct test_link link = open_with(KPX_FLAG_OFFLOAD, most[i]);
+    const uint32_t to[KPX_ADDRESS_WORDS] = {1, 2, 1};
+    bytes[most[i] - 1] = 7;
+    put(&link, 0, to, KPX_PORT_WIRE, bytes, most[i]);
+    link.tx[KPX_PROTOCOL] = MAIN;
+    EQUAL(kpx_link_step(link.handle, 1, SLOTS, 0, 0), 1);
+    EQUAL(link.rx[KPX_LENGTH], most[i]);
+    EQUAL(payload_of(&link, link.rx)[most[i] - 1], 7);
     kpx_link_close(link.handle);
   }
 }
@@ -304,6 +320,7 @@ int main(void) {
   what_is_too_long_for_the_receiver_is_dropped_alone();
   each_frame_has_its_checksum();
   who_has_no_room_for_headers_has_no_bundles();
+  the_longest_frames_arrive();
   what_a_card_cannot_cut_leaves_as_single_frames();
   what_cannot_be_sent_is_counted_frame_by_frame();
   return 0;
