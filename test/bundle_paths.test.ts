@@ -311,6 +311,22 @@ describe("who is waited for", () => {
     expect(bundles("p0")).toBe(false);
   });
 
+  test("what was answered holds from the asking on, however late it is read", () => {
+    hosts.p0.wire.bundles.speaker = { bundleAsk: () => undefined, bundleAnswer: () => undefined };
+    pass(10, ["p0"]);
+    const { bundles: paths } = hosts.p0.wire;
+    const answer = (): void => {
+      for (const from of ["a0", "a1", "a2", "p1"] as const)
+        paths.onBundleAnswer(noticed(from, "p0"), 1, BundleFlag.everyone | BundleFlag.bundled);
+    };
+    pass(1900);
+    answer();
+    expect(bundles("p0")).toBe(true);
+    pass(200);
+    answer();
+    expect(bundles("p0")).toBe(false);
+  });
+
   test("an asker that was started anew is not taken for its former self", () => {
     pass(1000, ["p0"]);
     start("p0", 4711);
