@@ -141,15 +141,23 @@ describe("bundles", () => {
     expect(bundles("p0")).toBe(false);
   });
 
-  test("of many destinations some wait for the next asking", () => {
-    pass(10);
-    for (let id = 0; id < 40; id++) hosts.p0.wire.bundles.want(hosts.p0.peer("client", id));
-    hosts.p0.wire.bundles.speaker = {
-      bundleAsk: () => (askings.p0 = (askings.p0 ?? 0) + 1),
-      bundleAnswer: () => undefined,
-    };
-    hosts.p0.wire.bundles.pump();
-    expect(askings.p0).toBe(16);
+  test("of many destinations some wait for the next asking, and all have their turn", () => {
+    const { bundles: paths } = hosts.p0.wire;
+    const asked: number[] = [];
+    paths.speaker = { bundleAsk: (_, peer) => asked.push(peer), bundleAnswer: () => undefined };
+    const clients = Array.from({ length: 40 }, (_, id) => hosts.p0.peer("client", id));
+    for (const most of [16, 32, 48]) {
+      for (let turn = 0; turn < 50; turn++) {
+        nowUs += 10_000;
+        paths.tick(nowUs);
+        for (const client of clients) paths.want(client);
+        paths.want(EVERYONE);
+        paths.pump();
+      }
+      expect(asked).toHaveLength(most);
+    }
+    for (const client of clients) expect(asked).toContain(client);
+    expect(asked.filter((peer) => peer === EVERYONE)).toHaveLength(3);
   });
 
   test("differ by who is meant, and from client values", () => {

@@ -20,7 +20,7 @@ const ASK_US = 500_000;
 const VALID_US = 2_000_000;
 /** The answers to so many askings are taken. */
 const ANSWERABLE = 3;
-/** Destinations of one asking; what more there are wait for the next. */
+/** Destinations of one asking; what more there are have their turn in the next ones. */
 const MOST_WANTED = 16;
 /** Of a mark: no bits of roles, so that it is never 0. */
 const MARKED = 0x100;
@@ -50,9 +50,11 @@ export class BundlePaths {
   readonly #members: Members;
   readonly #roles: number;
   #nowUs = 0;
-  /** Peers that are to be asked, `EVERYONE` among them. */
-  readonly #wanted = new Int32Array(MOST_WANTED);
-  #wantedCount = 0;
+  /** 1: a peer that is to be asked; where the next asking begins to look for them; and whether everyone is, or anybody. */
+  readonly #wanted: Uint8Array;
+  #next = 0;
+  #wantsEveryone = false;
+  #wantsAny = false;
   /** Of the last asking. */
   #nonce = 0;
   #askUs = Number.NEGATIVE_INFINITY;
@@ -74,6 +76,7 @@ export class BundlePaths {
     this.#peers = peers;
     this.#members = members;
     this.#roles = roles;
+    this.#wanted = new Uint8Array(peers.capacity);
     const places = 2 * peers.capacity;
     this.#takesLife = new Float64Array(places);
     this.#takesUs = new Float64Array(places).fill(Number.NEGATIVE_INFINITY);
@@ -91,9 +94,10 @@ export class BundlePaths {
 
   /** A turn has more than a frame for this peer, or for everyone. */
   want(peer: number): void {
-    if (this.limit === 0 || this.#wantedCount === MOST_WANTED) return;
-    for (let i = 0; i < this.#wantedCount; i++) if (this.#wanted[i] === peer) return;
-    this.#wanted[this.#wantedCount++] = peer;
+    if (this.limit === 0) return;
+    if (peer === EVERYONE) this.#wantsEveryone = true;
+    else this.#wanted[peer] = 1;
+    this.#wantsAny = true;
   }
 
   tick(nowUs: number): void {
@@ -102,14 +106,28 @@ export class BundlePaths {
 
   /** Asks those whom the last turns had more than a frame for. */
   pump(): boolean {
-    if (this.#wantedCount === 0 || this.#nowUs - this.#askUs < ASK_US) return false;
+    if (!this.#wantsAny || this.#nowUs - this.#askUs < ASK_US) return false;
     this.#askUs = this.#nowUs;
     this.#nonce++;
-    for (let i = 0; i < this.#wantedCount; i++) {
-      const peer = this.#wanted[i]!;
-      this.speaker?.bundleAsk(peer === EVERYONE ? LISTENERS : this.#peers.role[peer]!, peer, this.#nonce);
+    const most = this.#wantsEveryone ? MOST_WANTED - 1 : MOST_WANTED;
+    if (this.#wantsEveryone) this.speaker?.bundleAsk(LISTENERS, EVERYONE, this.#nonce);
+    this.#wantsEveryone = false;
+    this.#wantsAny = this.#askPeers(most);
+    return false;
+  }
+
+  /** Asks at most so many peers, those first who wait for it since the last asking. True: others still do. */
+  #askPeers(most: number): boolean {
+    const { count, role } = this.#peers;
+    let asked = 0;
+    for (let i = 0; i < count; i++) {
+      const peer = this.#next;
+      this.#next = (peer + 1) % count;
+      if (this.#wanted[peer] === 0) continue;
+      this.#wanted[peer] = 0;
+      this.speaker?.bundleAsk(role[peer]!, peer, this.#nonce);
+      if (++asked === most) return true;
     }
-    this.#wantedCount = 0;
     return false;
   }
 
