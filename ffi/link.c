@@ -196,7 +196,7 @@ int32_t kpx_link_step(int32_t handle, uint32_t ntx, uint32_t max, uint32_t spin_
   /* Who finds nothing and comes back to wait is told by the wait whether there is something now, and of several receivers which has.
    * A ring costs nothing to look at. */
   bool asks_first = (ntx == 0 && link->looked) || link->receiver_count > 1;
-  bool waits_at_once = wait_us > 0 && asks_first && !kpx_has_rings(link);
+  bool waits_at_once = wait_us > 0 && asks_first && !kpx_has_rings(link) && !kpx_gro_holds(link);
   if (result == 0 && max > 0 && !waits_at_once) result = kpx_receive(link, max, KPX_ALL_RECEIVERS);
   if (result == 0 && wait_us > 0 && !kpx_gro_holds(link)) result = kpx_wait(link, max, spin_us, wait_us);
   if (result >= 0 && max > 0) note_asleep(link);

@@ -23,6 +23,7 @@
 #define KPX_VNET_HEADER 10u /* struct virtio_net_hdr, before each frame of a link with bundles */
 #define KPX_BUNDLE_HEADERS 28u /* more than before a single frame: IPv4's and UDP's */
 #define KPX_WRAPPING 52u /* what precedes the frames of a bundle over Ethernet: that header, Ethernet's, IPv4's and UDP's */
+#define KPX_MESSAGE_BYTES 65536u /* of what passes the kernel as one, with all that precedes it */
 #define KPX_CRC_BYTES 4u
 
 union kpx_sockaddr {
@@ -102,7 +103,7 @@ struct kpx_link {
   bool looked;
   struct kpx_messages rx;
   struct kpx_messages tx;
-  struct kpx_gro *gro; /* NULL: each datagram comes in a slot of its own */
+  struct kpx_gro *gro; /* one for each receiver; NULL: each datagram comes in a slot of its own */
   struct kpx_bundles *bundles; /* NULL: each datagram is a message of its own */
   uint64_t counters[KPX_COUNTERS];
 };
@@ -190,7 +191,7 @@ static inline size_t kpx_first_frame(const struct kpx_link *link, const struct m
 
 /* link_gro.c: the buffers take `kpx_gro_bytes` of the area from rx_at on, in place of rx slots. */
 int kpx_gro_open(struct kpx_link *link);
-uint32_t kpx_gro_bytes(void);
+uint32_t kpx_gro_bytes(const struct kpx_link *link);
 void kpx_gro_place(struct kpx_link *link);
 int kpx_gro_receive(struct kpx_link *link, uint32_t max, uint32_t receivers);
 /* Whether a step had no room for all that came in, of which no socket tells any more. */

@@ -34,7 +34,7 @@ int kpx_link_make_area(struct kpx_link *link) {
   link->stride = (uint32_t)round_up(link->payload_at + link->max_payload, 64);
   uint64_t descriptor_bytes = (uint64_t)(link->rx_slots + link->tx_slots) * KPX_DESCRIPTOR_WORDS * 4;
   uint64_t rx_at = round_up(descriptor_bytes + sizeof(double), PAGE_BYTES);
-  uint64_t rx_bytes = link->gro != NULL ? kpx_gro_bytes() : (uint64_t)link->rx_slots * link->stride;
+  uint64_t rx_bytes = link->gro != NULL ? kpx_gro_bytes(link) : (uint64_t)link->rx_slots * link->stride;
   uint64_t rx_end = kpx_has_rings(link) ? rx_at : rx_at + rx_bytes;
   for (uint32_t i = 0; i < link->receiver_count && kpx_has_rings(link); i++) {
     struct kpx_rxring *ring = &link->receivers[i].ring;

@@ -19,15 +19,16 @@
 #define BUFFERS 128u
 /* A whole message, and room to move its datagrams to multiples of 4. */
 #define MOST_MOVED 256u
-#define MESSAGE_BYTES 65536u
-#define BUFFER_BYTES (MESSAGE_BYTES + 4u * MOST_MOVED)
+#define BUFFER_BYTES (KPX_MESSAGE_BYTES + 4u * MOST_MOVED)
 
 union control {
   char bytes[CMSG_SPACE(sizeof(int))];
   struct cmsghdr aligned;
 };
 
+/* Of one receiver. */
 struct kpx_gro {
+  uint32_t place; /* of its buffers in the area */
   struct mmsghdr headers[BUFFERS];
   struct iovec vectors[BUFFERS];
   union kpx_sockaddr names[BUFFERS];
@@ -49,12 +50,12 @@ int kpx_gro_open(struct kpx_link *link) {
   if (ethernet ? link->header == KPX_ETHERNET_HEADER : (link->flags & KPX_FLAG_OFFLOAD) == 0) return 0;
   for (uint32_t i = 0; i < link->receiver_count && !ethernet; i++)
     if (setsockopt(link->receivers[i].fd, SOL_UDP, UDP_GRO, &one, sizeof one) < 0) return 0;
-  link->gro = calloc(1, sizeof *link->gro);
+  link->gro = calloc(link->receiver_count, sizeof *link->gro);
   return link->gro == NULL ? -ENOMEM : 0;
 }
 
-uint32_t kpx_gro_bytes(void) {
-  return BUFFERS * BUFFER_BYTES;
+uint32_t kpx_gro_bytes(const struct kpx_link *link) {
+  return link->receiver_count * BUFFERS * BUFFER_BYTES;
 }
 
 static void renew(struct kpx_gro *gro, uint32_t i) {
@@ -62,33 +63,34 @@ static void renew(struct kpx_gro *gro, uint32_t i) {
   gro->headers[i].msg_hdr.msg_controllen = sizeof gro->controls[i];
 }
 
-void kpx_gro_place(struct kpx_link *link) {
-  struct kpx_gro *gro = link->gro;
+static void place(struct kpx_link *link, struct kpx_gro *gro, uint32_t at) {
+  gro->place = at;
   for (uint32_t i = 0; i < BUFFERS; i++) {
-    gro->vectors[i] = (struct iovec){.iov_base = link->area + link->rx_at + i * BUFFER_BYTES, .iov_len = MESSAGE_BYTES};
+    gro->vectors[i] = (struct iovec){.iov_base = link->area + at + i * BUFFER_BYTES, .iov_len = KPX_MESSAGE_BYTES};
     gro->headers[i].msg_hdr = (struct msghdr){
         .msg_name = &gro->names[i], .msg_iov = &gro->vectors[i], .msg_iovlen = 1, .msg_control = &gro->controls[i]};
     renew(gro, i);
   }
 }
 
-/* All that is handed out is gone: the buffers take what the receivers of a set have now. */
-static int fill(struct kpx_link *link, uint32_t max, uint32_t receivers) {
-  struct kpx_gro *gro = link->gro;
-  uint32_t most = max < BUFFERS ? max : BUFFERS;
+void kpx_gro_place(struct kpx_link *link) {
+  for (uint32_t i = 0; i < link->receiver_count; i++) place(link, &link->gro[i], link->rx_at + i * BUFFERS * BUFFER_BYTES);
+}
+
+static bool holds(const struct kpx_gro *gro) {
+  return gro->next < gro->count;
+}
+
+/* All that is handed out is gone: the buffers take what the receiver has now. */
+static int fill(struct kpx_gro *gro, int fd, uint32_t most) {
   /* The kernel has written into those that it filled. */
   for (uint32_t i = 0; i < gro->count; i++) renew(gro, i);
   gro->count = 0;
   gro->next = 0;
   gro->size = 0;
-  for (uint32_t i = 0; i < link->receiver_count && gro->count < most; i++) {
-    if ((receivers & 1u << i) == 0) continue;
-    uint32_t limit = kpx_limit_of(link, i, most, receivers);
-    int received = kpx_recvmmsg(link->receivers[i].fd, gro->headers + gro->count, limit - gro->count);
-    if (received < 0) return received;
-    gro->count += (uint32_t)received;
-  }
-  return (int)gro->count;
+  int received = kpx_recvmmsg(fd, gro->headers, most < BUFFERS ? most : BUFFERS);
+  if (received > 0) gro->count = (uint32_t)received;
+  return received;
 }
 
 /* Bytes of each datagram of a message but the last. */
@@ -123,8 +125,7 @@ static void open_message(struct kpx_gro *gro, const uint8_t *bytes, uint32_t cou
   gro->size = content.size;
 }
 
-static void look_at(struct kpx_link *link) {
-  struct kpx_gro *gro = link->gro;
+static void look_at(struct kpx_link *link, struct kpx_gro *gro) {
   struct mmsghdr *message = &gro->headers[gro->next];
   gro->start = 0;
   gro->left = message->msg_len;
@@ -142,36 +143,46 @@ static void look_at(struct kpx_link *link) {
   }
 }
 
-static bool accept_next(struct kpx_link *link, uint32_t *descriptor, uint32_t length) {
-  const struct kpx_gro *gro = link->gro;
+static bool accept_next(struct kpx_link *link, const struct kpx_gro *gro, uint32_t *descriptor, uint32_t length) {
   const union kpx_sockaddr *from = &gro->names[gro->next];
-  uint32_t at = link->rx_at + gro->next * BUFFER_BYTES + gro->at;
+  uint32_t at = gro->place + gro->next * BUFFER_BYTES + gro->at;
   bool cut = (gro->headers[gro->next].msg_hdr.msg_flags & MSG_TRUNC) != 0 || length > link->max_payload;
   if (link->kind == KPX_UDP) return kpx_udp_accept(link, descriptor, at, length, cut, from);
   return kpx_ethernet_accept(link, descriptor, at, length, cut || gro->is_short, gro->ethertype, &from->ll);
 }
 
-int kpx_gro_receive(struct kpx_link *link, uint32_t max, uint32_t receivers) {
-  struct kpx_gro *gro = link->gro;
-  if (gro->next == gro->count) {
-    int received = fill(link, max, receivers);
-    if (received <= 0) return received;
-  }
+/* Describes frames that came in, behind the `kept` of this step, up to `limit`; returns how many there are then. */
+static uint32_t hand_out(struct kpx_link *link, struct kpx_gro *gro, uint32_t kept, uint32_t limit) {
   uint32_t *words = (uint32_t *)(void *)link->area;
-  uint32_t kept = 0;
-  while (gro->next < gro->count && kept < max) {
-    if (gro->size == 0) look_at(link);
+  while (holds(gro) && kept < limit) {
+    if (gro->size == 0) look_at(link, gro);
     uint32_t length = gro->left < gro->size ? gro->left : gro->size;
-    if (accept_next(link, words + (size_t)kept * KPX_DESCRIPTOR_WORDS, length)) kept++;
+    if (accept_next(link, gro, words + (size_t)kept * KPX_DESCRIPTOR_WORDS, length)) kept++;
     gro->left -= length;
     gro->at += gro->step;
     if (gro->left > 0) continue;
     gro->next++;
     gro->size = 0;
   }
+  return kept;
+}
+
+int kpx_gro_receive(struct kpx_link *link, uint32_t max, uint32_t receivers) {
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < link->receiver_count && kept < max; i++) {
+    uint32_t limit = kpx_limit_of(link, i, max, receivers);
+    if ((receivers & 1u << i) == 0) continue;
+    int received = holds(&link->gro[i]) ? 0 : fill(&link->gro[i], link->receivers[i].fd, limit - kept);
+    if (received < 0) return received;
+    kept = hand_out(link, &link->gro[i], kept, limit);
+  }
+  /* What the next one left free: a step that is not full leaves nothing behind. */
+  for (uint32_t i = 0; i < link->receiver_count; i++) kept = hand_out(link, &link->gro[i], kept, max);
   return (int)kept;
 }
 
 bool kpx_gro_holds(const struct kpx_link *link) {
-  return link->gro != NULL && link->gro->next < link->gro->count;
+  for (uint32_t i = 0; i < link->receiver_count && link->gro != NULL; i++)
+    if (holds(&link->gro[i])) return true;
+  return false;
 }

@@ -154,7 +154,7 @@ static int flush(struct kpx_link *link, struct mmsghdr *headers, uint32_t count)
       retried = true;
       continue;
     }
-    link->counters[KPX_TX_DROPPED] += headers[at].msg_hdr.msg_iovlen;
+    link->counters[KPX_TX_DROPPED] += headers[at].msg_hdr.msg_iovlen - kpx_first_frame(link, &headers[at].msg_hdr);
     retried = false;
     at++;
   }

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { DESCRIPTOR_WORDS, LENGTH, MARK, MARK_BUNDLE } from "../src/net/link.ts";
 import { type Ballot, Role } from "../src/protocol/types.ts";
 import { EVERYONE } from "../src/wire/native_frames.ts";
-import { HEADER_BYTES, NativeType } from "../src/wire/native_layout.ts";
+import { BundleFlag, HEADER_BYTES, NativeType } from "../src/wire/native_layout.ts";
 import { Endpoint, memoryNetwork } from "./support/native_fixture.ts";
 
 const CRC = 4;
@@ -38,7 +38,8 @@ function answered(endpoint: Endpoint): void {
   for (const member of [...endpoint.members.acceptors, ...endpoint.members.proposers]) {
     endpoint.peers.life[member] = 7000 + member;
     endpoint.peers.lastHeardUs[member] = 1;
-    bundles.onBundleAnswer(member, 1, true);
+    bundles.onBundleAnswer(member, 1, BundleFlag.everyone | BundleFlag.bundled);
+    bundles.onBundleAnswer(member, 1, BundleFlag.bundled);
   }
   sealed(endpoint);
 }
@@ -109,7 +110,7 @@ describe("asking", () => {
     expect(asked.map(({ mark }) => mark >= MARK_BUNDLE)).toEqual([true, true, false]);
     expect(asked[0]!.mark).toBe(asked[1]!.mark);
     expect(asked.map(({ bytes }) => bytes[HEADER_BYTES])).toEqual(Array(3).fill(NativeType.bundleAsk));
-    expect(asked.map(({ bytes }) => bytes[HEADER_BYTES + 1])).toEqual([1, 1, 2]);
+    expect(asked.map(({ bytes }) => bytes[HEADER_BYTES + 1])).toEqual([3, 3, 2]);
   });
 
   test("leaves other messages where they are, and takes no frame that is open", () => {
@@ -123,6 +124,8 @@ describe("asking", () => {
       [NativeType.bundleAsk, true],
       [NativeType.bundleAsk, true],
       [NativeType.bundleAsk, false],
+      // Who knows no such message drops its frame.
+      [NativeType.prepare, false],
     ]);
   });
 
@@ -144,9 +147,9 @@ describe("asking", () => {
     const to = new Endpoint(network, { role: "acceptor", id: 1, bundlePayload: 1472 });
     from.wire.bundles.speaker!.bundleAsk(Role.acceptor, EVERYONE, 9);
     from.send();
-    expect(to.hear()).toEqual([1, 1, 2].map((kind) => ["onBundleAsk", "proposer 0", 9, kind]));
-    to.wire.bundles.speaker!.bundleAnswer(to.peer("proposer", 0), 9, false);
+    expect(to.hear()).toEqual([3, 3, 2].map((flags) => ["onBundleAsk", "proposer 0", 9, flags]));
+    to.wire.bundles.speaker!.bundleAnswer(to.peer("proposer", 0), 9, 2);
     to.send();
-    expect(from.hear()).toEqual([["onBundleAnswer", "acceptor 1", 9, false]]);
+    expect(from.hear()).toEqual([["onBundleAnswer", "acceptor 1", 9, 2]]);
   });
 });

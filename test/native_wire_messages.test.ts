@@ -216,8 +216,8 @@ const FLAGS: Readonly<Record<string, readonly number[]>> = {
   standing: [1, 2, 3],
   acknowledge: [0, 1, 2, 3],
   readIndex: [0, 1],
-  bundleAsk: [0, 1, 2],
-  bundleAnswer: [0, 1],
+  bundleAsk: [0, 1, 2, 3],
+  bundleAnswer: [0, 1, 2, 3],
 };
 
 describe("what is refused", () => {

@@ -1,7 +1,9 @@
 /* Raw Ethernet whose frames pass the kernel in bundles: what arrives is the same frames, in order, and what leaves is UDP to whoever
  * knows nothing of them. */
 #include <linux/ethtool.h>
+#include <linux/if_packet.h>
 #include <linux/sockios.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
@@ -216,12 +218,28 @@ static void each_frame_has_its_checksum(void) {
 static void who_has_no_room_for_headers_has_no_bundles(void) {
   const struct { uint32_t flags, most, payload; } cases[] = {
       {KPX_FLAG_OFFLOAD, 1500, MOST}, {KPX_FLAG_OFFLOAD, 9000, 8972}, {KPX_FLAG_OFFLOAD, 60, 32},
-      {KPX_FLAG_OFFLOAD | KPX_FLAG_RING, 1500, 0}, {0, 1500, 0}};
-  for (uint32_t i = 0; i < 5; i++) {
+      {KPX_FLAG_OFFLOAD | KPX_FLAG_RING, 1500, 0}, {0, 1500, 0}, {KPX_FLAG_OFFLOAD, 65484, 65456}, {KPX_FLAG_OFFLOAD, 65485, 0}};
+  for (uint32_t i = 0; i < 7; i++) {
     struct test_link link = open_with(cases[i].flags, cases[i].most);
     double info[KPX_INFO_COUNT];
     kpx_link_info(link.handle, info, KPX_INFO_COUNT);
     EQUAL(info[KPX_INFO_BUNDLE_PAYLOAD], cases[i].payload);
+    kpx_link_close(link.handle);
+  }
+}
+
+static void the_longest_frames_arrive(void) {
+  const uint32_t most[] = {65484, 65485, 65536};
+  static uint8_t bytes[65536];
+  for (uint32_t i = 0; i < 3; i++) {
+    struct test_link link = open_with(KPX_FLAG_OFFLOAD, most[i]);
+    const uint32_t to[KPX_ADDRESS_WORDS] = {1, 2, 1};
+    bytes[most[i] - 1] = 7;
+    put(&link, 0, to, KPX_PORT_WIRE, bytes, most[i]);
+    link.tx[KPX_PROTOCOL] = MAIN;
+    EQUAL(kpx_link_step(link.handle, 1, SLOTS, 0, 0), 1);
+    EQUAL(link.rx[KPX_LENGTH], most[i]);
+    EQUAL(payload_of(&link, link.rx)[most[i] - 1], 7);
     kpx_link_close(link.handle);
   }
 }
@@ -266,6 +284,79 @@ static void what_a_card_cannot_cut_leaves_as_single_frames(void) {
   kpx_link_close(link.handle);
 }
 
+/* A packet like a bundle's, with this much payload and these words of a virtio header. */
+static bool send_odd(int fd, uint8_t gso_type, uint16_t gso_size, uint32_t length) {
+  static uint8_t message[52 + 65000];
+  const struct virtio_net_hdr hint = {
+      .flags = gso_type == 0 ? 0 : VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = gso_type, .hdr_len = 42, .gso_size = gso_size, .csum_start = 34, .csum_offset = 6};
+  const uint8_t headers[] = {
+      1, 2, 3, 4, 5, 6, 0, 0, 0, 0, 0, 0, 8, 0,
+      0x45, 0, 0, 0, 0, 0, 0, 0, 1, 17, 0, 0, 0, 0, 0, 0, 224, 0, 0, 254,
+      0x88, 0xB5, 0x88, 0xB5, 0, 0, 0, 0};
+  memcpy(message, &hint, sizeof hint);
+  memcpy(message + 10, headers, sizeof headers);
+  const uint32_t total = 28 + length;
+  message[26] = (uint8_t)(total >> 8);
+  message[27] = (uint8_t)total;
+  message[48] = (uint8_t)((total - 20) >> 8);
+  message[49] = (uint8_t)(total - 20);
+  memset(message + 52, 9, length);
+  return send(fd, message, 52 + length, 0) == (ssize_t)(52 + length);
+}
+
+/* Others may send what looks like a bundle, cut as they like. */
+static void odd_bundles_cost_frames_only(void) {
+  int fd = socket(AF_PACKET, SOCK_RAW, 0);
+  int yes = 1;
+  const struct sockaddr_ll name = {.sll_family = AF_PACKET, .sll_ifindex = (int)lo};
+  CHECK(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &yes, sizeof yes) == 0);
+  CHECK(bind(fd, (const struct sockaddr *)&name, sizeof name) == 0);
+  struct test_link link = open_with(KPX_FLAG_OFFLOAD, 1500);
+  const struct { uint8_t type; uint16_t size; uint32_t length, frames, cut; } cases[] = {
+      {0, 0, 0, 1, 0}, {0, 0, 1, 1, 0}, {0, 0, 1500, 1, 0}, {0, 0, 1501, 0, 1},
+      {5, 10, 1001, 101, 0}, {5, 501, 64000, 128, 0}, {5, 1499, 60000, 41, 0}, {5, 2000, 60000, 0, 30}, {5, 65000, 900, 1, 0}};
+  for (uint32_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    double cut = counter(link.handle, KPX_RX_TRUNCATED);
+    CHECK(send_odd(fd, cases[i].type, cases[i].size, cases[i].length));
+    uint32_t frames = 0;
+    for (int received; (received = kpx_link_step(link.handle, 0, SLOTS, 0, 1000)) != 0; frames += (uint32_t)received) {
+      CHECK(received > 0);
+      for (int j = 0; j < received; j++) {
+        const uint32_t *descriptor = link.rx + j * KPX_DESCRIPTOR_WORDS;
+        EQUAL(descriptor[KPX_OFFSET] % 4, 0);
+        for (uint32_t b = 0; b < descriptor[KPX_LENGTH]; b++) EQUAL(payload_of(&link, descriptor)[b], 9);
+      }
+    }
+    EQUAL(frames, cases[i].frames);
+    EQUAL(counter(link.handle, KPX_RX_TRUNCATED) - cut, cases[i].cut);
+  }
+  close(fd);
+  put_marked(&link, 0, 1, 0, 100);
+  EQUAL(kpx_link_step(link.handle, 1, SLOTS, 0, 0), 1);
+  kpx_link_close(link.handle);
+}
+
+static void set_up(bool up) {
+  struct ifreq request = {.ifr_name = "lo"};
+  int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  CHECK(ioctl(fd, SIOCGIFFLAGS, &request) == 0);
+  request.ifr_flags = (short)(up ? request.ifr_flags | IFF_UP : request.ifr_flags & ~IFF_UP);
+  CHECK(ioctl(fd, SIOCSIFFLAGS, &request) == 0);
+  close(fd);
+}
+
+static void what_cannot_be_sent_is_counted_frame_by_frame(void) {
+  struct test_link link = open_with(KPX_FLAG_OFFLOAD, 1500);
+  for (uint32_t i = 0; i < 5; i++) put_marked(&link, i, 1, 1, 100);
+  put_marked(&link, 5, 1, 0, 100);
+  set_up(false);
+  EQUAL(kpx_link_step(link.handle, 6, 0, 0, 0), 0);
+  set_up(true);
+  EQUAL(counter(link.handle, KPX_TX_DROPPED), 6);
+  EQUAL(counter(link.handle, KPX_TX_FRAMES), 0);
+  kpx_link_close(link.handle);
+}
+
 int main(void) {
   if (unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) skip("needs a network namespace");
   lo = if_nametoindex("lo");
@@ -283,6 +374,9 @@ int main(void) {
   what_is_too_long_for_the_receiver_is_dropped_alone();
   each_frame_has_its_checksum();
   who_has_no_room_for_headers_has_no_bundles();
+  the_longest_frames_arrive();
   what_a_card_cannot_cut_leaves_as_single_frames();
+  what_cannot_be_sent_is_counted_frame_by_frame();
+  odd_bundles_cost_frames_only();
   return 0;
 }

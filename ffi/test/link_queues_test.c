@@ -4,20 +4,23 @@
  */
 #include <linux/filter.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <time.h>
 
 #include "link_support.h"
 
 #define MAIN 0x88B5u
 #define PROGRAM 4u
+#define PAYLOAD_AT 14u
+#define BUNDLE_PAYLOAD_AT 42u
 #define WORDS (KPX_OPTION_WORDS + 4 * PROGRAM)
 
 static uint32_t lo;
 
-/* Frames whose payload begins with `first`, whole. */
-static void put_filter(uint32_t *words, uint8_t first) {
+/* Frames with `first` at this byte, whole. */
+static void put_filter(uint32_t *words, uint32_t at, uint8_t first) {
   const struct sock_filter program[PROGRAM] = {
-      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 14),
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, at),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, first, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, 65536),
       BPF_STMT(BPF_RET | BPF_K, 0),
@@ -32,13 +35,17 @@ static void lo_options(uint32_t *options, uint32_t flags) {
   options[KPX_OPTION_BIND_ETHERTYPE] = MAIN;
 }
 
-/* Frames of 'p' for the first queue, of 'v' for the second. */
-static void queue_options(uint32_t *options, uint32_t flags) {
+/* Frames of 'p' for the first queue, of 'v' for the second: what has it at this byte. */
+static void split_options(uint32_t *options, uint32_t flags, uint32_t at) {
   lo_options(options, flags);
   options[KPX_OPTION_FILTER_COUNT] = PROGRAM;
   options[KPX_OPTION_SECOND_FILTER_COUNT] = PROGRAM;
-  put_filter(options + KPX_OPTION_WORDS, 'p');
-  put_filter(options + KPX_OPTION_WORDS + 2 * PROGRAM, 'v');
+  put_filter(options + KPX_OPTION_WORDS, at, 'p');
+  put_filter(options + KPX_OPTION_WORDS + 2 * PROGRAM, at, 'v');
+}
+
+static void queue_options(uint32_t *options, uint32_t flags) {
+  split_options(options, flags, PAYLOAD_AT);
 }
 
 static struct test_link open_queues(uint32_t flags) {
@@ -48,21 +55,29 @@ static struct test_link open_queues(uint32_t flags) {
 }
 
 /* Whoever sends: it hears nothing itself. */
-static struct test_link open_sender(void) {
+static struct test_link open_sender(uint32_t flags) {
   uint32_t options[KPX_OPTION_WORDS];
-  lo_options(options, 0);
+  lo_options(options, flags);
   options[KPX_OPTION_BIND_ETHERTYPE] = 0x88B6;
   return open_link(options, KPX_OPTION_WORDS);
 }
 
-/* Sends a frame of `length` bytes for each letter of `queues`, numbered from `number` on. */
+static bool has_bundles(void) {
+  struct test_link link = open_sender(KPX_FLAG_OFFLOAD);
+  double info[KPX_INFO_COUNT];
+  kpx_link_info(link.handle, info, KPX_INFO_COUNT);
+  kpx_link_close(link.handle);
+  return info[KPX_INFO_BUNDLE_PAYLOAD] > 0;
+}
+
+/* Sends a frame of `length` bytes for each letter of `queues`, numbered from `number` on; those of one letter in a bundle, if they may. */
 static void say(struct test_link *link, const char *queues, uint8_t number, uint32_t length) {
-  const uint32_t to[KPX_ADDRESS_WORDS] = {0x04030201u, 0x0605u};
   uint8_t bytes[1500] = {0};
   uint32_t count = (uint32_t)strlen(queues);
   for (uint32_t i = 0; i < count; i++) {
     bytes[0] = (uint8_t)queues[i];
     bytes[1] = (uint8_t)(number + i);
+    const uint32_t to[KPX_ADDRESS_WORDS] = {0x04030201u, 0x0605u, bytes[0]};
     put(link, i, to, KPX_PORT_WIRE, bytes, length);
     link->tx[i * KPX_DESCRIPTOR_WORDS + KPX_PROTOCOL] = MAIN;
   }
@@ -87,7 +102,7 @@ static void is(const char *got, const char *want) {
 }
 
 static void the_first_queue_leads(uint32_t flags) {
-  struct test_link from = open_sender();
+  struct test_link from = open_sender(0);
   struct test_link link = open_queues(flags);
   say(&from, "vpvvpxvp", 10, 60);
   is(heard(&link, 16, 0), "pppvvvv");
@@ -104,7 +119,7 @@ static void the_first_queue_leads(uint32_t flags) {
 }
 
 static void neither_starves(uint32_t flags) {
-  struct test_link from = open_sender();
+  struct test_link from = open_sender(0);
   struct test_link link = open_queues(flags);
   say(&from, "pppppppppppppppp", 0, 60);
   say(&from, "pppppppppppppppp", 0, 60);
@@ -119,11 +134,30 @@ static void neither_starves(uint32_t flags) {
   kpx_link_close(from.handle);
 }
 
+/* Many frames in one message, which is in the link before all of them are handed out. */
+static void bundles_of_one_delay_the_other_by_no_step(void) {
+  uint32_t options[WORDS];
+  split_options(options, KPX_FLAG_OFFLOAD, BUNDLE_PAYLOAD_AT);
+  options[KPX_OPTION_BIND_ETHERTYPE] = 0;
+  struct test_link link = open_link(options, WORDS);
+  struct test_link from = open_sender(KPX_FLAG_OFFLOAD);
+  for (int i = 0; i < 2; i++) say(&from, "vvvvvvvvvvvv", 0, 60);
+  is(heard(&link, 8, 0), "vvvvvvvv");
+  say(&from, "ppp", 0, 60);
+  is(heard(&link, 8, 1000000), "pppvvvvv");
+  say(&from, "pppppppppppp", 0, 60);
+  is(heard(&link, 8, 1000000), "pppppppv");
+  is(heard(&link, 16, 1000000), "pppppvvvvvvvvvv");
+  is(heard(&link, 8, 0), "");
+  kpx_link_close(from.handle);
+  kpx_link_close(link.handle);
+}
+
 static void a_flood_of_one_costs_the_other_nothing(uint32_t flags) {
   uint32_t options[WORDS];
   queue_options(options, flags);
   options[KPX_OPTION_RECEIVE_BUFFER] = 16384;
-  struct test_link from = open_sender();
+  struct test_link from = open_sender(0);
   for (int flooded = 0; flooded < 2; flooded++) {
     struct test_link link = open_link(options, WORDS);
     say(&from, flooded == 0 ? "v" : "p", 0, 60);
@@ -148,9 +182,9 @@ static uint64_t now_us(void) {
 }
 
 static void a_wait_ends_for_both(uint32_t flags) {
-  struct test_link from = open_sender();
+  struct test_link from = open_sender(0);
   struct test_link link = open_queues(flags);
-  struct test_link watching = open_sender();
+  struct test_link watching = open_sender(0);
   CHECK(kpx_link_fd(link.handle, 0) >= 0);
   CHECK(kpx_link_fd(link.handle, 1) >= 0);
   CHECK(kpx_link_fd(link.handle, 0) != kpx_link_fd(link.handle, 1));
@@ -192,6 +226,7 @@ int main(void) {
   CHECK(lo > 0);
   EQUAL(kpx_interface_up("lo", 2), 0);
   what_makes_no_two_queues_is_refused();
+  if (has_bundles()) bundles_of_one_delay_the_other_by_no_step();
   const uint32_t kinds[] = {0, KPX_FLAG_RING, KPX_FLAG_OFFLOAD, KPX_FLAG_OFFLOAD | KPX_FLAG_RING};
   for (uint32_t i = 0; i < 4; i++) {
     uint32_t flags = kinds[i];

@@ -21,8 +21,8 @@ export interface Extra {
   onSessionClose?(from: Peer, connection: number): void;
   onSessionValue?(from: Peer, bytes: Uint8Array, offset: number, length: number): void;
   onClaim?(from: Peer, uptimeMs: number, generation: number): void;
-  onBundleAsk?(from: Peer, nonce: number, kind: number): void;
-  onBundleAnswer?(from: Peer, nonce: number, hears: boolean): void;
+  onBundleAsk?(from: Peer, nonce: number, flags: number): void;
+  onBundleAnswer?(from: Peer, nonce: number, flags: number): void;
   onBusy?(from: Peer, reason: Busy): void;
   onAcknowledge?(from: Peer, kind: AckKind, session: number, sequence: number, iid: number): void;
   onReadIndex?(from: Peer, nonce: number, iid: number, confirmed: boolean): void;
@@ -388,12 +388,12 @@ export class Roles implements Receiver {
     for (let i = 0; i < this.#extras.length; i++) this.#extras[i]!.onClaim?.(from, uptimeMs, generation);
   }
 
-  onBundleAsk(from: Peer, nonce: number, kind: number): void {
-    for (let i = 0; i < this.#extras.length; i++) this.#extras[i]!.onBundleAsk?.(from, nonce, kind);
+  onBundleAsk(from: Peer, nonce: number, flags: number): void {
+    for (let i = 0; i < this.#extras.length; i++) this.#extras[i]!.onBundleAsk?.(from, nonce, flags);
   }
 
-  onBundleAnswer(from: Peer, nonce: number, hears: boolean): void {
-    for (let i = 0; i < this.#extras.length; i++) this.#extras[i]!.onBundleAnswer?.(from, nonce, hears);
+  onBundleAnswer(from: Peer, nonce: number, flags: number): void {
+    for (let i = 0; i < this.#extras.length; i++) this.#extras[i]!.onBundleAnswer?.(from, nonce, flags);
   }
 
   onSessionOpen(from: Peer, first: number, end: number): void {

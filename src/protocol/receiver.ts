@@ -186,9 +186,9 @@ export interface Receiver {
   onAcceptorOk(from: Peer): void;
   /** Another process claims this process's role and id; it started `uptimeMs` ago, and its acceptor votes at `generation` (native wire). */
   onClaim(from: Peer, uptimeMs: number, generation: number): void;
-  /** Asks whether bundles of frames come: in one, or beside it (native wire over Ethernet; `BundleAsk` of `wire/native_layout.ts`). */
-  onBundleAsk(from: Peer, nonce: number, kind: number): void;
-  onBundleAnswer(from: Peer, nonce: number, hears: boolean): void;
+  /** Asks whether bundles of frames come: in one, or beside it (native wire over Ethernet; `BundleFlag` of `wire/native_layout.ts`). */
+  onBundleAsk(from: Peer, nonce: number, flags: number): void;
+  onBundleAnswer(from: Peer, nonce: number, flags: number): void;
   /** Remote user-learner sessions: a client asks to be told of the values of client ids first…end − 1. */
   onSessionOpen(from: Peer, first: number, end: number): void;
   onSessionOk(from: Peer, connection: number): void;

@@ -27,11 +27,10 @@ import { type Life, type Peer, Role } from "../protocol/types.ts";
 import type { BundlePaths } from "./bundle_paths.ts";
 import {
   ALL_IDS,
-  BundleAsk,
+  BundleFlag,
   FIXED_BYTES,
   GENERATIONS,
   HEADER_BYTES,
-  HEARD,
   LOG_MARK_SHIFT,
   NATIVE_MAGIC,
   NATIVE_VERSION,
@@ -270,27 +269,27 @@ export class NativeFrames {
     const fixed = FIXED_BYTES[type]!;
     this.closeTo(role, id, roles, toId, peer);
     const filler = this.#bundles.limit - HEADER_BYTES - fixed;
+    const flags = peer === EVERYONE ? BundleFlag.everyone : 0;
     this.#asks = true;
     for (let i = 1; i < ASK_FRAMES && filler > 0; i++) {
-      this.begin(role, id, roles, toId, peer, type, BundleAsk.bundled, fixed + filler);
+      this.begin(role, id, roles, toId, peer, type, flags | BundleFlag.bundled, fixed + filler);
       this.pair(nonce);
       this.word(filler);
       this.#words.fill(0, this.#at, this.#at + (filler >>> 2));
       this.closeLast();
     }
     this.#asks = false;
-    const kind = peer === EVERYONE ? BundleAsk.everyone : BundleAsk.one;
-    this.begin(role, id, roles, toId, peer, type, kind, fixed);
+    this.begin(role, id, roles, toId, peer, type, flags, fixed);
     this.pair(nonce);
     this.word(0);
+    this.closeLast();
   }
 
-  bundleAnswer(to: Peer, nonce: number, hears: boolean): void {
+  bundleAnswer(to: Peer, nonce: number, flags: number): void {
     const { bundleAnswer: type } = NativeType;
     const { role, id } = this.#self;
     const { role: roles, id: ids } = this.#peers;
-    if (this.begin(role, id, roles[to]!, ids[to]!, to, type, hears ? HEARD : 0, FIXED_BYTES[type]!))
-      this.pair(nonce);
+    if (this.begin(role, id, roles[to]!, ids[to]!, to, type, flags, FIXED_BYTES[type]!)) this.pair(nonce);
   }
 
   /** Closes all open frames. */

@@ -28,11 +28,9 @@ export const LOG_MARK_MASK = 0x7f;
 export const VOTED = 1;
 /** Of a frame of a promise: another one of the same answer follows. */
 export const MORE = 1;
-/** Flags of a `bundleAsk`: it stands in a bundle; or alone, asked of somebody or of everyone. */
-export const BundleAsk = { one: 0, bundled: 1, everyone: 2 } as const;
-export type BundleAsk = (typeof BundleAsk)[keyof typeof BundleAsk];
-/** Of a `bundleAnswer`: what was asked came in a bundle, too. */
-export const HEARD = 1;
+/** Bits of the flags of a `bundleAsk`: it stands in a bundle; it is asked of everyone. Of a `bundleAnswer`: one came in a bundle, too; the same. */
+export const BundleFlag = { bundled: 1, everyone: 2 } as const;
+export const BUNDLE_FLAGS = BundleFlag.bundled | BundleFlag.everyone;
 
 export const NativeType = {
   prepare: 1,
@@ -347,8 +345,8 @@ export const NATIVE_MESSAGES: Readonly<Record<NativeName, MessageLayout>> = {
     value: false,
     flags: "more",
   },
-  bundleAsk: { from: Role.acceptor | OTHERS, fields: [["nonce", 2]], value: true, flags: "kind" },
-  bundleAnswer: { from: Role.acceptor | OTHERS, fields: [["nonce", 2]], value: false, flags: "heard" },
+  bundleAsk: { from: Role.acceptor | OTHERS, fields: [["nonce", 2]], value: true, flags: "flags" },
+  bundleAnswer: { from: Role.acceptor | OTHERS, fields: [["nonce", 2]], value: false, flags: "flags" },
 };
 
 export const NATIVE_NAMES: readonly (NativeName | undefined)[] = names();

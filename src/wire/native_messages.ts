@@ -21,7 +21,7 @@ import {
   StateFlag,
 } from "../protocol/types.ts";
 import type { Members } from "./members.ts";
-import { BundleAsk, HEARD, MORE, NativeType, SPEAKERS, VOTED } from "./native_layout.ts";
+import { BUNDLE_FLAGS, MORE, NativeType, SPEAKERS, VOTED } from "./native_layout.ts";
 import { PromiseHeads } from "./promise_heads.ts";
 
 const HIGH = 2 ** 32;
@@ -124,12 +124,12 @@ export class NativeMessages {
         receiver.onAdvance(from, first);
         return true;
       case NativeType.bundleAsk:
-        if (first < 1 || flags > BundleAsk.everyone) return false;
-        if (port !== Port.self) receiver.onBundleAsk(from, first, flags as BundleAsk);
+        if (first < 1 || flags > BUNDLE_FLAGS) return false;
+        if (port !== Port.self) receiver.onBundleAsk(from, first, flags);
         return true;
       case NativeType.bundleAnswer:
-        if (first < 1 || flags > HEARD) return false;
-        receiver.onBundleAnswer(from, first, flags === HEARD);
+        if (first < 1 || flags > BUNDLE_FLAGS) return false;
+        receiver.onBundleAnswer(from, first, flags);
         return true;
       case NativeType.claim:
         if (first < 0) return false;

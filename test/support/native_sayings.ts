@@ -371,14 +371,14 @@ const OF_OTHERS: readonly Saying[] = [
     by: "a1",
     say: (from, n) => from.wire.bundles.speaker!.bundleAsk(Role.proposer, from.peer("proposer", 1), n),
     ethernet: ["p1"],
-    told: (n, _life, udp) => [...(udp ? [] : [1, 1]), 0].map((kind) => ["onBundleAsk", n, kind]),
+    told: (n, _life, udp) => [...(udp ? [] : [1, 1]), 0].map((flags) => ["onBundleAsk", n, flags]),
   },
   {
     name: "bundleAnswer",
     by: "l1",
-    say: (from, n) => from.wire.bundles.speaker!.bundleAnswer(from.peer("acceptor", 1), n, true),
+    say: (from, n) => from.wire.bundles.speaker!.bundleAnswer(from.peer("acceptor", 1), n, 3),
     ethernet: ["a1"],
-    told: (n) => [["onBundleAnswer", n, true]],
+    told: (n) => [["onBundleAnswer", n, 3]],
   },
 ];
 
