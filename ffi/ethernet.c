@@ -11,6 +11,7 @@
 #include <net/if_arp.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -71,6 +72,9 @@ int kpx_ethernet_sockets(struct kpx_link *link, const uint32_t *options) {
   const uint32_t *filter = options + KPX_OPTION_WORDS;
   uint32_t count = options[KPX_OPTION_FILTER_COUNT];
   uint32_t second = options[KPX_OPTION_SECOND_FILTER_COUNT];
+  uint16_t flow = 0;
+  /* Where there is no random number yet, bundles of links of one host are told apart by their marks alone. */
+  if (getrandom(&flow, sizeof flow, GRND_NONBLOCK) == sizeof flow) link->flow = flow & 0x7FFF;
   int result = open_receiver(link, options, filter, count);
   if (result == 0 && second > 0) result = open_receiver(link, options, filter + 2 * count, second);
   return result == 0 ? read_hardware(link, kpx_sender(link)) : result;

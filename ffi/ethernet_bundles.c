@@ -2,7 +2,8 @@
  * Bundles over raw Ethernet. The kernel carries as one, and cuts where a card has to, only packets whose protocol it knows. So frames of
  * one turn with one mark and one destination leave behind an IPv4 and a UDP header, in one packet that is said to consist of
  * UDP segments (PACKET_VNET_HDR; VIRTIO_NET_HDR_GSO_UDP_L4, Linux 6.2). Its address is one that nobody joins and no router forwards, so the IP
- * stacks of those that hear it drop it in silence; its ports are the frames' EtherType.
+ * stacks of those that hear it drop it in silence; its destination port is the frames' EtherType. The source port tells bundles of
+ * two links or marks apart where something on the way makes one of several.
  */
 #include <arpa/inet.h>
 #include <string.h>
@@ -42,7 +43,8 @@ static uint32_t sum_of(const uint8_t *bytes, uint32_t length, uint32_t sum) {
   return sum;
 }
 
-void kpx_wrap(const struct kpx_link *link, uint8_t *wrapping, const uint8_t *ethernet, uint32_t bytes, uint32_t size) {
+void kpx_wrap(const struct kpx_link *link, uint8_t *wrapping, const uint8_t *ethernet, uint32_t mark, uint32_t bytes,
+              uint32_t size) {
   struct virtio_net_hdr offload = {
       .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
       .gso_type = VIRTIO_NET_HDR_GSO_UDP_L4,
@@ -64,7 +66,7 @@ void kpx_wrap(const struct kpx_link *link, uint8_t *wrapping, const uint8_t *eth
   memcpy(ip + 12, link->ip, sizeof link->ip);
   memcpy(ip + 16, GROUP, sizeof GROUP);
   put16(ip + 10, ~sum_of(ip, IP_HEADER, 0));
-  memcpy(udp, ethernet + 12, 2);
+  put16(udp, (link->flow + mark) | 0x8000);
   memcpy(udp + 2, ethernet + 12, 2);
   put16(udp + 4, UDP_HEADER + bytes);
   /* Of the headers; the kernel or the card adds the rest. */

@@ -93,6 +93,7 @@ struct kpx_link {
   int ifindex;
   int lo_index; /* -1: not heard, not reached */
   uint8_t mac[6];
+  uint32_t flow; /* of its bundles: random, 15 bits */
   uint8_t ip[4]; /* of the interface, 0 where it has none; what bundles say that they come from */
   int family; /* AF_PACKET, AF_INET, AF_INET6 */
   uint32_t address[KPX_ADDRESS_WORDS];
@@ -171,7 +172,8 @@ struct kpx_content {
   uint32_t size; /* of each frame but the last */
   uint32_t ethertype;
 };
-void kpx_wrap(const struct kpx_link *link, uint8_t *wrapping, const uint8_t *ethernet, uint32_t bytes, uint32_t size);
+void kpx_wrap(const struct kpx_link *link, uint8_t *wrapping, const uint8_t *ethernet, uint32_t mark, uint32_t bytes,
+              uint32_t size);
 bool kpx_unwrap(const uint8_t *message, uint32_t bytes, struct kpx_content *content);
 
 /* link_gso.c: `kpx_gso_bundle` makes bundles of the first `messages` of link->tx and returns how many; after `kpx_gso_refused` it makes

@@ -151,7 +151,8 @@ static uint32_t address(struct kpx_link *link, uint32_t b, uint32_t at) {
     return at;
   }
   const uint8_t *first = link->tx.vectors[bundle->first].iov_base;
-  kpx_wrap(link, made->wrappings[b], first + KPX_VNET_HEADER, bundle->bytes, bundle->size);
+  uint32_t mark = link->tx.names[bundle->first].ll.sll_hatype;
+  kpx_wrap(link, made->wrappings[b], first + KPX_VNET_HEADER, mark, bundle->bytes, bundle->size);
   made->vectors[at] = (struct iovec){.iov_base = made->wrappings[b], .iov_len = KPX_WRAPPING};
   return at + 1;
 }
