@@ -3,11 +3,14 @@
  * former one has no part in it. An instance has another value there, mostly at a lower ballot.
  */
 import { expect, test } from "bun:test";
+import { Roles } from "../../src/node/roles.ts";
 import { NATIVE_BALLOTS } from "../../src/protocol/ballot.ts";
+import { UNNAMED } from "../../src/protocol/generations.ts";
 import { type Application, Learner } from "../../src/protocol/learner/learner.ts";
+import { markOfLog } from "../../src/protocol/log_mark.ts";
 import { Proposer } from "../../src/protocol/proposer/proposer.ts";
 import { StandingVector } from "../../src/protocol/standing.ts";
-import { type Ballot, type Life, MAX_IID, RepeatFlag } from "../../src/protocol/types.ts";
+import { type Ballot, type Life, MAX_IID, NO_BALLOT, RepeatFlag } from "../../src/protocol/types.ts";
 import { peerOf, Recorder } from "../support/recorder.ts";
 
 const [FORMER, NEW] = [4_503_599_627_370_497, 4_503_599_627_370_498];
@@ -22,7 +25,7 @@ class Stage {
   readonly delivered: string[] = [];
   #nowUs = SECOND_US;
 
-  constructor() {
+  constructor(proposers = 1) {
     const forLearner = {
       ...{ acceptors: 3, windowInstances: 64, windowBytes: 1 << 20, catchUp: true, waitsForStart: false },
       ...{
@@ -42,7 +45,7 @@ class Stage {
     };
     this.learner = new Learner(forLearner, this.recorder, application);
     const options = {
-      ...{ id: 0, proposers: 1, acceptors: 3, life: LIFE, scheme: NATIVE_BALLOTS, timeoutMs: 1000 },
+      ...{ id: 0, proposers, acceptors: 3, life: LIFE, scheme: NATIVE_BALLOTS, timeoutMs: 1000 },
       ...{ leaderTimeoutMs: 100, leaseMs: 0, mayJump: false, usedBallot: 0, keepBallot: () => undefined },
       ...{ random: () => 0.5, perInstance: false, preexecWindow: 32, batching: false, queueBytes: 1 << 16 },
     };
@@ -164,4 +167,21 @@ test("nor does who waits for a snapshot of the former log, where much is trimmed
       ...[3, true, 0, false],
     ]);
   }
+});
+
+test("a leader of another log deposes nobody, and nobody follows it", () => {
+  const stage = new Stage(2);
+  const { learner, proposer } = stage;
+  stage.isOf(NEW);
+  for (const aid of [0, 1]) proposer.onPreVoted(aid, 1, NO_BALLOT, true);
+  stage.turn(SECOND_US / 100);
+  for (const aid of [1, 2]) stage.promise(aid, NEW, 1, round(1), "new");
+  stage.turn();
+  const roles = new Roles({ learner, proposer, pairsAccepts: true, acceptorOf: () => -1, wallOffsetUs: 0 });
+  const { ballot } = proposer;
+  roles.onGenerations(UNNAMED, markOfLog(FORMER));
+  roles.onHeartbeat(peerOf("p1"), 40, (round(50) + 1) as Ballot, 5 as Life, 9, 0);
+  roles.onChosen(peerOf("p1"), 40, (round(50) + 1) as Ballot, 5 as Life);
+  stage.turn();
+  expect([proposer.stage, proposer.ballot, learner.chosenIid]).toEqual(["leading", ballot, 0]);
 });
