@@ -36,7 +36,7 @@ test("an acceptor whose records go absurdly far ahead is told of, and nothing is
   const { log, lines } = collectingLog();
   const stageLog = new StageLog({ config: cluster.config, log } as CoreContext, proposer);
   stageLog.tick(cluster.nowUs);
-  leader.cores.learner!.onAcceptorState(2, 0, 10_000_000, 0, 1);
+  leader.cores.learner!.onAcceptorState(2, 0, 10_000_000, 0, 0);
   cluster.runFor(1_000_000);
   stageLog.tick(cluster.nowUs);
   const told = lines.filter(({ message }) => message.includes("is left open"));

@@ -192,9 +192,16 @@ export class Learner {
     return this.#logs.hearsOf(logId, this.heardUs, this.#nowUs - OK_SILENCE_US);
   }
 
-  /** This is the log that it delivers from. Where another was counted, all that was not delivered is learned anew. */
+  /** This is the log that it delivers from. Where another was counted, all that was not delivered, and how far it goes, is learned anew. */
   isOf(logId: number): void {
-    if (this.#logs.isOf(logId) && this.next > 0) this.#release(this.next + this.window.instances);
+    if (!this.#logs.isOf(logId)) return;
+    if (this.next > 0) this.#release(this.next + this.window.instances);
+    this.highestIid = Math.max(0, this.next - 1);
+    this.chosenIid = 0;
+    this.lostIid = 0;
+    this.#trims.forget();
+    this.#states.fill(-1);
+    this.#hiDueUs.fill(0);
   }
 
   /** A frame of a proposer begins; see `Receiver.onGenerations`. */

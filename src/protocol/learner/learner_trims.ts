@@ -57,6 +57,11 @@ export class LearnerTrims {
     } else if (flags === 0) this.pressure = false;
   }
 
+  /** What was trimmed was of another log. */
+  forget(): void {
+    this.#trims.fill(0);
+  }
+
   /** The highest instance that any acceptor has trimmed. */
   highest(): number {
     let highest = 0;

@@ -21,6 +21,8 @@ export class ToldLogs {
   readonly #ids: Float64Array;
   /** Of each acceptor the life in which it told of its log last. */
   readonly #lives: Float64Array;
+  /** An acceptor has told of a log, and then of another. */
+  #hasChanged = false;
   #speaker = 0;
   #mark = NO_MARK;
 
@@ -31,7 +33,8 @@ export class ToldLogs {
 
   /** This is the log that is delivered from from now on. True: what was counted before may be of another. */
   isOf(logId: number): boolean {
-    let hasOther = this.own !== 0 && this.own !== logId;
+    let hasOther = this.#hasChanged || (this.own !== 0 && this.own !== logId);
+    this.#hasChanged = false;
     this.own = logId;
     this.#mark = markOfLog(logId);
     for (let aid = 0; aid < this.#ids.length; aid++) if (!this.#isOwn(this.#ids[aid]!)) hasOther = true;
@@ -70,6 +73,7 @@ export class ToldLogs {
 
   #tells(teller: number, logId: number): void {
     const ids = this.#ids;
+    if (ids[teller] !== 0) this.#hasChanged = true;
     ids[teller] = logId;
     this.told = 0;
     for (let aid = 0; aid < ids.length; aid++) {

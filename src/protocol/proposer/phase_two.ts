@@ -85,6 +85,12 @@ export class PhaseTwo {
     this.retryDueUs = Number.POSITIVE_INFINITY;
   }
 
+  /** The window is of another log: nothing is open there. */
+  restart(): void {
+    this.begin(NO_BALLOT, this.#window.low, this.#window.low);
+    this.#wantedIid = 0;
+  }
+
   /** A merged order waits for this instance. Nobody has more no-ops made at once than a learner's window holds. */
   advance(iid: number): void {
     if (this.#options.isMerged !== true) return;

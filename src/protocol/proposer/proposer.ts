@@ -336,8 +336,9 @@ export class Proposer implements ChosenObserver {
     this.#ranges?.onPromiseEnd(aid, more);
   }
 
+  /** One of another log, whose ballots may be higher, is no leader here. */
   onLeader(iid: number, ballot: Ballot, life: Life, round: number): void {
-    this.#ranges?.onLeader(iid, ballot, life, round);
+    if (!this.#learner.hearsOtherLeader) this.#ranges?.onLeader(iid, ballot, life, round);
   }
 
   onEcho(aid: number, iid: number, ballot: Ballot, life: Life, round: number): void {

@@ -186,6 +186,21 @@ export class ProposerWindow {
     }
   }
 
+  /** The log is another one from `low` on: of the former one only own values are kept, without an instance. */
+  restart(low: number): void {
+    for (let iid = this.low; iid < this.low + this.instances; iid++) {
+      const slot = iid & this.#mask;
+      if (this.#iid[slot] === iid && this.#ownLength[slot] !== NO_VALUE) {
+        this.requeue(this.#ownOffset[slot]!, this.#ownLength[slot]!);
+        this.#ownLength[slot] = NO_VALUE;
+      }
+      this.#clear(slot);
+    }
+    this.low = low;
+    this.valuedIid = 0;
+    this.overtakenIid = 0;
+  }
+
   /** Keeps an own value for another instance. */
   requeue(offset: number, length: number): void {
     if (this.requeued === this.instances) {

@@ -50,8 +50,6 @@ export class RangeLeadership extends Leadership {
   /** When who follows looks whether something is chosen in all instances that it had opened; ∞: it is. */
   #strandedDueUs = Number.POSITIVE_INFINITY;
   #reading = false;
-  /** The log in which it campaigns or leads; 0: it does not, or it is not known. */
-  #ofLog = 0;
   /** Some acceptor may have promised this very ballot to a former life. */
   #isDoubted = false;
 
@@ -247,8 +245,8 @@ export class RangeLeadership extends Leadership {
     const { nowUs, election } = this;
     this.reads.tick();
     const { logId } = this.parts.learner;
-    // Acceptors take nothing more of what names another log.
-    if (this.#ofLog !== 0 && logId !== 0 && logId !== this.#ofLog) return this.#campaign();
+    const former = this.#range.logId;
+    if (logId !== 0 && former !== 0 && logId !== former) this.#takeUp(logId);
     switch (this.stage) {
       case "waiting":
         if (nowUs >= this.#pauseEndUs) this.#campaign(this.reason);
@@ -414,8 +412,19 @@ export class RangeLeadership extends Leadership {
     this.#names(UNNAMED, 0);
   }
 
+  /**
+   * The log is another one than that of its last phase 1. What it found and opened there has no part in this one, where ballots are
+   * lower mostly; and acceptors take nothing more of what names the former one.
+   */
+  #takeUp(logId: number): void {
+    const { learner, window, phaseTwo } = this.parts;
+    this.#range.isOf(logId);
+    window.restart(Math.max(1, learner.next));
+    phaseTwo.restart();
+    if (this.stage === "leading" || this.stage === "preparing") this.#campaign();
+  }
+
   #names(generations: number, logId: number): void {
-    this.#ofLog = logId;
     this.parts.outbox.leads(generations, markOfLog(logId));
   }
 }

@@ -114,6 +114,11 @@ export class RangePhase {
     return this.#quorum.generations();
   }
 
+  /** The log is known; what was promised was in this one, or in a former one. */
+  isOf(logId: number): void {
+    this.#knownLog = logId;
+  }
+
   /** The log that this phase 1 was of; 0: not known. */
   get logId(): number {
     return this.#knownLog !== 0 ? this.#knownLog : this.#quorum.logId;
