@@ -3,7 +3,7 @@
  * them and the step, which makes no system call while there are frames. It is the C library with `kpx_link_open`, `_step`,
  * `_info`, `_counters` and `_close` in front of its own, which bench/threads.ts renames to `plain_…`; a program loads it in
  * the library's place (KPAXOS_LIBRARY). KPX_THREADS: receive, send, or both (the default). Only Ethernet has them, and neither
- * a ring of the kernel's nor a second receive queue.
+ * a ring of the kernel's nor a second receive queue; frames leave and come one by one (`offload no`).
  *
  * The receiving thread takes frames into slots in turn, checks them, and hands their descriptors over; a slot is free again
  * when the step after the one that took it begins. The sending thread has slots of its own, into which a step copies.
@@ -102,9 +102,9 @@ static void hand_up(struct threaded *self, uint32_t position, uint32_t received)
     uint32_t slot = (position + i) % link->rx_slots;
     struct mmsghdr *header = &link->rx.headers[slot];
     bool cut = (header->msg_hdr.msg_flags & MSG_TRUNC) != 0;
-    uint32_t at = link->rx_at + slot * link->stride + link->payload_at - KPX_ETHERNET_HEADER;
+    uint32_t at = link->rx_at + slot * link->stride + link->payload_at;
     uint32_t descriptor[KPX_DESCRIPTOR_WORDS];
-    bool wanted = kpx_ethernet_accept(link, descriptor, at, header->msg_len, cut, &link->rx.names[slot].ll);
+    bool wanted = kpx_ethernet_whole(link, descriptor, at, header->msg_len, cut, &link->rx.names[slot].ll);
     header->msg_hdr.msg_namelen = sizeof link->rx.names[slot];
     unsigned char *record;
     /* The ring has room for all slots. The record's type says which slots are free when it has been read. */
@@ -237,6 +237,7 @@ KPX_API int32_t kpx_link_open(const uint32_t *options, uint32_t count) {
   memcpy(more, options, count * sizeof *more);
   more[KPX_OPTION_RX_SLOTS] *= RX_SHARE;
   more[KPX_OPTION_TX_SLOTS] *= TX_SETS;
+  more[KPX_OPTION_FLAGS] &= ~(uint32_t)KPX_FLAG_OFFLOAD;
   int32_t handle = plain_open(more, count);
   free(more);
   struct kpx_link *link;

@@ -101,11 +101,14 @@ async function proposersKilled(command: readonly string[]): Promise<void> {
     }
     writeFileSync(enough, "");
     await Promise.all(submitting.map((one) => finished(one, 60_000)));
-    await expectSameOrder(learners);
     const counts = submitting.map(({ stdout }) => Number(stdout.at(-1)));
+    const all = counts.reduce((sum, count) => sum + count);
+    // A client has its own learner: it may know sooner than these.
+    await Promise.all(learners.map((learner) => learner.reach(all)));
+    await expectSameOrder(learners);
     for (const learner of learners) {
       for (const [i, name] of names.entries()) expectEach(learner, name, counts[i]!);
-      expect(learner.list.length).toBe(counts.reduce((sum, count) => sum + count));
+      expect(learner.list.length).toBe(all);
     }
   });
 }
