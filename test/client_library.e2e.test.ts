@@ -17,25 +17,23 @@ test("values are confirmed in order, and go on when the leader dies", async () =
     const client = new Client({ config: readConfig(cluster.configPath), log: collectingLog().log });
     const ended = client.run();
     const confirmed: number[] = [];
+    const leader = cluster.member("proposer", 0);
     const give = (first: number, count: number): Promise<unknown> =>
       Promise.all(
         Array.from({ length: count }, (_, index) =>
-          client
-            .submit(new TextEncoder().encode(`${first + index}`))
-            .then(() => confirmed.push(first + index)),
+          client.submit(new TextEncoder().encode(`${first + index}`)).then(() => {
+            // At once: what looks for it now and then comes too late on a fast machine.
+            if (confirmed.push(first + index) === 1001) leader.kill("SIGKILL");
+          }),
         ),
       );
     await give(0, 1000);
     await cluster.start("proposer", 1).ready();
-    const given = give(1000, 3000);
-    await until("some are confirmed", () => confirmed.length > 1000);
-    const before = confirmed.length;
-    const leader = cluster.member("proposer", 0);
-    leader.kill("SIGKILL");
+    const given = give(1000, 20_000);
     await leader.exited;
+    expect(confirmed.length).toBeLessThan(21_000);
     await given;
-    expect(before).toBeLessThan(4000);
-    expect(confirmed).toEqual(Array.from({ length: 4000 }, (_, index) => index));
+    expect(confirmed).toEqual(Array.from({ length: 21_000 }, (_, index) => index));
     // At the end those under way may be chosen; those behind them were not sent.
     const ends = Promise.all(
       Array.from({ length: 40_000 }, (_, index) =>
