@@ -62,9 +62,11 @@ static int open_receiver(struct kpx_link *link, const uint32_t *options, const u
   /* Where the kernel does not know these, frames go through the queueing discipline, and `accept` drops our own. */
   (void)setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &yes, sizeof yes);
   (void)setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &yes, sizeof yes);
-  /* Only a gVisor or an old kernel refuses it, and does so for all. */
   bool bundles = link->header > KPX_ETHERNET_HEADER;
-  if (bundles && setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &yes, sizeof yes) < 0) link->header = KPX_ETHERNET_HEADER;
+  if (!bundles || setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &yes, sizeof yes) == 0) return 0;
+  /* A kernel that has no bundles refuses the first receiver already. What one of two has the other must have. */
+  if (link->receiver_count > 1) return -errno;
+  link->header = KPX_ETHERNET_HEADER;
   return 0;
 }
 
