@@ -126,8 +126,10 @@ export class Lane implements LinkedNode {
     const { wire } = this.opened;
     if (wire.name !== "native") return [];
     wire.bundles.onDenied = (peer) => {
-      const text = `frames in bundles do not reach ${this.#name(peer)} (or it takes none): they leave one by one`;
-      log.once(`bundles ${peer}`, "info", text, SELDOM_MS);
+      // One of them is enough to be told of: where listeners are many, all of them may hear none.
+      const text = (): string =>
+        `frames in bundles do not reach ${this.#name(peer)} (or it takes none): they leave one by one`;
+      log.once("bundles", "info", text, SELDOM_MS);
     };
     return [wire.bundles];
   }
