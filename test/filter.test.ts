@@ -58,7 +58,7 @@ function passes(program: Program, bytes: Uint8Array, at: Omit<Arrival, "bytes"> 
 }
 
 const base = { ifindex: IF, loIndex: LO, mac: words(OWN) };
-const nativeShare = (share?: Share): Program =>
+const nativeShare = (share?: Share, bundles?: boolean): Program =>
   nativeFilter({
     ...base,
     multicastMac: words(GROUP),
@@ -66,6 +66,7 @@ const nativeShare = (share?: Share): Program =>
     group: 9,
     life: LIFE,
     ...(share === undefined ? {} : { share }),
+    ...(bundles === undefined ? {} : { bundles }),
   });
 const native = nativeShare();
 
@@ -119,16 +120,7 @@ describe("native filter", () => {
   });
 
   describe("with bundles", () => {
-    const taking = (share: Share): Program =>
-      nativeFilter({
-        ...base,
-        multicastMac: words(GROUP),
-        rolesMask: ROLES,
-        group: 9,
-        life: LIFE,
-        share,
-        bundles: true,
-      });
+    const taking = (share: Share): Program => nativeShare(share, true);
     /** As `ffi/ethernet_bundles.c` makes them. */
     const bundled = (options: FrameOptions = {}): Uint8Array => {
       const inner = frame(options);
