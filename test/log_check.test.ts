@@ -6,6 +6,7 @@ import { LogCheck } from "../src/delivery/log_check.ts";
 import type { SnapshotPlace } from "../src/delivery/snapshot_file.ts";
 import { CliError, ExitCode } from "../src/error.ts";
 import { Learner, NO_APPLICATION } from "../src/protocol/learner/learner.ts";
+import { LEARNER_OF_STATE } from "./support/learner_of_state.ts";
 import { Recorder } from "./support/recorder.ts";
 
 const FILE: SnapshotPlace = {
@@ -18,12 +19,7 @@ const FILE: SnapshotPlace = {
 const SECOND_US = 1_000_000;
 
 function stage() {
-  const options = {
-    ...{ acceptors: 3, windowInstances: 32, windowBytes: 1 << 20, catchUp: true, waitsForStart: false },
-    ...{ keepsState: true, statesTellHighest: true, beginning: 128, canTrim: false, hasApplications: false },
-    ...{ trimEvery: 100, trimBytes: 1 << 20 },
-  };
-  const learner = new Learner(options, new Recorder(), NO_APPLICATION);
+  const learner = new Learner(LEARNER_OF_STATE, new Recorder(), NO_APPLICATION);
   const check = new LogCheck(FILE);
   let nowUs = 0;
   return {

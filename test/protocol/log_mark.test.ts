@@ -9,6 +9,7 @@ import { UNNAMED } from "../../src/protocol/generations.ts";
 import { type Application, Learner } from "../../src/protocol/learner/learner.ts";
 import { isOtherMark, markOfLog, NO_MARK } from "../../src/protocol/log_mark.ts";
 import type { Ballot, Life } from "../../src/protocol/types.ts";
+import { LEARNER_OF_STATE } from "../support/learner_of_state.ts";
 import { peerOf, Recorder } from "../support/recorder.ts";
 
 const BALLOT = 65536 as Ballot;
@@ -108,18 +109,7 @@ class Stage {
       skipped: () => undefined,
       acknowledged: () => 0,
     };
-    const options = {
-      ...{ acceptors: 3, windowInstances: 32, windowBytes: 1 << 20, catchUp: true, waitsForStart: false },
-      ...{
-        keepsState: true,
-        statesTellHighest: true,
-        beginning: 128,
-        canTrim: false,
-        hasApplications: false,
-      },
-      ...{ trimEvery: 100, trimBytes: 1 << 20 },
-    };
-    this.learner = new Learner(options, this.recorder, application);
+    this.learner = new Learner(LEARNER_OF_STATE, this.recorder, application);
     if (logId !== 0) this.learner.isOf(logId);
     this.pass(1);
   }

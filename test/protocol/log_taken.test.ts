@@ -11,6 +11,7 @@ import { markOfLog } from "../../src/protocol/log_mark.ts";
 import { Proposer } from "../../src/protocol/proposer/proposer.ts";
 import { StandingVector } from "../../src/protocol/standing.ts";
 import { type Ballot, type Life, MAX_IID, NO_BALLOT, RepeatFlag } from "../../src/protocol/types.ts";
+import { LEARNER_OF_STATE } from "../support/learner_of_state.ts";
 import { peerOf, Recorder } from "../support/recorder.ts";
 
 const [FORMER, NEW] = [4_503_599_627_370_497, 4_503_599_627_370_498];
@@ -26,24 +27,13 @@ class Stage {
   #nowUs = SECOND_US;
 
   constructor(proposers = 1) {
-    const forLearner = {
-      ...{ acceptors: 3, windowInstances: 64, windowBytes: 1 << 20, catchUp: true, waitsForStart: false },
-      ...{
-        keepsState: true,
-        statesTellHighest: true,
-        beginning: 128,
-        canTrim: false,
-        hasApplications: false,
-      },
-      ...{ trimEvery: 100, trimBytes: 1 << 20 },
-    };
     const application: Application = {
       deliver: (_iid, bytes, offset, length) =>
         this.delivered.push(new TextDecoder().decode(bytes.subarray(offset, offset + length))) > 0,
       skipped: () => undefined,
       acknowledged: () => 0,
     };
-    this.learner = new Learner(forLearner, this.recorder, application);
+    this.learner = new Learner(LEARNER_OF_STATE, this.recorder, application);
     const options = {
       ...{ id: 0, proposers, acceptors: 3, life: LIFE, scheme: NATIVE_BALLOTS, timeoutMs: 1000 },
       ...{ leaderTimeoutMs: 100, leaseMs: 0, mayJump: false, usedBallot: 0, keepBallot: () => undefined },
