@@ -4,11 +4,13 @@
  * figure is the median of its rounds.
  *
  *     bun bench/modes.ts [--mode 'NAME KEY=VALUE …']… [--windows 1,10,100,1000] [--size 64] [--seconds 3] [--rounds 3]
- *         [--idle SECONDS] [--wire W] [--replicas] [--main PATH]
+ *         [--warm-up 4] [--idle SECONDS] [--wire W] [--replicas] [--main PATH]
  *
  * A mode is its name and lines of `paxos.conf`, or environment variables (`KPAXOS_LIBRARY=…`); `main=PATH` measures another program: a checkout's src/main.ts or a built
  * `kpaxos`; `link=udp` has UDP between the namespaces. `cpus=a,b,…` gives each seat and then the client its own `cpu` setting; `beside=N` has N programs that only compute run
  * meanwhile. Without `--mode`: the built-in ones.
+ *
+ * Each cluster first carries the heaviest load for as long as each client warms up: its runtimes compile what they run.
  *
  * CPU per value is user + system time of all the cluster's processes, softirqs that ran on their backs included. Sleeps and
  * frames are of all processes, too. `--idle` prints what the roles use when nobody asks anything of them.
@@ -70,6 +72,7 @@ interface Options {
   readonly size: string;
   readonly seconds: number;
   readonly rounds: number;
+  readonly warmUp: number;
   readonly idle: number;
   readonly wire: string;
   readonly replicas: boolean;
@@ -130,6 +133,7 @@ function options(): Options {
     size: { type: "string", default: "64" },
     seconds: { type: "string", default: "3" },
     rounds: { type: "string", default: "3" },
+    "warm-up": { type: "string", default: "4" },
     idle: { type: "string" },
     wire: { type: "string", default: "native" },
     replicas: { type: "boolean", default: false },
@@ -141,6 +145,7 @@ function options(): Options {
     size: `${whole("size", chosen.size)}`,
     seconds: whole("seconds", chosen.seconds) + 1,
     rounds: whole("rounds", chosen.rounds),
+    warmUp: whole("warm-up", chosen["warm-up"]),
     idle: chosen.idle === undefined ? 0 : whole("idle", chosen.idle),
     wire: chosen.wire,
     replicas: chosen.replicas,
@@ -188,26 +193,28 @@ function clusterOf(lab: Lab, mode: Mode, { wire, replicas }: Options): LabCluste
   });
 }
 
-/** Counted is the time between the client's first line and its last but one: all are warm then. */
-async function measure(cluster: LabCluster, mode: Mode, window: number, run: Options): Promise<Figures> {
-  const { size, seconds } = run;
+/** A client of this cluster that keeps so many values under way. */
+function load(cluster: LabCluster, mode: Mode, window: number, size: string, times: readonly string[]) {
   const cpu = mode.cpus[cluster.seats.length];
-  const client = cluster.client(CLIENT_HOST, [
-    ...[
-      "--outstanding",
-      `${window}`,
-      "--value-size",
-      size,
-      "--seconds",
-      `${seconds}.3`,
-      "--json",
-      "--cantrim",
-    ],
-    ...(cpu === undefined ? [] : ["--cpu", cpu]),
-  ]);
+  const what = ["--outstanding", `${window}`, "--value-size", size, ...times, "--json", "--cantrim"];
+  return cluster.client(CLIENT_HOST, cpu === undefined ? what : [...what, "--cpu", cpu]);
+}
+
+async function warm(cluster: LabCluster, mode: Mode, { windows, size, warmUp }: Options): Promise<void> {
+  const client = load(cluster, mode, Math.max(...windows), size, ["--seconds", `${warmUp}`]);
+  const { exitCode } = await client.ending(warmUp * 1000 + SETTLE_MS);
+  if (exitCode !== 0) throw new Error(`the client failed:\n${client.tail()}`);
+}
+
+/** Counted is the time between the client's first line and its last but one. */
+async function measure(cluster: LabCluster, mode: Mode, window: number, run: Options): Promise<Figures> {
+  const { size, seconds, warmUp } = run;
+  const times = ["--warm-up", `${warmUp}`, "--seconds", `${seconds}.3`];
+  const client = load(cluster, mode, window, size, times);
   const processes = cluster.processes.filter((one) => one.isRunning);
   const at = async (second: number): Promise<Usage> => {
-    await client.waitForLine(new RegExp(`"second":${second},`), seconds * 1000 + SETTLE_MS, "stdout");
+    const withinMs = (warmUp + seconds) * 1000 + SETTLE_MS;
+    await client.waitForLine(new RegExp(`"second":${second},`), withinMs, "stdout");
     return usage(processes);
   };
   const before = await at(1);
@@ -304,6 +311,7 @@ async function main(): Promise<void> {
         );
         try {
           await cluster.startAll();
+          await warm(cluster, mode, run);
           for (const window of run.windows)
             note(`${window} ${mode.name}`, await measure(cluster, mode, window, run));
           if (run.idle > 0) note(`idle ${mode.name}`, await measureIdle(cluster, run.idle));

@@ -3,6 +3,7 @@
  * run costs. A goal that cannot be measured on this machine says why.
  */
 
+import type { Flags } from "../config/parse.ts";
 import { CliError } from "../error.ts";
 import type { LatencyFigures } from "../node/latency_histogram.ts";
 import { grouped } from "../text/grouped.ts";
@@ -45,6 +46,8 @@ const BASE: Sweep = {
 const QUIET_MACHINE_RATE = 1_000_000;
 const DISK_RATE = 200_000;
 const COMMITS = 200;
+const TAIL_TIMES = 5;
+const TAIL_GOAL = `p99 at most ${TAIL_TIMES} × p50`;
 const IDLE_CORES = 0.02;
 const START_UP_MS = 30;
 const RESIDENT_BYTES = 200e6;
@@ -56,7 +59,7 @@ const LONG_INSTANCES = 10_000_000;
 
 type Measure = (
   sweep: Partial<Sweep>,
-  more?: { floor?: boolean; half?: boolean },
+  more?: { floor?: boolean; half?: boolean; settings?: Flags },
 ) => Promise<readonly CellResult[]>;
 
 const times = (number: number): string => number.toFixed(2);
@@ -102,6 +105,19 @@ function rateTarget(
   return { what, goal, measured, ratio, met: ratio >= least };
 }
 
+/** The slowest of a hundred beside the median, at half of the maximum. */
+function tailTarget(what: string, half: CellResult | undefined): Target {
+  if (half === undefined) return unmeasured(what, TAIL_GOAL, "too little came back");
+  const { p50, p99 } = half.latencyUs;
+  return {
+    what,
+    goal: TAIL_GOAL,
+    measured: `${openLoop(half.cell.rate, half.latencyUs)}${floorsHalf(half)}`,
+    ratio: p99 / p50,
+    met: p99 <= TAIL_TIMES * p50,
+  };
+}
+
 export class Targets {
   readonly #options: TargetOptions;
   readonly #listener: BenchListener;
@@ -115,10 +131,11 @@ export class Targets {
     this.#found = found;
   }
 
-  readonly #measure: Measure = async (sweep, { floor = false, half = false } = {}) => {
+  readonly #measure: Measure = async (sweep, { floor = false, half = false, settings = {} } = {}) => {
     const result = await runBench(
       {
         ...this.#options,
+        settings: { ...this.#options.settings, ...settings },
         ...{
           file: undefined,
           floor,
@@ -162,19 +179,21 @@ export class Targets {
       ratio: rate / QUIET_MACHINE_RATE,
       met: rate >= QUIET_MACHINE_RATE,
     });
-    const [what, goal] = [`${who}half of that, open loop`, "p99 at most 5 × p50"];
-    if (half === undefined) {
-      this.#found(unmeasured(what, goal, "too little came back"));
-      return;
+    this.#found(tailTarget(`${who}half of that, open loop`, half));
+    if (this.#options.settings.scheduling === undefined) await this.#inRealTime(who, packed);
+  }
+
+  /** Whoever else runs on the processors decides about the slowest values; there is a setting for hosts that are there for kpaxos. */
+  async #inRealTime(who: string, packed: Partial<Sweep>): Promise<void> {
+    const what = `${who}the same with scheduling realtime`;
+    try {
+      const settings = { scheduling: "realtime" };
+      const [, half] = await this.#measure(packed, { floor: true, half: true, settings });
+      this.#found(tailTarget(what, half));
+    } catch (error) {
+      if (this.#options.stop.aborted || !(error instanceof CliError)) throw error;
+      this.#found(unmeasured(what, TAIL_GOAL, error.message));
     }
-    const { p50, p99 } = half.latencyUs;
-    this.#found({
-      what,
-      goal,
-      measured: `${openLoop(half.cell.rate, half.latencyUs)}${floorsHalf(half)}`,
-      ratio: p99 / p50,
-      met: p99 <= 5 * p50,
-    });
   }
 
   async #disk(storage: DiskBackend): Promise<void> {

@@ -8,10 +8,10 @@ export const WARM_UP = 4;
 /** Before the first round of a cluster of our own: for so long under load its runtimes compile what they run. */
 export const FIRST_WARM_UP = 5;
 /**
- * Before each round at half of a load: there the slowest values are looked at, and for ten seconds compilers that work now and then make
- * others wait for a time slice.
+ * Before each round at half of a load: there the slowest values are looked at, and for twenty seconds compilers that work now and then
+ * make others wait for a time slice.
  */
-export const HALF_WARM_UP = 10;
+export const HALF_WARM_UP = 25;
 
 export interface WarmUps {
   readonly warmUp: number;
