@@ -248,7 +248,7 @@ export function otherWire(frames: number, { settings }: Config): string {
 }
 
 export function otherCluster(frames: number): string {
-  return `${frames} frames of another cluster were heard: \`cluster\`, \`groups\` and the acceptor lines must be the same in every paxos.conf of one cluster`;
+  return `${frames} frames of another cluster were heard: \`cluster\`, \`groups\`, \`max-value-size\`, \`session-limit\` and the acceptor lines must be the same in every paxos.conf of one cluster`;
 }
 
 /** How many of the frames that were dropped were client values, where these have a receive queue of their own. */
