@@ -167,9 +167,11 @@ int32_t kpx_link_watch(int32_t handle, int32_t fd) {
   if (fd < 0) return -EBADF;
   int result = kpx_table_enter(handle, &link);
   if (result < 0) return result;
-  if (link->watched_count == KPX_MAX_WATCHED)
+  uint32_t at = 0;
+  while (at < link->watched_count && link->watched[at] != fd) at++;
+  if (at == KPX_MAX_WATCHED)
     result = -ENOSPC;
-  else
+  else if (at == link->watched_count)
     link->watched[link->watched_count++] = fd;
   kpx_table_leave(handle);
   return result;

@@ -75,14 +75,14 @@ describe("loads", () => {
 
 describe("before anything is measured", () => {
   test("a fresh cluster is loaded for longer, unless somebody says how long", () => {
-    expect(warmUpsOf(undefined)).toEqual({ warmUp: 4, firstWarmUp: 5, halfWarmUp: 10 });
+    expect(warmUpsOf(undefined)).toEqual({ warmUp: 4, firstWarmUp: 5, halfWarmUp: 25 });
     for (const asked of [0, 0.1, 30])
       expect(warmUpsOf(asked)).toEqual({ warmUp: asked, firstWarmUp: asked, halfWarmUp: asked });
   });
 
   test("rounds at half load are loaded for longest", () => {
     const half = halfOf(CELL, 100_000, 1)!;
-    expect([CELL, half].map((cell) => warmUpOf(cell, warmUpsOf(undefined)))).toEqual([4, 10]);
+    expect([CELL, half].map((cell) => warmUpOf(cell, warmUpsOf(undefined)))).toEqual([4, 25]);
   });
 
   test("by the heaviest of its loads", () => {

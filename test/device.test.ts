@@ -11,7 +11,7 @@ import { deviceName, LEARNER_LOCK, PAGE_BYTES, placeOffset } from "../src/delive
 import { deviceRecord } from "../src/delivery/device_record.ts";
 import { MAX_INDEX } from "../src/delivery/log_record.ts";
 import { LocalDelivery } from "../src/delivery/readers.ts";
-import { SharedMemory } from "../src/native/shared_memory.ts";
+import { SharedMemory, WakePipe } from "../src/native/shared_memory.ts";
 import { MAX_IID } from "../src/protocol/types.ts";
 import {
   deliver,
@@ -220,6 +220,30 @@ describe("sleep", () => {
     writer.close();
     expect(waiting(fd)).toBe(true);
     expect(warnings).toEqual([]);
+  });
+
+  test("a wake that comes when its sleep is over ends one more sleep at most", () => {
+    const writer = newWriter();
+    const reader = newReader();
+    const { fd } = reader;
+    const late: (() => void)[] = [];
+    const { wake } = WakePipe.prototype;
+    // The learner is held up between the ring and the wake.
+    const held = spyOn(WakePipe.prototype, "wake").mockImplementation(function (this: WakePipe) {
+      late.push(() => wake.call(this));
+    });
+    poll(writer);
+    expect(reader.prepareSleep()).toBe(true);
+    deliver(writer, 1);
+    reader.wokeUp();
+    held.mockRestore();
+    expect(late).toHaveLength(1);
+    for (const one of late) one();
+    expect(readFrom(reader, 1)).toBe(2);
+    expect(reader.prepareSleep()).toBe(true);
+    reader.wokeUp();
+    expect(reader.prepareSleep()).toBe(true);
+    expect(waiting(fd)).toBe(false);
   });
 
   test("a blocked reader wakes with the value", async () => {

@@ -248,7 +248,8 @@ static void a_wait_ends_in_time_or_when_woken(void) {
   EQUAL(kpx_link_step(b.handle, 0, 16, 0, 0), 1);
   kpx_link_close(b.handle);
   EQUAL(kpx_link_fd(b.handle, 0), -EBADF);
-  for (uint32_t i = 0; i < KPX_MAX_WATCHED - 1; i++) EQUAL(kpx_link_watch(a.handle, 1), 0);
+  for (int again = 0; again < 2; again++)
+    for (uint32_t i = 1; i < KPX_MAX_WATCHED; i++) EQUAL(kpx_link_watch(a.handle, 1000 + (int32_t)i), 0);
   EQUAL(kpx_link_watch(a.handle, 1), -ENOSPC);
   kpx_link_close(a.handle);
 }

@@ -313,9 +313,11 @@ export class DeviceReader {
     return this.ring.prepareSleep();
   }
 
-  /** Call after that sleep, however it ended. */
+  /** Call after that sleep, however it ended. A wake may come when its sleep is over: it ends the next one, and no more. */
   wokeUp(): void {
-    if (!this.memory.closed && this.ring.wokeUp()) this.pipe?.drain();
+    if (this.memory.closed) return;
+    this.ring.wokeUp();
+    this.pipe?.drain();
   }
 
   /** Everything up to and including instance `iid` is done with: its effects are safe, it may be trimmed. */

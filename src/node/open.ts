@@ -38,6 +38,8 @@ const SPIN_US = 5_000;
 const LEAST_VALUE_BYTES = 80;
 const RX_SLOTS = 128;
 const TX_SLOTS = 512;
+/** What a turn sends at most, as the kernel counts it (it caps this where CAP_NET_ADMIN is missing): a slow card gets it without loss. */
+const SEND_BUFFER_BYTES = TX_SLOTS * 4096;
 
 export interface OpenOptions {
   readonly config: Config;
@@ -58,6 +60,8 @@ export interface Opened {
   readonly members: Members;
   /** For people: where this process is reached. */
   readonly where: string;
+  /** Raw Ethernet: the interface was removed, or made anew, since then. */
+  readonly isInterfaceGone?: () => boolean;
 }
 
 export function open(options: OpenOptions): Opened {
@@ -65,7 +69,7 @@ export function open(options: OpenOptions): Opened {
   const keys = clusterKeys(config);
   const checksum: ChecksumOptions = { lengthOffset: LENGTH_OFFSET, keys };
   const multicast = udpMulticastOf(options);
-  const { link, where } =
+  const { link, ...place } =
     config.link === "udp" ? openUdpLink(options, multicast, checksum) : openEthernetLink(options, checksum);
   sayAuthentication(options, keys);
   // The link has its own form of them.
@@ -96,7 +100,7 @@ export function open(options: OpenOptions): Opened {
       },
     );
   }
-  return { link, wire, peers, members, where };
+  return { link, wire, peers, members, ...place };
 }
 
 /** Who may speak in this cluster, said once. */
@@ -120,7 +124,7 @@ function openUdpLink(
   { config, log, member, listens, life }: OpenOptions,
   first: Address | undefined,
   checksum: ChecksumOptions,
-): { link: SystemLink; where: string } {
+): Pick<Opened, "link" | "where"> {
   const native = config.settings.wire === "native";
   const toward = member?.address ?? config.acceptors[0]!.address;
   const multicast = first && { first, toward, roles: listens, filter: foreignLifeFilter(life) };
@@ -134,6 +138,7 @@ function openUdpLink(
     rxSlots: RX_SLOTS,
     txSlots: TX_SLOTS,
     receiveBufferBytes: config.settings.receiveBufferBytes,
+    sendBufferBytes: SEND_BUFFER_BYTES,
     spinUs: config.settings.busyPoll ? SPIN_US : 0,
     offload: config.settings.offload,
     ...(native ? { maxPayload: NATIVE_DATAGRAM_BYTES, checksum } : {}),
@@ -146,7 +151,7 @@ function openUdpLink(
 function openEthernetLink(
   options: OpenOptions,
   checksum: ChecksumOptions,
-): { link: SystemLink; where: string } {
+): Pick<Opened, "link" | "where" | "isInterfaceGone"> {
   const { config, member, listens, life } = options;
   const { settings } = config;
   const interfaces = listInterfaces();
@@ -168,11 +173,14 @@ function openEthernetLink(
     rxSlots: RX_SLOTS,
     txSlots: TX_SLOTS,
     receiveBufferBytes: settings.receiveBufferBytes,
+    sendBufferBytes: SEND_BUFFER_BYTES,
     spinUs: settings.busyPoll ? SPIN_US : 0,
     alsoLo: lo !== undefined,
   };
   const places = { ifindex: target.index, loIndex: lo?.index ?? target.index, mac: target.words };
   const where = `${target.name} ${target.mac}`;
+  const isInterfaceGone = (): boolean =>
+    listInterfaces().every(({ name, index }) => name !== target.name || index !== target.index);
   // Who never leads is sent no client values.
   const splits = settings.receiveQueues === 2 && (listens & Role.proposer) !== 0;
   const filters = (of: (share: Share) => Program) =>
@@ -180,7 +188,7 @@ function openEthernetLink(
   if (settings.wire === "kernel-paxos") {
     const etherTypes = kernelPaxosTypes(listens);
     const own = filters((share) => kernelPaxosFilter({ ...places, etherTypes, share }));
-    return { link: openEthernet({ ...common, ...own }), where };
+    return { link: openEthernet({ ...common, ...own }), where, isInterfaceGone };
   }
   const multicastMac = multicastAddress(clusterIdOf(config), config.group);
   const bundles = settings.offload && settings.receiveMode !== "ring";
@@ -193,7 +201,7 @@ function openEthernetLink(
     mainEtherType: NATIVE_ETHERTYPE,
     checksum,
   });
-  return { link, where };
+  return { link, where, isInterfaceGone };
 }
 
 /**

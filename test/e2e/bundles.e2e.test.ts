@@ -14,7 +14,7 @@ import {
   type TestCluster,
   withCluster,
 } from "../support/cluster.ts";
-import type { ExecResult } from "../support/lab.ts";
+import { expectDone } from "../support/e2e.ts";
 import { describeNetns } from "../support/netns.ts";
 import { until } from "../support/until.ts";
 
@@ -42,10 +42,6 @@ async function load(cluster: TestCluster, id: number, values: number = VALUES): 
 
 /** A device that cuts what is several frames in one, or leaves it to who sends. */
 const UNABLE = ["gso_max_segs", "1"];
-
-function expectDone({ exitCode, stderr }: ExecResult): void {
-  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
-}
 
 /** Values for each frame that the leader's host sent; the first that are sent come before anybody has been asked. */
 async function valuesAFrame(settings: Readonly<Record<string, string>> = {}): Promise<number> {

@@ -6,7 +6,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { LabProcess } from "../../src/ops/lab_process.ts";
 import { STANDARD, seat, type TestCluster, withCluster } from "../support/cluster.ts";
-import { hasBegun, WIRES } from "../support/e2e.ts";
+import { expectDone, hasBegun, WIRES } from "../support/e2e.ts";
 import { describeNetns } from "../support/netns.ts";
 import { unprivileged } from "../support/unprivileged.ts";
 
@@ -127,6 +127,20 @@ describeNetns(
         const noDevice = await refused(cluster, run("client", "--device", "0"));
         expect(noDevice).toMatchObject({ exitCode: 1 });
         expect(noDevice.said).toContain("kpaxos run learner --id 0");
+      });
+    });
+
+    test("an interface that was removed", async () => {
+      await withCluster({ seats: CORE }, async (cluster) => {
+        const client = cluster.client(cluster.spareHost, []);
+        await client.waitForLine(/[1-9]\d* value\/s/, 10_000, "stdout");
+        expectDone(cluster.lab!.exec(cluster.spareHost, ["ip", "link", "del", "eth0"]));
+        await client.waitForLine(
+          /nothing moves: .*could not be sent on eth0 .*: it was removed, or made anew, since this process began: start it again/,
+          10_000,
+        );
+        client.kill("SIGTERM");
+        await client.ending(5000);
       });
     });
 

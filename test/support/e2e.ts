@@ -2,12 +2,14 @@
  * What the end-to-end tests share beyond the cluster itself: both wires, applications beside a cluster, and
  * expectations about clients.
  */
+import { expect } from "bun:test";
 import { join } from "node:path";
 import { DeviceReader } from "../../src/delivery/device_reader.ts";
 import { type ClientFigures, lastFigures } from "../../src/ops/lab_figures.ts";
 import { hostMac } from "../../src/ops/lab_names.ts";
 import { how, type LabProcess } from "../../src/ops/lab_process.ts";
 import type { TestCluster } from "./cluster.ts";
+import type { ExecResult } from "./lab.ts";
 import { until } from "./until.ts";
 
 export const WIRES = ["native", "kernel-paxos"] as const;
@@ -15,6 +17,11 @@ export type WireName = (typeof WIRES)[number];
 
 /** A resend takes this long instead of a second, so that a test of lost values is short. */
 export const QUICK = { "client-timeout": "200ms" } as const;
+
+/** A command of a laboratory did what it was for, without a word. */
+export function expectDone({ exitCode, stderr }: ExecResult): void {
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+}
 
 /** Starts a user-learner that reads the device of learner `device`; resolves when it can be reached. */
 export async function startUserLearner(
