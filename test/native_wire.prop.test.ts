@@ -4,7 +4,7 @@ import { crc32c } from "../src/net/crc32c.ts";
 import { UNNAMED } from "../src/protocol/generations.ts";
 import type { Receiver } from "../src/protocol/receiver.ts";
 import { STANDING_BYTES } from "../src/protocol/standing.ts";
-import { type Ballot, MAX_IID, Role } from "../src/protocol/types.ts";
+import { type Ballot, MAX_IID, RepeatFlag, Role } from "../src/protocol/types.ts";
 import { type FrameFields, formatHex } from "../src/wire/frame_fields.ts";
 import { decodeHex, encodeFields, formatMessage, parseFields } from "../src/wire/frame_text.ts";
 import { HEADER_BYTES, NATIVE_MESSAGES, NATIVE_NAMES, type NativeName } from "../src/wire/native_layout.ts";
@@ -32,7 +32,7 @@ const FROM_ONE: Readonly<Record<string, readonly number[]>> = {
   onPromiseRecord: [1, 2],
   onAccept: [0, 2],
   onAccepted: [1, 3],
-  onRepeated: [1, 2, 4],
+  onRepeated: [1, 4],
   onAcceptedRange: [1, 2, 3],
   onChosen: [1],
   onHeartbeat: [1],
@@ -96,6 +96,9 @@ function strict(frameEnd: () => number, told: string[]): Receiver {
           if (typeof number !== "boolean")
             expect(Number.isSafeInteger(number) && (number as number) >= 0).toBe(true);
         if (NAMES_ACCEPTOR.test(name)) expect(args[0]).toBeLessThan(ACCEPTORS);
+        // Who knows that an instance is chosen and has no record of it tells no ballot.
+        if (name === "onRepeated" && numbers[2] === 0)
+          expect([numbers[4], args.at(-1)]).toEqual([RepeatFlag.known, 0]);
         for (const index of FROM_ONE[name] ?? []) expect(numbers[index]).toBeGreaterThanOrEqual(1);
         const bound = AT_MOST[name];
         if (bound !== undefined) expect(numbers[bound[0]]).toBeLessThanOrEqual(bound[1]);
