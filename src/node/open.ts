@@ -179,8 +179,7 @@ function openEthernetLink(
   };
   const places = { ifindex: target.index, loIndex: lo?.index ?? target.index, mac: target.words };
   const where = `${target.name} ${target.mac}`;
-  const isInterfaceGone = (): boolean =>
-    listInterfaces().every(({ name, index }) => name !== target.name || index !== target.index);
+  const isInterfaceGone = (): boolean => listInterfaces().every(({ index }) => index !== target.index);
   // Who never leads is sent no client values.
   const splits = settings.receiveQueues === 2 && (listens & Role.proposer) !== 0;
   const filters = (of: (share: Share) => Program) =>
