@@ -192,7 +192,8 @@ export class Targets {
       this.#found(tailTarget(what, half));
     } catch (error) {
       if (this.#options.stop.aborted || !(error instanceof CliError)) throw error;
-      this.#found(unmeasured(what, TAIL_GOAL, error.message));
+      // A row of a table is one line.
+      this.#found(unmeasured(what, TAIL_GOAL, error.message.replace(/\s+/g, " ")));
     }
   }
 
