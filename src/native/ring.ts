@@ -296,9 +296,9 @@ export class Ring {
     return false;
   }
 
-  /** Ends that sleep; true when the producer has woken the descriptor, or is about to. */
-  wokeUp(): boolean {
-    return Atomics.exchange(this.words, this.header + SLEEPING, Sleeper.none) === Sleeper.none;
+  /** Ends that sleep. The producer may have woken the descriptor, or be about to. */
+  wokeUp(): void {
+    Atomics.store(this.words, this.header + SLEEPING, Sleeper.none);
   }
 }
 

@@ -46,6 +46,27 @@ describe("loopback", () => {
 });
 
 describeNetns("networks", () => {
+  test.each(["ethernet", "udp"] as const)(
+    "%s: what a turn sends at most has room in the kernel",
+    async (link) => {
+      await withCluster({ seats: STANDARD, link }, async (cluster) => {
+        const { pid } = cluster.member("acceptor", 0);
+        const { stdout } = cluster.lab!.exec(0, [
+          "ss",
+          "--no-header",
+          "--packet",
+          "--udp",
+          "--all",
+          "--memory",
+          "--processes",
+        ]);
+        const own = stdout.split(/\n(?=\S)/).filter((socket) => socket.includes(`pid=${pid},`));
+        const rooms = own.map((socket) => Number(/,tb(\d+),/.exec(socket)?.[1]));
+        expect(Math.max(...rooms)).toBeGreaterThanOrEqual(512 * 4096);
+      });
+    },
+  );
+
   for (const wire of WIRES) {
     // What a client's record adds to its value.
     const overhead = wire === "native" ? 0 : 32;
