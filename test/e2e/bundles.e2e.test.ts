@@ -3,7 +3,6 @@
  */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { sentFrames } from "../../src/bench/usage.ts";
 import { newKeyLine, writeKeyFile } from "../../src/node/key_file.ts";
 import {
   expectSameOrder,
@@ -20,47 +19,56 @@ import { until } from "../support/until.ts";
 
 const CATCH_UP = ["--catch-up"];
 const PROPOSER_HOST = 3;
-const VALUES = 60_000;
+/** By then all have been asked whether bundles come, several times. */
+const ASKED_MS = 1500;
+const VALUES = 30_000;
 const LOAD = ["--outstanding", "1000"];
-/** A frame of 1500 bytes carries one value of them. */
+/** Of a frame, with its header; it carries one value of those. */
+const FRAME = 1514;
 const LARGE = ["--value-size", "1000"];
 
-function sentBy(cluster: TestCluster, host: number): number {
-  return sentFrames(cluster.lab!.exec(host, ["cat", "/proc/net/dev"]).stdout, false);
+function counted(cluster: TestCluster, host: number, what: string): number {
+  return Number(cluster.lab!.exec(host, ["cat", `/sys/class/net/eth0/statistics/${what}`]).stdout);
 }
 
-/** Packets that the host's interface received. */
-function heardBy(cluster: TestCluster, host: number): number {
-  const path = "/sys/class/net/eth0/statistics/rx_packets";
-  return Number(cluster.lab!.exec(host, ["cat", path]).stdout);
-}
-
-async function load(
-  cluster: TestCluster,
-  id: number,
-  values: number = VALUES,
-  more: readonly string[] = [],
-): Promise<void> {
-  const figures = await cluster.runClient([...LOAD, "--values", `${values}`, "--id", `${id}`, ...more]);
-  expect(figures).toMatchObject({ values, duplicates: 0 });
+async function load(cluster: TestCluster, id: number): Promise<void> {
+  const figures = await cluster.runClient([...LOAD, "--values", `${VALUES}`, "--id", `${id}`]);
+  expect(figures).toMatchObject({ values: VALUES, duplicates: 0 });
 }
 
 /** A device that cuts what is several frames in one, or leaves it to who sends. */
 const UNABLE = ["gso_max_segs", "1"];
 
-/** Values for each frame that the leader's host sent; the first that are sent come before anybody has been asked. */
-async function valuesAFrame(settings: Readonly<Record<string, string>> = {}): Promise<number> {
+/**
+ * How long the packets of the leader's host are while values go round of which no frame carries two, and those that another host
+ * hears; bytes, on the average. Bundles begin when all who listen have been asked, the client too.
+ */
+async function packets(cluster: TestCluster): Promise<{ sent: number; heard: number }> {
+  const look = (): readonly number[] => [
+    ...["tx_bytes", "tx_packets"].map((what) => counted(cluster, PROPOSER_HOST, what)),
+    ...["rx_bytes", "rx_packets"].map((what) => counted(cluster, 0, what)),
+  ];
+  const client = cluster.client(cluster.spareHost, [...LOAD, ...LARGE, "--id", "11", "--json"]);
+  await Bun.sleep(ASKED_MS);
+  const before = look();
+  await Bun.sleep(500);
+  const [sentBytes, sentPackets, heardBytes, heardPackets] = look().map((count, i) => count - before[i]!);
+  client.kill("SIGTERM");
+  await client.ending(5000);
+  return { sent: sentBytes! / sentPackets!, heard: heardBytes! / heardPackets! };
+}
+
+/** Of a cluster with these settings. */
+async function packetsWith(settings: Readonly<Record<string, string>> = {}): Promise<number> {
   let result = 0;
   await withCluster({ seats: STANDARD, settings, start: false }, async (cluster) => {
     const key = join(cluster.directory, "cluster.key");
     writeKeyFile(key, newKeyLine(), false);
     const learners = [0, 1].map((id) => cluster.startLearner(id, CATCH_UP));
     await cluster.startAll();
-    await load(cluster, 10, 10_000);
-    const before = sentBy(cluster, PROPOSER_HOST);
-    await load(cluster, 11, VALUES, LARGE);
-    result = VALUES / (sentBy(cluster, PROPOSER_HOST) - before);
-    await Promise.all(learners.map((learner) => learner.reach(VALUES + 10_000)));
+    await load(cluster, 10);
+    result = (await packets(cluster)).sent;
+    await Promise.all(learners.map((learner) => learner.reach(VALUES)));
     await expectSameOrder(learners);
   });
   return result;
@@ -68,15 +76,15 @@ async function valuesAFrame(settings: Readonly<Record<string, string>> = {}): Pr
 
 describeNetns("bundles", () => {
   test("carry more than a frame does, and everything arrives once and in order", async () => {
-    expect(await valuesAFrame()).toBeGreaterThan(2);
+    expect(await packetsWith()).toBeGreaterThan(2 * FRAME);
   });
 
   test("are not made with `offload no`", async () => {
-    expect(await valuesAFrame({ offload: "no" })).toBeLessThan(1);
+    expect(await packetsWith({ offload: "no" })).toBeLessThan(FRAME);
   });
 
   test("are authenticated frame by frame", async () => {
-    expect(await valuesAFrame({ "cluster-key": "cluster.key" })).toBeGreaterThan(2);
+    expect(await packetsWith({ "cluster-key": "cluster.key" })).toBeGreaterThan(2 * FRAME);
   });
 
   test("reach roles that share a host, and proposers with a receive queue for client values", async () => {
@@ -107,13 +115,11 @@ describeNetns("a card that cannot cut", () => {
       await cluster.startAll();
       for (const port of cluster.lab!.ports)
         expectDone(cluster.lab!.execInHub(["ip", "link", "set", port, ...UNABLE]));
-      await load(cluster, 10, 10_000);
-      const sent = sentBy(cluster, PROPOSER_HOST);
-      const heard = heardBy(cluster, 0);
-      await load(cluster, 11);
-      expect(VALUES / (sentBy(cluster, PROPOSER_HOST) - sent)).toBeGreaterThan(2);
-      expect(VALUES / (heardBy(cluster, 0) - heard)).toBeLessThan(1);
-      await Promise.all(learners.map((learner) => learner.reach(VALUES + 10_000)));
+      await load(cluster, 10);
+      const { sent, heard } = await packets(cluster);
+      expect(sent).toBeGreaterThan(2 * FRAME);
+      expect(heard).toBeLessThan(FRAME);
+      await Promise.all(learners.map((learner) => learner.reach(VALUES)));
       await expectSameOrder(learners);
     });
   });
@@ -122,10 +128,8 @@ describeNetns("a card that cannot cut", () => {
     await withCluster({ seats: STANDARD }, async (cluster) => {
       for (let host = 0; host <= cluster.spareHost; host++)
         expectDone(cluster.lab!.exec(host, ["ip", "link", "set", "eth0", "gso_max_size", "2000"]));
-      await load(cluster, 10, 10_000);
-      const before = sentBy(cluster, PROPOSER_HOST);
-      await load(cluster, 11);
-      expect(VALUES / (sentBy(cluster, PROPOSER_HOST) - before)).toBeLessThan(1);
+      await load(cluster, 10);
+      expect((await packets(cluster)).sent).toBeLessThan(FRAME);
       expect(cluster.logs()).not.toContain("frames dropped");
     });
   });
@@ -172,10 +176,8 @@ describeNetns("without bundles", () => {
   ] as const)("for all while %s takes none", async (_, who, args) => {
     const seats = STANDARD.map((one) => (`${one.role} ${one.id}` === who ? { ...one, args } : one));
     await withCluster({ seats }, async (cluster) => {
-      await load(cluster, 10, 10_000);
-      const before = sentBy(cluster, PROPOSER_HOST);
-      await load(cluster, 11);
-      expect(VALUES / (sentBy(cluster, PROPOSER_HOST) - before)).toBeLessThan(1);
+      await load(cluster, 10);
+      expect((await packets(cluster)).sent).toBeLessThan(FRAME);
       await cluster
         .member("proposer", 0)
         .waitForLine(/frames in bundles do not reach 02:4b:50:00:00:0[26] /, 5000);
