@@ -47,8 +47,8 @@ const ROLES: readonly Seat[] = [...ACCEPTORS, { role: "proposer", id: 0, host: 3
 /** Seats and client are five: with fewer processors two ways to share two of them, and all on one. */
 const CPUS = availableParallelism() > CLIENT_HOST ? ["0,1,2,3,4"] : ["1,1,1,0,0", "1,1,1,1,0", "0,0,0,0,0"];
 const BUILT_IN = [
-  "recvmmsg",
-  "ring receive-mode=ring",
+  "ring",
+  "recvmmsg receive-mode=recvmmsg",
   "busy-poll busy-poll=yes",
   ...CPUS.map((cpus) => `cpu:${cpus} cpus=${cpus}`),
   "realtime scheduling=realtime",
@@ -103,7 +103,7 @@ function parseMode(text: string, usual: string): Mode {
     if (at < 1)
       throw usageError(
         `--mode: ${JSON.stringify(word)} is no KEY=VALUE`,
-        "for example --mode 'ring receive-mode=ring'",
+        "for example --mode 'recvmmsg receive-mode=recvmmsg'",
       );
     return [word.slice(0, at), word.slice(at + 1)] as const;
   });

@@ -50,13 +50,13 @@ enum {
 #define KPX_NONE 0xFFFFFFFFu
 enum { KPX_ETHERNET = 1, KPX_UDP = 2 };
 enum {
-  KPX_FLAG_RING = 1, /* receive through a TPACKET_V2 ring */
+  KPX_FLAG_RING = 1, /* receive through a TPACKET_V2 ring: what is short without a system call */
   KPX_FLAG_PROMISCUOUS = 2,
   KPX_FLAG_ALSO_LO = 4, /* hear and reach the loopback interface too */
   KPX_FLAG_MULTICAST = 8, /* KPX_OPTION_MULTICAST is to be joined */
   KPX_FLAG_DUAL_STACK = 16, /* an IPv6 socket that takes IPv4 as well */
   /* Datagrams of a step to one destination pass the kernel as one, where it can do that. Over Ethernet frames with one
-   * mark do (KPX_MARK), unless they are received through a ring. */
+   * mark do (KPX_MARK). */
   KPX_FLAG_OFFLOAD = 32,
 };
 
@@ -89,7 +89,7 @@ enum {
   KPX_INFO_RX_SLOTS,
   KPX_INFO_TX_SLOTS,
   KPX_INFO_MAX_PAYLOAD,
-  KPX_INFO_RECEIVE_BUFFER, /* bytes granted, of all queues; of their rings, in ring mode */
+  KPX_INFO_RECEIVE_BUFFER, /* bytes granted, of all queues */
   KPX_INFO_IFINDEX,
   KPX_INFO_ASLEEP, /* word index of a double: see kpx_link_step */
   KPX_INFO_BUNDLE_PAYLOAD, /* most bytes of a frame that a bundle may have, checksum included; 0: there are none by mark */

@@ -15,13 +15,6 @@ static int open_sockets(struct kpx_link *link, const uint32_t *options) {
   return kpx_udp_socket(link, options);
 }
 
-static int map_rings(struct kpx_link *link) {
-  int result = 0;
-  for (uint32_t i = 0; i < link->receiver_count && result == 0 && kpx_has_rings(link); i++)
-    result = kpx_rxring_map(link, &link->receivers[i]);
-  return result;
-}
-
 /* The clock that goes on is read first: what passes between the two makes the difference smaller, and it never falls. */
 static void note_asleep(struct kpx_link *link) {
   struct timespec all, awake;
@@ -36,10 +29,9 @@ static int build(struct kpx_link *link, const uint32_t *options) {
   if (link->wake_fd < 0) return -errno;
   int result = open_sockets(link, options);
   for (uint32_t i = 0; i < link->receiver_count && result == 0 && kpx_has_rings(link); i++)
-    result = kpx_rxring_configure(link, &link->receivers[i]);
+    result = kpx_rxring_open(link, &link->receivers[i]);
   if (result == 0) result = kpx_gro_open(link);
   if (result == 0) result = kpx_link_make_area(link);
-  if (result == 0) result = map_rings(link);
   if (result == 0) result = kpx_link_make_messages(link);
   /* Frames may come only once there is a place for them. */
   if (result == 0 && link->kind == KPX_ETHERNET) result = kpx_ethernet_bind(link, options);
@@ -48,10 +40,11 @@ static int build(struct kpx_link *link, const uint32_t *options) {
 }
 
 void kpx_link_destroy(struct kpx_link *link) {
-  /* A ring's mapping goes before its socket: the kernel keeps a mapped ring alive. */
   kpx_link_drop_area(link);
-  for (uint32_t i = 0; i < KPX_MAX_RECEIVERS; i++)
+  for (uint32_t i = 0; i < KPX_MAX_RECEIVERS; i++) {
+    kpx_rxring_close(&link->receivers[i]);
     if (link->receivers[i].fd >= 0) close(link->receivers[i].fd);
+  }
   if (link->wake_fd >= 0) close(link->wake_fd);
   kpx_link_drop_messages(link);
   free(link->gro);
@@ -129,14 +122,18 @@ int32_t kpx_link_info(int32_t handle, double *out, uint32_t count) {
   return give(numbers, KPX_INFO_COUNT, out, count);
 }
 
+void kpx_count_dropped(struct kpx_link *link, uint32_t at, uint32_t frames) {
+  link->counters[KPX_RX_DROPPED] += frames;
+  if (at > 0) link->counters[KPX_RX_DROPPED_SECOND] += frames;
+}
+
 static void count_kernel_drops(struct kpx_link *link) {
   for (uint32_t i = 0; i < link->receiver_count && link->kind == KPX_ETHERNET; i++) {
     /* Reading resets them. */
     struct tpacket_stats stats;
     socklen_t length = sizeof stats;
     if (getsockopt(link->receivers[i].fd, SOL_PACKET, PACKET_STATISTICS, &stats, &length) < 0) continue;
-    link->counters[KPX_RX_DROPPED] += stats.tp_drops;
-    if (i > 0) link->counters[KPX_RX_DROPPED_SECOND] += stats.tp_drops;
+    kpx_count_dropped(link, i, stats.tp_drops);
   }
   if (link->kind == KPX_ETHERNET) return;
   uint64_t dropped = 0;
@@ -193,7 +190,6 @@ int32_t kpx_link_step(int32_t handle, uint32_t ntx, uint32_t max, uint32_t spin_
   link->counters[KPX_STEPS]++;
   if (max > link->rx_slots) max = link->rx_slots;
   if (ntx > link->tx_slots) result = -EINVAL;
-  if (result == 0) kpx_release(link);
   if (result == 0 && ntx > 0) result = kpx_transmit(link, ntx);
   /* Who finds nothing and comes back to wait is told by the wait whether there is something now, and of several receivers which has.
    * A ring costs nothing to look at. */

@@ -40,13 +40,11 @@ struct kpx_messages {
   union kpx_sockaddr *names;
 };
 
-/* Receive ring of the kernel (TPACKET_V2), mapped into the area. */
+/* Receive ring of the kernel (TPACKET_V2). */
 struct kpx_rxring {
-  uint32_t frames; /* 0: no ring */
-  uint32_t frame_bytes;
-  uint32_t at; /* byte offset in the area */
-  uint32_t head; /* next frame to look at */
-  uint32_t held; /* frames before `head` that the caller may still be reading */
+  uint8_t *at; /* NULL: no ring */
+  uint32_t slots;
+  uint32_t head; /* next slot to look at */
 };
 
 /*
@@ -58,7 +56,7 @@ struct kpx_rxring {
 #define KPX_MAX_RECEIVERS 2u
 struct kpx_receiver {
   int fd;
-  uint32_t buffer; /* bytes granted for waiting frames; of the ring, where there is one */
+  uint32_t buffer; /* bytes granted for what waits in the socket */
   struct kpx_rxring ring;
 };
 
@@ -77,7 +75,7 @@ struct kpx_link {
   uint32_t tx_slots;
   uint32_t tx_messages; /* of a step, at most */
   uint32_t max_payload;
-  uint32_t rx_at; /* byte offset of the first rx (tx) slot; with rings there are no rx slots */
+  uint32_t rx_at; /* byte offset of the first rx (tx) slot */
   uint32_t tx_at;
   uint32_t asleep_at; /* of the double that says how long the host was suspended */
   uint32_t stride;
@@ -199,8 +197,10 @@ int kpx_gro_receive(struct kpx_link *link, uint32_t max, uint32_t receivers);
 /* Whether a step had no room for all that came in, of which no socket tells any more. */
 bool kpx_gro_holds(const struct kpx_link *link);
 
-/* link_rx.c: what there is, or -errno where the link is unusable; and up to where receiver `at` may fill a step's `max` slots. */
-int kpx_recvmmsg(int fd, struct mmsghdr *headers, uint32_t count);
+/* link_rx.c: what receiver `at` has, `count` messages at most, or -errno where the link is unusable; and up to where it may fill a step's
+ * `max` slots. */
+int kpx_take(struct kpx_link *link, uint32_t at, struct mmsghdr *messages, uint32_t count);
+int kpx_recvmmsg(int fd, struct mmsghdr *messages, uint32_t count);
 uint32_t kpx_limit_of(const struct kpx_link *link, uint32_t at, uint32_t max, uint32_t receivers);
 
 /* socket.c */
@@ -214,16 +214,17 @@ bool kpx_checksum_applies(const struct kpx_link *link, uint32_t ethertype);
 bool kpx_checksum_seal(const struct kpx_link *link, uint8_t *payload, uint32_t length);
 bool kpx_checksum_admits(struct kpx_link *link, const uint8_t *payload, uint32_t length);
 
-/* link_tx.c, link_rx.c, link_ring.c, link_wait.c. `receive` looks at the receivers of a set, the ring's at one: it
- * describes the step's frames from `first` on, at most up to `max` of them, and returns how many it added. */
+/* link.c: frames that the kernel had no room for at receiver `at`. */
+void kpx_count_dropped(struct kpx_link *link, uint32_t at, uint32_t frames);
+
+/* link_tx.c, link_rx.c, link_ring.c, link_wait.c. `receive` looks at the receivers of a set and describes the step's frames, at most
+ * `max`. */
 #define KPX_ALL_RECEIVERS UINT32_MAX
 int kpx_transmit(struct kpx_link *link, uint32_t ntx);
 int kpx_receive(struct kpx_link *link, uint32_t max, uint32_t receivers);
-void kpx_release(struct kpx_link *link);
-int kpx_rxring_configure(struct kpx_link *link, struct kpx_receiver *receiver);
-int kpx_rxring_map(struct kpx_link *link, const struct kpx_receiver *receiver);
-void kpx_rxring_release(struct kpx_link *link, struct kpx_rxring *ring);
-uint32_t kpx_rxring_receive(struct kpx_link *link, struct kpx_rxring *ring, uint32_t first, uint32_t max);
+int kpx_rxring_open(const struct kpx_link *link, struct kpx_receiver *receiver);
+void kpx_rxring_close(struct kpx_receiver *receiver);
+int kpx_rxring_take(struct kpx_link *link, uint32_t at, struct mmsghdr *messages, uint32_t count);
 int kpx_wait(struct kpx_link *link, uint32_t max, uint32_t spin_us, uint32_t wait_us);
 
 #endif

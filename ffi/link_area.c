@@ -1,5 +1,5 @@
 /*
- * A link's memory. The area: rx descriptors, tx descriptors, rx slots (or the kernel's rings), tx slots, and a page
+ * A link's memory. The area: rx descriptors, tx descriptors, rx slots, tx slots, and a page
  * that faults after them. And the private message vectors that point into it.
  */
 #include <errno.h>
@@ -23,7 +23,7 @@ static uint32_t *descriptors(struct kpx_link *link) {
 static void describe_slots(struct kpx_link *link) {
   uint32_t *words = descriptors(link);
   uint32_t stride = link->gro != NULL ? 0 : link->stride;
-  for (uint32_t i = 0; i < link->rx_slots && !kpx_has_rings(link); i++)
+  for (uint32_t i = 0; i < link->rx_slots; i++)
     words[i * KPX_DESCRIPTOR_WORDS + KPX_OFFSET] = link->rx_at + i * stride + link->payload_at;
   words += link->rx_slots * KPX_DESCRIPTOR_WORDS;
   for (uint32_t i = 0; i < link->tx_slots; i++)
@@ -35,14 +35,7 @@ int kpx_link_make_area(struct kpx_link *link) {
   uint64_t descriptor_bytes = (uint64_t)(link->rx_slots + link->tx_slots) * KPX_DESCRIPTOR_WORDS * 4;
   uint64_t rx_at = round_up(descriptor_bytes + sizeof(double), PAGE_BYTES);
   uint64_t rx_bytes = link->gro != NULL ? kpx_gro_bytes(link) : (uint64_t)link->rx_slots * link->stride;
-  uint64_t rx_end = kpx_has_rings(link) ? rx_at : rx_at + rx_bytes;
-  for (uint32_t i = 0; i < link->receiver_count && kpx_has_rings(link); i++) {
-    struct kpx_rxring *ring = &link->receivers[i].ring;
-    if (rx_end > KPX_MAX_AREA) return -EINVAL;
-    ring->at = (uint32_t)rx_end;
-    rx_end = round_up(rx_end + (uint64_t)ring->frames * ring->frame_bytes, PAGE_BYTES);
-  }
-  uint64_t tx_at = round_up(rx_end, PAGE_BYTES);
+  uint64_t tx_at = round_up(rx_at + rx_bytes, PAGE_BYTES);
   uint64_t total = round_up(tx_at + (uint64_t)link->tx_slots * link->stride, PAGE_BYTES);
   if (total > KPX_MAX_AREA) return -EINVAL;
   void *area = mmap(NULL, total + PAGE_BYTES, PROT_READ | PROT_WRITE,
@@ -90,7 +83,7 @@ static void drop(struct kpx_messages *messages) {
 
 int kpx_link_make_messages(struct kpx_link *link) {
   if (link->gro != NULL) kpx_gro_place(link);
-  else if (!kpx_has_rings(link)) {
+  else {
     int result = make(&link->rx, link->rx_slots);
     if (result < 0) return result;
     for (uint32_t i = 0; i < link->rx_slots; i++) {

@@ -82,13 +82,14 @@ static bool holds(const struct kpx_gro *gro) {
 }
 
 /* All that is handed out is gone: the buffers take what the receiver has now. */
-static int fill(struct kpx_gro *gro, int fd, uint32_t most) {
+static int fill(struct kpx_link *link, uint32_t at, uint32_t most) {
+  struct kpx_gro *gro = &link->gro[at];
   /* The kernel has written into those that it filled. */
   for (uint32_t i = 0; i < gro->count; i++) renew(gro, i);
   gro->count = 0;
   gro->next = 0;
   gro->size = 0;
-  int received = kpx_recvmmsg(fd, gro->headers, most < BUFFERS ? most : BUFFERS);
+  int received = kpx_take(link, at, gro->headers, most < BUFFERS ? most : BUFFERS);
   if (received > 0) gro->count = (uint32_t)received;
   return received;
 }
@@ -172,7 +173,7 @@ int kpx_gro_receive(struct kpx_link *link, uint32_t max, uint32_t receivers) {
   for (uint32_t i = 0; i < link->receiver_count && kept < max; i++) {
     uint32_t limit = kpx_limit_of(link, i, max, receivers);
     if ((receivers & 1u << i) == 0) continue;
-    int received = holds(&link->gro[i]) ? 0 : fill(&link->gro[i], link->receivers[i].fd, limit - kept);
+    int received = holds(&link->gro[i]) ? 0 : fill(link, i, limit - kept);
     if (received < 0) return received;
     kept = hand_out(link, &link->gro[i], kept, limit);
   }

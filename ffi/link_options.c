@@ -31,7 +31,7 @@ static int configure_ethernet(struct kpx_link *link, const uint32_t *options) {
   link->family = AF_PACKET;
   /* Where the kernel knows no bundles one header stays unused (ethernet.c). A frame may be as long as a bundle. */
   bool fits = link->max_payload <= KPX_MESSAGE_BYTES - KPX_WRAPPING;
-  bool bundles = fits && (link->flags & (KPX_FLAG_OFFLOAD | KPX_FLAG_RING)) == KPX_FLAG_OFFLOAD;
+  bool bundles = fits && (link->flags & KPX_FLAG_OFFLOAD) != 0;
   link->header = KPX_ETHERNET_HEADER + (bundles ? KPX_VNET_HEADER : 0);
   /* The header is written before the payload, and the payload is 4-aligned. */
   link->payload_at = (link->header + 3) & ~3u;

@@ -1,94 +1,119 @@
 /*
- * Receiving through a TPACKET_V2 ring that the kernel fills, one for each receiver. It is mapped into the area, so
- * descriptors point straight into it; frames handed out go back to the kernel at the next step. The caller can write to
- * the ring: its headers are checked like any other input, and positions in it are kept privately.
+ * Receiving through a TPACKET_V2 ring, one for each receiver: the kernel copies frames into its slots, from where they are taken
+ * without a system call. What is longer than a slot, as bundles are, waits in the socket as without a ring (PACKET_COPY_THRESH),
+ * and its slot tells that it is there, and when it came. What a message is made of, and where it goes, is the same as for
+ * recvmmsg.
  */
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "link.h"
 
 #define BLOCK_BYTES 65536u
+/* A frame of an ordinary network, and what the kernel puts before it. */
+#define SLOT_BYTES 2048u
+#define BLOCK_SLOTS (BLOCK_BYTES / SLOT_BYTES)
 #define MAX_RING_BYTES (256u << 20)
-/* To TPACKET_ALIGNMENT (16), which the kernel's header gives as a signed number. */
-#define ALIGNED(bytes) (((uint32_t)(bytes) + 15u) & ~15u)
-/* Where the kernel puts the sender's sockaddr_ll, and the payload: after it and room for a link-layer header. */
-#define NAME_AT ALIGNED(sizeof(struct tpacket2_hdr))
-#define PAYLOAD_AT ALIGNED(NAME_AT + sizeof(struct sockaddr_ll) + 16u)
+/* The sender's sockaddr_ll, behind the header, to TPACKET_ALIGNMENT (16), which the kernel's header gives as a signed number. */
+#define NAME_AT ((sizeof(struct tpacket2_hdr) + 15u) & ~15u)
 
-static uint32_t power_of_two(uint32_t least) {
-  uint32_t value = 1;
-  while (value < least) value *= 2;
-  return value;
+static int set(int fd, int option, const void *value, socklen_t bytes) {
+  return setsockopt(fd, SOL_PACKET, option, value, bytes) < 0 ? -errno : 0;
 }
 
-int kpx_rxring_configure(struct kpx_link *link, struct kpx_receiver *receiver) {
-  uint32_t frame = power_of_two(PAYLOAD_AT + link->max_payload);
-  uint32_t block = frame > BLOCK_BYTES ? frame : BLOCK_BYTES;
-  uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE);
-  if (block < page) block = page;
+int kpx_rxring_open(const struct kpx_link *link, struct kpx_receiver *receiver) {
   /* At least two batches, so that the kernel has room while one is being read. */
-  uint64_t bytes = (uint64_t)link->rx_slots * 2 * frame;
-  if (bytes < receiver->buffer) bytes = receiver->buffer;
-  uint64_t blocks = (bytes + block - 1) / block;
-  if (blocks * block > MAX_RING_BYTES) blocks = MAX_RING_BYTES / block;
-  if (blocks * (block / frame) < link->rx_slots) return -EINVAL;
-
-  int version = TPACKET_V2;
-  if (setsockopt(receiver->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof version) < 0) return -errno;
+  uint64_t bytes = (uint64_t)link->rx_slots * 2 * SLOT_BYTES;
+  /* The kernel grants twice what was asked for, for what it keeps beside a frame; a ring has none of that. */
+  if (bytes < receiver->buffer / 2) bytes = receiver->buffer / 2;
+  if (bytes > MAX_RING_BYTES) bytes = MAX_RING_BYTES;
+  uint32_t blocks = (uint32_t)((bytes + BLOCK_BYTES - 1) / BLOCK_BYTES);
   struct tpacket_req request = {
-      .tp_block_size = block,
-      .tp_block_nr = (uint32_t)blocks,
-      .tp_frame_size = frame,
-      .tp_frame_nr = (uint32_t)blocks * (block / frame),
+      .tp_block_size = BLOCK_BYTES,
+      .tp_block_nr = blocks,
+      .tp_frame_size = SLOT_BYTES,
+      .tp_frame_nr = blocks * BLOCK_SLOTS,
   };
-  if (setsockopt(receiver->fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof request) < 0) return -errno;
-  receiver->ring = (struct kpx_rxring){.frames = request.tp_frame_nr, .frame_bytes = frame};
-  receiver->buffer = (uint32_t)(blocks * block);
+  int version = TPACKET_V2;
+  int copies = 1;
+  int result = set(receiver->fd, PACKET_VERSION, &version, sizeof version);
+  if (result == 0) result = set(receiver->fd, PACKET_COPY_THRESH, &copies, sizeof copies);
+  if (result == 0) result = set(receiver->fd, PACKET_RX_RING, &request, sizeof request);
+  if (result < 0) return result;
+  size_t length = (size_t)blocks * BLOCK_BYTES;
+  void *at = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, receiver->fd, 0);
+  if (at == MAP_FAILED) return -errno;
+  receiver->ring = (struct kpx_rxring){.at = at, .slots = request.tp_frame_nr};
   return 0;
 }
 
-int kpx_rxring_map(struct kpx_link *link, const struct kpx_receiver *receiver) {
-  const struct kpx_rxring *ring = &receiver->ring;
-  size_t bytes = (size_t)ring->frames * ring->frame_bytes;
-  void *at = mmap(link->area + ring->at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, receiver->fd, 0);
-  return at == MAP_FAILED ? -errno : 0;
+void kpx_rxring_close(struct kpx_receiver *receiver) {
+  if (receiver->ring.at != NULL) munmap(receiver->ring.at, (size_t)receiver->ring.slots * SLOT_BYTES);
+  receiver->ring.at = NULL;
 }
 
-static struct tpacket2_hdr *header_of(struct kpx_link *link, const struct kpx_rxring *ring, uint32_t frame) {
-  return (struct tpacket2_hdr *)(void *)(link->area + ring->at + (size_t)frame * ring->frame_bytes);
+/* The slot `ahead` of the first one, if the kernel has filled it; NULL: it has not. */
+static struct tpacket2_hdr *filled(const struct kpx_rxring *ring, uint32_t ahead) {
+  size_t at = (ring->head + ahead) % ring->slots;
+  struct tpacket2_hdr *slot = (struct tpacket2_hdr *)(void *)(ring->at + at * SLOT_BYTES);
+  return (__atomic_load_n(&slot->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER) == 0 ? NULL : slot;
 }
 
-void kpx_rxring_release(struct kpx_link *link, struct kpx_rxring *ring) {
-  for (; ring->held > 0; ring->held--) {
-    uint32_t frame = (ring->head + ring->frames - ring->held) % ring->frames;
-    __atomic_store_n(&header_of(link, ring, frame)->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+static void give_back(struct kpx_rxring *ring, uint32_t count) {
+  for (; count > 0; count--) {
+    __atomic_store_n(&filled(ring, 0)->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+    ring->head = (ring->head + 1) % ring->slots;
   }
 }
 
-static bool accept_frame(struct kpx_link *link, const struct kpx_rxring *ring, struct tpacket2_hdr *header,
-                         uint32_t *descriptor) {
-  uint32_t mac = *(volatile const uint16_t *)&header->tp_mac;
-  uint32_t net = *(volatile const uint16_t *)&header->tp_net;
-  uint32_t bytes = *(volatile const uint32_t *)&header->tp_snaplen;
-  uint32_t whole = *(volatile const uint32_t *)&header->tp_len;
-  bool cut = net != mac + KPX_ETHERNET_HEADER || net % 4 != 0 || mac + KPX_ETHERNET_HEADER > ring->frame_bytes ||
-             bytes > ring->frame_bytes - mac || whole > bytes || bytes > KPX_ETHERNET_HEADER + link->max_payload;
-  uint32_t at = (uint32_t)((uint8_t *)header - link->area) + mac + KPX_ETHERNET_HEADER;
-  const uint8_t *name = (const uint8_t *)header + NAME_AT;
-  return kpx_ethernet_whole(link, descriptor, at, bytes, cut, (const struct sockaddr_ll *)(const void *)name);
+static void copy_name(const struct tpacket2_hdr *slot, struct msghdr *header) {
+  memcpy(header->msg_name, (const uint8_t *)slot + NAME_AT, sizeof(struct sockaddr_ll));
 }
 
-uint32_t kpx_rxring_receive(struct kpx_link *link, struct kpx_rxring *ring, uint32_t first, uint32_t max) {
-  uint32_t *words = (uint32_t *)(void *)link->area;
-  uint32_t kept = first;
-  while (kept < max && ring->held < ring->frames) {
-    struct tpacket2_hdr *header = header_of(link, ring, ring->head);
-    if ((__atomic_load_n(&header->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER) == 0) break;
-    if (accept_frame(link, ring, header, words + (size_t)kept * KPX_DESCRIPTOR_WORDS)) kept++;
-    ring->head = (ring->head + 1) % ring->frames;
-    ring->held++;
+/* Makes a message of a slot, as recvmmsg would have. */
+static void copy(const struct kpx_link *link, const struct tpacket2_hdr *slot, struct mmsghdr *message) {
+  struct msghdr *header = &message->msg_hdr;
+  uint32_t before = link->header - KPX_ETHERNET_HEADER;
+  uint32_t bytes = before + slot->tp_snaplen;
+  uint32_t room = (uint32_t)header->msg_iov->iov_len;
+  message->msg_len = bytes < room ? bytes : room;
+  header->msg_flags = bytes > room ? MSG_TRUNC : 0;
+  memcpy(header->msg_iov->iov_base, (const uint8_t *)slot + slot->tp_mac - before, message->msg_len);
+  copy_name(slot, header);
+}
+
+/* Receives what waits in the socket, of the first slots; their sender is told by them alone. */
+static int take_waiting(struct kpx_receiver *receiver, struct mmsghdr *messages, uint32_t count) {
+  uint32_t waiting = 0;
+  for (; waiting < count; waiting++) {
+    const struct tpacket2_hdr *slot = filled(&receiver->ring, waiting);
+    if (slot == NULL || (slot->tp_status & TP_STATUS_COPY) == 0) break;
+    copy_name(slot, &messages[waiting].msg_hdr);
+    messages[waiting].msg_hdr.msg_namelen = 0;
   }
-  return kept - first;
+  int received = kpx_recvmmsg(receiver->fd, messages, waiting);
+  if (received > 0) give_back(&receiver->ring, (uint32_t)received);
+  return received;
+}
+
+int kpx_rxring_take(struct kpx_link *link, uint32_t at, struct mmsghdr *messages, uint32_t count) {
+  struct kpx_receiver *receiver = &link->receivers[at];
+  uint32_t taken = 0;
+  while (taken < count) {
+    const struct tpacket2_hdr *slot = filled(&receiver->ring, 0);
+    if (slot == NULL) break;
+    if ((slot->tp_status & TP_STATUS_COPY) != 0) {
+      int received = take_waiting(receiver, messages + taken, count - taken);
+      if (received < 0) return received;
+      if (received == 0) break;
+      taken += (uint32_t)received;
+      continue;
+    }
+    /* The socket had no room for the whole of it. */
+    if (slot->tp_len > slot->tp_snaplen) kpx_count_dropped(link, at, 1);
+    else copy(link, slot, &messages[taken++]);
+    give_back(&receiver->ring, 1);
+  }
+  return (int)taken;
 }

@@ -1,5 +1,5 @@
 /*
- * Receiving without waiting: recvmmsg into the rx slots, or the rings. A link may have several receivers (link.h): the
+ * Receiving without waiting: recvmmsg, or the rings, into the rx slots. A link may have several receivers (link.h): the
  * first is read before the next, so that its frames lead the batch, and the next has what is left of the slots: of
  * two or more at least an eighth, rounded down, and never less than one; a single one only when the first has no frame.
  * After a sleep only those are read that ended it.
@@ -17,13 +17,18 @@ static bool accept_message(struct kpx_link *link, uint32_t slot, uint32_t *descr
   return kpx_ethernet_whole(link, descriptor, at, header->msg_len, cut, &link->rx.names[slot].ll);
 }
 
-int kpx_recvmmsg(int fd, struct mmsghdr *headers, uint32_t count) {
-  int received = recvmmsg(fd, headers, count, MSG_DONTWAIT, NULL);
+int kpx_recvmmsg(int fd, struct mmsghdr *messages, uint32_t count) {
+  int received = recvmmsg(fd, messages, count, MSG_DONTWAIT, NULL);
   /* A socket's stored error comes instead of frames, once. */
   if (received < 0 && errno != EAGAIN && errno != EINTR && kpx_is_transient(errno))
-    received = recvmmsg(fd, headers, count, MSG_DONTWAIT, NULL);
+    received = recvmmsg(fd, messages, count, MSG_DONTWAIT, NULL);
   if (received < 0) return kpx_is_transient(errno) ? 0 : -errno;
   return received;
+}
+
+int kpx_take(struct kpx_link *link, uint32_t at, struct mmsghdr *messages, uint32_t count) {
+  if (kpx_has_rings(link)) return kpx_rxring_take(link, at, messages, count);
+  return kpx_recvmmsg(link->receivers[at].fd, messages, count);
 }
 
 /* A frame that is refused leaves its slot unused, not its descriptor. */
@@ -54,24 +59,13 @@ int kpx_receive(struct kpx_link *link, uint32_t max, uint32_t receivers) {
     return received;
   }
   for (uint32_t i = 0; i < link->receiver_count && slot < max; i++) {
-    struct kpx_receiver *receiver = &link->receivers[i];
     uint32_t limit = kpx_limit_of(link, i, max, receivers);
     if ((receivers & 1u << i) == 0) continue;
-    if (kpx_has_rings(link)) {
-      kept += kpx_rxring_receive(link, &receiver->ring, kept, limit);
-      slot = kept;
-      continue;
-    }
-    int received = kpx_recvmmsg(receiver->fd, link->rx.headers + slot, limit - slot);
+    int received = kpx_take(link, i, link->rx.headers + slot, limit - slot);
     if (received < 0) return received;
     kept = describe_messages(link, slot, (uint32_t)received, kept);
     slot += (uint32_t)received;
   }
   link->looked = slot == 0;
   return (int)kept;
-}
-
-/* What the last step handed out goes back. */
-void kpx_release(struct kpx_link *link) {
-  for (uint32_t i = 0; i < link->receiver_count; i++) kpx_rxring_release(link, &link->receivers[i].ring);
 }

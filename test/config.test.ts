@@ -201,7 +201,7 @@ describe("values", () => {
       sessionLimit: 65536,
       clientTimeoutMs: 1000,
       queueDelayMs: 5,
-      receiveMode: "recvmmsg",
+      receiveMode: "ring",
       receiveQueues: 1,
       busyPoll: false,
       cpu: "",

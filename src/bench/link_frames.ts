@@ -67,7 +67,15 @@ export function openLink({ interfaceName, listen, spinUs }: LinkPlace, packets: 
   const bundles = packets === "bundles";
   const { index } = interfaceNamed(interfaceName, listInterfaces());
   const filter = etherTypeFilter({ ifindex: index, etherType: ETHERTYPE, bundles });
-  return openEthernet({ ...common, interfaceName, etherType: null, filter, alsoLo: false, offload: bundles });
+  return openEthernet({
+    ...common,
+    interfaceName,
+    etherType: null,
+    filter,
+    mode: "ring",
+    alsoLo: false,
+    offload: bundles,
+  });
 }
 
 /** Reads and writes one link's slots. */

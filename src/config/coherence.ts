@@ -77,8 +77,8 @@ function idleRules(given: Given) {
     },
     {
       fields: ["offload"],
-      isIdle: link === "ethernet" && (settings.wire === "kernel-paxos" || settings.receiveMode === "ring"),
-      why: "over raw Ethernet only the native wire has bundles, and no receive ring can take them",
+      isIdle: link === "ethernet" && settings.wire === "kernel-paxos",
+      why: "over raw Ethernet only the native wire has bundles",
     },
     {
       fields: ["udpMulticast"],

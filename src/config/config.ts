@@ -69,7 +69,7 @@ export interface Settings {
   clientTimeoutMs: number;
   /** How long values may wait in queues under overload, in milliseconds; 0: until queues are full. */
   queueDelayMs: number;
-  receiveMode: "recvmmsg" | "ring";
+  receiveMode: "ring" | "recvmmsg";
   /** Of proposers and replicas; 2: one for client values, one for all else. */
   receiveQueues: number;
   busyPoll: boolean;

@@ -331,9 +331,9 @@ export const SCHEMA: { readonly [K in Field]: SpecOf<Settings[K]> } = {
   receiveMode: {
     key: "receive-mode",
     kind: "choice",
-    choices: ["recvmmsg", "ring"],
-    default: "recvmmsg",
-    summary: "how frames are read: recvmmsg, or a ring shared with the kernel (raw Ethernet)",
+    choices: ["ring", "recvmmsg"],
+    default: "ring",
+    summary: "how frames are read: from a ring shared with the kernel, or with recvmmsg (raw Ethernet)",
   },
   receiveQueues: {
     key: "receive-queues",

@@ -190,12 +190,11 @@ function openEthernetLink(
     return { link: openEthernet({ ...common, ...own }), where, isInterfaceGone };
   }
   const multicastMac = multicastAddress(clusterIdOf(config), config.group);
-  const bundles = settings.offload && settings.receiveMode !== "ring";
   const rest = { multicastMac, rolesMask: listens, group: config.group, life };
   const link = openEthernet({
     ...common,
-    ...filters((share) => nativeFilter({ ...places, ...rest, share, bundles })),
-    offload: bundles,
+    ...filters((share) => nativeFilter({ ...places, ...rest, share, bundles: settings.offload })),
+    offload: settings.offload,
     multicastMac,
     mainEtherType: NATIVE_ETHERTYPE,
     checksum,

@@ -17,6 +17,7 @@ import { expectDone } from "../support/e2e.ts";
 import { describeNetns } from "../support/netns.ts";
 import { until } from "../support/until.ts";
 
+const MODES = ["recvmmsg", "ring"] as const;
 const CATCH_UP = ["--catch-up"];
 const PROPOSER_HOST = 3;
 /** By then all have been asked whether bundles come, several times. */
@@ -97,8 +98,8 @@ async function packetsWith(
 }
 
 describeNetns("bundles", () => {
-  test("carry more than a frame does, and everything arrives once and in order", async () => {
-    expect(await packetsWith(true)).toBeGreaterThan(2 * FRAME);
+  test.each(MODES)("carry more than a frame does, everything arrives once and in order: %s", async (mode) => {
+    expect(await packetsWith(true, { "receive-mode": mode })).toBeGreaterThan(2 * FRAME);
   });
 
   test("are not made with `offload no`", async () => {
@@ -117,9 +118,10 @@ describeNetns("bundles", () => {
     });
   });
 
-  test("are lost as a whole, doubled and damaged without harm", async () => {
+  test.each(MODES)("are lost as a whole, doubled and damaged without harm: %s", async (mode) => {
     const faults = { loss: 2, dup: 2, corrupt: 1 };
-    await withCluster({ seats: REPLICAS, faults, start: false }, async (cluster) => {
+    const settings = { "receive-mode": mode };
+    await withCluster({ seats: REPLICAS, faults, settings, start: false }, async (cluster) => {
       const learners = [0, 1, 2].map((id) => cluster.startLearner(id, [], "replica"));
       await cluster.startAll();
       await load(cluster, 10);
@@ -193,9 +195,10 @@ describeNetns("without bundles", () => {
   });
 
   test.each([
-    ["an acceptor", "acceptor 1", ["--receive-mode", "ring"]],
-    ["a learner", "learner 1", ["--no-offload"]],
-  ] as const)("for all while %s takes none", async (_, who, args) => {
+    ["an acceptor", "acceptor 1"],
+    ["a learner", "learner 1"],
+  ] as const)("for all while %s takes none", async (_, who) => {
+    const args = ["--no-offload"];
     const seats = STANDARD.map((one) => (`${one.role} ${one.id}` === who ? { ...one, args } : one));
     await withCluster({ seats }, async (cluster) => {
       await load(cluster, 10);

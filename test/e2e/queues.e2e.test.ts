@@ -28,7 +28,8 @@ import { until } from "../support/until.ts";
 
 const SEATS = [0, 1, 2].map((id) => seat("acceptor", id, id)).concat(seat("proposer", 0, 3));
 const OUR_HOST = 4;
-const FLOOD = 64;
+/** More than the least ring has room for. */
+const FLOOD = 512;
 const ASKED = 8;
 
 /** A client that says what the test wants, in frames of its own making. */
