@@ -122,9 +122,9 @@ int32_t kpx_link_info(int32_t handle, double *out, uint32_t count) {
   return give(numbers, KPX_INFO_COUNT, out, count);
 }
 
-void kpx_count_dropped(struct kpx_link *link, uint32_t at, uint32_t frames) {
-  link->counters[KPX_RX_DROPPED] += frames;
-  if (at > 0) link->counters[KPX_RX_DROPPED_SECOND] += frames;
+void kpx_count_dropped(struct kpx_link *link, uint32_t at, uint32_t packets) {
+  link->counters[KPX_RX_DROPPED] += packets;
+  if (at > 0) link->counters[KPX_RX_DROPPED_SECOND] += packets;
 }
 
 static void count_kernel_drops(struct kpx_link *link) {
@@ -134,6 +134,7 @@ static void count_kernel_drops(struct kpx_link *link) {
     socklen_t length = sizeof stats;
     if (getsockopt(link->receivers[i].fd, SOL_PACKET, PACKET_STATISTICS, &stats, &length) < 0) continue;
     kpx_count_dropped(link, i, stats.tp_drops);
+    kpx_rxring_check(link, &link->receivers[i], stats.tp_drops);
   }
   if (link->kind == KPX_ETHERNET) return;
   uint64_t dropped = 0;

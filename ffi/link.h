@@ -43,8 +43,9 @@ struct kpx_messages {
 /* Receive ring of the kernel (TPACKET_V2). */
 struct kpx_rxring {
   uint8_t *at; /* NULL: no ring */
-  uint32_t slots;
-  uint32_t head; /* next slot to look at */
+  uint32_t slots; /* a power of two */
+  uint32_t head; /* slots that were given back, modulo 2^32: the next one to look at */
+  uint32_t seen; /* `head` when the counters were read last */
 };
 
 /*
@@ -214,8 +215,8 @@ bool kpx_checksum_applies(const struct kpx_link *link, uint32_t ethertype);
 bool kpx_checksum_seal(const struct kpx_link *link, uint8_t *payload, uint32_t length);
 bool kpx_checksum_admits(struct kpx_link *link, const uint8_t *payload, uint32_t length);
 
-/* link.c: frames that the kernel had no room for at receiver `at`. */
-void kpx_count_dropped(struct kpx_link *link, uint32_t at, uint32_t frames);
+/* link.c: what the kernel had no room for at receiver `at`, a bundle as one. */
+void kpx_count_dropped(struct kpx_link *link, uint32_t at, uint32_t packets);
 
 /* link_tx.c, link_rx.c, link_ring.c, link_wait.c. `receive` looks at the receivers of a set and describes the step's frames, at most
  * `max`. */
@@ -224,6 +225,7 @@ int kpx_transmit(struct kpx_link *link, uint32_t ntx);
 int kpx_receive(struct kpx_link *link, uint32_t max, uint32_t receivers);
 int kpx_rxring_open(const struct kpx_link *link, struct kpx_receiver *receiver);
 void kpx_rxring_close(struct kpx_receiver *receiver);
+void kpx_rxring_check(const struct kpx_link *link, struct kpx_receiver *receiver, uint32_t dropped);
 int kpx_rxring_take(struct kpx_link *link, uint32_t at, struct mmsghdr *messages, uint32_t count);
 int kpx_wait(struct kpx_link *link, uint32_t max, uint32_t spin_us, uint32_t wait_us);
 

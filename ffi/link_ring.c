@@ -14,7 +14,7 @@
 /* A frame of an ordinary network, and what the kernel puts before it. */
 #define SLOT_BYTES 2048u
 #define BLOCK_SLOTS (BLOCK_BYTES / SLOT_BYTES)
-#define MAX_RING_BYTES (256u << 20)
+#define MAX_SLOTS ((256u << 20) / SLOT_BYTES)
 /* The sender's sockaddr_ll, behind the header, to TPACKET_ALIGNMENT (16), which the kernel's header gives as a signed number. */
 #define NAME_AT ((sizeof(struct tpacket2_hdr) + 15u) & ~15u)
 
@@ -23,17 +23,15 @@ static int set(int fd, int option, const void *value, socklen_t bytes) {
 }
 
 int kpx_rxring_open(const struct kpx_link *link, struct kpx_receiver *receiver) {
+  uint32_t slots = BLOCK_SLOTS;
   /* At least two batches, so that the kernel has room while one is being read. */
-  uint64_t bytes = (uint64_t)link->rx_slots * 2 * SLOT_BYTES;
-  /* The kernel grants twice what was asked for, for what it keeps beside a frame; a ring has none of that. */
-  if (bytes < receiver->buffer / 2) bytes = receiver->buffer / 2;
-  if (bytes > MAX_RING_BYTES) bytes = MAX_RING_BYTES;
-  uint32_t blocks = (uint32_t)((bytes + BLOCK_BYTES - 1) / BLOCK_BYTES);
+  while (slots < 2 * link->rx_slots) slots *= 2;
+  while (slots * 2 <= receiver->buffer / SLOT_BYTES && slots < MAX_SLOTS) slots *= 2;
   struct tpacket_req request = {
       .tp_block_size = BLOCK_BYTES,
-      .tp_block_nr = blocks,
+      .tp_block_nr = slots / BLOCK_SLOTS,
       .tp_frame_size = SLOT_BYTES,
-      .tp_frame_nr = blocks * BLOCK_SLOTS,
+      .tp_frame_nr = slots,
   };
   int version = TPACKET_V2;
   int copies = 1;
@@ -41,10 +39,9 @@ int kpx_rxring_open(const struct kpx_link *link, struct kpx_receiver *receiver) 
   if (result == 0) result = set(receiver->fd, PACKET_COPY_THRESH, &copies, sizeof copies);
   if (result == 0) result = set(receiver->fd, PACKET_RX_RING, &request, sizeof request);
   if (result < 0) return result;
-  size_t length = (size_t)blocks * BLOCK_BYTES;
-  void *at = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, receiver->fd, 0);
+  void *at = mmap(NULL, (size_t)slots * SLOT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, receiver->fd, 0);
   if (at == MAP_FAILED) return -errno;
-  receiver->ring = (struct kpx_rxring){.at = at, .slots = request.tp_frame_nr};
+  receiver->ring = (struct kpx_rxring){.at = at, .slots = slots};
   return 0;
 }
 
@@ -55,7 +52,7 @@ void kpx_rxring_close(struct kpx_receiver *receiver) {
 
 /* The slot `ahead` of the first one, if the kernel has filled it; NULL: it has not. */
 static struct tpacket2_hdr *filled(const struct kpx_rxring *ring, uint32_t ahead) {
-  size_t at = (ring->head + ahead) % ring->slots;
+  size_t at = (ring->head + ahead) & (ring->slots - 1);
   struct tpacket2_hdr *slot = (struct tpacket2_hdr *)(void *)(ring->at + at * SLOT_BYTES);
   return (__atomic_load_n(&slot->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER) == 0 ? NULL : slot;
 }
@@ -63,7 +60,7 @@ static struct tpacket2_hdr *filled(const struct kpx_rxring *ring, uint32_t ahead
 static void give_back(struct kpx_rxring *ring, uint32_t count) {
   for (; count > 0; count--) {
     __atomic_store_n(&filled(ring, 0)->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
-    ring->head = (ring->head + 1) % ring->slots;
+    ring->head++;
   }
 }
 
@@ -83,6 +80,22 @@ static void copy(const struct kpx_link *link, const struct tpacket2_hdr *slot, s
   copy_name(slot, header);
 }
 
+/*
+ * A packet that another program made of several, in a way that a virtio header has no word for, blocks its slot for good: the kernel
+ * marks the slot as being written, and gives up. Every later frame is dropped then, while nothing comes. A new ring ends that; without
+ * one, frames come as if there never was a ring.
+ */
+void kpx_rxring_check(const struct kpx_link *link, struct kpx_receiver *receiver, uint32_t dropped) {
+  struct kpx_rxring *ring = &receiver->ring;
+  if (ring->at == NULL) return;
+  bool stands = ring->head == ring->seen && filled(ring, 0) == NULL;
+  ring->seen = ring->head;
+  if (!stands || dropped == 0) return;
+  const struct tpacket_req none = {0};
+  kpx_rxring_close(receiver);
+  if (set(receiver->fd, PACKET_RX_RING, &none, sizeof none) == 0) (void)kpx_rxring_open(link, receiver);
+}
+
 /* Receives what waits in the socket, of the first slots; their sender is told by them alone. */
 static int take_waiting(struct kpx_receiver *receiver, struct mmsghdr *messages, uint32_t count) {
   uint32_t waiting = 0;
@@ -93,6 +106,7 @@ static int take_waiting(struct kpx_receiver *receiver, struct mmsghdr *messages,
     messages[waiting].msg_hdr.msg_namelen = 0;
   }
   int received = kpx_recvmmsg(receiver->fd, messages, waiting);
+  for (uint32_t i = 0; i < waiting; i++) messages[i].msg_hdr.msg_namelen = sizeof(struct sockaddr_ll);
   if (received > 0) give_back(&receiver->ring, (uint32_t)received);
   return received;
 }
@@ -106,11 +120,11 @@ int kpx_rxring_take(struct kpx_link *link, uint32_t at, struct mmsghdr *messages
     if ((slot->tp_status & TP_STATUS_COPY) != 0) {
       int received = take_waiting(receiver, messages + taken, count - taken);
       if (received < 0) return received;
-      if (received == 0) break;
       taken += (uint32_t)received;
-      continue;
+      if (received > 0) continue;
+      /* What cannot be had must not be waited for. */
     }
-    /* The socket had no room for the whole of it. */
+    /* Or the socket had no room for the whole of it. */
     if (slot->tp_len > slot->tp_snaplen) kpx_count_dropped(link, at, 1);
     else copy(link, slot, &messages[taken++]);
     give_back(&receiver->ring, 1);

@@ -27,7 +27,7 @@ int kpx_recvmmsg(int fd, struct mmsghdr *messages, uint32_t count) {
 }
 
 int kpx_take(struct kpx_link *link, uint32_t at, struct mmsghdr *messages, uint32_t count) {
-  if (kpx_has_rings(link)) return kpx_rxring_take(link, at, messages, count);
+  if (link->receivers[at].ring.at != NULL) return kpx_rxring_take(link, at, messages, count);
   return kpx_recvmmsg(link->receivers[at].fd, messages, count);
 }
 
