@@ -143,7 +143,7 @@ async function cluster(
     "one-thread",
     ...WHICH.map((which) => `${which} KPAXOS_LIBRARY=${library} KPX_THREADS=${which}`),
     ...WHICH.map((which) => `leader:${which} main=${withThreadedLeader(directory, library, which, kpaxos)}`),
-  ].map((mode) => `${mode} receive-queues=1 offload=no`);
+  ].map((mode) => `${mode} receive-mode=recvmmsg receive-queues=1 offload=no`);
   const argv = [process.execPath, MODES, ...words, ...modes.flatMap((mode) => ["--mode", mode])];
   const child = Bun.spawn(argv, { stdin: "ignore", stdout: "inherit", stderr: "inherit" });
   try {

@@ -20,8 +20,8 @@ import { until } from "../support/until.ts";
 const MODES = ["recvmmsg", "ring"] as const;
 const CATCH_UP = ["--catch-up"];
 const PROPOSER_HOST = 3;
-/** By then all have been asked whether bundles come, several times. */
-const ASKED_MS = 1500;
+/** By then all have been asked whether bundles come. */
+const ASKED_MS = 1000;
 const VALUES = 30_000;
 const LOAD = ["--outstanding", "1000"];
 /** Of a frame, with its header; it carries one value of those. */
