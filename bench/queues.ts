@@ -42,12 +42,16 @@ const SETTLE_MS = 30_000;
 const WINDOW = 16_384;
 const BUILT_IN = [
   ...["1", "2"].map((queues) => `overload receive-queues=${queues}`),
-  ...["1", "2"].map((queues) => `overload, 64 KiB receive-queues=${queues} receive-buffer=64KiB`),
+  ...["1", "2"].map(
+    (queues) => `overload, 64 KiB receive-queues=${queues} receive-mode=recvmmsg receive-buffer=64KiB`,
+  ),
   ...["1", "2"].map(
     (queues) =>
-      `overload, 64 KiB, no queue-delay receive-queues=${queues} receive-buffer=64KiB queue-delay=0`,
+      `overload, 64 KiB, no queue-delay receive-queues=${queues} receive-mode=recvmmsg receive-buffer=64KiB queue-delay=0`,
   ),
-  ...["1", "2"].map((queues) => `flood, 64 KiB receive-queues=${queues} receive-buffer=64KiB flood=yes`),
+  ...["1", "2"].map(
+    (queues) => `flood, 64 KiB receive-queues=${queues} receive-mode=recvmmsg receive-buffer=64KiB flood=yes`,
+  ),
 ];
 
 interface Case {

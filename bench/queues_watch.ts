@@ -23,13 +23,10 @@ import { entry } from "../test/support/native_stage.ts";
 import { inNamespace } from "../test/support/setns.ts";
 
 const HIGH = 2 ** 32;
-const LOOK_MS = 5;
+/** A sleep that no frame ends is no longer than this: timers of this program wait for it. */
+const WAIT_US = 1000;
 const RECEIVE_BYTES = 32 << 20;
 const INSTANCES = 1 << 16;
-/** The ring's frames, for the MTU of these networks; each begins with the kernel's header (`struct tpacket2_hdr`). */
-const RING_FRAME_BYTES = 2048;
-const SECONDS_WORD = 4;
-const NANOSECONDS_WORD = 5;
 const FLOOD_SLOTS = 64;
 const FLOOD_VALUE_BYTES = 1300;
 
@@ -39,21 +36,17 @@ function configOf(text: string): Config {
   return config;
 }
 
-function openOn(
-  host: Host,
-  rolesMask: number,
-  more: { multicastMac?: Uint32Array; mode?: "ring" },
-): SystemLink {
+function openOn(host: Host, rolesMask: number, multicastMac?: Uint32Array): SystemLink {
   return inNamespace(host.name, () => {
     const own = interfaceNamed(host.interface, listInterfaces());
-    const places = { ifindex: own.index, loIndex: 0, mac: own.words, multicastMac: more.multicastMac };
+    const places = { ifindex: own.index, loIndex: 0, mac: own.words, multicastMac };
     return openEthernet({
       interfaceName: host.interface,
       etherType: NATIVE_ETHERTYPE,
       filter: nativeFilter({ ...places, rolesMask, group: 0, life: newLife() }),
       alsoLo: false,
       receiveBufferBytes: RECEIVE_BYTES,
-      ...more,
+      multicastMac,
     });
   });
 }
@@ -64,7 +57,8 @@ export class ChoosingTimes {
   readonly #histogram = new LatencyHistogram();
   readonly #iids = new Float64Array(INSTANCES);
   readonly #sentUs = new Float64Array(INSTANCES);
-  #timer: ReturnType<typeof setInterval> | undefined;
+  #isOn = false;
+  #nowUs = 0;
   #life = 0;
   #highest = 0;
   #chosen = 0;
@@ -72,16 +66,22 @@ export class ChoosingTimes {
 
   constructor(host: Host, config: string) {
     const multicastMac = multicastAddress(clusterIdOf(configOf(config)), 0);
-    this.#link = openOn(host, Role.acceptor, { multicastMac, mode: "ring" });
+    this.#link = openOn(host, Role.acceptor, multicastMac);
   }
 
   begin(): void {
-    this.#timer = setInterval(() => this.#look(), LOOK_MS);
+    this.#isOn = true;
+    const turn = (): void => {
+      if (!this.#isOn) return;
+      this.#look(WAIT_US);
+      setImmediate(turn);
+    };
+    setImmediate(turn);
   }
 
   end(): void {
-    clearInterval(this.#timer);
-    this.#look();
+    this.#isOn = false;
+    this.#look(0);
     const { rxDropped } = this.#link.counters();
     if (rxDropped > 0) process.stderr.write(`the listener missed ${rxDropped} frames\n`);
   }
@@ -92,22 +92,22 @@ export class ChoosingTimes {
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    this.#isOn = false;
     this.#link.close();
   }
 
-  #look(): void {
-    for (let count = this.#link.step(0, 0); count > 0; count = this.#link.step(0, 0)) {
+  /** Frames count from when this process is woken for them. */
+  #look(waitUs: number): void {
+    for (let count = this.#link.step(0, waitUs); count > 0; count = this.#link.step(0, 0)) {
+      this.#nowUs = performance.now() * 1000;
       for (let i = 0; i < count; i++) this.#frame(this.#link.rxBase + i * DESCRIPTOR_WORDS);
     }
   }
 
   #frame(descriptor: number): void {
     const { words } = this.#link.area;
-    const offset = words[descriptor + OFFSET]!;
-    const start = (offset & ~(RING_FRAME_BYTES - 1)) >>> 2;
-    const us = words[start + SECONDS_WORD]! * 1e6 + words[start + NANOSECONDS_WORD]! / 1e3;
-    const at = offset >>> 2;
+    const us = this.#nowUs;
+    const at = words[descriptor + OFFSET]! >>> 2;
     if ((words[at + 2]! & 0xff) !== Role.proposer) return;
     const end = at + (words[at + 2]! >>> 18);
     const life = this.#pair(at + 4);
@@ -171,7 +171,7 @@ export class Flooder {
     const made = encodeNativeText({ ...place, message: "clientValue", value });
     if (!("payload" in made)) throw new Error(made.error);
     this.#framesPerMs = framesPerSecond / 1000;
-    this.#link = openOn(host, Role.client, {});
+    this.#link = openOn(host, Role.client);
     for (let slot = 0; slot < FLOOD_SLOTS; slot++)
       put(this.#link, slot, address.words, Port.wire, made.payload, NATIVE_ETHERTYPE);
   }

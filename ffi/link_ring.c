@@ -1,7 +1,7 @@
 /*
  * Receiving through a TPACKET_V2 ring, one for each receiver: the kernel copies frames into its slots, from where they are taken
  * without a system call. What is longer than a slot, as bundles are, waits in the socket as without a ring (PACKET_COPY_THRESH),
- * and its slot tells that it is there, and when it came. What a message is made of, and where it goes, is the same as for
+ * and its slot tells that it is there. What a message is made of, and where it goes, is the same as for
  * recvmmsg.
  */
 #include <errno.h>
@@ -22,6 +22,11 @@ static int set(int fd, int option, const void *value, socklen_t bytes) {
   return setsockopt(fd, SOL_PACKET, option, value, bytes) < 0 ? -errno : 0;
 }
 
+static int drop_ring(const struct kpx_receiver *receiver) {
+  const struct tpacket_req none = {0};
+  return set(receiver->fd, PACKET_RX_RING, &none, sizeof none);
+}
+
 int kpx_rxring_open(const struct kpx_link *link, struct kpx_receiver *receiver) {
   uint32_t slots = BLOCK_SLOTS;
   /* At least two batches, so that the kernel has room while one is being read. */
@@ -40,7 +45,11 @@ int kpx_rxring_open(const struct kpx_link *link, struct kpx_receiver *receiver) 
   if (result == 0) result = set(receiver->fd, PACKET_RX_RING, &request, sizeof request);
   if (result < 0) return result;
   void *at = mmap(NULL, (size_t)slots * SLOT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, receiver->fd, 0);
-  if (at == MAP_FAILED) return -errno;
+  if (at == MAP_FAILED) {
+    result = -errno;
+    (void)drop_ring(receiver);
+    return result;
+  }
   receiver->ring = (struct kpx_rxring){.at = at, .slots = slots};
   return 0;
 }
@@ -87,13 +96,12 @@ static void copy(const struct kpx_link *link, const struct tpacket2_hdr *slot, s
  */
 void kpx_rxring_check(const struct kpx_link *link, struct kpx_receiver *receiver, uint32_t dropped) {
   struct kpx_rxring *ring = &receiver->ring;
-  if (ring->at == NULL) return;
-  bool stands = ring->head == ring->seen && filled(ring, 0) == NULL;
+  if (!kpx_has_rings(link)) return;
+  bool stands = ring->at == NULL || (ring->head == ring->seen && filled(ring, 0) == NULL);
   ring->seen = ring->head;
   if (!stands || dropped == 0) return;
-  const struct tpacket_req none = {0};
   kpx_rxring_close(receiver);
-  if (set(receiver->fd, PACKET_RX_RING, &none, sizeof none) == 0) (void)kpx_rxring_open(link, receiver);
+  if (drop_ring(receiver) == 0) (void)kpx_rxring_open(link, receiver);
 }
 
 /* Receives what waits in the socket, of the first slots; their sender is told by them alone. */

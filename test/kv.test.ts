@@ -322,15 +322,18 @@ describe("over HTTP", () => {
       return Response.json({ error: "no quorum" }, { status: request.method === "GET" ? 503 : 504 });
     };
     const server = Bun.serve({ unix: slow, fetch });
-    for (const timeoutMs of [2000, 10_000]) {
-      const waits = new KvClient({ socket: slow }, timeoutMs);
-      const said = await failureOf(waits.put("late", bytesOf("1")));
-      expect(said).toEqual([ExitCode.unknownOutcome, `${slow}: no quorum`]);
+    try {
+      for (const timeoutMs of [2000, 10_000]) {
+        const waits = new KvClient({ socket: slow }, timeoutMs);
+        const said = await failureOf(waits.put("late", bytesOf("1")));
+        expect(said).toEqual([ExitCode.unknownOutcome, `${slow}: no quorum`]);
+      }
+      const waits = new KvClient({ socket: slow });
+      expect(await failureOf(waits.get("late"))).toEqual([ExitCode.unavailable, `${slow}: no quorum`]);
+      expect(told).toEqual(["1600", "9500", "9500"]);
+    } finally {
+      await server.stop(true);
     }
-    const waits = new KvClient({ socket: slow });
-    expect(await failureOf(waits.get("late"))).toEqual([ExitCode.unavailable, `${slow}: no quorum`]);
-    expect(told).toEqual(["1600", "9500", "9500"]);
-    await server.stop(true);
   });
 
   test("a time that is none is refused before anything is done", async () => {

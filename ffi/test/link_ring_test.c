@@ -3,7 +3,6 @@
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
-#include <stdbool.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 

@@ -75,6 +75,8 @@ async function packets(cluster: TestCluster, isAwaited: boolean): Promise<Packet
   } while (isAwaited && result.sent < 2 * FRAME && performance.now() < deadline);
   client.kill("SIGTERM");
   await client.ending(5000);
+  // Values were among them.
+  expect(result.sent).toBeGreaterThan(500);
   return result;
 }
 
