@@ -114,7 +114,7 @@ async function bunTests(files, niceness = 0) {
       seen[count[2]] = Number(count[1]);
     } else if (/^\((skip|todo)\) /.test(line)) {
       skips.push(`${file}: ${line.replace(/^\(\w+\) /, "").replace(/ \[[\d.]+ms\]$/, "")}`);
-    } else if (!/^(\(pass\) |skipped: |bun test v|$)/.test(line)) {
+    } else if (!/^(\(pass\) |skipped: |bun test v|$| *\d+ expect\(\) calls$|Ran \d+ tests? )/.test(line)) {
       show(line);
     }
   });

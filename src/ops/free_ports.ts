@@ -38,7 +38,9 @@ async function freeBlocks(count: number, hostname: string, groups: number): Prom
 }
 
 async function areFree(ports: readonly number[], hostname: string): Promise<boolean> {
-  const opened = await Promise.allSettled(ports.map((port) => Bun.udpSocket({ hostname, port })));
+  // Who asks for a port in use is told so at once, not by the promise; the others are to be closed all the same.
+  const open = async (port: number) => await Bun.udpSocket({ hostname, port });
+  const opened = await Promise.allSettled(ports.map(open));
   for (const one of opened) if (one.status === "fulfilled") one.value.close();
   return opened.every(({ status }) => status === "fulfilled");
 }
