@@ -6,7 +6,7 @@
  *     bun bench/catchup.ts [--udp] [--outstanding 100] [--size 64] [--seconds 6] [--no-batching]
  *         [--main PATH]
  *
- * Prints the client's values in each second before, while the learner reads, and after; the share of its rate that the client
+ * Prints the client's rate before, in each fifth of a second while the learner reads, and after; the share of its rate that it
  * kept meanwhile; the learner's rate and how long it took. On a machine of few cores and under full load the client's loss is
  * above all the learner's own work; with `--outstanding 1` there is time to spare, and what is lost is what the others are
  * kept from; the learner says when it is at the head only if it was 5000 instances behind, so that takes more `--seconds`.
@@ -21,6 +21,8 @@ import { ACCEPTORS } from "./support/seats.ts";
 
 const PATIENCE_MS = 120_000;
 const HOSTS = 7;
+/** Of the client's figures. A learner may be done within a second. */
+const A_SECOND = 5;
 
 const SEATS: readonly Seat[] = [
   ...ACCEPTORS,
@@ -61,50 +63,55 @@ async function network(udp: boolean): Promise<Network> {
   return udp ? await loopbackNetwork(HOSTS) : ethernetNetwork(Lab.create({ hosts: HOSTS }));
 }
 
-/** Values that the client got back in each whole second so far. */
-function perSecond(lines: readonly string[]): number[] {
+/** The client's values in each interval so far. */
+function countsOf(lines: readonly string[]): number[] {
   return lines
     .map((line) => JSON.parse(line) as { second?: number; values: number })
     .flatMap(({ second, values }) => (second === undefined ? [] : [values]));
 }
 
-function mean(list: readonly number[]): number {
-  return Math.round(list.reduce((a, b) => a + b, 0) / Math.max(1, list.length));
+/** Values a second. */
+function meanRate(counts: readonly number[]): number {
+  return Math.round((counts.reduce((a, b) => a + b, 0) * A_SECOND) / Math.max(1, counts.length));
 }
 
 async function measure(cluster: LabCluster, { outstanding, size, seconds }: Options): Promise<void> {
   const early = SEATS.filter(({ role, id }) => role !== "learner" || id !== LATE);
   for (const { role, id } of early) cluster.start(role, id);
   await Promise.all(early.map(({ role, id }) => cluster.member(role, id).ready()));
-  const client = cluster.client(HOSTS - 1, ["--outstanding", outstanding, "--value-size", size, "--json"]);
-  const past = (): number[] => perSecond(client.stdout);
-  await until("the load has run for a while", () => past().length >= seconds, PATIENCE_MS);
-  const before = past().slice(1);
+  const client = cluster.client(HOSTS - 1, [
+    ...["--outstanding", outstanding, "--value-size", size],
+    ...["--json", "--interval", `${1 / A_SECOND}`],
+  ]);
+  const past = (): number[] => countsOf(client.stdout);
+  await until("the load has run for a while", () => past().length >= seconds * A_SECOND, PATIENCE_MS);
+  const before = past().slice(-(seconds - 1) * A_SECOND);
 
   const late = cluster.start("learner", LATE, { args: ["--catch-up"] });
   const started = past().length;
   const line = await late.waitForLine(/is at the head, instance/, PATIENCE_MS);
   const during = past().slice(started);
-  if (during.length === 0)
-    throw new Error("the learner was at the head within a second: give more --seconds");
+  if (during.length === 0) throw new Error("the learner was at the head at once: give more --seconds");
   const arrived = past().length + 1;
-  await until("a while later", () => past().length >= arrived + 3, PATIENCE_MS);
+  await until("a while later", () => past().length >= arrived + 3 * A_SECOND, PATIENCE_MS);
   const after = past().slice(arrived);
   client.kill("SIGINT");
   await client.ending(PATIENCE_MS);
 
   const [, iid, took, rate] = /instance (\d+), after ([\d.]+) s: (\d+) instances/.exec(line)!;
-  const live = mean(before);
+  const live = meanRate(before);
   // Values an instance are the same for both: the log is what the client sent.
   const valuesPerInstance =
     past()
       .slice(0, started + during.length)
       .reduce((a, b) => a + b, 0) / Number(iid);
   const learned = Math.round(Number(rate) * valuesPerInstance);
+  const share = (counts: readonly number[]): string =>
+    `${meanRate(counts)} values/s, ${(meanRate(counts) / live).toFixed(2)} of it`;
   const out = [
-    `before: ${before.join(" ")}: ${live} values/s`,
-    `while a learner reads: ${during.join(" ")}: ${mean(during)} values/s, ${(mean(during) / live).toFixed(2)} of it`,
-    `after: ${after.join(" ")}: ${mean(after)} values/s, ${(mean(after) / live).toFixed(2)} of it`,
+    `before: ${live} values/s`,
+    `while a learner reads: ${during.map((count) => count * A_SECOND).join(" ")}: ${share(during)}`,
+    `after: ${share(after)}`,
     `the learner: ${took} s to instance ${iid}, ${rate} instances/s, about ${learned} values/s: ${(learned / live).toFixed(1)} × the live rate`,
   ];
   write(`${out.join("\n")}\n`);
