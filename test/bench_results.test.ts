@@ -12,7 +12,7 @@ import { compare, roundsNeeded } from "../src/bench/compare.ts";
 import { comparisonLines } from "../src/bench/comparison_text.ts";
 import { lacksFloor } from "../src/bench/floor.ts";
 import { QuorumRounds } from "../src/bench/quorum_rounds.ts";
-import { readResult } from "../src/bench/result.ts";
+import { type Round, readResult } from "../src/bench/result.ts";
 import { leastChance, median, rankTest } from "../src/bench/statistics.ts";
 import { floorRowsOf, rowsOf, summaryOf, tableOf } from "../src/bench/table.ts";
 import { framesBetween, type Sample, sentFrames } from "../src/bench/usage.ts";
@@ -241,6 +241,28 @@ describe("two results", () => {
     expect(comparisonLines(up).join("\n")).toContain("+50.0 %");
   });
 
+  test("that differ say how often equals would, and that runs differ, too", () => {
+    const told = comparisonLines(compare(of(slow), of(fast))).join("\n");
+    expect(told).toContain(
+      "of 100 comparisons of equals with 4 figures chance alone makes up to 4 say so somewhere",
+    );
+    const many = [...Array(200).keys()].map((window) => cellResult(slow, { window: window + 1 }));
+    const faster = many.map(({ cell }) => cellResult(fast, cell));
+    expect(comparisonLines(compare(benchResult(many), benchResult(faster))).join("\n")).toContain(
+      "up to 100 say",
+    );
+  });
+
+  test("at half of what each reached name the rates where these differ", () => {
+    const half = (rounds: typeof slow, rate: number) =>
+      benchResult([cellResult(rounds, { window: 4096, rate, halfOfWindow: 100 })]);
+    const told = (after: number): string =>
+      comparisonLines(compare(half(slow, 50_000), half(slow, after))).join("\n");
+    expect(told(75_000)).toContain("at 50,000 and 75,000 values/s");
+    expect(told(50_000)).not.toContain("50,000");
+    expect(comparisonLines(compare(of(slow), of(fast))).join("\n")).not.toContain("latencies depend on");
+  });
+
   test("that do not differ say so", () => {
     const same = compare(of(slow), of(slow.toReversed()));
     expect(same.differs).toBe(false);
@@ -297,6 +319,25 @@ describe("a result", () => {
     const titles = lines.find((line) => line.startsWith("window"));
     expect(titles).toContain("values/s ÷ floor");
     expect(titles).not.toContain("wire");
+  });
+
+  test("has the median of the rounds' processor time a value, and all that any round lost", () => {
+    const busy = (rate: number, times: number, unanswered = 0): Round => {
+      const round = roundOf(rate);
+      const processes = round.processes.map((one) => ({
+        ...one,
+        userCores: one.userCores * times,
+        systemCores: one.systemCores * times,
+      }));
+      return { ...round, processes, unanswered };
+    };
+    // A core kept busy is 1000, 250 and, four of them, 2000 µs a value.
+    const one = cellResult([busy(1000, 1, 3), busy(4000, 1), busy(2000, 4, 2)]);
+    expect(summaryOf(one).cpuUs).toBeCloseTo(1000, 6);
+    expect(summaryOf(one).unanswered).toBe(5);
+    expect(summaryOf(cellResult([roundOf(0)])).cpuUs).toBe(0);
+    const lossy = cellResult([busy(1000, 1), busy(1000, 1, 7), busy(1000, 1)]);
+    expect(tableOf(benchResult([lossy])).join("\n")).toContain("7 values did not come back in time");
   });
 
   test("of an open loop has no ratio of throughputs, but those of latencies, and the floor's own figures", () => {

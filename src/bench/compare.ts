@@ -1,9 +1,10 @@
 /**
  * Whether two results differ beyond noise, cell by cell. The rounds are the samples: a rank test says how likely a difference at least
- * this great would be, were there none; where there are too few rounds for any answer, that is the answer.
+ * this great would be, were there none; where there are too few rounds for any answer, that is the answer. It knows the noise between
+ * rounds only: what the machine did differently in the two runs is a difference like any other. Figures are tested one by one.
  */
 import { keyOf } from "./cells.ts";
-import type { BenchResult, CellResult, Round } from "./result.ts";
+import { type BenchResult, type CellResult, cpuUsOf, type Round } from "./result.ts";
 import { leastChance, median, rankTest } from "./statistics.ts";
 
 /** A difference is believed when chance alone brings it about less often than this. */
@@ -24,6 +25,8 @@ export interface Difference {
 export interface CellComparison {
   readonly cell: string;
   readonly rounds: readonly [number, number];
+  /** Values per second of open loops; null: closed ones. */
+  readonly rates: readonly [number | null, number | null];
   readonly differences: readonly Difference[];
 }
 
@@ -50,8 +53,7 @@ const LATENCIES: readonly Quantity[] = [
 ];
 const CPU: Quantity = {
   what: "CPU µs/value",
-  of: ({ processes, valuesPerSecond }) =>
-    (processes.reduce((sum, one) => sum + one.userCores + one.systemCores, 0) * 1e6) / valuesPerSecond,
+  of: cpuUsOf,
   moreIsBetter: false,
 };
 
@@ -77,6 +79,7 @@ function compareCell(before: CellResult, after: CellResult): CellComparison {
   return {
     cell: keyOf(before.cell),
     rounds: [before.rounds.length, after.rounds.length],
+    rates: [before.cell.rate, after.cell.rate],
     differences: quantities.map((one) => differenceOf(one, before.rounds, after.rounds)),
   };
 }

@@ -21,10 +21,20 @@ function row({ what, before, after, ratio, chance, verdict }: Difference): strin
   return [what, figure(before), figure(after), percent(ratio), chance.toFixed(4), verdict];
 }
 
-function cellLines({ cell, rounds, differences }: CellComparison): string[] {
+/** A cluster that became faster has more to do at half of what it can. */
+function ratesText([before, after]: CellComparison["rates"]): string {
+  if (before === null || after === null || before === after) return "";
+  return `; at ${grouped(before)} and ${grouped(after)} values/s, which latencies depend on`;
+}
+
+function cellLines({ cell, rounds, rates, differences }: CellComparison): string[] {
   const [before, after] = rounds;
   const lines = aligned([["", "before", "after", "change", "p", "verdict"], ...differences.map(row)]);
-  return [`${cell} (${before} and ${after} rounds)`, ...lines.map((line) => `  ${line}`), ""];
+  return [
+    `${cell} (${before} and ${after} rounds${ratesText(rates)})`,
+    ...lines.map((line) => `  ${line}`),
+    "",
+  ];
 }
 
 export function comparisonLines(comparison: Comparison): string[] {
@@ -42,10 +52,12 @@ export function comparisonLines(comparison: Comparison): string[] {
       `${unknown} of ${all.length} figures: cannot tell, too few rounds (${needed} on both sides are enough: --rounds ${needed})`,
     );
   }
+  if (!differs) return [...lines, "nothing differs beyond noise"];
+  const falsely = Math.min(100, Math.round((all.length - unknown) * SIGNIFICANCE * 100));
   lines.push(
-    differs
-      ? `beyond noise: p below ${SIGNIFICANCE} where it says better or worse`
-      : "nothing differs beyond noise",
+    `beyond noise between rounds: p below ${SIGNIFICANCE} where it says better or worse`,
+    `of 100 comparisons of equals with ${all.length - unknown} figures chance alone makes up to ${falsely} say so somewhere; and what the ` +
+      "machine did differently in the two runs counts: measure both again, in turns",
   );
   return lines;
 }

@@ -57,6 +57,11 @@ export interface Round {
   readonly floor?: FloorFigures;
 }
 
+/** Microseconds of processor time of all processes for each value of a round. */
+export function cpuUsOf({ processes, valuesPerSecond }: Round): number {
+  return (processes.reduce((sum, one) => sum + one.userCores + one.systemCores, 0) * 1e6) / valuesPerSecond;
+}
+
 export interface CellResult {
   readonly cell: Cell;
   readonly rounds: readonly Round[];

@@ -3,7 +3,14 @@
  */
 import { grouped } from "../text/grouped.ts";
 import type { Cell } from "./cells.ts";
-import type { BenchResult, CellResult, FloorFigures, ProcessUse, Round } from "./result.ts";
+import {
+  type BenchResult,
+  type CellResult,
+  cpuUsOf,
+  type FloorFigures,
+  type ProcessUse,
+  type Round,
+} from "./result.ts";
 import { median } from "./statistics.ts";
 
 /** Of a cell's rounds, their medians. */
@@ -18,6 +25,7 @@ export interface Summary {
   readonly coresByRole: ReadonlyMap<string, number>;
   /** Of the largest process. */
   readonly residentBytes: number;
+  /** Of all rounds together: what one of them lost is not lost again in a median. */
   readonly unanswered: number;
   /** Medians of the rounds' ratios to the floor: values per second of a closed loop (more is better), latencies (less is better). */
   readonly floorRate: number | null;
@@ -42,11 +50,11 @@ export function summaryOf({ cell, rounds }: CellResult): Summary {
     valuesPerSecond,
     mbps: of((round) => round.mbps),
     cores,
-    cpuUs: valuesPerSecond > 0 ? (cores * 1e6) / valuesPerSecond : 0,
+    cpuUs: valuesPerSecond > 0 ? of(cpuUsOf) : 0,
     framesPerValue: frames.length === 0 ? null : median(frames),
     coresByRole: new Map([...roles].map((role) => [role, busiest(role)])),
     residentBytes: Math.max(...rounds.flatMap(({ processes }) => processes.map((one) => one.residentBytes))),
-    unanswered: of((round) => round.unanswered),
+    unanswered: rounds.reduce((sum, round) => sum + round.unanswered, 0),
     // What an open loop brings is what it was told to send.
     floorRate:
       cell.rate === null ? toFloor((ours, floor) => ours.valuesPerSecond / floor.valuesPerSecond) : null,

@@ -67,7 +67,8 @@ export const benchCommand = defineKpaxosCommand({
         "heaviest of its loads: its runtimes compile then. What that brings is thrown away.",
       "Exit code 1: some load could not be measured to the end; the others were.",
       "--compare: exit code 0: nothing differs beyond noise; 1: something does. Rounds are the samples of a rank test at 1 %: " +
-        "with fewer than five on both sides it cannot tell, and says so.",
+        "with fewer than five on both sides it cannot tell, and says so. It knows the noise between rounds, not that between runs: what " +
+        "the machine did differently in the two counts as a difference, so measure both again, in turns, before you believe one.",
       "--preset targets: exit code 0 whatever is measured; it takes --rounds, --seconds, --warm-up, --udp, --settings, --storage-path and --json. " +
         "On disk the goal at window 1 is about one commit with nobody else on the disk; the row beneath it is about those of a quorum " +
         "at once, because all acceptors have one disk here.",
