@@ -6,16 +6,18 @@
  *     bun bench/groups.ts [--groups 1,2,4] [--window 100] [--size 64] [--seconds 3] [--rounds 3] [--proposers 1] [--udp]
  *         [--main PATH]
  *
- * The window is each group's. Rounds go through all rows in turn, and each row shows its median round. The program measured is
- * dist/kpaxos where it is built, else src/main.ts.
+ * The window is each group's. Rounds go through all rows in turn, each in a cluster of its own that is loaded before it is measured;
+ * figures are medians of the rounds. The program measured is dist/kpaxos where it is built, else src/main.ts.
  */
 import { OwnBed } from "../src/bench/bed.ts";
 import { measureRound } from "../src/bench/measure.ts";
+import { cpuUsOf } from "../src/bench/result.ts";
+import { median } from "../src/bench/statistics.ts";
+import { FIRST_WARM_UP } from "../src/bench/warm_up.ts";
 import { choosePlace, describePlace } from "../src/ops/cluster_place.ts";
 import { grouped } from "../src/text/grouped.ts";
 import { commandOf, flags, MAIN_FLAG, printRow, script, whole, wholes, write } from "./support/script.ts";
 
-const WARM_UP_S = 1;
 const NEVER = new AbortController().signal;
 
 interface Options {
@@ -96,11 +98,9 @@ async function measure(row: Row, chosen: Options): Promise<Figures> {
   try {
     const cell = { ...shape, window, clients: 1, size, rate: null };
     const isJoint = groups === 1 || clients === "one for all";
-    const { round } = await measureRound(bed, cell, { seconds, warmUp: WARM_UP_S }, isJoint);
-    const { valuesPerSecond, sentLatencyUs, processes } = round;
-    const cores = processes.reduce((sum, one) => sum + one.userCores + one.systemCores, 0);
-    const { p50, p99 } = sentLatencyUs;
-    return { valuesPerSecond, p50, p99, cpuUs: (cores * 1e6) / valuesPerSecond };
+    const { round } = await measureRound(bed, cell, { seconds, warmUp: FIRST_WARM_UP }, isJoint);
+    const { p50, p99 } = round.sentLatencyUs;
+    return { valuesPerSecond: round.valuesPerSecond, p50, p99, cpuUs: cpuUsOf(round) };
   } finally {
     await bed.close();
   }
@@ -121,9 +121,12 @@ async function main(): Promise<void> {
   printRow(["groups", "clients", "learners", "values/s", "p50 µs", "p99 µs", "CPU µs a value"]);
   printRow(["---:", "---", "---", "---:", "---:", "---:", "---:"]);
   for (const [i, { groups, clients, learners }] of rows.entries()) {
-    const sorted = runs[i]!.toSorted((a, b) => a.valuesPerSecond - b.valuesPerSecond);
-    const { valuesPerSecond, p50, p99, cpuUs } = sorted[sorted.length >> 1]!;
-    printRow([groups, clients, learners, grouped(valuesPerSecond), p50, p99, cpuUs.toFixed(2)]);
+    const middle = (what: keyof Figures): number => median(runs[i]!.map((one) => one[what]));
+    const latencies = [middle("p50"), middle("p99")].map(grouped);
+    printRow([
+      ...[groups, clients, learners, grouped(middle("valuesPerSecond")), ...latencies],
+      middle("cpuUs").toFixed(2),
+    ]);
   }
 }
 
