@@ -14,7 +14,15 @@ import { lacksFloor } from "../src/bench/floor.ts";
 import { QuorumRounds } from "../src/bench/quorum_rounds.ts";
 import { type Round, readResult } from "../src/bench/result.ts";
 import { leastChance, median, rankTest } from "../src/bench/statistics.ts";
-import { floorRowsOf, rowsOf, summaryOf, tableOf } from "../src/bench/table.ts";
+import {
+  floorRowsOf,
+  p50ToFloor,
+  rateToFloor,
+  ratiosText,
+  rowsOf,
+  summaryOf,
+  tableOf,
+} from "../src/bench/table.ts";
 import { framesBetween, type Sample, sentFrames } from "../src/bench/usage.ts";
 import { heaviest, warmUpOf, warmUpsOf } from "../src/bench/warm_up.ts";
 import { benchResult, besideFloor, CELL, cellResult, roundOf } from "./support/bench_result.ts";
@@ -338,6 +346,17 @@ describe("a result", () => {
     expect(summaryOf(cellResult([roundOf(0)])).cpuUs).toBe(0);
     const lossy = cellResult([busy(1000, 1), busy(1000, 1, 7), busy(1000, 1)]);
     expect(tableOf(benchResult([lossy])).join("\n")).toContain("7 values did not come back in time");
+  });
+
+  test("tells how far the rounds' ratios to the floor lie apart", () => {
+    const floor = { valuesPerSecond: 4000, p50: 50, p90: 60, p99: 70, lost: 0 };
+    const rounds = [roundOf(5000, 60), roundOf(3000, 45), roundOf(4000, 50)].map((one) => ({
+      ...one,
+      floor,
+    }));
+    const one = cellResult([...rounds, roundOf(1)]);
+    expect(ratiosText(one, rateToFloor)).toBe("rounds' ratios 0.75 to 1.25");
+    expect(ratiosText(one, p50ToFloor)).toBe("rounds' ratios 0.90 to 1.20");
   });
 
   test("of an open loop has no ratio of throughputs, but those of latencies, and the floor's own figures", () => {

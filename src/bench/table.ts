@@ -33,6 +33,20 @@ export interface Summary {
   readonly floorP99: number | null;
 }
 
+type RatioToFloor = (ours: Round, floor: FloorFigures) => number;
+export const rateToFloor: RatioToFloor = (ours, floor) => ours.valuesPerSecond / floor.valuesPerSecond;
+export const p50ToFloor: RatioToFloor = ({ sentLatencyUs }, floor) => sentLatencyUs.p50 / floor.p50;
+
+function ratiosToFloor(rounds: readonly Round[], ratioOf: RatioToFloor): number[] {
+  return rounds.flatMap((round) => (round.floor === undefined ? [] : [ratioOf(round, round.floor)]));
+}
+
+/** How far the rounds' ratios lie apart, as text: a median alone does not tell. */
+export function ratiosText({ rounds }: CellResult, ratioOf: RatioToFloor): string {
+  const ratios = ratiosToFloor(rounds, ratioOf);
+  return `rounds' ratios ${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}`;
+}
+
 export function summaryOf({ cell, rounds }: CellResult): Summary {
   const of = (pick: (round: CellResult["rounds"][number]) => number): number => median(rounds.map(pick));
   const coresOf = (one: ProcessUse): number => one.userCores + one.systemCores;
@@ -42,8 +56,8 @@ export function summaryOf({ cell, rounds }: CellResult): Summary {
   const busiest = (role: string): number =>
     of(({ processes }) => Math.max(...processes.filter(({ name }) => roleOf(name) === role).map(coresOf)));
   const frames = rounds.flatMap(({ framesPerValue }) => (framesPerValue === null ? [] : [framesPerValue]));
-  const toFloor = (pick: (ours: Round, floor: FloorFigures) => number): number | null => {
-    const ratios = rounds.flatMap((round) => (round.floor === undefined ? [] : [pick(round, round.floor)]));
+  const toFloor = (ratioOf: RatioToFloor): number | null => {
+    const ratios = ratiosToFloor(rounds, ratioOf);
     return ratios.length === 0 ? null : median(ratios);
   };
   return {
@@ -56,9 +70,8 @@ export function summaryOf({ cell, rounds }: CellResult): Summary {
     residentBytes: Math.max(...rounds.flatMap(({ processes }) => processes.map((one) => one.residentBytes))),
     unanswered: rounds.reduce((sum, round) => sum + round.unanswered, 0),
     // What an open loop brings is what it was told to send.
-    floorRate:
-      cell.rate === null ? toFloor((ours, floor) => ours.valuesPerSecond / floor.valuesPerSecond) : null,
-    floorP50: toFloor(({ sentLatencyUs }, floor) => sentLatencyUs.p50 / floor.p50),
+    floorRate: cell.rate === null ? toFloor(rateToFloor) : null,
+    floorP50: toFloor(p50ToFloor),
     floorP99: toFloor(({ sentLatencyUs }, floor) => sentLatencyUs.p99 / floor.p99),
   };
 }

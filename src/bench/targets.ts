@@ -13,7 +13,7 @@ import type { CellResult } from "./result.ts";
 import { type BenchListener, type BenchOptions, runBench } from "./run.ts";
 import { median } from "./statistics.ts";
 import { type SyncPrice, syncPrice } from "./sync_price.ts";
-import { summaryOf } from "./table.ts";
+import { p50ToFloor, rateToFloor, ratiosText, summaryOf } from "./table.ts";
 import { idleUse, memoryUse, startUp } from "./target_probes.ts";
 
 export interface Target {
@@ -86,7 +86,7 @@ function latencyTarget(what: string, one: CellResult, most: number, why: string)
   const goal = `p50 at most ${most} × floor`;
   const { floorP50: ratio } = summaryOf(one);
   if (ratio === null) return unmeasured(what, goal, why);
-  const measured = `${grouped(sent(one, "p50"))} µs, floor ${grouped(floorOf(one, "p50"))} µs`;
+  const measured = `${grouped(sent(one, "p50"))} µs, floor ${grouped(floorOf(one, "p50"))} µs; ${ratiosText(one, p50ToFloor)}`;
   return { what, goal, measured, ratio, met: ratio <= most };
 }
 
@@ -101,7 +101,7 @@ function rateTarget(
   const goal = `values/s at least ${least} × floor${aim === undefined ? "" : ` (${aim} aimed at)`}`;
   const { floorRate: ratio, valuesPerSecond } = summaryOf(one);
   if (ratio === null) return unmeasured(what, goal, why);
-  const measured = `${grouped(valuesPerSecond)}, floor ${grouped(floorOf(one, "valuesPerSecond"))}`;
+  const measured = `${grouped(valuesPerSecond)}, floor ${grouped(floorOf(one, "valuesPerSecond"))}; ${ratiosText(one, rateToFloor)}`;
   return { what, goal, measured, ratio, met: ratio >= least };
 }
 
