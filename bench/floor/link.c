@@ -1,4 +1,4 @@
-/* Frames in and out of one interface: recvmmsg and sendmmsg on a packet socket, nothing else. */
+/* Frames in and out of one interface: recvmmsg and sendmmsg on a packet socket, one of each a turn. */
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include "floor.h"
 
 #define BUFFER_BYTES (8 << 20)
+#define BLOCKED_USECONDS 50000 /* a call that waits for a frame ends then */
 
 const uint8_t EVERYONE[6] = {0x03, 0x4b, 0x50, 0x46, 0x4c, 0x01};
 
@@ -51,6 +52,10 @@ static void size_buffers(int fd) {
   /* Own frames are not wanted back. */
   int one = 1;
   (void)setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof one);
+  /* Straight to the interface. */
+  (void)setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof one);
+  struct timeval longest = {.tv_usec = BLOCKED_USECONDS};
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &longest, sizeof longest) < 0) err(1, "a time limit");
 }
 
 struct link *link_open(const char *interface, bool spins) {
@@ -82,8 +87,9 @@ static bool is_for_us(const struct link *link, const uint8_t *frame) {
   return memcmp(frame, link->mac, 6) == 0 || memcmp(frame, EVERYONE, 6) == 0;
 }
 
-static int receive_batch(struct link *link) {
-  int frames = recvmmsg(link->fd, link->rx, BATCH, MSG_DONTWAIT, NULL);
+/* MSG_DONTWAIT, or MSG_WAITFORONE to sleep until a frame comes, or BLOCKED_USECONDS. */
+static int receive_batch(struct link *link, int flags) {
+  int frames = recvmmsg(link->fd, link->rx, BATCH, flags, NULL);
   if (frames >= 0 || (errno != EAGAIN && errno != EINTR)) return frames;
   return 0;
 }
@@ -95,10 +101,12 @@ static void wait_for_frame(const struct link *link, double seconds) {
 }
 
 int link_receive(struct link *link, double wait_seconds, handler *handle, void *self) {
-  int frames = receive_batch(link);
-  if (frames == 0 && !link->spins && wait_seconds > 0) {
+  /* A socket's time limit is one for all calls: a shorter wait takes a call of its own. */
+  bool blocks = !link->spins && wait_seconds * 1e6 >= BLOCKED_USECONDS;
+  int frames = receive_batch(link, blocks ? MSG_WAITFORONE : MSG_DONTWAIT);
+  if (frames == 0 && !blocks && !link->spins && wait_seconds > 0) {
     wait_for_frame(link, wait_seconds);
-    frames = receive_batch(link);
+    frames = receive_batch(link, MSG_DONTWAIT);
   }
   if (frames < 0) err(1, "receiving");
   for (int i = 0; i < frames; i++) {
