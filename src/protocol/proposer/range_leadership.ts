@@ -95,7 +95,7 @@ export class RangeLeadership extends Leadership {
   onPromiseEnd(aid: number, more: boolean): void {
     if (!this.#reading) return;
     this.#reading = false;
-    if (this.#range.onEnd(aid, more) && this.#isCounted() && this.#isInReach()) return this.#lead();
+    if (this.#range.onEnd(aid, more) && this.#isInReach() && this.#isCounted()) return this.#lead();
     // Long promises come frame by frame: while they come the next lost one is asked for soon, not after a grown pause.
     this.#promisedUs = this.nowUs;
     this.#prepareDueUs = this.nowUs + this.#prepareRetryUs;
@@ -319,8 +319,9 @@ export class RangeLeadership extends Leadership {
     if (this.clearing.isOpen)
       return this.parts.phaseTwo.isIdle ? this.#campaign(this.reason) : this.#goOnProposing();
     this.parts.counters.retries++;
-    if (this.#range.isComplete() && this.#isCounted() && this.#isInReach()) return this.#lead();
+    if (this.#range.isComplete() && this.#isInReach() && this.#isCounted()) return this.#lead();
     if (this.#clears()) return;
+    if (this.#range.isPromised && !this.#isInReach()) this.#isCounted();
     const silenceUs = this.nowUs - this.#promisedUs;
     if (silenceUs > this.election.timeoutUs) {
       if (!this.#isAlone) return this.#stepBack({ what: "unpromised" });
@@ -384,16 +385,15 @@ export class RangeLeadership extends Leadership {
   }
 
   /**
-   * Names the generations that phase 1 counts, for as long as the ballot lasts: from then on acceptors believe what it says is
-   * chosen, and can show it to its own learner. False: they are others by now, so it counts anew.
+   * Names the generations that phase 1 counts, for as long as the ballot lasts: then acceptors believe what it says is chosen, and can
+   * show it to its learner. False: they are others by now, so it counts anew.
    */
   #isCounted(): boolean {
     if (this.parts.learner.waitsForSnapshot || this.parts.learner.isDoubted) return false;
     const named = nameGenerations(this.#range.generations);
-    const isOther = this.#named !== UNNAMED && this.#named !== named;
-    if (isOther) this.#campaign(this.reason);
-    else this.#names(named, this.#range.logId);
-    return !isOther;
+    const isSame = this.#named === UNNAMED || this.#named === named;
+    isSame ? this.#names(named, this.#range.logId) : this.#campaign(this.reason);
+    return isSame;
   }
 
   /** Begins to clear the window, where that is all that helps (`clearing.ts`). */

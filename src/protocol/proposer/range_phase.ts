@@ -111,6 +111,11 @@ export class RangePhase {
     return this.#quorum.isComplete();
   }
 
+  /** A quorum has promised, and told a part at least. */
+  get isPromised(): boolean {
+    return this.#tellers(0) >= quorumOf(this.#acceptors);
+  }
+
   /** Up to here a quorum has told all that it accepted, if less than to the end. */
   get toldIid(): number {
     let told = this.start - 1;
