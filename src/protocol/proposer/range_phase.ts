@@ -87,7 +87,8 @@ export class RangePhase {
     if (!this.#reading || iid < this.start || iid > this.#last) return;
     // Learned to be chosen since the prepare was sent.
     if (iid < this.#window.low) return;
-    if (this.#window.covers(iid) && this.#window.adopt(iid, ballot, bytes, offset, length)) {
+    const window = this.#window;
+    if (window.covers(iid) && window.adopt(iid, ballot, bytes, offset, length, this.#ballot)) {
       if (iid > this.highestIid) this.highestIid = iid;
       return;
     }
