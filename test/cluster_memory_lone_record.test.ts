@@ -32,8 +32,12 @@ function holes({ cores }: Host, upTo: number): number {
 }
 
 /** Acceptors 0 and 1 choose what acceptor 2 misses; 1 dies, after `before` came to pass. 0 and 2 are a quorum, and go on. */
-function loneRecords(wire: "native" | "kernel-paxos", before?: (cluster: MemoryCluster) => void) {
-  const cluster = new MemoryCluster({ seed: 5, wire, learners: 0, settings: ROOMY, durable: true });
+function loneRecords(
+  wire: "native" | "kernel-paxos",
+  before?: (cluster: MemoryCluster) => void,
+  { settings = ROOMY, behind = 40 }: { settings?: readonly string[]; behind?: number } = {},
+) {
+  const cluster = new MemoryCluster({ seed: 5, wire, learners: 0, settings, durable: true });
   cluster.startAll();
   cluster.runFor(1_000_000);
   const [proposer, missing] = [cluster.host("proposer 0"), cluster.host("acceptor 2")];
@@ -42,7 +46,7 @@ function loneRecords(wire: "native" | "kernel-paxos", before?: (cluster: MemoryC
   const last = cluster.host("acceptor 0").cores.acceptor!.log.highestIid;
   cluster.network.heal();
   cluster.runFor(1_000_000);
-  submit(cluster, 40);
+  submit(cluster, behind);
   expect(holes(missing, last)).toBeGreaterThan(5);
   before?.(cluster);
   cluster.stop(cluster.host("acceptor 1"), false);
@@ -132,6 +136,51 @@ describe("what one living acceptor alone has", () => {
       submit(cluster, 20_000, Number(missing.name.at(-1)));
       cluster.runUntil("both are at the end", () => now.recorder!.last === missing.recorder!.last);
       expect(now.cores.acceptor!.log.trimIid).toBeGreaterThan(last);
+    },
+  );
+});
+
+describe("what one living acceptor alone has, with more behind it than a proposer's window holds", () => {
+  const settings = [
+    ...ROOMY,
+    "acceptor-window-instances 131072",
+    "acceptor-window-bytes 64MiB",
+    "batching no",
+  ];
+  const highest = (cluster: MemoryCluster): number =>
+    cluster.host("acceptor 0").cores.acceptor!.log.highestIid;
+
+  test("all have restarted, and nobody knows what is chosen: it is chosen again, then what is behind it", () => {
+    const cluster = loneRecords("native", undefined, { settings, behind: 9000 });
+    const last = highest(cluster);
+    expect(last).toBeGreaterThan(9000);
+    for (const host of [...cluster.hosts]) cluster.stop(host, false);
+    cluster.runFor(200_000);
+    const acceptors = [0, 2].map((aid) => cluster.acceptor(aid).cores.acceptor!);
+    const { proposer } = cluster.proposer(0).cores;
+    cluster.runFor(100_000);
+    expect(acceptors.map(({ isVoting, chosenIid }) => [isVoting, chosenIid])).toEqual([
+      [true, 0],
+      [true, 0],
+    ]);
+    cluster.runUntil("it leads", () => proposer!.isReady, 10_000_000);
+    submit(cluster, 40);
+    readsAll(cluster);
+    expect(highest(cluster)).toBeGreaterThan(last);
+  });
+
+  // With the most even the end of phase 1 lies beyond the window.
+  test.each([3000, 5000])(
+    "the holder has restarted while nobody led: who is too far behind to lead tells it (%d)",
+    (behind) => {
+      const cluster = loneRecords("native", undefined, { settings, behind });
+      cluster.stop(cluster.host("proposer 0"), false);
+      restartsHolder(cluster);
+      expect(cluster.host("acceptor 0").cores.acceptor!.chosenIid).toBe(0);
+      const { proposer } = cluster.proposer(0).cores;
+      cluster.runUntil("it leads", () => proposer!.isReady, 10_000_000);
+      submit(cluster, 40);
+      readsAll(cluster);
     },
   );
 });

@@ -1,5 +1,5 @@
 /**
- * The generations in which a leader's phase 1 counted its acceptors, as one word that goes with all it says while it leads: so a
+ * The generations in which a leader's phase 1 counted its acceptors, as one word that goes with all it says from then on: so a
  * vote counts for the acceptor of one generation only, though two processes should take themselves for it (PROTOCOL: acceptors
  * that were replaced).
  *

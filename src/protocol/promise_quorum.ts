@@ -81,6 +81,11 @@ export class PromiseQuorum {
     return this.#done.has(0, aid);
   }
 
+  /** Whether what has come of the acceptor's answer counts. */
+  counts(aid: number): boolean {
+    return this.#held[aid] === 1;
+  }
+
   get count(): number {
     return this.#done.count(0);
   }

@@ -54,6 +54,29 @@ describe("openings", () => {
   });
 });
 
+test("an opening without a nonce is not taken, whoever asks and however it is judged", () => {
+  const bench = new AdmissionBench();
+  for (const judging of [Judging.pass, Judging.lenient, Judging.strict])
+    expect(bench.admit([open(0), open(70 + judging)], judging)).toEqual([`${70 + judging}/0`]);
+  expect(bench.admission.counters.forbidden).toBe(3);
+});
+
+test("what could not be said in its turn is not said of who has the place next, and has no client here", () => {
+  const bench = opened();
+  bench.admit(values(1, 1));
+  bench.deliver(...values(1, 1));
+  // Too many others are told in this turn.
+  const { frames } = bench.outbox;
+  bench.outbox.frames = 0;
+  expect(bench.admission.flush()).toBe(true);
+  bench.deliver({ session: 1, sequence: 2, flags: EntryFlag.close });
+  bench.deliver(open(80));
+  const session = bench.iid;
+  expect(bench.admit(values(session, 1), Judging.strict, P1, true)).toEqual([`${session}/1`]);
+  bench.outbox.frames = frames;
+  expect(bench.said()).toEqual([]);
+});
+
 describe("values in sequence", () => {
   test("are taken; acknowledged together when they are delivered here", () => {
     const bench = opened();

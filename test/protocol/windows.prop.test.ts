@@ -251,7 +251,7 @@ test("ProposerWindow: an own value is in its instance, waits for another, won, o
           const slot = of(low + o.adopt);
           if (slot.closed === true) continue;
           const value = `adopted ${++marks} at ${o.ballot}`;
-          window.adopt(low + o.adopt, o.ballot as Ballot, bytesOf(value), 0, value.length);
+          window.adopt(low + o.adopt, o.ballot as Ballot, bytesOf(value), 0, value.length, 9 as Ballot);
           if ((slot.adopted?.ballot ?? 0) < o.ballot) slot.adopted = { ballot: o.ballot, value };
         } else if ("close" in o) {
           const iid = low + o.close;

@@ -56,7 +56,7 @@ export class NamedGeneration {
   }
 
   /**
-   * It is known to be: who only campaigns names none, and is heard by all. What it says is chosen may have been chosen without the one that
+   * It is known to be: who campaigns names none before a quorum has promised, and is heard by all. What it says is chosen may have been chosen without the one that
    * this process is.
    */
   get isSurelyOwn(): boolean {

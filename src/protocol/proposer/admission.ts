@@ -156,8 +156,8 @@ export class Admission implements EntryListener {
         break;
       }
       this.#isHeld = false;
-      // Only a leader has sessions begin anew.
-      const isForbidden = (reader.flags & EntryFlag.reset) !== 0;
+      // Only a leader has sessions begin anew; and without a nonce nobody can be told what was opened.
+      const isForbidden = (reader.flags & EntryFlag.reset) !== 0 || (isOpening && reader.session === 0);
       if (isForbidden) this.counters.forbidden++;
       if (isForbidden || !(isOpening ? this.#takesOpening() : this.#takes())) {
         if (end >= 0) break;
@@ -250,8 +250,9 @@ export class Admission implements EntryListener {
       const say = this.#say[slot]!;
       this.#say[slot] = Say.nothing;
       const session = table.idAt(slot);
-      if (this.#owner[slot] !== session) continue;
       const peer = this.#peer[slot]! as Peer;
+      // What was to be said may be of a session that has ended since, and the place of one that nobody here has sent anything of.
+      if (this.#owner[slot] !== session || peer === NO_PEER) continue;
       const done = table.nextAt(slot) - 1;
       const iid = this.#iid[slot]!;
       this.counters.acknowledged++;

@@ -63,7 +63,8 @@ export class InstancePhase {
     const window = this.#window;
     if (!this.#awaits(iid, ballot)) return;
     // Without room for the value the promise does not count: it will be asked for again.
-    if (valueBallot !== NO_BALLOT && !window.adopt(iid, valueBallot, bytes, offset, length)) return;
+    const isTold = valueBallot !== NO_BALLOT;
+    if (isTold && !window.adopt(iid, valueBallot, bytes, offset, length, ballot)) return;
     this.#count(aid, iid);
   }
 

@@ -11,7 +11,7 @@ import type { Learner } from "../learner/learner.ts";
 import type { Outbox } from "../outbox.ts";
 import { type Ballot, type Life, NO_BALLOT } from "../types.ts";
 import type { PhaseTwo } from "./phase_two.ts";
-import type { ProposerWindow } from "./proposer_window.ts";
+import { type ProposerWindow, Status } from "./proposer_window.ts";
 
 /** How soon a prepare is sent again, and about how long a preempted proposer pauses. */
 export const PREPARE_RETRY_US = 20_000;
@@ -148,6 +148,17 @@ export abstract class Leadership {
     this.campaignUs = this.nowUs;
     this.parts.window.advance(this.parts.learner.next);
     return true;
+  }
+
+  /** Of these instances a quorum has told what may be chosen: it is proposed again, and the rest filled. */
+  protected recover(first: number, last: number): void {
+    const { window, phaseTwo } = this.parts;
+    for (let iid = first; iid <= last; iid++) {
+      if (window.status(iid) !== Status.closed) window.enter(iid, Status.prepared, this.ballot);
+    }
+    this.recovered.first = first;
+    this.recovered.last = last;
+    phaseTwo.begin(this.ballot, first, last + 1);
   }
 
   protected pauseUs(): number {

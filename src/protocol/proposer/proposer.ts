@@ -419,9 +419,10 @@ export class Proposer implements ChosenObserver {
   #propose(): boolean {
     if (this.stage === "passive") return this.#forwardQueue();
     this.#ranges?.checkOvertaken();
-    if (this.stage !== "leading") return false;
+    const isClearing = this.#ranges?.clearing.isOpen === true;
+    if (this.stage !== "leading" && !isClearing) return false;
     this.#outbox.chosen(this.#ranges?.chosenIid ?? this.window.low - 1);
-    const more = this.#phaseTwo.run(this.#nowUs, this.isStalled);
+    const more = this.#phaseTwo.run(this.#nowUs, isClearing || this.isStalled);
     return this.#ranges?.pump() === true || more;
   }
 

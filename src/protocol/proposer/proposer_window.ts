@@ -106,11 +106,22 @@ export class ProposerWindow {
     return this.#attempts[iid & this.#mask]!;
   }
 
-  /** Keeps the value an acceptor has accepted here, if its ballot is the highest so far. False: no room. */
-  adopt(iid: number, ballot: Ballot, bytes: Uint8Array, offset: number, length: number): boolean {
+  /**
+   * Keeps the value an acceptor has accepted here, if its ballot is the highest so far. Where there is no room own values make it that
+   * are not proposed at the `present` ballot: they can be sent again, while without this one phase 1 does not end. False: no room.
+   */
+  adopt(
+    iid: number,
+    ballot: Ballot,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    present: Ballot,
+  ): boolean {
     const slot = this.#take(iid);
     if (this.#adoptedLength[slot] !== NO_VALUE && this.#adoptedBallot[slot]! >= ballot) return true;
-    const stored = this.arena.store(bytes, offset, length);
+    let stored = this.arena.store(bytes, offset, length);
+    while (stored < 0 && this.#giveUp(present)) stored = this.arena.store(bytes, offset, length);
     if (stored < 0) return false;
     this.#freeAdopted(slot);
     this.#adoptedBallot[slot] = ballot;
@@ -223,6 +234,26 @@ export class ProposerWindow {
   takeRequeued(): void {
     this.#requeueHead = (this.#requeueHead + 1) & this.#mask;
     this.requeued--;
+  }
+
+  /** Drops the own value that would be needed last; false: none may go. */
+  #giveUp(present: Ballot): boolean {
+    if (this.requeued > 0) {
+      const at = (this.#requeueHead + --this.requeued) & this.#mask;
+      this.arena.free(this.#requeueOffset[at]!, this.#requeueLength[at]!);
+      this.dropped++;
+      return true;
+    }
+    for (let iid = Math.min(this.valuedIid, this.low + this.instances - 1); iid >= this.low; iid--) {
+      const slot = iid & this.#mask;
+      const isProposed = this.#status[slot] === Status.accepting && this.#ballot[slot] === present;
+      if (!this.hasOwn(iid) || isProposed) continue;
+      this.arena.free(this.#ownOffset[slot]!, this.#ownLength[slot]!);
+      this.#ownLength[slot] = NO_VALUE;
+      this.dropped++;
+      return true;
+    }
+    return false;
   }
 
   #take(iid: number): number {

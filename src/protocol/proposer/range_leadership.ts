@@ -11,6 +11,7 @@ import { RECOVERY_IDS } from "../ballot.ts";
 import { nameGenerations, UNNAMED } from "../generations.ts";
 import { markOfLog } from "../log_mark.ts";
 import { type Ballot, type Life, NO_BALLOT, type Peer } from "../types.ts";
+import { Clearing } from "./clearing.ts";
 import { Election } from "./election.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import {
@@ -20,20 +21,19 @@ import {
   PREPARE_RETRY_US,
   type Reason,
 } from "./leadership.ts";
-import { Status } from "./proposer_window.ts";
 import { RangePhase } from "./range_phase.ts";
 import { ReadPoint } from "./read_point.ts";
+import { Stranded } from "./stranded.ts";
 
 /** Heartbeats in the time after which a leader counts as silent; with a lease also in that. */
 const HEARTBEATS_PER_TIMEOUT = 5;
 const HEARTBEATS_PER_LEASE = 3;
-/** What a deposed leader had under way is mostly chosen, or takes its next place, within such a time; then it asks for that. */
-const STRANDED_US = 1_000_000;
 
 export class RangeLeadership extends Leadership {
   readonly election: Election;
   readonly heartbeats: Heartbeats;
   readonly reads: ReadPoint;
+  readonly clearing = new Clearing();
   readonly #range: RangePhase;
   readonly #isAlone: boolean;
   readonly #heartbeatUs: number;
@@ -47,8 +47,9 @@ export class RangeLeadership extends Leadership {
   #heartbeatDueUs = 0;
   /** When it last went above another proposer's ballot without asking. */
   #reclaimedUs = Number.NEGATIVE_INFINITY;
-  /** When who follows looks whether something is chosen in all instances that it had opened; ∞: it is. */
-  #strandedDueUs = Number.POSITIVE_INFINITY;
+  readonly #stranded = new Stranded();
+  /** The generations that its frames name. */
+  #named = UNNAMED;
   #reading = false;
   /** Some acceptor may have promised this very ballot to a former life. */
   #isDoubted = false;
@@ -80,7 +81,8 @@ export class RangeLeadership extends Leadership {
     offset: number,
     length: number,
   ): void {
-    this.#reading = this.stage === "preparing" && ballot === this.ballot && life === this.options.life;
+    const waits = this.stage === "preparing" && !this.clearing.isOpen;
+    this.#reading = waits && ballot === this.ballot && life === this.options.life;
     if (!this.#reading) return;
     this.#reading = this.#range.onBegin(aid, asked, first, last, trimIid, bytes, offset, length);
     if (this.#reading) this.#jump();
@@ -93,7 +95,7 @@ export class RangeLeadership extends Leadership {
   onPromiseEnd(aid: number, more: boolean): void {
     if (!this.#reading) return;
     this.#reading = false;
-    if (this.#range.onEnd(aid, more) && this.#isInReach()) return this.#lead();
+    if (this.#range.onEnd(aid, more) && this.#isInReach() && this.#isCounted()) return this.#lead();
     // Long promises come frame by frame: while they come the next lost one is asked for soon, not after a grown pause.
     this.#promisedUs = this.nowUs;
     this.#prepareDueUs = this.nowUs + this.#prepareRetryUs;
@@ -174,7 +176,7 @@ export class RangeLeadership extends Leadership {
   /** Nor does a leader that was carried past an instance of its own (by a snapshot) without learning what was chosen there. */
   checkOvertaken(): void {
     const { window } = this.parts;
-    if (this.stage === "leading" && window.overtakenIid >= this.recovered.first) {
+    if ((this.stage === "leading" || this.clearing.isOpen) && window.overtakenIid >= this.recovered.first) {
       this.#campaign({ what: "preempted", owner: this.options.id });
     }
     window.overtakenIid = 0;
@@ -226,7 +228,7 @@ export class RangeLeadership extends Leadership {
       case "waiting":
         return Math.min(this.election.dueUs(), this.#pauseEndUs);
       case "passive":
-        return Math.min(this.#takeOverUs(), this.election.probeDueUs, this.#strandedDueUs);
+        return Math.min(this.#takeOverUs(), this.election.probeDueUs, this.#stranded.dueUs);
       case "preparing":
         return Math.min(this.#prepareDueUs, this.#heartbeatDueUs);
       case "leading":
@@ -260,7 +262,8 @@ export class RangeLeadership extends Leadership {
           election.probe(nowUs);
           this.parts.outbox.preVote(election.round, this.nextBallot());
         }
-        if (this.stage === "passive" && nowUs >= this.#strandedDueUs) this.#askForRest();
+        if (this.stage === "passive" && nowUs >= this.#stranded.dueUs)
+          this.#stranded.look(this.leader, this.parts, nowUs);
         break;
       case "preparing":
         if (nowUs >= this.#prepareDueUs) this.#retryPrepare();
@@ -282,6 +285,13 @@ export class RangeLeadership extends Leadership {
   }
 
   #actAsLeader(): void {
+    this.#goOnProposing();
+    // Acceptors have told of records, at some time, that are no answers to us.
+    if (this.nowUs >= this.#heartbeatDueUs) this.fill(this.parts.learner.highestIid);
+  }
+
+  /** Sends again what is due, or steps back, for no quorum hears it. */
+  #goOnProposing(): void {
     const { nowUs } = this;
     const { phaseTwo } = this.parts;
     const { timeoutUs } = this.election;
@@ -289,8 +299,6 @@ export class RangeLeadership extends Leadership {
       return this.#stepBack({ what: "unheard", heard: this.heartbeats.heardBy(nowUs - timeoutUs) });
     }
     if (nowUs >= phaseTwo.retryDueUs) phaseTwo.retry(nowUs);
-    // Acceptors have told of records, at some time, that are no answers to us.
-    if (nowUs >= this.#heartbeatDueUs) this.fill(this.parts.learner.highestIid);
   }
 
   /** When the last message left that shows a quorum behind us. */
@@ -306,8 +314,14 @@ export class RangeLeadership extends Leadership {
   }
 
   #retryPrepare(): void {
+    this.#prepareDueUs = this.nowUs + this.#prepareRetryUs;
+    // Behind what was cleared it begins anew.
+    if (this.clearing.isOpen)
+      return this.parts.phaseTwo.isIdle ? this.#campaign(this.reason) : this.#goOnProposing();
     this.parts.counters.retries++;
-    if (this.#range.isComplete() && this.#isInReach()) return this.#lead();
+    if (this.#range.isComplete() && this.#isInReach() && this.#isCounted()) return this.#lead();
+    if (this.#clears()) return;
+    if (this.#range.isPromised && !this.#isInReach()) this.#isCounted();
     const silenceUs = this.nowUs - this.#promisedUs;
     if (silenceUs > this.election.timeoutUs) {
       if (!this.#isAlone) return this.#stepBack({ what: "unpromised" });
@@ -336,6 +350,7 @@ export class RangeLeadership extends Leadership {
     this.#heartbeatDueUs = this.nowUs + this.#heartbeatUs;
     const { logId } = this.parts.learner;
     this.#names(UNNAMED, logId);
+    this.clearing.begin(this.parts.window.low, this.nowUs);
     this.#range.begin(this.parts.window.low, this.ballot, logId);
     this.#promisedUs = this.nowUs;
     this.#prepareDueUs = this.nowUs + this.#prepareRetryUs;
@@ -358,40 +373,43 @@ export class RangeLeadership extends Leadership {
 
   /** A quorum has promised everything from `start` on: propose again what may be chosen, fill the gaps, then serve. */
   #lead(): void {
-    const { window, learner, phaseTwo } = this.parts;
+    const { window, learner } = this.parts;
     const start = Math.max(this.#range.start, window.low);
     if (learner.next === 0) learner.startAt(start);
     let end = Math.max(this.#range.highestIid, start - 1);
     for (let iid = end + 1; iid < window.low + window.instances; iid++) if (window.hasOwn(iid)) end = iid;
-    for (let iid = start; iid <= end; iid++) {
-      if (window.status(iid) !== Status.closed) window.enter(iid, Status.prepared, this.ballot);
-    }
-    this.recovered.first = start;
-    this.recovered.last = end;
     this.enter("leading", this.reason);
-    // For as long as the ballot lasts: a promise that comes later, of a newer generation, has no part in it.
-    this.#names(nameGenerations(this.#range.generations), this.#range.logId);
-    phaseTwo.begin(this.ballot, start, end + 1);
+    this.recover(start, end);
     this.reads.begin();
     this.#heartbeatDueUs = this.nowUs;
+  }
+
+  /**
+   * Names the generations that phase 1 counts, for as long as the ballot lasts: then acceptors believe what it says is chosen, and can
+   * show it to its learner. False: they are others by now, so it counts anew.
+   */
+  #isCounted(): boolean {
+    if (this.parts.learner.waitsForSnapshot || this.parts.learner.isDoubted) return false;
+    const named = nameGenerations(this.#range.generations);
+    const isSame = this.#named === UNNAMED || this.#named === named;
+    isSame ? this.#names(named, this.#range.logId) : this.#campaign(this.reason);
+    return isSame;
+  }
+
+  /** Begins to clear the window, where that is all that helps (`clearing.ts`). */
+  #clears(): boolean {
+    const isDue = this.clearing.isDue(this.parts.window, this.#range, this.nowUs, this.election.timeoutUs);
+    if (!isDue || !this.#isInReach() || !this.#isCounted()) return false;
+    this.clearing.isOpen = true;
+    this.recover(this.clearing.first, this.clearing.last);
+    return true;
   }
 
   #follow(leader: number, reason?: Reason): void {
     this.#leave();
     this.enter("passive", reason);
     this.leader = leader;
-    this.#strandedDueUs = this.nowUs + STRANDED_US;
-  }
-
-  /**
-   * What we had proposed may be chosen as long as nothing else is in its instances: it is not sent on before. A leader whose quorum has
-   * no record of it knows nothing of these instances, and has no need of them unless it is asked.
-   */
-  #askForRest(): void {
-    const { phaseTwo, learner, outbox } = this.parts;
-    this.#strandedDueUs = phaseTwo.isIdle ? Number.POSITIVE_INFINITY : this.nowUs + STRANDED_US;
-    const last = phaseTwo.highestIid;
-    if (!phaseTwo.isIdle && learner.chosenIid < last) outbox.advance(this.leader, last);
+    this.#stranded.begin(this.nowUs);
   }
 
   /** It cannot lead now: gives others their time, then looks for votes again. */
@@ -408,6 +426,7 @@ export class RangeLeadership extends Leadership {
 
   #leave(): void {
     this.#pauseEndUs = Number.POSITIVE_INFINITY;
+    this.clearing.isOpen = false;
     this.reads.refuseAll();
     this.#names(UNNAMED, 0);
   }
@@ -425,6 +444,7 @@ export class RangeLeadership extends Leadership {
   }
 
   #names(generations: number, logId: number): void {
+    this.#named = generations;
     this.parts.outbox.leads(generations, markOfLog(logId));
   }
 }

@@ -6,6 +6,7 @@
  */
 import type { Outbox } from "../outbox.ts";
 import { PromiseQuorum } from "../promise_quorum.ts";
+import { quorumOf } from "../quorum.ts";
 import { logIdIn } from "../standing.ts";
 import { type Ballot, MAX_IID } from "../types.ts";
 import type { ProposerWindow } from "./proposer_window.ts";
@@ -15,8 +16,8 @@ export class RangePhase {
   start = 1;
   /** Highest instance that any acceptor reported a value for. */
   highestIid = 0;
-  /** Records beyond the window: the rest is asked for once the window has moved. */
-  beyondWindow = 0;
+  /** Something that was reported lies beyond the window, or found no room in it: it is asked for again once the window has moved. */
+  isCut = false;
   /** The log that is known here; 0: none is. */
   #knownLog = 0;
   readonly #window: ProposerWindow;
@@ -41,6 +42,7 @@ export class RangePhase {
     this.start = start;
     this.#knownLog = knownLog;
     this.highestIid = 0;
+    this.isCut = false;
     this.#ballot = ballot;
     this.#coveredTo.fill(start - 1);
     this.#quorum.begin();
@@ -85,11 +87,12 @@ export class RangePhase {
     if (!this.#reading || iid < this.start || iid > this.#last) return;
     // Learned to be chosen since the prepare was sent.
     if (iid < this.#window.low) return;
-    if (this.#window.covers(iid) && this.#window.adopt(iid, ballot, bytes, offset, length)) {
+    const window = this.#window;
+    if (window.covers(iid) && window.adopt(iid, ballot, bytes, offset, length, this.#ballot)) {
       if (iid > this.highestIid) this.highestIid = iid;
       return;
     }
-    this.beyondWindow++;
+    this.isCut = true;
     this.#last = iid - 1;
   }
 
@@ -109,6 +112,21 @@ export class RangePhase {
     return this.#quorum.isComplete();
   }
 
+  /** A quorum has promised, and told a part at least. */
+  get isPromised(): boolean {
+    return this.#tellers(0) >= quorumOf(this.#acceptors);
+  }
+
+  /** Up to here a quorum has told all that it accepted, if less than to the end. */
+  get toldIid(): number {
+    let told = this.start - 1;
+    for (let aid = 0; aid < this.#acceptors; aid++) {
+      const candidate = this.#coveredTo[aid]!;
+      if (candidate > told && this.#tellers(candidate) >= quorumOf(this.#acceptors)) told = candidate;
+    }
+    return told;
+  }
+
   /** Of the acceptors, as the promises know them that the quorum is made of. */
   get generations(): Float64Array {
     return this.#quorum.generations();
@@ -124,8 +142,17 @@ export class RangePhase {
     return this.#knownLog !== 0 ? this.#knownLog : this.#quorum.logId;
   }
 
+  /** How many of those that count have told so far. */
+  #tellers(iid: number): number {
+    let tellers = 0;
+    for (let aid = 0; aid < this.#acceptors; aid++)
+      if (this.#quorum.counts(aid) && this.#coveredTo[aid]! >= iid) tellers++;
+    return tellers;
+  }
+
+  /** What is known to be chosen by now need not be told. */
   #askOn(aid: number): void {
-    this.#coveredTo[aid] = Math.max(this.#coveredTo[aid]!, this.start - 1);
+    this.#coveredTo[aid] = Math.max(this.#coveredTo[aid]!, this.start - 1, this.#window.low - 1);
     this.#outbox.prepareTo(aid, this.#coveredTo[aid]! + 1, this.#ballot);
   }
 }
