@@ -76,7 +76,7 @@ enum {
 #define KPX_DESCRIPTOR_WORDS 16u
 enum { KPX_OFFSET, KPX_LENGTH, KPX_PROTOCOL, KPX_PORTS, KPX_ADDRESS };
 /* Ethernet, for sending: frames with one mark, of 16 bits, may leave in a bundle, which a filter lets in or not by its first; 0: alone.
- * With KPX_MARK_BUNDLE in the mark they leave so or not at all. */
+ * With KPX_MARK_BUNDLE in the mark they leave so or not at all, and one that a route refuses is not counted: it asked just that. */
 enum { KPX_MARK = KPX_ADDRESS + 2, KPX_MARK_BUNDLE = 0x8000 };
 #define KPX_ADDRESS_WORDS 6u
 enum { KPX_PORT_WIRE = 1, KPX_PORT_LO = 2, KPX_PORT_SELF = 4 };
