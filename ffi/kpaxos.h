@@ -50,7 +50,7 @@ enum {
 #define KPX_NONE 0xFFFFFFFFu
 enum { KPX_ETHERNET = 1, KPX_UDP = 2 };
 enum {
-  KPX_FLAG_RING = 1, /* receive through a TPACKET_V2 ring: what is short without a system call */
+  KPX_FLAG_RING = 1, /* receive through a TPACKET_V2 ring, where it is to be had: what is short without a system call */
   KPX_FLAG_PROMISCUOUS = 2,
   KPX_FLAG_ALSO_LO = 4, /* hear and reach the loopback interface too */
   KPX_FLAG_MULTICAST = 8, /* KPX_OPTION_MULTICAST is to be joined */
