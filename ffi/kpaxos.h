@@ -50,7 +50,7 @@ enum {
 #define KPX_NONE 0xFFFFFFFFu
 enum { KPX_ETHERNET = 1, KPX_UDP = 2 };
 enum {
-  KPX_FLAG_RING = 1, /* receive through a TPACKET_V2 ring: what is short without a system call */
+  KPX_FLAG_RING = 1, /* receive through a TPACKET_V2 ring, where it is to be had: what is short without a system call */
   KPX_FLAG_PROMISCUOUS = 2,
   KPX_FLAG_ALSO_LO = 4, /* hear and reach the loopback interface too */
   KPX_FLAG_MULTICAST = 8, /* KPX_OPTION_MULTICAST is to be joined */
@@ -76,7 +76,7 @@ enum {
 #define KPX_DESCRIPTOR_WORDS 16u
 enum { KPX_OFFSET, KPX_LENGTH, KPX_PROTOCOL, KPX_PORTS, KPX_ADDRESS };
 /* Ethernet, for sending: frames with one mark, of 16 bits, may leave in a bundle, which a filter lets in or not by its first; 0: alone.
- * With KPX_MARK_BUNDLE in the mark they leave so or not at all. */
+ * With KPX_MARK_BUNDLE in the mark they leave so or not at all, and one that a route refuses is not counted: it asked just that. */
 enum { KPX_MARK = KPX_ADDRESS + 2, KPX_MARK_BUNDLE = 0x8000 };
 #define KPX_ADDRESS_WORDS 6u
 enum { KPX_PORT_WIRE = 1, KPX_PORT_LO = 2, KPX_PORT_SELF = 4 };

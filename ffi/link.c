@@ -28,8 +28,9 @@ static int build(struct kpx_link *link, const uint32_t *options) {
   link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (link->wake_fd < 0) return -errno;
   int result = open_sockets(link, options);
+  /* Where there is no ring to be had, for want of memory or of a kernel that knows it, frames come through the socket. */
   for (uint32_t i = 0; i < link->receiver_count && result == 0 && kpx_has_rings(link); i++)
-    result = kpx_rxring_open(link, &link->receivers[i]);
+    if (kpx_rxring_open(link, &link->receivers[i]) < 0 && i == 0) link->flags &= ~(uint32_t)KPX_FLAG_RING;
   if (result == 0) result = kpx_gro_open(link);
   if (result == 0) result = kpx_link_make_area(link);
   if (result == 0) result = kpx_link_make_messages(link);

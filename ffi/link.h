@@ -175,8 +175,8 @@ void kpx_wrap(const struct kpx_link *link, uint8_t *wrapping, const uint8_t *eth
               uint32_t size);
 bool kpx_unwrap(const uint8_t *message, uint32_t bytes, struct kpx_content *content);
 
-/* link_gso.c: `kpx_gso_bundle` makes bundles of the first `messages` of link->tx and returns how many; after `kpx_gso_refused` it makes
- * none of datagrams that long. */
+/* link_gso.c: `kpx_gso_bundle` makes bundles of the first `messages` of link->tx and returns how many; for a while after
+ * `kpx_gso_refused` it makes none of datagrams that long. */
 #define KPX_BUNDLED 64u /* datagrams of a bundle, at most */
 int kpx_gso_open(struct kpx_link *link);
 void kpx_gso_close(struct kpx_link *link);

@@ -1,7 +1,7 @@
 /*
  * Bundles: datagrams of one turn to one destination leave in one message, which the kernel cuts into them again where they are
  * received or leave the host (UDP_SEGMENT, Linux 4.18). All but the last of a bundle are equally long. Where a route refuses
- * one, as longer than its packets, the link makes none of datagrams of that length any more.
+ * one, as longer than its packets, the link makes none of datagrams of that length for a second: an MTU may be put back.
  *
  * Over Ethernet it is the same with frames that have a mark; a bundle's first vector has its headers then (ethernet_bundles.c).
  */
@@ -9,6 +9,7 @@
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "link.h"
 
@@ -20,6 +21,8 @@
 #define MOST_BYTES 65000u
 /* A datagram joins the last bundle to its destination; so many bundles back it is looked for. */
 #define LOOK_BACK 16u
+/* What was refused is tried again so much later: where it still is, that costs a few system calls. */
+#define AGAIN_S 1
 
 union control {
   char bytes[CMSG_SPACE(sizeof(uint16_t))];
@@ -43,7 +46,8 @@ struct kpx_bundles {
   uint8_t (*wrappings)[KPX_WRAPPING]; /* Ethernet */
   struct bundle *bundles;
   uint32_t *of; /* message → bundle */
-  uint32_t longest; /* datagram that none was refused of */
+  uint32_t longest; /* datagram that none was refused of lately */
+  time_t refused_s; /* when one was; 0: none */
 };
 
 /* The kernel has bundles for this link. */
@@ -100,6 +104,12 @@ static bool same_destination(const struct kpx_link *link, uint32_t a, uint32_t b
 /* Of a message's payload. */
 static uint32_t length_of(const struct kpx_link *link, uint32_t i) {
   return (uint32_t)link->tx.vectors[i].iov_len - link->header;
+}
+
+static time_t now_s(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return now.tv_sec;
 }
 
 /* The bundle that message `i` joins; `count`: a new one. */
@@ -168,6 +178,10 @@ static void place(struct kpx_link *link, uint32_t i) {
 uint32_t kpx_gso_bundle(struct kpx_link *link, uint32_t messages) {
   struct kpx_bundles *made = link->bundles;
   uint32_t count = 0;
+  if (made->refused_s != 0 && now_s() - made->refused_s > AGAIN_S) {
+    made->longest = MOST_BYTES;
+    made->refused_s = 0;
+  }
   for (uint32_t i = 0; i < messages; i++) {
     uint32_t length = length_of(link, i);
     uint32_t b = find(link, i, count);
@@ -195,5 +209,7 @@ struct mmsghdr *kpx_gso_headers(const struct kpx_link *link) {
 }
 
 void kpx_gso_refused(struct kpx_link *link, uint32_t length) {
-  if (length <= link->bundles->longest) link->bundles->longest = length - 1;
+  if (length > link->bundles->longest) return;
+  link->bundles->longest = length - 1;
+  link->bundles->refused_s = now_s();
 }

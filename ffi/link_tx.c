@@ -101,7 +101,7 @@ static bool refuses_bundles(int error) {
 static int flush(struct kpx_link *link, struct mmsghdr *headers, uint32_t count);
 
 /* A refused bundle leaves as single frames. Where these are refused too, as on a blackhole route, it was not for being one. Over Ethernet
- * it is for the caller to find out where bundles get through. */
+ * it is for the caller to find out where bundles get through: one that was to leave in a bundle only is no loss. */
 static int flush_singly(struct kpx_link *link, const struct msghdr *bundle) {
   struct mmsghdr singles[KPX_BUNDLED] = {0};
   struct iovec vectors[KPX_BUNDLED];

@@ -152,9 +152,9 @@ int kpx_ring_submit(struct kpx_ring *ring) {
 
 void kpx_ring_cancel(struct kpx_ring *ring) { ring->head = ring->published; }
 
-void kpx_ring_close_producer(struct kpx_ring *ring) {
+int kpx_ring_close_producer(struct kpx_ring *ring) {
   atomic_store(&ring->shared->producer_closed, 1);
-  wake_sleeper(ring->shared);
+  return wake_sleeper(ring->shared);
 }
 
 int kpx_ring_produce(struct kpx_ring *ring, uint32_t type, const void *payload, uint32_t length) {
@@ -162,8 +162,7 @@ int kpx_ring_produce(struct kpx_ring *ring, uint32_t type, const void *payload, 
   int status = kpx_ring_reserve(ring, length, type, &room);
   if (status < 0) return status;
   if (length > 0) memcpy(room, payload, length);
-  kpx_ring_submit(ring);
-  return 0;
+  return kpx_ring_submit(ring);
 }
 
 /* ---- consumer ---- */

@@ -123,7 +123,8 @@ KPX_API int kpx_ring_reserve(struct kpx_ring *ring, uint32_t length, uint32_t ty
 KPX_API int kpx_ring_submit(struct kpx_ring *ring);
 /* Forgets everything reserved since the last submit. */
 KPX_API void kpx_ring_cancel(struct kpx_ring *ring);
-KPX_API void kpx_ring_close_producer(struct kpx_ring *ring);
+/* Nothing more will come. Returns what sleeper it met, as submit. */
+KPX_API int kpx_ring_close_producer(struct kpx_ring *ring);
 
 /* The next record. 1; 0: none now; -EPIPE: none, and the producer has closed; -EBADMSG. */
 KPX_API int kpx_ring_peek(struct kpx_ring *ring, struct kpx_record *record);
@@ -131,7 +132,7 @@ KPX_API int kpx_ring_peek(struct kpx_ring *ring, struct kpx_record *record);
 KPX_API void kpx_ring_release(struct kpx_ring *ring);
 KPX_API void kpx_ring_close_consumer(struct kpx_ring *ring);
 
-/* One record from the caller's memory, published at once. As reserve. */
+/* One record from the caller's memory, published at once: what sleeper that met, as submit, or an error as of reserve. */
 KPX_API int kpx_ring_produce(struct kpx_ring *ring, uint32_t type, const void *payload, uint32_t length);
 /* One record into the caller's memory: its length; -EAGAIN: none now; -ENOBUFS: larger than `size` (it stays). */
 KPX_API int kpx_ring_consume(struct kpx_ring *ring, uint32_t *type, void *payload, uint32_t size);

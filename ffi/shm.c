@@ -121,8 +121,11 @@ int kpx_shm_reserve(int handle, int offset, int bytes) {
   struct slot *slot = take(handle, MAPPING);
   if (slot == NULL) return -EBADF;
   if (offset < 0 || bytes <= 0 || offset > slot->bytes - bytes) return give(-EINVAL);
-  /* posix_fallocate writes where the file system cannot allocate, so it works everywhere. */
-  return give(-posix_fallocate(slot->fd, offset, bytes));
+  /* posix_fallocate writes where the file system cannot allocate, so it works everywhere. Any signal ends it on tmpfs. */
+  int status;
+  do status = posix_fallocate(slot->fd, offset, bytes);
+  while (status == EINTR);
+  return give(-status);
 }
 
 static int lock_byte(int handle, int command, short type, int byte) {

@@ -175,7 +175,15 @@ describe("native filter", () => {
     expect(passes(native, frame(), { ifindex: LO })).toBe(true);
     expect(passes(native, frame({ to: "02:00:00:00:00:01" }), { ifindex: LO })).toBe(false);
     expect(passes(native, frame(), { ifindex: 2 })).toBe(false);
-    expect(passes(native, frame(), { ifindex: IF, vlan: true })).toBe(false);
+    expect(passes(native, frame(), { ifindex: IF, vlan: 5 })).toBe(false);
+  });
+
+  test("a tag with a priority and no VLAN does not matter", () => {
+    for (const priority of [0, 0xe000, 0x1000]) {
+      expect(passes(native, frame(), { ifindex: IF, vlan: priority })).toBe(true);
+      expect(passes(native, frame(), { ifindex: IF, vlan: priority | 0xfff })).toBe(false);
+      expect(passes(native, frame(), { ifindex: 2, vlan: priority })).toBe(false);
+    }
   });
 
   test("on lo the address does not matter, all else does", () => {
@@ -251,7 +259,7 @@ describe("Kernel_Paxos filter", () => {
       expect(passes(program, frame({ type }), { ifindex: 3 })).toBe(false);
       expect(passes(program, frame({ type, to: GROUP }))).toBe(false);
       expect(passes(program, frame({ type, to: "02:aa:bb:cc:dd:ef" }), { ifindex: LO })).toBe(false);
-      expect(passes(program, frame({ type }), { ifindex: IF, vlan: true })).toBe(false);
+      expect(passes(program, frame({ type }), { ifindex: IF, vlan: 1 })).toBe(false);
     }
     expect(passes(program, frame({ type: 0xcb00, payload: 4 }))).toBe(true);
   });

@@ -197,6 +197,17 @@ describeNetns("raw Ethernet link", () => {
     expect(receive(to).map(({ protocol }) => protocol)).toEqual([0xcafa]);
   });
 
+  test("a frame that bears a priority is one without a VLAN, and no other VLAN's", () => {
+    const from = open(a);
+    const to = open(b, { etherType: null });
+    const tagged = (tag: number): Uint8Array =>
+      Uint8Array.of(tag >> 8, tag & 0xff, NATIVE_ETHERTYPE >> 8, NATIVE_ETHERTYPE & 0xff, ...native(1));
+    for (const tag of [0xe000, 0xe005, 0x0000]) send(from, b.target.words, Port.wire, tagged(tag), 0x8100);
+    const frames = receive(to);
+    expect(frames.map(({ protocol }) => protocol)).toEqual([NATIVE_ETHERTYPE, NATIVE_ETHERTYPE]);
+    for (const { payload } of frames) expect(payload).toEqual(native(1));
+  });
+
   test("frames of another interface of the host stay out", () => {
     run(
       "ip",

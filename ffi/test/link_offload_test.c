@@ -221,6 +221,30 @@ static void a_route_that_refuses_bundles_gets_single_datagrams(void) {
   shorter_ones_still_leave_in_bundles();
 }
 
+/* A route may be short for a while only, as when its interface's MTU is changed and put back. */
+static void a_route_that_is_long_again_gets_bundles_again(void) {
+  struct test_link to;
+  int fd = open_observer(&to);
+  struct test_link a = open_with(KPX_FLAG_OFFLOAD, 1500);
+  for (uint32_t i = 0; i < 2; i++) put_numbered(&a, i, &to, i, 1400);
+  uint8_t bytes[65536];
+  EQUAL(kpx_link_step(a.handle, 2, 0, 0, 0), 0);
+  for (uint32_t i = 0; i < 2; i++) EQUAL(recv(fd, bytes, sizeof bytes, MSG_DONTWAIT), 1400);
+  CHECK(system("ip link set lo mtu 65536") == 0);
+  ssize_t arrived = 0;
+  alarm(20);
+  while (arrived != 2800) {
+    usleep(100000);
+    EQUAL(kpx_link_step(a.handle, 2, 0, 0, 0), 0);
+    arrived = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    if (arrived == 1400) EQUAL(recv(fd, bytes, sizeof bytes, MSG_DONTWAIT), 1400);
+  }
+  alarm(0);
+  EQUAL(counter(a.handle, KPX_TX_DROPPED), 0);
+  kpx_link_close(a.handle);
+  close(fd);
+}
+
 /* gVisor takes any option of UDP, knows none of them, and would send a bundle as one datagram. */
 static void a_kernel_that_only_seems_to_know_bundles_gets_none(void) {
   struct test_link to;
@@ -256,6 +280,7 @@ int main(void) {
   held_datagrams_end_a_wait();
   a_step_takes_the_datagrams_of_many_senders();
   a_route_that_refuses_bundles_gets_single_datagrams();
+  a_route_that_is_long_again_gets_bundles_again();
   a_kernel_that_only_seems_to_know_bundles_gets_none();
   return 0;
 }

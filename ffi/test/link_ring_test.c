@@ -1,9 +1,15 @@
-/* A receive ring that a packet has blocked, as the kernel's can be: whoever reads the counters now and then hears again. */
+/* A receive ring that a packet has blocked, as the kernel's can be: whoever reads the counters now and then hears again. And none at all. */
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/if_packet.h>
 #include <linux/if_tun.h>
+#include <linux/seccomp.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
+#include <stddef.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "link_support.h"
@@ -55,6 +61,30 @@ static uint32_t heard(struct test_link *link) {
   return count;
 }
 
+/* A kernel that has no memory for a ring, or none of its kind. */
+static void frames_come_where_no_ring_is_to_be_had(const uint32_t *options) {
+  struct sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setsockopt, 0, 4),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_RX_RING, 0, 2),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOL_PACKET, 1, 0),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOMEM),
+  };
+  struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
+  CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0) skip("needs seccomp");
+  struct test_link link = open_link(options, KPX_OPTION_WORDS);
+  for (uint32_t round = 0; round < 3; round++) {
+    single();
+    EQUAL(heard(&link), 1);
+    EQUAL(counter(link.handle, KPX_RX_DROPPED), 0);
+  }
+  kpx_link_close(link.handle);
+}
+
 int main(void) {
   if (unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) skip("needs a network namespace");
   open_tap();
@@ -75,5 +105,6 @@ int main(void) {
     EQUAL(heard(&link), 1);
   }
   kpx_link_close(link.handle);
+  frames_come_where_no_ring_is_to_be_had(options);
   return 0;
 }

@@ -256,6 +256,12 @@ static void test_sleep_times_out(void) {
   unsigned char *room;
   CHECK(kpx_ring_reserve(&writer, 0, 1, &room) == 0);
   CHECK(kpx_ring_submit(&writer) == KPX_RING_DESCRIPTOR);
+  /* Whoever else finds it must tell, too: nobody is told a second time. */
+  atomic_store(&shared()->sleeping, KPX_RING_DESCRIPTOR);
+  CHECK(kpx_ring_produce(&writer, 1, "x", 1) == KPX_RING_DESCRIPTOR);
+  CHECK(kpx_ring_produce(&writer, 1, "x", 1) == KPX_RING_AWAKE);
+  atomic_store(&shared()->sleeping, KPX_RING_DESCRIPTOR);
+  CHECK(kpx_ring_close_producer(&writer) == KPX_RING_DESCRIPTOR);
   CHECK(kpx_ring_sleep(&reader, 1000000) == 1);
 }
 

@@ -3,9 +3,10 @@
  * that takes the file's name once it is synced: a crash leaves the old one or the new one, whole. At start the file is
  * checked; one that is damaged or another's is refused, never overlooked.
  */
-import { accessSync, constants, existsSync, mkdirSync, readFileSync } from "node:fs";
-import { open, rename } from "node:fs/promises";
+import { accessSync, constants, existsSync, lstatSync, readFileSync, truncateSync } from "node:fs";
+import { open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { makeDirectoryDurably, syncDirectory } from "../durable.ts";
 import { CliError, codeOf, ExitCode, exitCodeOf, messageOf } from "../error.ts";
 import { SharedMemory } from "../native/shared_memory.ts";
 import { decodeSnapshot, type Encoded, encodedOf, type Snapshot, type SnapshotRefusal } from "./snapshot.ts";
@@ -51,8 +52,11 @@ function openLock(path: string): SharedMemory {
     return SharedMemory.create(path, LOCK_BYTES);
   } catch (error) {
     if (codeOf(error) !== "EEXIST") throw error;
-    return SharedMemory.open(path);
   }
+  // Whoever made it may have been killed before it had a size.
+  const found = lstatSync(path);
+  if (found.isFile() && found.size === 0) truncateSync(path, LOCK_BYTES);
+  return SharedMemory.open(path);
 }
 
 export class SnapshotFile implements SnapshotPlace {
@@ -70,7 +74,7 @@ export class SnapshotFile implements SnapshotPlace {
     this.path = join(directory, `${name}.snapshot`);
     this.#onTrouble = onTrouble;
     try {
-      mkdirSync(directory, { recursive: true });
+      makeDirectoryDurably(directory);
     } catch (error) {
       throw this.#trouble("make the directory of", error);
     }
@@ -87,6 +91,8 @@ export class SnapshotFile implements SnapshotPlace {
     let bytes: Uint8Array;
     try {
       bytes = readFileSync(this.path);
+      // Whoever wrote it may have been killed before its name was safe.
+      syncDirectory(this.#directory);
     } catch (error) {
       throw this.#trouble("read", error);
     }
@@ -129,7 +135,7 @@ export class SnapshotFile implements SnapshotPlace {
   write(snapshot: Encoded): boolean {
     if (this.#isWriting) return false;
     this.#isWriting = true;
-    this.#write(snapshot.bytes).then(
+    this.#replace(snapshot.bytes).then(
       () => {
         this.#isWriting = false;
         this.written = snapshot.iid;
@@ -142,8 +148,18 @@ export class SnapshotFile implements SnapshotPlace {
     return true;
   }
 
-  async #write(bytes: Uint8Array): Promise<void> {
+  async #replace(bytes: Uint8Array): Promise<void> {
     const draft = `${this.path}.new`;
+    try {
+      await this.#write(draft, bytes);
+    } catch (error) {
+      // What is left of it on a disk that is full would be in the way of acceptors there.
+      await rm(draft, { force: true });
+      throw error;
+    }
+  }
+
+  async #write(draft: string, bytes: Uint8Array): Promise<void> {
     const file = await open(draft, "w", 0o644);
     try {
       for (let at = 0; at < bytes.length; ) {

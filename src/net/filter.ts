@@ -4,7 +4,7 @@
  * Ethernet header on and reads numbers big-endian.
  *
  * Both drop frames of a VLAN that arrive on the parent interface: the kernel takes the tag out of the frame, and
- * they would look like the node's own.
+ * they would look like the node's own. A tag that has a priority alone (802.1p, VLAN 0) makes no other network.
  */
 import { assert } from "../protocol/assert.ts";
 import type { Life } from "../protocol/types.ts";
@@ -170,7 +170,9 @@ const ANY_BIT = 0x45;
 const RETURN = 0x06;
 const ANCILLARY = 0xfffff000;
 const INTERFACE_INDEX = ANCILLARY + 8;
+const VLAN_TAG = ANCILLARY + 44;
 const VLAN_TAG_PRESENT = ANCILLARY + 48;
+const VLAN_ID = 0xfff;
 const WHOLE_FRAME = 0x40000;
 /** Added to a load's size: from as many bytes on as the index register says. */
 const INDEXED = 0x20;
@@ -187,6 +189,7 @@ const BUNDLE_GROUP = 0xe00000fe;
 type Label =
   | "next"
   | "tag"
+  | "untagged"
   | "other"
   | "bundle"
   | "native"
@@ -247,7 +250,11 @@ function begin(options: Pick<FilterOptions, "ifindex" | "loIndex">): Assembler {
   program.jump(EQUAL, options.loIndex, "tag", "drop");
   program.label("tag");
   program.load(WORD, VLAN_TAG_PRESENT);
-  program.jump(EQUAL, 0, "next", "drop");
+  program.jump(EQUAL, 0, "untagged", "next");
+  // Told only of a tag that is there: what an earlier one left may still stand in its place.
+  program.load(WORD, VLAN_TAG);
+  program.jump(ANY_BIT, VLAN_ID, "drop", "next");
+  program.label("untagged");
   return program;
 }
 

@@ -21,7 +21,7 @@ const HEARING_US = 250_000;
 export interface Patient {
   readonly config: Config;
   readonly where: string;
-  readonly isInterfaceGone?: (() => boolean) | undefined;
+  readonly interfaceChange?: (() => string | undefined) | undefined;
   readonly cores: Cores;
   readonly wire: WireCounters;
   readonly link: LinkCounters;
@@ -211,7 +211,7 @@ function sendingReasons(patient: Patient): string[] {
   return reasons;
 }
 
-function linkReasons({ link, wire, where, isInterfaceGone, config, listenedUs }: Patient): string[] {
+function linkReasons({ link, wire, where, interfaceChange, config, listenedUs }: Patient): string[] {
   const reasons: string[] = [];
   if (link.rxBadMac > 0) reasons.push(wrongKey(link.rxBadMac, config));
   else if (link.rxFrames === 0 && listenedUs >= HEARING_US) {
@@ -222,9 +222,7 @@ function linkReasons({ link, wire, where, isInterfaceGone, config, listenedUs }:
     reasons.push(`no frame was received on ${where}: ${check}`);
   }
   if (link.txDropped > 0) {
-    const why = isInterfaceGone?.()
-      ? "it was removed, or made anew, since this process began: start it again"
-      : "is it up, and not overloaded?";
+    const why = interfaceChange?.() ?? "is it up, and not overloaded?";
     reasons.push(`${link.txDropped} frames could not be sent on ${where}: ${why}`);
   }
   if (link.rxDropped > 0)

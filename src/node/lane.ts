@@ -135,13 +135,13 @@ export class Lane implements LinkedNode {
   }
 
   #makeWatch({ config, log }: ProcessOptions): Watch {
-    const { link, wire, peers, members, where, isInterfaceGone } = this.opened;
+    const { link, wire, peers, members, where, interfaceChange } = this.opened;
     const { built } = this;
     const work = { progress: built.progress?.bind(built), hears: built.hears?.bind(built) };
     return new Watch(log, work, (at) => ({
       config,
       where,
-      isInterfaceGone,
+      interfaceChange,
       cores: this.node.roles.cores,
       wire: wire.counters,
       link: link.counters(),

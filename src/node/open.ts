@@ -60,8 +60,8 @@ export interface Opened {
   readonly members: Members;
   /** For people: where this process is reached. */
   readonly where: string;
-  /** Raw Ethernet: the interface was removed, or made anew, since then. */
-  readonly isInterfaceGone?: () => boolean;
+  /** Raw Ethernet: what has happened to the interface since then, so that frames cannot leave, and what to do. */
+  readonly interfaceChange?: () => string | undefined;
 }
 
 export function open(options: OpenOptions): Opened {
@@ -151,7 +151,7 @@ function openUdpLink(
 function openEthernetLink(
   options: OpenOptions,
   checksum: ChecksumOptions,
-): Pick<Opened, "link" | "where" | "isInterfaceGone"> {
+): Pick<Opened, "link" | "where" | "interfaceChange"> {
   const { config, member, listens, life } = options;
   const { settings } = config;
   const interfaces = listInterfaces();
@@ -179,7 +179,7 @@ function openEthernetLink(
   };
   const places = { ifindex: target.index, loIndex: lo?.index ?? target.index, mac: target.words };
   const where = `${target.name} ${target.mac}`;
-  const isInterfaceGone = (): boolean => listInterfaces().every(({ index }) => index !== target.index);
+  const interfaceChange = (): string | undefined => changeOf(target);
   // Who never leads is sent no client values.
   const splits = settings.receiveQueues === 2 && (listens & Role.proposer) !== 0;
   const filters = (of: (share: Share) => Program) =>
@@ -187,7 +187,7 @@ function openEthernetLink(
   if (settings.wire === "kernel-paxos") {
     const etherTypes = kernelPaxosTypes(listens);
     const own = filters((share) => kernelPaxosFilter({ ...places, etherTypes, share }));
-    return { link: openEthernet({ ...common, ...own }), where, isInterfaceGone };
+    return { link: openEthernet({ ...common, ...own }), where, interfaceChange };
   }
   const multicastMac = multicastAddress(clusterIdOf(config), config.group);
   const rest = { multicastMac, rolesMask: listens, group: config.group, life };
@@ -199,7 +199,14 @@ function openEthernetLink(
     mainEtherType: NATIVE_ETHERTYPE,
     checksum,
   });
-  return { link, where, isInterfaceGone };
+  return { link, where, interfaceChange };
+}
+
+function changeOf({ index, mtu }: InterfaceInfo): string | undefined {
+  const now = listInterfaces().find((one) => one.index === index);
+  if (now === undefined) return "it was removed, or made anew, since this process began: start it again";
+  if (now.mtu >= mtu) return undefined;
+  return `its MTU is ${now.mtu}, and was ${mtu} when this process began: set it back, or start this process and the others of this segment again`;
 }
 
 /**

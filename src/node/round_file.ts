@@ -7,13 +7,13 @@ import {
   closeSync,
   constants,
   fsyncSync,
-  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { makeDirectoryDurably, syncDirectory } from "../durable.ts";
 import { CliError, codeOf, exitCodeOf, messageOf } from "../error.ts";
 import type { Ballot } from "../protocol/types.ts";
 
@@ -30,7 +30,7 @@ export class RoundFile {
   read(): number {
     let text: string;
     try {
-      mkdirSync(this.#directory, { recursive: true });
+      makeDirectoryDurably(this.#directory);
       accessSync(this.#directory, constants.W_OK);
       text = readFileSync(this.path, "utf8");
     } catch (error) {
@@ -48,7 +48,7 @@ export class RoundFile {
   write(ballot: Ballot): void {
     const draft = `${this.path}.new`;
     try {
-      mkdirSync(this.#directory, { recursive: true });
+      makeDirectoryDurably(this.#directory);
       const fd = openSync(draft, "w", 0o644);
       try {
         writeSync(fd, `${ballot}\n`);
@@ -57,12 +57,7 @@ export class RoundFile {
         closeSync(fd);
       }
       renameSync(draft, this.path);
-      const directory = openSync(this.#directory, "r");
-      try {
-        fsyncSync(directory);
-      } finally {
-        closeSync(directory);
-      }
+      syncDirectory(this.#directory);
     } catch (error) {
       throw this.#trouble(error);
     }

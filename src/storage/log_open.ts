@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from "node:fs";
+import { syncDirectory } from "../durable.ts";
 import { LogStorage } from "./log.ts";
 import { LogFile, writeAll, writeZeros } from "./log_file.ts";
 import {
@@ -26,7 +27,6 @@ import {
   pathsOf,
   StorageLock,
   StorageRefusal,
-  syncDirectory,
   troubleWith,
 } from "./sqlite_files.ts";
 import type { Identity } from "./sqlite_format.ts";
@@ -64,7 +64,9 @@ export function openLog(options: LogOptions): LogStorage {
   let file: LogFile | undefined;
   try {
     if (options.trash) trash(path, directory, options);
-    if (!existsSync(path)) create(path, directory, options);
+    if (!existsSync(path)) create(path, options);
+    // Whoever made it may have been killed before its name was safe.
+    syncDirectory(directory);
     const { owner, regionBytes } = check(path, identity);
     file = new LogFile(path, regionBytes);
     const recovery = new LogRecovery(file, owner);
@@ -85,7 +87,7 @@ export function openLog(options: LogOptions): LogStorage {
 }
 
 /** Written aside and moved to its place: under its own name it is never half of one. */
-function create(path: string, directory: string, { identity, regionBytes = REGION_BYTES }: LogOptions): void {
+function create(path: string, { identity, regionBytes = REGION_BYTES }: LogOptions): void {
   const draft = `${path}.new`;
   const salt = randomBytes(16).toString("hex");
   const block = writeFirstBlock({ identity, regionBytes, salt });
@@ -104,7 +106,6 @@ function create(path: string, directory: string, { identity, regionBytes = REGIO
     closeSync(fd);
   }
   renameSync(draft, path);
-  syncDirectory(directory);
 }
 
 function check(path: string, identity: Identity): { readonly owner: number; readonly regionBytes: number } {

@@ -3,19 +3,9 @@
  * process, also after SIGKILL), what SQLite's errors mean to a user, and making files so that they survive a power cut.
  */
 import { Database, SQLiteError } from "bun:sqlite";
-import {
-  accessSync,
-  closeSync,
-  constants,
-  existsSync,
-  fsyncSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  statSync,
-} from "node:fs";
-import { dirname, join } from "node:path";
+import { accessSync, constants, existsSync, lstatSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { makeDirectoryDurably } from "../durable.ts";
 import { CliError, codeOf, ExitCode, isDenied, messageOf } from "../error.ts";
 
 const PROC_LOCKS = "/proc/locks";
@@ -140,8 +130,7 @@ export function makeDirectory(directory: string): void {
       }
       return;
     }
-    mkdirSync(directory, { recursive: true, mode: 0o755 });
-    for (let at = directory; at !== dirname(at); at = dirname(at)) syncDirectory(dirname(at));
+    makeDirectoryDurably(directory, 0o755);
   } catch (error) {
     throw troubleWith(directory, "make the directory", error);
   }
@@ -165,16 +154,6 @@ export function checkFiles(directory: string, files: readonly string[]): void {
     } catch (error) {
       throw troubleWith(path, "write", error);
     }
-  }
-}
-
-/** Makes names that were made, moved or removed in a directory durable. */
-export function syncDirectory(directory: string): void {
-  const fd = openSync(directory, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import { constants, type Database } from "bun:sqlite";
 import { existsSync, renameSync, rmSync, statSync } from "node:fs";
+import { syncDirectory } from "../durable.ts";
 import { SqliteStorage } from "./sqlite.ts";
 import {
   checkFiles,
@@ -19,7 +20,6 @@ import {
   StorageLock,
   type StoragePaths,
   StorageRefusal,
-  syncDirectory,
   troubleWith,
 } from "./sqlite_files.ts";
 import {

@@ -144,6 +144,24 @@ describeNetns(
       });
     });
 
+    test("an interface whose MTU was lowered", async () => {
+      await withCluster({ seats: CORE }, async (cluster) => {
+        const client = cluster.client(cluster.spareHost, ["--value-size", "1200"]);
+        await client.waitForLine(/[1-9]\d* value\/s/, 10_000, "stdout");
+        const ip = (mtu: string) =>
+          cluster.lab!.exec(cluster.spareHost, ["ip", "link", "set", "eth0", "mtu", mtu]);
+        expectDone(ip("1000"));
+        await client.waitForLine(
+          /nothing moves: .*could not be sent on eth0 .*: its MTU is 1000, and was 1500 when this process began: /,
+          10_000,
+        );
+        expectDone(ip("1500"));
+        await client.waitForLine(/it goes on/, 10_000);
+        client.kill("SIGTERM");
+        await client.ending(5000);
+      });
+    });
+
     test("without CAP_NET_RAW: 77, and how to get it", async () => {
       const command = unprivileged();
       await withCluster({ seats: CORE, start: false, ...command }, async (cluster) => {

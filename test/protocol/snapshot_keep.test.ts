@@ -2,7 +2,16 @@
  * A snapshot as bytes and as a file, and when one is taken, relied on and reported.
  */
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -90,6 +99,23 @@ describe("the file of a snapshot", () => {
     fileOf("learner-4").claim();
     one.release();
     fileOf("learner-3").claim();
+  });
+
+  test("is claimed where whoever made its lock was killed before that had a size", () => {
+    const one = fileOf("learner-5");
+    writeFileSync(`${one.path}.lock`, "");
+    one.claim();
+    expect(() => fileOf("learner-5").claim()).toThrow(/learner-5\.snapshot is in use by another process/);
+    one.release();
+  });
+
+  test("leaves nothing of itself on a disk that is full", async () => {
+    const file = fileOf("learner-6");
+    symlinkSync("/dev/full", `${file.path}.new`);
+    file.write(encoded(5));
+    await until("it is told", () => troubles.length === 1);
+    expect(troubles.pop()!.message).toContain("ENOSPC");
+    expect(readdirSync(folder)).not.toContain("learner-6.snapshot.new");
   });
 
   test("that is damaged, of another cluster or another application is refused with what to do", async () => {

@@ -6,10 +6,13 @@ import type { Program } from "../../src/net/filter.ts";
 
 export interface Arrival {
   readonly ifindex: number;
-  /** The kernel took a VLAN tag out of the frame. */
-  readonly vlan?: boolean;
+  /** The kernel took a VLAN tag with this word out of the frame. */
+  readonly vlan?: number;
   readonly bytes: Uint8Array;
 }
+
+/** Of a frame without a tag the kernel may tell one that it had. */
+const STALE_TAG = 0xfff;
 
 /** Bytes of the frame that the program lets through; 0: none. */
 export function runFilter(program: Program, arrival: Arrival): number {
@@ -75,7 +78,8 @@ export function runFilter(program: Program, arrival: Arrival): number {
 
 function load({ ifindex, vlan, bytes }: Arrival, offset: number, size: number): number | undefined {
   if (offset === 0xfffff008) return ifindex;
-  if (offset === 0xfffff030) return vlan === true ? 1 : 0;
+  if (offset === 0xfffff02c) return vlan ?? STALE_TAG;
+  if (offset === 0xfffff030) return vlan === undefined ? 0 : 1;
   if (offset + size > bytes.length) return undefined;
   let value = 0;
   for (let i = 0; i < size; i++) value = value * 256 + bytes[offset + i]!;

@@ -35,7 +35,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   config: ["net/address.ts", "protocol/", "text/", "error.ts", "node:"],
   net: ["native/", "protocol/", "config/config.ts", "error.ts", "node:"],
   wire: ["net/", "protocol/", "config/config.ts", "node:buffer"],
-  storage: ["protocol/", "config/config.ts", "error.ts", "bun:sqlite", "node:"],
+  storage: ["protocol/", "config/config.ts", "durable.ts", "error.ts", "bun:sqlite", "node:"],
   kv: ["api/", "protocol/bytes.ts", "error.ts", "node:"],
   // What serves applications is plugged into the node, which does not know it.
   delivery: [
@@ -46,6 +46,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "native/",
     "config/",
     "text/",
+    "durable.ts",
     "log.ts",
     "error.ts",
     "streams.ts",
@@ -60,6 +61,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "native/",
     "config/",
     "text/",
+    "durable.ts",
     "log.ts",
     "error.ts",
     "streams.ts",
@@ -140,6 +142,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
 const LOOSE: Readonly<Record<string, readonly string[]>> = {
   "main.ts": ["cli/", "error.ts", "streams.ts"],
   "log.ts": ["config/config.ts", "streams.ts", "consola", "node:"],
+  "durable.ts": ["node:"],
   "error.ts": [],
   "streams.ts": [],
 };
