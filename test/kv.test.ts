@@ -28,7 +28,7 @@ import { KvStore } from "../src/kv/store.ts";
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
-const keys = fc.string({ minLength: 1, maxLength: 6, unit: fc.constantFrom("a", "b", "/", "ü", "🙂") });
+const keys = fc.string({ minLength: 1, maxLength: 6, unit: fc.constantFrom("a", "b", "/", "ü", "🙂", "\ufeff") });
 const values = fc.uint8Array({ maxLength: 12 });
 const conditions: fc.Arbitrary<Condition> = fc.oneof(
   { weight: 4, arbitrary: fc.constant<Condition>({ kind: "none" }) },
@@ -66,6 +66,11 @@ describe("commands", () => {
     const command = put("kü", new Uint8Array([7, 8]), { kind: "version", version: 3 });
     expect(hex(encodeCommand(command))).toBe("010303006bc3bc0000000000000840020000000708");
     expect(hex(encodeResult({ status: Status.differs, version: 2 ** 40 }))).toBe("010000000000007042");
+  });
+
+  test("a mark of byte order is a character of a key like any other", () => {
+    const marked = put("\ufeffa", bytesOf("v"));
+    expect(decodeCommand(encodeCommand(marked))).toEqual(marked);
   });
 
   test("random bytes never throw", () => {
