@@ -28,7 +28,11 @@ import { KvStore } from "../src/kv/store.ts";
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
-const keys = fc.string({ minLength: 1, maxLength: 6, unit: fc.constantFrom("a", "b", "/", "ü", "🙂", "\ufeff") });
+const keys = fc.string({
+  minLength: 1,
+  maxLength: 6,
+  unit: fc.constantFrom("a", "b", "/", "ü", "🙂", "\ufeff"),
+});
 const values = fc.uint8Array({ maxLength: 12 });
 const conditions: fc.Arbitrary<Condition> = fc.oneof(
   { weight: 4, arbitrary: fc.constant<Condition>({ kind: "none" }) },
