@@ -8,7 +8,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ExitCode } from "../../src/error.ts";
 import { freePorts } from "../../src/ops/free_ports.ts";
-import { seat, type TestCluster, withCluster } from "../support/cluster.ts";
+import { COMMAND, seat, type TestCluster, withCluster } from "../support/cluster.ts";
 import { settled } from "../support/failover.ts";
 import { KvShell } from "../support/kv_shell.ts";
 import { until } from "../support/until.ts";
@@ -82,13 +82,18 @@ describe.concurrent("kpaxos kv", () => {
   }, 60_000);
 
   test("a value of 900 kB; a larger one than max-value-size", async () => {
-    await withServers({}, async (kv) => {
+    await withServers({}, async (kv, cluster) => {
       const value = new Uint8Array(900_000);
       crypto.getRandomValues(value.subarray(0, 65_536));
       await kv.ok(["put", "large", "-", "--id", "0"], value);
       const found = await kv.run(["get", "large", "--id", "1"]);
       expect(found.stdout.length).toBe(value.length);
       expect(sum(found.stdout)).toBe(sum(value));
+      // A reader that has had enough is no failure.
+      const words = [...COMMAND, "kv", "get", "large", "-f", cluster.configPath];
+      const piped = ["bash", "-o", "pipefail", "-c", '"$@" | head -c 1', "bash", ...words];
+      const enough = Bun.spawnSync(piped, { stdin: "ignore" });
+      expect([enough.stderr.toString(), enough.exitCode, enough.stdout.length]).toEqual(["", 0, 1]);
       const tooLarge = await kv.run(["put", "large", "-"], new Uint8Array(1_100_000));
       expect(tooLarge.exitCode).toBe(ExitCode.usage);
       expect(tooLarge.stderr).toContain("max-value-size is the limit");
