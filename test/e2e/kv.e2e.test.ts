@@ -199,6 +199,29 @@ describe.concurrent("kpaxos kv", () => {
     60_000,
   );
 
+  test("a server that ends answers what it was asked: with what became of it", async () => {
+    await withServers({}, async (kv, cluster) => {
+      const server = await kv.serve(2, ["--listen", "127.0.0.1:0"]);
+      const said = await server.waitForLine(/ and http:\/\/127\.0\.0\.1:[1-9]\d*$/, 5_000);
+      const lost = [0, 1].map((id) => cluster.member("acceptor", id));
+      for (const one of lost) one.kill("SIGSTOP");
+      const asked = [
+        ["PUT", 504],
+        ["GET", 503],
+      ] as const;
+      const url = `${said.slice(said.indexOf("http:"))}/v1/keys/a`;
+      const answers = asked.map(async ([method]) => {
+        const answer = await fetch(url, { method });
+        return [method, answer.status, ((await answer.json()) as { error: string }).error];
+      });
+      await until("it waits", async () => (await kv.status(2)).pending > 0);
+      await server.stop();
+      for (const one of lost) one.kill("SIGCONT");
+      const why = expect.stringContaining("the replica ended");
+      expect(await Promise.all(answers)).toEqual(asked.map(([method, status]) => [method, status, why]));
+    });
+  }, 60_000);
+
   test("two servers on one id: the second is refused, the first goes on", async () => {
     await withServers({}, async (kv) => {
       const second = kv.launch(0);
