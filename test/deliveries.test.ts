@@ -183,6 +183,23 @@ test("with patience it throws when there is no learner for so long, behind what 
   await expect(deliveries.next()).rejects.toBeInstanceOf(CliError);
 });
 
+test("patience without end, or longer than a timer runs, is not over at once; none that makes no sense is taken", async () => {
+  for (const patienceMs of [Number.POSITIVE_INFINITY, 2 ** 31, 1e12]) {
+    const gone: string[] = [];
+    const deliveries = newDeliveries({ patienceMs, onGone: (reason) => gone.push(reason) });
+    const first = deliveries.next();
+    await until("it misses the learner", () => gone.length === 1);
+    await Bun.sleep(20);
+    const learner = newLearner();
+    learner.deliver(1, 1);
+    expect((await first).done).toBe(false);
+    deliveries.close();
+    learner.close();
+  }
+  for (const patienceMs of [Number.NaN, -1, 0])
+    expect(() => newDeliveries({ patienceMs })).toThrow(/patienceMs .* milliseconds above 0/);
+});
+
 test("what a program has had is not kept for ever because it always lags a little", async () => {
   const pauses = spyOn(SocketReader.prototype, "pause");
   try {

@@ -28,7 +28,11 @@ import { KvStore } from "../src/kv/store.ts";
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
-const keys = fc.string({ minLength: 1, maxLength: 6, unit: fc.constantFrom("a", "b", "/", "ü", "🙂") });
+const keys = fc.string({
+  minLength: 1,
+  maxLength: 6,
+  unit: fc.constantFrom("a", "b", "/", "ü", "🙂", "\ufeff"),
+});
 const values = fc.uint8Array({ maxLength: 12 });
 const conditions: fc.Arbitrary<Condition> = fc.oneof(
   { weight: 4, arbitrary: fc.constant<Condition>({ kind: "none" }) },
@@ -66,6 +70,11 @@ describe("commands", () => {
     const command = put("kü", new Uint8Array([7, 8]), { kind: "version", version: 3 });
     expect(hex(encodeCommand(command))).toBe("010303006bc3bc0000000000000840020000000708");
     expect(hex(encodeResult({ status: Status.differs, version: 2 ** 40 }))).toBe("010000000000007042");
+  });
+
+  test("a mark of byte order is a character of a key like any other", () => {
+    const marked = put("\ufeffa", bytesOf("v"));
+    expect(decodeCommand(encodeCommand(marked))).toEqual(marked);
   });
 
   test("random bytes never throw", () => {
@@ -225,6 +234,27 @@ describe("over HTTP", () => {
     expect(listed.map(({ key }) => Number(key.slice(1)))).toEqual([...Array(1001).keys()]);
   });
 
+  test("pages: no more bytes in one answer than a few values need", async () => {
+    const size = 1 << 20;
+    for (let i = 0; i < 9; i++) store.apply(encodeCommand(put(`q${i}`, new Uint8Array(size))));
+    const answer = await fetch("http://kv/v1/keys?prefix=q", { unix: socket });
+    const page = (await answer.json()) as { keys: unknown[]; more: boolean };
+    expect([page.keys.length, page.more]).toEqual([4, true]);
+    const listed = await Array.fromAsync(client.list("q"));
+    expect(listed.map(({ key, value }) => [key, value.length])).toEqual(
+      Array.from({ length: 9 }, (_, i) => [`q${i}`, size]),
+    );
+  });
+
+  test("a value expected that is too long for an address: the error says what to do", async () => {
+    await client.put("long", bytesOf("x"));
+    const [exitCode, message] = await failureOf(
+      client.put("long", bytesOf("y"), { value: new Uint8Array(20_000) }),
+    );
+    expect(exitCode).toBe(ExitCode.usage);
+    expect(message).toMatch(/too long for an address: .* give the version of the key$/);
+  });
+
   test("reads are made the way that was asked for", async () => {
     reads.length = 0;
     await client.get("a");
@@ -247,6 +277,12 @@ describe("over HTTP", () => {
     expect(await ask("/v1/keys/a", { method: "POST" })).toEqual([405, "POST is not understood"]);
     const big = { method: "PUT", body: new Uint8Array(300) };
     expect(await ask("/v1/keys/a", big)).toEqual([413, "key and value are 309 bytes, the limit is 200"]);
+    // What Buffer would make of these is another value.
+    for (const wanted of ["!!!", "+/8=", "a", "YQ YQ"])
+      expect(await ask(`/v1/keys/a?expect=${wanted}`, { method: "PUT" })).toEqual([
+        400,
+        "expect is the value wanted, in base64url",
+      ]);
     const unquoted = { method: "DELETE", headers: { "if-match": "3" } };
     expect(await ask("/v1/keys/a", unquoted)).toEqual([400, 'If-Match is * or a version in quotes: "3"']);
   });
@@ -347,8 +383,8 @@ describe("over HTTP", () => {
       ]);
     }
     expect(submitted).toBe(before);
-    const patient = new KvClient({ socket }, 1e12);
-    expect(await patient.get("nobody")).toBeUndefined();
+    for (const timeoutMs of [1e12, Number.POSITIVE_INFINITY])
+      expect(await new KvClient({ socket }, timeoutMs).get("nobody")).toBeUndefined();
   });
 
   test("exit codes: what may have happened, what did not, what is asked wrongly", async () => {

@@ -41,7 +41,7 @@ test("a write that breaks off is not sent again by itself: it may have taken eff
   const answer = (text: string, connection: Socket): void => {
     const [line = ""] = text.split("\r\n");
     if (WRITE.test(line) && writes.push(line) > 1) connection.destroy();
-    else connection.write('HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"version":1}');
+    else connection.write('HTTP/1.1 200 OK\r\nkpaxos-version: 1\r\nContent-Length: 13\r\n\r\n{"version":1}');
   };
   await withListener(answer, async (socket) => {
     const client = new KvClient({ socket }, 5_000);
@@ -116,4 +116,36 @@ test("what the runtime advises its programmers is not told", async () => {
       await expect(error).rejects.not.toThrow(/verbose/);
     },
   );
+});
+
+test("a key that no address can have is refused before anything is sent: another one would be meant", async () => {
+  const asked: string[] = [];
+  await withListener(
+    (text) => asked.push(text),
+    async (socket) => {
+      const client = new KvClient({ socket }, 500);
+      for (const key of [".", "..", "\ud800"]) {
+        const refusal = { exitCode: ExitCode.usage, message: expect.stringContaining(JSON.stringify(key)) };
+        await expect(client.get(key)).rejects.toMatchObject(refusal);
+        await expect(client.put(key, new Uint8Array(1))).rejects.toMatchObject(refusal);
+        await expect(client.delete(key)).rejects.toMatchObject(refusal);
+      }
+      const half = { exitCode: ExitCode.usage, message: expect.stringContaining('"\\ud800"') };
+      await expect(client.list("\ud800").next()).rejects.toMatchObject(half);
+      expect(asked).toEqual([]);
+    },
+  );
+});
+
+test("what another service answers is no value, and no word that there is none", async () => {
+  let status = "200 OK";
+  const answer = (_text: string, connection: Socket): unknown =>
+    connection.end(`HTTP/1.1 ${status}\r\nContent-Length: 6\r\n\r\n<html>`);
+  await withListener(answer, async (socket) => {
+    const client = new KvClient({ socket }, 5_000);
+    const other = { exitCode: ExitCode.unavailable, message: "what answers there is no `kpaxos kv serve`" };
+    await expect(client.get("a")).rejects.toMatchObject(other);
+    status = "404 Not Found";
+    await expect(client.get("a")).rejects.toMatchObject(other);
+  });
 });

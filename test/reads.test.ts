@@ -109,6 +109,29 @@ test("nobody confirms: the read fails in time, and says why", async () => {
   expect(reads.waiting).toBe(0);
 });
 
+test("a read has all its time, however long ago the last turn was: before the first one, or behind work of the program", async () => {
+  const { reads, read, done } = bench();
+  read("first");
+  for (const nowUs of [60_000_000, 60_999_999]) {
+    reads.tick(nowUs);
+    reads.pump();
+  }
+  await settle();
+  expect(done).toEqual([]);
+  reads.tick(61_000_000);
+  await settle();
+  expect(done).toEqual(["first: no leader confirmed the read within 1000 ms"]);
+  read("later");
+  reads.tick(70_000_000);
+  reads.pump();
+  reads.tick(70_999_999);
+  await settle();
+  expect(done).toHaveLength(1);
+  reads.tick(71_000_000);
+  await settle();
+  expect(done).toHaveLength(2);
+});
+
 test("the replica ends: whoever waits is told", async () => {
   const { reads, read, done } = bench();
   read("a");

@@ -183,3 +183,30 @@ test("time goes on while the host is suspended: a turn is told what it is when i
   const [first, second, third] = times.map((us) => us - times[0]!);
   expect([first, second, third]).toEqual([0, 10, hourUs + 20]);
 });
+
+test("two in one process, as a program with two clients has, hold each other up for a moment only", async () => {
+  const sleepsUs: [first: number[], second: number[]] = [[], []];
+  const runners = sleepsUs.map((sleeps, which): Runner => {
+    const link = {
+      asleepUs: 0,
+      watchEventLoop: () => true,
+      step: (_ntx: number, waitUs: number): number => {
+        if (waitUs > 0) sleeps.push(waitUs);
+        // The second one ends first.
+        if (sleeps.length === (which === 1 ? 3 : 6)) runners[which]!.stop(() => undefined);
+        return 0;
+      },
+    };
+    const node = {
+      hasMore: false,
+      roles: { nextTickUs: () => Number.POSITIVE_INFINITY },
+      wire: { clear: () => undefined, seal: () => 0 },
+      turn: () => 0,
+    } as unknown as Node;
+    return new Runner([{ node, link: link as unknown as SystemLink }]);
+  });
+  await Promise.all(runners.map((runner) => runner.run()));
+  const [first, second] = sleepsUs;
+  expect(second).toEqual([1000, 1000, 1000]);
+  expect([first.slice(0, 3), first.at(-1)]).toEqual([[1000, 1000, 1000], 100_000]);
+});

@@ -20,7 +20,8 @@ export interface Reader {
 }
 
 interface Waiting extends Reader {
-  readonly deadlineUs: number;
+  /** Infinite until a turn has seen it: the last one may be long ago. */
+  deadlineUs: number;
 }
 
 /** Reads that wait for the same point. */
@@ -48,6 +49,8 @@ export class Reads implements Extra {
   readonly #outbox: Outbox;
   /** Reads that no question was asked for yet. */
   #next: Waiting[] = [];
+  /** Reads that began since the last tick. */
+  readonly #fresh: Waiting[] = [];
   #asking: Batch | undefined;
   /** Their point is known and not applied here yet. */
   readonly #known: Batch[] = [];
@@ -81,11 +84,16 @@ export class Reads implements Extra {
       reject(new Error(`${READS_LIMIT} reads wait already`));
       return;
     }
-    this.#next.push({ deadlineUs: this.#nowUs + this.#options.timeoutMs * 1000, resolve, reject });
+    const waiting = { deadlineUs: Number.POSITIVE_INFINITY, resolve, reject };
+    this.#next.push(waiting);
+    this.#fresh.push(waiting);
   }
 
   tick(nowUs: number): void {
     this.#nowUs = nowUs;
+    const deadlineUs = nowUs + this.#options.timeoutMs * 1000;
+    for (let i = 0; i < this.#fresh.length; i++) this.#fresh[i]!.deadlineUs = deadlineUs;
+    this.#fresh.length = 0;
     this.#expire(nowUs);
     if (this.#asking === undefined || nowUs < this.#dueUs) return;
     // It may be dead, or lead no more.

@@ -40,7 +40,7 @@ export const getCommand = defineKpaxosCommand({
     const found = await (await kvClient(args)).get(args.key, args.read);
     if (found === undefined) throw new CliError(`no key ${JSON.stringify(args.key)}`);
     if (args.json === true) printJson({ key: args.key, version: found.version, value: base64(found.value) });
-    else await print(found.value);
+    else print(found.value);
   },
 });
 
@@ -182,7 +182,8 @@ async function givenValue(text: string): Promise<Uint8Array> {
 }
 
 /** A last line without its end would run into the shell's prompt. */
-async function print(value: Uint8Array): Promise<void> {
-  const needsEnd = standardOutput().isTTY === true && value.at(-1) !== 0x0a;
-  await Bun.write(Bun.stdout, needsEnd ? Buffer.concat([value, Buffer.from("\n")]) : value);
+function print(value: Uint8Array): void {
+  const output = standardOutput();
+  output.write(value);
+  if (output.isTTY === true && value.at(-1) !== 0x0a) output.write("\n");
 }

@@ -96,12 +96,14 @@ export const serveCommand = defineKpaxosCommand({
     let hasEnded = false;
     try {
       if (args.listen !== undefined) servers.push(serveTcp(args.listen, kv, replica.maxCommandBytes));
-      log.info(`answers at ${path}${args.listen === undefined ? "" : ` and http://${args.listen}`}`);
+      log.info(`answers at ${[path, ...servers.slice(1).map(placeOf)].join(" and ")}`);
       const ended = replica.run();
       void tellReadiness(replica, log, () => hasEnded);
       return await ended;
     } finally {
       hasEnded = true;
+      // Who was waiting is answered now that the replica has ended, and has that before his connection goes.
+      await new Promise((resolve) => setImmediate(resolve));
       await Promise.all(servers.map((server) => server.stop(true)));
       if (existsSync(path)) unlinkSync(path);
     }
@@ -133,6 +135,11 @@ function serveTcp(listen: string, kv: KvServer, maxRequestBodySize: number): Bun
       cause: error,
     });
   }
+}
+
+/** With the port that it was given, if any would do. */
+function placeOf({ url, port }: Bun.Server<undefined>): string {
+  return `http://${url.hostname}:${port}`;
 }
 
 function hintOf(error: unknown): string {

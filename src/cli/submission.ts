@@ -108,15 +108,14 @@ export class Submission implements Extra {
     await this.give(Buffer.concat(parts));
   }
 
-  /** Reads one value a line, no further ahead than it must. */
-  async feed(stream: ReadableStream<Uint8Array>, take: (line: string) => void): Promise<void> {
-    const decoder = new TextDecoder();
+  /** Reads one value a line, no further ahead than it must. What bytes a line has is nobody's business here. */
+  async feed(stream: ReadableStream<Uint8Array>, take: (line: Uint8Array) => void): Promise<void> {
     let rest = new Uint8Array(0);
     for await (const chunk of stream) {
       const bytes = Buffer.concat([rest, chunk]);
       let from = 0;
       for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, from)) {
-        take(decoder.decode(bytes.subarray(from, end)));
+        take(new Uint8Array(bytes.subarray(from, end)));
         from = end + 1;
         while (this.#isAhead() && this.#error === undefined) await Bun.sleep(1);
         if (this.#error !== undefined) return;
@@ -125,7 +124,7 @@ export class Submission implements Extra {
       // However it is written, this is too long.
       if (rest.length > MOST_TEXT * this.#maxSize) this.#checkSize(rest.length);
     }
-    if (rest.length > 0) take(decoder.decode(rest));
+    if (rest.length > 0) take(new Uint8Array(rest));
     this.#complete = true;
   }
 

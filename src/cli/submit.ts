@@ -14,6 +14,8 @@ import { memberOf, placeIn, proposerArg, roleArgs, start, startAll } from "./run
 import { stoppable } from "./stoppable.ts";
 import { Submission } from "./submission.ts";
 
+const TAB = 0x09;
+
 export const submitCommand = defineKpaxosCommand({
   meta: {
     name: "submit",
@@ -68,7 +70,8 @@ export const submitCommand = defineKpaxosCommand({
     const { config, log } = { ...started, config: asGuest(started.config) };
     const proposer = args["proposer-id"];
     if (proposer !== undefined) memberOf(config.proposers, proposer, "proposer", config, "--proposer-id");
-    const parse = args.hex === true ? fromHex : fromText;
+    const parse =
+      args.hex === true ? (line: Uint8Array) => fromHex(toText(line)) : (line: Uint8Array) => line;
     const submission = new Submission(args.timeout * 1_000_000, args.confirm === true);
     const [first, ...others] = configsOfGroups(config).map((group) => placeIn(group, "submit", undefined));
     const id = drawId();
@@ -78,14 +81,14 @@ export const submitCommand = defineKpaxosCommand({
     submission.attach(process);
     const input = Bun.stdin.stream();
     const { settings } = config;
-    const take = (line: string): void => {
+    const take = (line: Uint8Array): void => {
       if (args.keyed !== true) return submission.add(parse(line));
       const [key, value] = keyAndValue(line);
-      submission.add(parse(value), groupOfKey(fromText(key), settings.groups));
+      submission.add(parse(value), groupOfKey(key, settings.groups));
     };
     const fed =
       args.value !== "-"
-        ? submission.give(parse(args.value))
+        ? submission.give(parse(fromText(args.value)))
         : args.whole === true
           ? submission.giveAll(input)
           : submission.feed(input, take);
@@ -124,17 +127,21 @@ function refuseContradictions(args: {
     throw usageError("--keyed is for lines", "kpaxos submit --keyed -");
 }
 
-function keyAndValue(line: string): [key: string, value: string] {
-  const tab = line.indexOf("\t");
-  if (tab >= 0) return [line.slice(0, tab), line.slice(tab + 1)];
+function keyAndValue(line: Uint8Array): [key: Uint8Array, value: Uint8Array] {
+  const tab = line.indexOf(TAB);
+  if (tab >= 0) return [line.subarray(0, tab), line.subarray(tab + 1)];
   throw usageError(
-    `${JSON.stringify(line.slice(0, 40))} has no tab`,
+    `${JSON.stringify(toText(line).slice(0, 40))} has no tab`,
     "with --keyed a line is a key, a tab and a value",
   );
 }
 
 function fromText(text: string): Uint8Array {
   return new TextEncoder().encode(text);
+}
+
+function toText(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
 }
 
 function fromHex(text: string): Uint8Array {

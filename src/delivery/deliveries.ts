@@ -23,6 +23,8 @@ export type { Position, StartAt } from "./log_record.ts";
 /** So much waits here for the program; what follows the learner keeps, as long as its log reaches. */
 const WAITING_BYTES = 1 << 20;
 const WAITING_RECORDS = 4096;
+/** No timer runs for longer, and one that shall is due at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export interface DeliveredValue {
   readonly what: "value";
@@ -61,7 +63,7 @@ export interface DeliveriesOptions {
   readonly from?: StartAt;
   /** The log is trimmed no further than this program has acknowledged. */
   readonly acknowledges?: boolean;
-  /** How long the learner may be gone, or not there yet, before the iterator throws; for ever unless given. */
+  /** How long the learner may be gone, or not there yet, before the iterator throws; for ever unless given, or above 2³¹ − 1. */
   readonly patienceMs?: number;
   /** Kernel_Paxos wire: values are the clients' whole records. */
   readonly raw?: boolean;
@@ -103,10 +105,12 @@ export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
   /** Begins at once, and waits for the learner where there is none. */
   constructor(options: DeliveriesOptions) {
     const { config, socket, learner = 0, group, from = "present", acknowledges = false, raw } = options;
+    const { patienceMs = Number.POSITIVE_INFINITY } = options;
     this.#options = options;
     if ((config === undefined) === (socket === undefined))
       throw new TypeError("deliveries come from a config or from a socket: give one of them");
     checkId("learner", learner, "the id of a learner");
+    if (!(patienceMs > 0)) throw new RangeError(`patienceMs ${patienceMs}: a number of milliseconds above 0`);
     this.#unwraps = config?.settings.wire === "kernel-paxos" && raw !== true;
     this.#reader = new SocketReader(
       config === undefined ? socket! : () => learnerSocket(config, learner, group),
@@ -236,7 +240,13 @@ export class Deliveries implements AsyncIterableIterator<Delivery, undefined> {
   #expect(reason: string): void {
     const { patienceMs } = this.#options;
     this.#reason = reason;
-    if (patienceMs === undefined || this.#timer !== undefined || this.#isPaused) return;
+    if (
+      patienceMs === undefined ||
+      patienceMs > LONGEST_TIMER_MS ||
+      this.#timer !== undefined ||
+      this.#isPaused
+    )
+      return;
     this.#timer = setTimeout(() => this.#giveUp(patienceMs), patienceMs);
   }
 

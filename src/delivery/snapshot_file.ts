@@ -3,8 +3,17 @@
  * that takes the file's name once it is synced: a crash leaves the old one or the new one, whole. At start the file is
  * checked; one that is damaged or another's is refused, never overlooked.
  */
-import { accessSync, constants, existsSync, lstatSync, readFileSync, truncateSync } from "node:fs";
-import { open, rename, rm } from "node:fs/promises";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  lstatSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+} from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { makeDirectoryDurably, syncDirectory } from "../durable.ts";
 import { CliError, codeOf, ExitCode, exitCodeOf, messageOf } from "../error.ts";
@@ -66,6 +75,8 @@ export class SnapshotFile implements SnapshotPlace {
   readonly #directory: string;
   readonly #onTrouble: (error: CliError) => void;
   #isWriting = false;
+  /** It may be another one's now, also while the last write is under way: that ends without effect. */
+  #isReleased = false;
   #lock: SharedMemory | undefined;
 
   /** `name`: of the process in its cluster, `learner-0`. `onTrouble`: the file could not be written. */
@@ -104,6 +115,7 @@ export class SnapshotFile implements SnapshotPlace {
   }
 
   claim(): void {
+    this.#isReleased = false;
     const path = `${this.path}.lock`;
     let isTaken: boolean;
     try {
@@ -121,6 +133,7 @@ export class SnapshotFile implements SnapshotPlace {
   }
 
   release(): void {
+    this.#isReleased = true;
     this.#lock?.close();
     this.#lock = undefined;
   }
@@ -138,11 +151,11 @@ export class SnapshotFile implements SnapshotPlace {
     this.#replace(snapshot.bytes).then(
       () => {
         this.#isWriting = false;
-        this.written = snapshot.iid;
+        if (!this.#isReleased) this.written = snapshot.iid;
       },
       (error: unknown) => {
         this.#isWriting = false;
-        this.#onTrouble(this.#trouble("write", error));
+        if (!this.#isReleased) this.#onTrouble(this.#trouble("write", error));
       },
     );
     return true;
@@ -154,15 +167,17 @@ export class SnapshotFile implements SnapshotPlace {
       await this.#write(draft, bytes);
     } catch (error) {
       // What is left of it on a disk that is full would be in the way of acceptors there.
-      await rm(draft, { force: true });
+      if (!this.#isReleased) rmSync(draft, { force: true });
       throw error;
     }
   }
 
   async #write(draft: string, bytes: Uint8Array): Promise<void> {
-    const file = await open(draft, "w", 0o644);
+    // Never into a file that is there: whoever had this place before may not have ended his last write.
+    rmSync(draft, { force: true });
+    const file = await open(draft, "wx", 0o644);
     try {
-      for (let at = 0; at < bytes.length; ) {
+      for (let at = 0; at < bytes.length && !this.#isReleased; ) {
         const { bytesWritten } = await file.write(bytes, at, Math.min(WRITE_BYTES, bytes.length - at));
         at += bytesWritten;
       }
@@ -170,7 +185,9 @@ export class SnapshotFile implements SnapshotPlace {
     } finally {
       await file.close();
     }
-    await rename(draft, this.path);
+    if (this.#isReleased) return;
+    // At once, so that nobody else can have claimed it meanwhile.
+    renameSync(draft, this.path);
     const directory = await open(this.#directory, "r");
     try {
       await directory.sync();

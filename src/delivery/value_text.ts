@@ -6,7 +6,7 @@ import { position } from "./position.ts";
 
 export type ValueForm = "text" | "hex" | "json";
 
-const decoder = new TextDecoder("utf-8", { fatal: true });
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const record = new ClientRecord();
 
 /**

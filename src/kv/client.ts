@@ -23,6 +23,7 @@ const NOT_SENT = new Set([
   ...["ConnectionRefused", "FailedToOpenSocket"],
 ]);
 const TOO_LARGE = 413;
+const ADDRESS_TOO_LONG = 431;
 const UNAVAILABLE = 503;
 const FULL = 507;
 
@@ -72,8 +73,10 @@ export class KvClient {
   /** The value and its version; undefined when there is no such key. */
   async get(key: string, read?: ReadMode): Promise<Versioned | undefined> {
     const answer = await this.#call(`${pathOf(key)}${readQuery(read, "?")}`, { method: "GET" }, [404]);
-    if (answer.status === 404) return undefined;
-    return { value: answer.body, version: Number(answer.headers.get(VERSION_HEADER)) };
+    if (answer.status === 404 && jsonOf(answer.body)) return undefined;
+    const version = answer.headers.get(VERSION_HEADER);
+    if (version === null) throw noServer();
+    return { value: answer.body, version: Number(version) };
   }
 
   async put(key: string, value: Uint8Array, condition: WriteCondition = {}): Promise<WriteOutcome> {
@@ -89,7 +92,7 @@ export class KvClient {
     let after: string | undefined;
     for (;;) {
       const from = after === undefined ? "" : `&after=${encodeURIComponent(after)}`;
-      const query = `?prefix=${encodeURIComponent(prefix)}${from}${readQuery(read, "&")}`;
+      const query = `?prefix=${encoded(prefix)}${from}${readQuery(read, "&")}`;
       const { body } = await this.#call(`${KEYS_PATH}${query}`, { method: "GET" }, []);
       const page = jsonOf(body) as { keys: ListedKey[]; more: boolean };
       for (const { key, version, value } of page.keys) {
@@ -130,7 +133,7 @@ export class KvClient {
         // On a connection that it uses again Bun sends a request twice when that breaks: no write may be.
         keepalive: isRead,
         ...("socket" in place ? { unix: place.socket } : {}),
-        signal: AbortSignal.timeout(this.#timeoutMs),
+        signal: AbortSignal.timeout(Math.min(this.#timeoutMs, Number.MAX_SAFE_INTEGER)),
       });
       const { ok, status, headers } = response;
       answer = { ok, status, headers, body: await response.bytes() };
@@ -177,6 +180,9 @@ function reasonOf({ status, body }: Answer): string {
   }
   // The HTTP server itself refuses what is far too large, without a word.
   if (status === TOO_LARGE) return "that is more than it takes: max-value-size is the limit";
+  // Nor has it a word for an address that is too long.
+  if (status === ADDRESS_TOO_LONG)
+    return "that is too long for an address: instead of a long value expected give the version of the key";
   return `status ${status}`;
 }
 
@@ -189,7 +195,11 @@ function jsonOf(body: Uint8Array): object {
     // Said below.
   }
   if (typeof said === "object" && said !== null) return said;
-  throw new CliError("what answers there is no `kpaxos kv serve`", {
+  throw noServer();
+}
+
+function noServer(): CliError {
+  return new CliError("what answers there is no `kpaxos kv serve`", {
     exitCode: ExitCode.unavailable,
     hint: "is the address that of another service?",
   });
@@ -219,7 +229,21 @@ function adviceOf(exitCode: ExitCode, isRead: boolean): { readonly hint?: string
 }
 
 function pathOf(key: string): string {
-  return `${KEYS_PATH}/${encodeURIComponent(key)}`;
+  // They lead up the path, however they are written: something else would be asked for.
+  if (key === "." || key === "..") throw noAddress(key, "it is a step of a path there");
+  return `${KEYS_PATH}/${encoded(key)}`;
+}
+
+function encoded(text: string): string {
+  if (!text.isWellFormed()) throw noAddress(text, "it has half of a surrogate pair");
+  return encodeURIComponent(text);
+}
+
+function noAddress(key: string, why: string): CliError {
+  return new CliError(`${JSON.stringify(key)} cannot be the key in an address: ${why}`, {
+    exitCode: ExitCode.usage,
+    hint: "choose another key, for example with a prefix",
+  });
 }
 
 function readQuery(read: ReadMode | undefined, before: "?" | "&"): string {

@@ -54,7 +54,8 @@ export interface Result {
 const NOTHING = new Uint8Array(0);
 const HEADER_BYTES = 4;
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true });
+// A key keeps its mark of byte order: without it, it would be another key.
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export function put(key: string, value: Uint8Array, condition: Condition = { kind: "none" }): Command {
   return { operation: Operation.put, key, condition, value };

@@ -33,7 +33,9 @@ export const VERSION_HEADER = "kpaxos-version";
 export const TIMEOUT_HEADER = "kpaxos-timeout";
 /** What a timer can be set to. */
 export const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+/** Of one answer: keys, and bytes of values unless the first alone has more. A turn of the replica waits while it is made. */
 const LIST_LIMIT = 1000;
+const LIST_BYTES = 4 << 20;
 
 export interface KvServerOptions {
   readonly store: KvStore;
@@ -135,19 +137,23 @@ export class KvServer {
     if (!Number.isInteger(limit) || limit < 1) throw new BadRequest("limit is a whole number from 1");
     await this.#read(query);
     const after = query.get("after");
+    const most = Math.min(limit, LIST_LIMIT);
     const found = this.#options.store.list({
       prefix: query.get("prefix") ?? "",
       ...(after === null ? {} : { after }),
-      limit: Math.min(limit, LIST_LIMIT) + 1,
+      limit: most + 1,
     });
-    const more = found.length > Math.min(limit, LIST_LIMIT);
-    if (more) found.pop();
-    const keys: ListedKey[] = found.map(([key, { value, version }]) => ({
+    let count = 0;
+    for (let bytes = 0; count < Math.min(found.length, most); count++) {
+      bytes += found[count]![1].value.length;
+      if (count > 0 && bytes > LIST_BYTES) break;
+    }
+    const keys: ListedKey[] = found.slice(0, count).map(([key, { value, version }]) => ({
       key,
       version,
       value: Buffer.from(value).toString("base64"),
     }));
-    return Response.json({ keys, more });
+    return Response.json({ keys, more: count < found.length });
   }
 
   async #read(query: URLSearchParams): Promise<void> {
@@ -226,7 +232,7 @@ function conditionOf(request: Request, query: URLSearchParams): Condition {
   const noneMatch = request.headers.get("if-none-match");
   const given = [expect, match, noneMatch].filter((one) => one !== null);
   if (given.length > 1) throw new BadRequest("more than one condition is given");
-  if (expect !== null) return { kind: "value", value: new Uint8Array(Buffer.from(expect, "base64url")) };
+  if (expect !== null) return { kind: "value", value: wantedValue(expect) };
   if (noneMatch !== null) {
     if (noneMatch !== "*") throw new BadRequest("If-None-Match knows only *");
     return { kind: "absent" };
@@ -236,6 +242,14 @@ function conditionOf(request: Request, query: URLSearchParams): Condition {
   const version = /^"(\d{1,15})"$/.exec(match)?.[1];
   if (version === undefined) throw new BadRequest('If-Match is * or a version in quotes: "3"');
   return { kind: "version", version: Number(version) };
+}
+
+/** Buffer skips what is no base64: only what reads back as it was is a value. */
+function wantedValue(expect: string): Uint8Array {
+  const value = Buffer.from(expect, "base64url");
+  if (value.toString("base64url") !== expect.replace(/={1,2}$/, ""))
+    throw new BadRequest("expect is the value wanted, in base64url");
+  return new Uint8Array(value);
 }
 
 function versionHeaders(version: number): Record<string, string> {

@@ -108,7 +108,7 @@ export class KvStore implements StateMachine {
   restore(bytes: Uint8Array): void {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     if (bytes.length < 8 || view.getUint32(0, true) !== MAGIC) throw new Error("no snapshot of this store");
-    const decoder = new TextDecoder();
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     const entries = new Map<string, Entry>();
     let total = 0;
     let at = 8;

@@ -10,6 +10,8 @@ import type { Node } from "./turn.ts";
 const BURST = 8;
 /** No sleep is longer, so that timers of the runtime, which do not wake the step, are late by this at most. */
 const MAX_WAIT_US = 100_000;
+/** Nor is this one where several of them run in one program: while one sleeps the others do not hear what comes for them. */
+const SHARED_WAIT_US = 1_000;
 /** Sleeps that frames ended so soon are followed by more of them. */
 const SHORT_SLEEP_US = 500;
 /** How soon an application that took nothing is asked again. */
@@ -47,6 +49,9 @@ export interface RunnerOptions {
   readonly patience?: Patience | undefined;
 }
 
+/** How many run in this program. */
+let running = 0;
+
 const never = (): boolean => false;
 
 export class Runner {
@@ -77,12 +82,17 @@ export class Runner {
   }
 
   /** Resolves after `stop`; rejects when a turn fails. */
-  run(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#finish = resolve;
-      this.#fail = reject;
-      setImmediate(this.#loop);
-    });
+  async run(): Promise<void> {
+    running++;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#finish = resolve;
+        this.#fail = reject;
+        setImmediate(this.#loop);
+      });
+    } finally {
+      running--;
+    }
   }
 
   /** Ends the loop after each lane's `farewell` had its last turn: what it says is sent. */
@@ -167,7 +177,7 @@ export class Runner {
   }
 
   #waitUs(): number {
-    let waitUs = MAX_WAIT_US;
+    let waitUs = running > 1 ? SHARED_WAIT_US : MAX_WAIT_US;
     const now = nowUs(this.#first.link);
     this.#sleepsFromUs = now;
     for (let lane = 0; lane < this.#lanes.length; lane++) {

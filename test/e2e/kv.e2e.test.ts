@@ -8,7 +8,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ExitCode } from "../../src/error.ts";
 import { freePorts } from "../../src/ops/free_ports.ts";
-import { seat, type TestCluster, withCluster } from "../support/cluster.ts";
+import { COMMAND, seat, type TestCluster, withCluster } from "../support/cluster.ts";
 import { settled } from "../support/failover.ts";
 import { KvShell } from "../support/kv_shell.ts";
 import { until } from "../support/until.ts";
@@ -82,13 +82,18 @@ describe.concurrent("kpaxos kv", () => {
   }, 60_000);
 
   test("a value of 900 kB; a larger one than max-value-size", async () => {
-    await withServers({}, async (kv) => {
+    await withServers({}, async (kv, cluster) => {
       const value = new Uint8Array(900_000);
       crypto.getRandomValues(value.subarray(0, 65_536));
       await kv.ok(["put", "large", "-", "--id", "0"], value);
       const found = await kv.run(["get", "large", "--id", "1"]);
       expect(found.stdout.length).toBe(value.length);
       expect(sum(found.stdout)).toBe(sum(value));
+      // A reader that has had enough is no failure.
+      const words = [...COMMAND, "kv", "get", "large", "-f", cluster.configPath];
+      const piped = ["bash", "-o", "pipefail", "-c", '"$@" | head -c 1', "bash", ...words];
+      const enough = Bun.spawnSync(piped, { stdin: "ignore" });
+      expect([enough.stderr.toString(), enough.exitCode, enough.stdout.length]).toEqual(["", 0, 1]);
       const tooLarge = await kv.run(["put", "large", "-"], new Uint8Array(1_100_000));
       expect(tooLarge.exitCode).toBe(ExitCode.usage);
       expect(tooLarge.stderr).toContain("max-value-size is the limit");
@@ -193,6 +198,29 @@ describe.concurrent("kpaxos kv", () => {
     },
     60_000,
   );
+
+  test("a server that ends answers what it was asked: with what became of it", async () => {
+    await withServers({}, async (kv, cluster) => {
+      const server = await kv.serve(2, ["--listen", "127.0.0.1:0"]);
+      const said = await server.waitForLine(/ and http:\/\/127\.0\.0\.1:[1-9]\d*$/, 5_000);
+      const lost = [0, 1].map((id) => cluster.member("acceptor", id));
+      for (const one of lost) one.kill("SIGSTOP");
+      const asked = [
+        ["PUT", 504],
+        ["GET", 503],
+      ] as const;
+      const url = `${said.slice(said.indexOf("http:"))}/v1/keys/a`;
+      const answers = asked.map(async ([method]) => {
+        const answer = await fetch(url, { method });
+        return [method, answer.status, ((await answer.json()) as { error: string }).error];
+      });
+      await until("it waits", async () => (await kv.status(2)).pending > 0);
+      await server.stop();
+      for (const one of lost) one.kill("SIGCONT");
+      const why = expect.stringContaining("the replica ended");
+      expect(await Promise.all(answers)).toEqual(asked.map(([method, status]) => [method, status, why]));
+    });
+  }, 60_000);
 
   test("two servers on one id: the second is refused, the first goes on", async () => {
     await withServers({}, async (kv) => {

@@ -123,6 +123,15 @@ describeUnless(existsSync(KPAXOS) ? undefined : "dist/kpaxos is not there: npm r
   }, 120_000);
 });
 
+test("a line's bytes are its value, whatever they are", async () => {
+  await withLearners({}, async (cluster, [learner]) => {
+    const lines = ["caf\\351", "\\357\\273\\277bom", "\\303", "", "a\\r"];
+    await finished(submit(cluster, `printf '${lines.join("\\n")}'`), 20_000);
+    await learner!.reach(lines.length);
+    expect(learner!.values).toEqual(["636166e9", "efbbbf626f6d", "c3", "", "610d"]);
+  });
+}, 60_000);
+
 test("values in pieces, up to the largest, when the proposer in use is killed", async () => {
   await withLearners({}, async (cluster, learners) => {
     const count = 24;

@@ -9,7 +9,6 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
-  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -109,13 +108,35 @@ describe("the file of a snapshot", () => {
     one.release();
   });
 
-  test("leaves nothing of itself on a disk that is full", async () => {
+  test("that cannot be written leaves nothing of itself, which could fill the disk", async () => {
     const file = fileOf("learner-6");
-    symlinkSync("/dev/full", `${file.path}.new`);
-    file.write(encoded(5));
+    file.write({ ...encoded(5), bytes: { length: 9 } as Uint8Array<ArrayBuffer> });
     await until("it is told", () => troubles.length === 1);
-    expect(troubles.pop()!.message).toContain("ENOSPC");
+    expect(troubles.pop()!.message).toContain("cannot write");
     expect(readdirSync(folder)).not.toContain("learner-6.snapshot.new");
+  });
+
+  test("given back while it is written, it is the next one's alone", async () => {
+    troubles.length = 0;
+    const large = (iid: number): Encoded =>
+      encodeSnapshot(
+        { kind: 0, iid, logId: 1, table: new Uint8Array(16 << 20).fill(iid), application: new Uint8Array(0) },
+        CLUSTER,
+      );
+    const former = fileOf("learner-5");
+    former.claim();
+    former.write(large(5));
+    await Bun.sleep(2);
+    former.release();
+    const next = fileOf("learner-5");
+    next.claim();
+    next.write(large(9));
+    await until("it is written", () => next.written === 9 || troubles.length > 0);
+    await Bun.sleep(100);
+    expect(troubles).toEqual([]);
+    expect(fileOf("learner-5").load(CLUSTER, 0)?.snapshot.iid).toBe(9);
+    expect(existsSync(`${next.path}.new`)).toBe(false);
+    next.release();
   });
 
   test("that is damaged, of another cluster or another application is refused with what to do", async () => {
