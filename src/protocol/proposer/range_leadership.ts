@@ -321,7 +321,7 @@ export class RangeLeadership extends Leadership {
     this.parts.counters.retries++;
     if (this.#range.isComplete() && this.#isInReach() && this.#isCounted()) return this.#lead();
     if (this.#clears()) return;
-    if (this.#range.isPromised && !this.#isInReach()) this.#isCounted();
+    if (this.#range.isPromised && !this.#range.isStartDoubted && !this.#isInReach()) this.#isCounted();
     const silenceUs = this.nowUs - this.#promisedUs;
     if (silenceUs > this.election.timeoutUs) {
       if (!this.#isAlone) return this.#stepBack({ what: "unpromised" });

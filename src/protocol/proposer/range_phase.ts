@@ -18,6 +18,11 @@ export class RangePhase {
   highestIid = 0;
   /** Something that was reported lies beyond the window, or found no room in it: it is asked for again once the window has moved. */
   isCut = false;
+  /**
+   * Who had `start` put where it is may not count any more, or be of another log than the others: no log is known here by which to
+   * tell. Nobody is to be told that what lies before is chosen.
+   */
+  isStartDoubted = false;
   /** The log that is known here; 0: none is. */
   #knownLog = 0;
   readonly #window: ProposerWindow;
@@ -43,6 +48,7 @@ export class RangePhase {
     this.#knownLog = knownLog;
     this.highestIid = 0;
     this.isCut = false;
+    this.isStartDoubted = false;
     this.#ballot = ballot;
     this.#coveredTo.fill(start - 1);
     this.#quorum.begin();
@@ -72,8 +78,11 @@ export class RangePhase {
     // Whoever is not counted any more has to say everything again, but not at once: two that contradict each other would be
     // asked in turn for ever. What it reported of values stays true.
     for (let other = 0; other < this.#acceptors; other++) {
-      if (this.#quorum.takeDropped(other)) this.#coveredTo[other] = this.start - 1;
+      if (!this.#quorum.takeDropped(other)) continue;
+      this.#coveredTo[other] = this.start - 1;
+      this.isStartDoubted ||= this.#knownLog === 0;
     }
+    this.isStartDoubted ||= !counts && this.#knownLog === 0;
     // A gap: a frame before this one was lost.
     this.#reading = counts && asked <= this.#coveredTo[aid]! + 1;
     // Only a frame that leaves something out vouches for it; a continuation that merely begins later says nothing.
