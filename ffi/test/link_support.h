@@ -11,14 +11,7 @@
 #include <unistd.h>
 
 #include "../kpaxos.h"
-
-#define CHECK(condition)                                                           \
-  do {                                                                             \
-    if (!(condition)) {                                                            \
-      fprintf(stderr, "%s:%d: %s is not so\n", __FILE__, __LINE__, #condition);    \
-      exit(1);                                                                     \
-    }                                                                              \
-  } while (0)
+#include "check.h"
 
 #define EQUAL(actual, expected)                                                                         \
   do {                                                                                                  \

@@ -12,13 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHECK(condition)                                                        \
-  do {                                                                          \
-    if (!(condition)) {                                                         \
-      fprintf(stderr, "%s:%d: %s is false\n", __FILE__, __LINE__, #condition); \
-      exit(1);                                                                  \
-    }                                                                           \
-  } while (0)
+#include "check.h"
 
 enum { CAPACITY = 256, BYTES = KPX_RING_HEADER + CAPACITY, LARGEST = CAPACITY / 2 - KPX_RING_RECORD };
 

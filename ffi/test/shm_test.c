@@ -6,14 +6,7 @@
 #include <unistd.h>
 
 #include "../shm.h"
-
-#define CHECK(condition)                                                        \
-  do {                                                                          \
-    if (!(condition)) {                                                         \
-      fprintf(stderr, "%s:%d: %s is false\n", __FILE__, __LINE__, #condition); \
-      exit(1);                                                                  \
-    }                                                                           \
-  } while (0)
+#include "check.h"
 
 /* In place of the C library's: what the kernel says of tmpfs when a signal comes, and then an answer. */
 static int interruptions;
