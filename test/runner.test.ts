@@ -34,6 +34,14 @@ interface Plan {
   readonly turned?: (nowUs: number) => void;
 }
 
+/** Its turns have nothing to do, and nothing to wait for. */
+const IDLE = {
+  hasMore: false,
+  roles: { nextTickUs: () => Number.POSITIVE_INFINITY },
+  wire: { clear: () => undefined, seal: () => 0 },
+  turn: () => 0,
+};
+
 /** Each turn that had frames has two to send. */
 async function run({ dozes, steps, hasMore, frames, sleepUs, asleepUs, turned }: Plan): Promise<Step[]> {
   const asked: Step[] = [];
@@ -59,9 +67,8 @@ async function run({ dozes, steps, hasMore, frames, sleepUs, asleepUs, turned }:
     },
   };
   const node = {
+    ...IDLE,
     hasMore: hasMore ?? false,
-    roles: { nextTickUs: () => Number.POSITIVE_INFINITY },
-    wire: { clear: () => undefined, seal: () => 0 },
     turn: (nowUs: number, received: number) => {
       turned?.(nowUs);
       return received > 0 ? 2 : 0;
@@ -148,12 +155,7 @@ describe("a loop of two lanes", () => {
   async function sleepsOfFirst(found: readonly number[]): Promise<boolean[]> {
     const sleeps: boolean[] = [];
     let at = 0;
-    const node = {
-      hasMore: false,
-      roles: { nextTickUs: () => Number.POSITIVE_INFINITY },
-      wire: { clear: () => undefined, seal: () => 0 },
-      turn: () => 0,
-    } as unknown as Node;
+    const node = IDLE as unknown as Node;
     const common = { asleepUs: 0, rxSlots: 4, watchEventLoop: () => true, watchLink: () => undefined };
     const first = {
       ...common,
@@ -197,12 +199,7 @@ test("two in one process, as a program with two clients has, hold each other up 
         return 0;
       },
     };
-    const node = {
-      hasMore: false,
-      roles: { nextTickUs: () => Number.POSITIVE_INFINITY },
-      wire: { clear: () => undefined, seal: () => 0 },
-      turn: () => 0,
-    } as unknown as Node;
+    const node = IDLE as unknown as Node;
     return new Runner([{ node, link: link as unknown as SystemLink }]);
   });
   await Promise.all(runners.map((runner) => runner.run()));
