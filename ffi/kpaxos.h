@@ -93,6 +93,7 @@ enum {
   KPX_INFO_IFINDEX,
   KPX_INFO_ASLEEP, /* word index of a double: see kpx_link_step */
   KPX_INFO_BUNDLE_PAYLOAD, /* most bytes of a frame that a bundle may have, checksum included; 0: there are none by mark */
+  KPX_INFO_RINGS, /* receive queues that have a ring */
   KPX_INFO_ADDRESS, /* six words */
   KPX_INFO_COUNT = KPX_INFO_ADDRESS + 6,
 };

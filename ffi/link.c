@@ -105,7 +105,11 @@ int32_t kpx_link_info(int32_t handle, double *out, uint32_t count) {
   int result = kpx_table_enter(handle, &link);
   if (result < 0) return result;
   uint64_t buffers = 0;
-  for (uint32_t i = 0; i < link->receiver_count; i++) buffers += link->receivers[i].buffer;
+  uint32_t rings = 0;
+  for (uint32_t i = 0; i < link->receiver_count; i++) {
+    buffers += link->receivers[i].buffer;
+    rings += link->receivers[i].ring.at != NULL;
+  }
   double numbers[KPX_INFO_COUNT] = {
       [KPX_INFO_AREA_BYTES] = (double)link->area_bytes,
       [KPX_INFO_RX_BASE] = 0,
@@ -117,6 +121,7 @@ int32_t kpx_link_info(int32_t handle, double *out, uint32_t count) {
       [KPX_INFO_IFINDEX] = (double)link->ifindex,
       [KPX_INFO_BUNDLE_PAYLOAD] = (double)kpx_bundle_payload(link),
       [KPX_INFO_ASLEEP] = (double)(link->asleep_at / 4),
+      [KPX_INFO_RINGS] = (double)rings,
   };
   for (uint32_t i = 0; i < KPX_ADDRESS_WORDS; i++) numbers[KPX_INFO_ADDRESS + i] = (double)link->address[i];
   kpx_table_leave(handle);

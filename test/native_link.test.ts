@@ -37,6 +37,7 @@ describeNetns("raw Ethernet link", () => {
       const from = open(a, { mode });
       const to = open(b, { mode });
       expect([...from.address]).toEqual([...a.target.words]);
+      expect(to.rings).toBe(mode === "ring" ? 1 : 0);
       for (let length = 46; length <= 1500; length += 200) {
         expect(send(from, b.target.words, Port.wire, native(1, length), NATIVE_ETHERTYPE)).toEqual([]);
         const frames = receive(to);

@@ -61,6 +61,12 @@ static uint32_t heard(struct test_link *link) {
   return count;
 }
 
+static double rings(const struct test_link *link) {
+  double info[KPX_INFO_COUNT];
+  EQUAL(kpx_link_info(link->handle, info, KPX_INFO_COUNT), KPX_INFO_COUNT);
+  return info[KPX_INFO_RINGS];
+}
+
 /* A kernel that has no memory for a ring, or none of its kind. */
 static void frames_come_where_no_ring_is_to_be_had(const uint32_t *options) {
   struct sock_filter filter[] = {
@@ -77,6 +83,7 @@ static void frames_come_where_no_ring_is_to_be_had(const uint32_t *options) {
   CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
   if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0) skip("needs seccomp");
   struct test_link link = open_link(options, KPX_OPTION_WORDS);
+  EQUAL(rings(&link), 0);
   for (uint32_t round = 0; round < 3; round++) {
     single();
     EQUAL(heard(&link), 1);
@@ -93,6 +100,7 @@ int main(void) {
   options[KPX_OPTION_IFINDEX] = if_nametoindex(TAP);
   options[KPX_OPTION_FLAGS] = KPX_FLAG_OFFLOAD | KPX_FLAG_RING;
   struct test_link link = open_link(options, KPX_OPTION_WORDS);
+  EQUAL(rings(&link), 1);
   single();
   EQUAL(heard(&link), 1);
   for (uint32_t round = 0; round < 3; round++) {

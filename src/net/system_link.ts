@@ -54,8 +54,9 @@ const Info = {
   receiveBuffer: 6,
   asleep: 8,
   bundlePayload: 9,
+  rings: 10,
 } as const;
-const INFO_ADDRESS = 10;
+const INFO_ADDRESS = 11;
 const INFO_COUNT = INFO_ADDRESS + ADDRESS_WORDS;
 const COUNTERS = 11;
 /** Receive queues of a link, at most. */
@@ -118,6 +119,8 @@ export class SystemLink implements Link {
   readonly address: Uint32Array;
   /** Bytes the kernel granted for frames that wait to be received, in all receive queues. */
   readonly receiveBufferBytes: number;
+  /** Receive queues that have a ring. */
+  readonly rings: number;
   readonly #handle: number;
   readonly #spinUs: number;
   readonly #native: NativeSymbols;
@@ -146,6 +149,7 @@ export class SystemLink implements Link {
     this.maxPayload = info[Info.maxPayload]!;
     this.bundlePayload = info[Info.bundlePayload]!;
     this.receiveBufferBytes = info[Info.receiveBuffer]!;
+    this.rings = info[Info.rings]!;
     this.address = Uint32Array.from(info.subarray(INFO_ADDRESS));
   }
 

@@ -152,7 +152,7 @@ function openEthernetLink(
   options: OpenOptions,
   checksum: ChecksumOptions,
 ): Pick<Opened, "link" | "where" | "interfaceChange"> {
-  const { config, member, listens, life } = options;
+  const { config, log, member, listens, life } = options;
   const { settings } = config;
   const interfaces = listInterfaces();
   const fromFlag = config.origins.interface.from === "flag";
@@ -184,10 +184,16 @@ function openEthernetLink(
   const splits = settings.receiveQueues === 2 && (listens & Role.proposer) !== 0;
   const filters = (of: (share: Share) => Program) =>
     splits ? { filter: of("protocol"), secondFilter: of("values") } : { filter: of("all") };
+  const opened = (link: SystemLink) => {
+    const queues = splits ? 2 : 1;
+    if (settings.receiveMode === "ring" && link.rings < queues)
+      log.warn(withoutRing(where, queues - link.rings));
+    return { link, where, interfaceChange };
+  };
   if (settings.wire === "kernel-paxos") {
     const etherTypes = kernelPaxosTypes(listens);
     const own = filters((share) => kernelPaxosFilter({ ...places, etherTypes, share }));
-    return { link: openEthernet({ ...common, ...own }), where, interfaceChange };
+    return opened(openEthernet({ ...common, ...own }));
   }
   const multicastMac = multicastAddress(clusterIdOf(config), config.group);
   const rest = { multicastMac, rolesMask: listens, group: config.group, life };
@@ -199,7 +205,12 @@ function openEthernetLink(
     mainEtherType: NATIVE_ETHERTYPE,
     checksum,
   });
-  return { link, where, interfaceChange };
+  return opened(link);
+}
+
+function withoutRing(where: string, queues: number): string {
+  const which = queues > 1 ? "the receive queues" : "a receive queue";
+  return `the kernel has no ring for ${which} of ${where}: frames come as with receive-mode recvmmsg, lone ones later (a smaller receive-buffer may help)`;
 }
 
 function changeOf({ index, mtu }: InterfaceInfo): string | undefined {
