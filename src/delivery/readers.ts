@@ -105,7 +105,8 @@ export class LocalDelivery implements Extra {
     let given = 0;
     let more = false;
     let stuck = false;
-    for (const kind of this.#kinds) {
+    for (let i = 0; i < this.#kinds.length; i++) {
+      const kind = this.#kinds[i]!;
       given += kind.pump(nowUs);
       more ||= kind.hasMore;
       stuck ||= kind.isStuck;
@@ -122,7 +123,8 @@ export class LocalDelivery implements Extra {
   acknowledged(): number {
     let limit = MAX_IID;
     let wished = 0;
-    for (const kind of this.#kinds) {
+    for (let i = 0; i < this.#kinds.length; i++) {
+      const kind = this.#kinds[i]!;
       limit = Math.min(limit, kind.acknowledged());
       wished = Math.max(wished, kind.trim);
     }
@@ -131,7 +133,9 @@ export class LocalDelivery implements Extra {
 
   /** How many applications read now. */
   get readers(): number {
-    return this.#kinds.reduce((sum, { readers }) => sum + readers, 0);
+    let sum = 0;
+    for (let i = 0; i < this.#kinds.length; i++) sum += this.#kinds[i]!.readers;
+    return sum;
   }
 
   close(): void {

@@ -88,7 +88,8 @@ export class Peers {
 
   copyAddress(peer: Peer, into: Uint32Array, at: number): void {
     const from = peer * ADDRESS_WORDS;
-    for (let i = 0; i < ADDRESS_WORDS; i++) into[at + i] = this.addresses[from + i]!;
+    // As integers, here and below: see `#addressEveryone` (`wire/native_frames.ts`).
+    for (let i = 0; i < ADDRESS_WORDS; i++) into[at + i] = this.addresses[from + i]! | 0;
   }
 
   heard(peer: Peer): boolean {
@@ -136,7 +137,8 @@ export class Peers {
   #is(peer: number, role: number, id: number, words: Uint32Array, at: number): boolean {
     if (this.role[peer] !== role || this.id[peer] !== id) return false;
     const from = peer * ADDRESS_WORDS;
-    for (let i = 0; i < ADDRESS_WORDS; i++) if (this.addresses[from + i] !== words[at + i]) return false;
+    for (let i = 0; i < ADDRESS_WORDS; i++)
+      if ((this.addresses[from + i]! ^ words[at + i]!) !== 0) return false;
     return true;
   }
 

@@ -57,7 +57,12 @@ export class Process {
     }
     this.lanes = lanes;
     const sleeper = lanes.find(({ built }) => built.sleeper !== undefined)?.built.sleeper;
-    const dozes = (): boolean => lanes.every(({ built }) => built.dozes?.() ?? false);
+    const [first] = lanes;
+    // Asked in each turn.
+    const dozes =
+      lanes.length === 1
+        ? first!.built.dozes?.bind(first!.built)
+        : (): boolean => lanes.every(({ built }) => built.dozes?.() ?? false);
     this.#runner = new Runner(lanes, { sleeper, dozes, patience });
   }
 

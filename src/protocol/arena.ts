@@ -193,7 +193,7 @@ export class Arena {
 
   /** All of the page is free: it has no holes. */
   #emptied(page: number): void {
-    this.#holes.fill(0, page * PAGE_WORDS, (page + 1) * PAGE_WORDS);
+    if (this.#holeUnits[page]! > 0) this.#holes.fill(0, page * PAGE_WORDS, (page + 1) * PAGE_WORDS);
     this.#holeUnits[page] = 0;
     this.#searchedUnits[page] = NONE;
     if (page === this.#page) this.#at = page * PAGE_BYTES;

@@ -364,7 +364,8 @@ export class NativeFrames {
     const { multicast, roles } = this.#options;
     const words = this.#words;
     assert(multicast !== null, "only a link with multicast sends to everyone");
-    for (let i = 0; i < ADDRESS_WORDS; i++) words[descriptor + ADDRESS + i] = multicast[i]!;
+    // `| 0`: as integers. Compiled for small ones, because the last of them is 0, it would be thrown away at the first large one, each time.
+    for (let i = 0; i < ADDRESS_WORDS; i++) words[descriptor + ADDRESS + i] = multicast[i]! | 0;
     if (this.#isUdp) {
       const at = descriptor + ADDRESS + LAST_OF_HOST;
       words[at] = (words[at]! | ((target & (MULTICAST_GROUPS - 1)) << 24)) >>> 0;
