@@ -14,6 +14,12 @@ export type Status = (typeof Status)[keyof typeof Status];
 
 const NO_VALUE = -1;
 
+/** How many instances a proposer's window holds, and how many bytes of values. */
+export interface WindowSize {
+  readonly instances: number;
+  readonly bytes: number;
+}
+
 export class ProposerWindow {
   readonly instances: number;
   readonly arena: Arena;

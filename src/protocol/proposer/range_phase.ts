@@ -18,6 +18,8 @@ export class RangePhase {
   highestIid = 0;
   /** Something that was reported lies beyond the window, or found no room in it: it is asked for again once the window has moved. */
   isCut = false;
+  /** How often phase 1 met that. */
+  cuts = 0;
   /**
    * Who had `start` put where it is may not count any more, or be of another log than the others: no log is known here by which to
    * tell. Nobody is to be told that what lies before is chosen.
@@ -100,7 +102,7 @@ export class RangePhase {
       if (iid > this.highestIid) this.highestIid = iid;
       return;
     }
-    this.isCut = true;
+    this.#cut();
     this.#last = iid - 1;
   }
 
@@ -127,7 +129,7 @@ export class RangePhase {
       this.#quorum.reopen(aid);
     }
     this.#last = Math.min(this.#last, gone - 1);
-    this.isCut = true;
+    this.#cut();
     return true;
   }
 
@@ -175,6 +177,11 @@ export class RangePhase {
   /** The log that this phase 1 was of; 0: not known. */
   get logId(): number {
     return this.#knownLog !== 0 ? this.#knownLog : this.#quorum.logId;
+  }
+
+  #cut(): void {
+    if (!this.isCut) this.cuts++;
+    this.isCut = true;
   }
 
   /** How many of those that count have told so far. */
