@@ -317,11 +317,15 @@ export class RangeLeadership extends Leadership {
     this.parts.counters.retries++;
     if (this.range.isComplete() && this.#isInReach() && this.#isCounted()) return this.#lead();
     if (this.#clears()) return;
-    if (this.range.isPromised && !this.range.isStartDoubted && !this.#isInReach()) this.#isCounted();
+    const { isPromised, isStartDoubted } = this.range;
+    const waits = isPromised && !this.#isInReach();
+    if (waits && !isStartDoubted) this.#isCounted();
     const silenceUs = this.nowUs - this.#promisedUs;
-    if (silenceUs > this.election.timeoutUs) {
+    // What it waits for is of a former log, if who told of it does not count any more: that never comes.
+    const isInVain = waits && isStartDoubted && this.nowUs - this.stageSinceUs > this.election.timeoutUs;
+    if (isInVain || silenceUs > this.election.timeoutUs) {
       if (!this.#isAlone) return this.#stepBack({ what: "unpromised" });
-      if (this.#isDoubted) return this.#campaign({ what: "preempted", owner: this.options.id });
+      if (isInVain || this.#isDoubted) return this.#campaign({ what: "preempted", owner: this.options.id });
     }
     this.range.retry();
     this.#prepareDueUs = this.nowUs + this.#prepareRetryUs * Math.min(8, 1 + silenceUs / 100_000);
