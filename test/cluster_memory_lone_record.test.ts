@@ -9,8 +9,9 @@ const ROOMY = ["learner-window-instances 1024", "learner-window-bytes 4MiB"];
 const SMALL = [...ROOMY, "acceptor-window-instances 2048", "acceptor-window-bytes 8MiB"];
 
 /** A client of its own that sends so many values, until all came back. */
-function submit(cluster: MemoryCluster, values: number, proposerId = 0): void {
-  const client = cluster.client({ values, canTrim: false, proposerId });
+function submit(cluster: MemoryCluster, values: number, proposerId = 0, size?: number): void {
+  const sizes = size === undefined ? {} : { leastSize: size, mostSize: size };
+  const client = cluster.client({ values, canTrim: false, proposerId, ...sizes });
   cluster.runUntil(`${values} values came back`, () => client.cores.client!.isDone);
   cluster.stop(client);
 }
@@ -35,18 +36,23 @@ function holes({ cores }: Host, upTo: number): number {
 function loneRecords(
   wire: "native" | "kernel-paxos",
   before?: (cluster: MemoryCluster) => void,
-  { settings = ROOMY, behind = 40 }: { settings?: readonly string[]; behind?: number } = {},
+  {
+    settings = ROOMY,
+    behind = 40,
+    size,
+  }: { settings?: readonly string[]; behind?: number; size?: number } = {},
 ) {
-  const cluster = new MemoryCluster({ seed: 5, wire, learners: 0, settings, durable: true });
+  const maxPayload = size === undefined ? 600 : 1500;
+  const cluster = new MemoryCluster({ seed: 5, wire, learners: 0, settings, durable: true, maxPayload });
   cluster.startAll();
   cluster.runFor(1_000_000);
   const [proposer, missing] = [cluster.host("proposer 0"), cluster.host("acceptor 2")];
   cluster.network.cut(proposer.link, missing.link);
-  submit(cluster, 40);
+  submit(cluster, 40, 0, size);
   const last = cluster.host("acceptor 0").cores.acceptor!.log.highestIid;
   cluster.network.heal();
   cluster.runFor(1_000_000);
-  submit(cluster, behind);
+  submit(cluster, behind, 0, size);
   expect(holes(missing, last)).toBeGreaterThan(5);
   before?.(cluster);
   cluster.stop(cluster.host("acceptor 1"), false);
@@ -167,6 +173,21 @@ describe("what one living acceptor alone has, with more behind it than a propose
     submit(cluster, 40);
     readsAll(cluster);
     expect(highest(cluster)).toBeGreaterThan(last);
+  });
+
+  test("all have restarted, and who lacks it has filled a proposer's store before the holder tells it", () => {
+    const cluster = loneRecords("native", undefined, { settings, behind: 4000, size: 1200 });
+    for (const host of [...cluster.hosts]) cluster.stop(host, false);
+    for (const aid of [1, 2]) cluster.acceptor(aid);
+    cluster.runUntil("they vote", () => cluster.acceptors().every((one) => one.isVoting), 1_000_000);
+    cluster.stop(cluster.host("acceptor 1"), false);
+    const { proposer } = cluster.proposer(0).cores;
+    cluster.runUntil("it is full", () => proposer!.window.arena.used > 4e6, 2_000_000);
+    cluster.runFor(100_000);
+    cluster.acceptor(0);
+    cluster.runUntil("it leads", () => proposer!.isReady, 20_000_000);
+    submit(cluster, 40);
+    readsAll(cluster);
   });
 
   // With the most even the end of phase 1 lies beyond the window.

@@ -4,7 +4,9 @@
  */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { CliError, ExitCode } from "../src/error.ts";
+import { NO_FAULTS } from "../src/net/memory.ts";
 import { Roles } from "../src/node/roles.ts";
+import type { RangeLeadership } from "../src/protocol/proposer/range_leadership.ts";
 import { Role } from "../src/protocol/types.ts";
 import { clientParts } from "../src/sim/parts.ts";
 import { ValueLog } from "../src/sim/value_log.ts";
@@ -255,4 +257,45 @@ test("whoever runs on, stands still or hears late: nothing of one log gets into 
     expect([seed, holes(cluster)]).toEqual([seed, []]);
     expect(chosen(cluster)).toBeLessThanOrEqual(highest(cluster));
   }
+});
+
+test("a proposer that starts, and hears of the former log from one acceptor alone, says nothing of it in the new one", () => {
+  MissesStates.isDeaf = false;
+  const { cluster } = begun(304, 3000, {
+    proposers: 1,
+    receiver: ({ name }, roles) => (name === "proposer 0" ? new MissesStates(roles.cores) : roles),
+  });
+  const former = cluster.host("acceptor 2");
+  const { log, chosenIid } = former.cores.acceptor!;
+  expect(chosenIid).toBeGreaterThan(2900);
+  for (const name of ["proposer 0", "acceptor 0", "acceptor 1"]) cluster.stop(cluster.host(name), false);
+  // It runs on, and hears nobody but who starts in the end.
+  const hides = (host: Host): Host => {
+    cluster.network.cut(former.link, host.link);
+    cluster.network.cut(host.link, former.link);
+    return host;
+  };
+  const [first, second, third] = begin(cluster).map(hides);
+  const leader = hides(cluster.proposer(0));
+  cluster.runUntil("it leads", () => leader.cores.proposer!.isReady);
+  for (const host of [third!, leader]) cluster.stop(host, false);
+  const acceptors = [first!, second!].map(({ cores }) => cores.acceptor!);
+  expect(log.highestIid).toBeGreaterThan(2900);
+  expect(acceptors.map((one) => one.log.highestIid)).toEqual([0, 0]);
+  MissesStates.isDeaf = true;
+  const { link, cores } = cluster.proposer(0);
+  const { proposer } = cores;
+  // It hears the one of the former log first.
+  const late = { ...NO_FAULTS, leastDelayUs: 5_000, mostDelayUs: 5_000 };
+  for (const one of [first!, second!]) cluster.network.worsen(one.link.place, link.place, late);
+  const { range } = proposer!.leadership as RangeLeadership;
+  cluster.runUntil("it is told of both", () => range.isPromised && range.start > 2900, 5 * SECOND_US);
+  cluster.runFor(2 * SECOND_US);
+  expect(acceptors.map((one) => one.chosenIid)).toEqual([0, 0]);
+  // Without the one of the former log it comes to lead.
+  cluster.stop(former, false);
+  MissesStates.isDeaf = false;
+  cluster.runUntil("it leads", () => proposer!.isReady);
+  write(cluster, 20, 0);
+  expect(Math.max(...acceptors.map((one) => one.log.highestIid))).toBeLessThan(100);
 });

@@ -152,6 +152,7 @@ export function buildProposer(
       perInstance: !native,
       preexecWindow: settings.proposerPreexecWindow,
       queueBytes: settings.proposerQueueBytes,
+      window: context.proposerWindow,
       timeoutMs: settings.proposerTimeoutMs,
       leaderTimeoutMs: settings.leaderTimeoutMs,
       leaseMs: settings.leaseMs,

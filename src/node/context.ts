@@ -5,6 +5,7 @@
 import type { Config, Member } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import type { Peers } from "../net/peers.ts";
+import type { WindowSize } from "../protocol/proposer/proposer_window.ts";
 import type { Receiver } from "../protocol/receiver.ts";
 import type { Life, Role } from "../protocol/types.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -48,6 +49,8 @@ export interface CoreContext {
   readonly storage: Storage;
   /** Uniform in 0…1. */
   readonly random: () => number;
+  /** Of a simulation, where it is smaller than in life. */
+  readonly proposerWindow?: WindowSize | undefined;
   /** The outbox of one role; it claims that role and this process's id. */
   outbox(role: Role): NativeOutbox | KernelPaxosOutbox;
 }

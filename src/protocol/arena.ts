@@ -26,24 +26,26 @@ export class Arena {
   bytes: Uint8Array = new Uint8Array(0);
   /** Bytes in blocks that are taken. */
   used = 0;
-  readonly #pages: number;
+  /** Bytes that blocks may take at once. */
+  readonly capacity: number;
+  #pages: number;
   /** Pages from here on were never used. */
   #freshPages = 0;
   /** Pages that are free again; what was freed last is taken first: it may still be in the cache. */
-  readonly #free: Int32Array;
+  #free: Int32Array;
   #freeCount = 0;
   /** Blocks taken, by page. */
-  readonly #taken: Int32Array;
+  #taken: Int32Array;
   /** The page that is being filled, from `#at` to `#end` (byte offsets). */
   #page = NONE;
   #at = 0;
   #end = 0;
   /** Which units of a page were given back or left over, and how many. */
   #holes = new Int32Array(0);
-  readonly #holeUnits: Int32Array;
+  #holeUnits: Int32Array;
   /** What a vain search of a page found: how long its longest hole is, while it has so many units of holes (−1: not known). */
-  readonly #longest: Int32Array;
-  readonly #searchedUnits: Int32Array;
+  #longest: Int32Array;
+  #searchedUnits: Int32Array;
   /** No hole has so many bytes: they were searched in vain, and no page has come to that much since. */
   #missedBytes = NOT_MISSED;
   /** How often a page was searched for a hole: what tests bound. */
@@ -52,6 +54,7 @@ export class Arena {
   /** `capacity` in bytes, rounded up to whole pages. */
   constructor(capacity: number) {
     this.#pages = Math.max(1, Math.ceil(capacity / PAGE_BYTES));
+    this.capacity = this.#pages * PAGE_BYTES;
     this.#free = new Int32Array(this.#pages);
     this.#taken = new Int32Array(this.#pages);
     this.#holeUnits = new Int32Array(this.#pages);
@@ -59,15 +62,35 @@ export class Arena {
     this.#searchedUnits = new Int32Array(this.#pages).fill(NONE);
   }
 
-  get capacity(): number {
-    return this.#pages * PAGE_BYTES;
+  /** Whether a block of this length is within the capacity, wherever the holes are. */
+  holds(length: number): boolean {
+    return length <= MAX_BLOCK_BYTES && this.used + sizeOf(length) <= this.capacity;
+  }
+
+  /**
+   * Adds pages, and no capacity: what fitted once, in the order in which it came and went, may leave other holes in another order.
+   */
+  widen(): void {
+    const more = Math.ceil(this.#pages / 8);
+    this.#pages += more;
+    this.#free = lengthened(this.#free, more, 0);
+    this.#taken = lengthened(this.#taken, more, 0);
+    this.#holeUnits = lengthened(this.#holeUnits, more, 0);
+    this.#longest = lengthened(this.#longest, more, 0);
+    this.#searchedUnits = lengthened(this.#searchedUnits, more, NONE);
+    if (this.#freshPages === 0) return;
+    const { bytes } = this;
+    const holes = this.#holes;
+    this.#begin();
+    this.bytes.set(bytes);
+    this.#holes.set(holes);
   }
 
   /** Byte offset of a block of at least `length` bytes, or −1. */
   alloc(length: number): number {
     if (length === 0) return 0;
     const size = sizeOf(length);
-    if (this.#at + size > this.#end) return this.#allocElsewhere(size);
+    if (this.#at + size > this.#end || this.used + size > this.capacity) return this.#allocElsewhere(size);
     const block = this.#at;
     this.#at = block + size;
     this.#take(this.#page, size);
@@ -101,7 +124,7 @@ export class Arena {
 
   /** Begins the next page; where there is none a hole has to do. */
   #allocElsewhere(size: number): number {
-    if (size > MAX_BLOCK_BYTES) return NONE;
+    if (size > MAX_BLOCK_BYTES || this.used + size > this.capacity) return NONE;
     let page: number;
     if (this.#freeCount > 0) page = this.#free[--this.#freeCount]!;
     else if (this.#freshPages < this.#pages) {
@@ -118,7 +141,7 @@ export class Arena {
   }
 
   #begin(): void {
-    this.bytes = new Uint8Array(this.capacity);
+    this.bytes = new Uint8Array(this.#pages * PAGE_BYTES);
     this.#holes = new Int32Array(this.#pages * PAGE_WORDS);
   }
 
@@ -130,7 +153,6 @@ export class Arena {
   }
 
   #allocHole(size: number): number {
-    if (this.used + size > this.capacity) return NONE;
     // First: with holes before it what is left over may be long enough.
     this.#leave();
     if (size >= this.#missedBytes) return NONE;
@@ -204,4 +226,10 @@ export class Arena {
 /** Bytes of a block for a value of this length. */
 function sizeOf(length: number): number {
   return (length + UNIT_BYTES - 1) & -UNIT_BYTES;
+}
+
+function lengthened(array: Int32Array, more: number, value: number): Int32Array {
+  const longer = new Int32Array(array.length + more).fill(value);
+  longer.set(array);
+  return longer;
 }

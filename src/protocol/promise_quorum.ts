@@ -76,6 +76,11 @@ export class PromiseQuorum {
     if (this.#held[aid] === 1) this.#done.add(0, aid);
   }
 
+  /** What the acceptor answered is not all there any more. */
+  reopen(aid: number): void {
+    this.#done.remove(0, aid);
+  }
+
   /** Whether the acceptor's whole answer is there and counts. */
   has(aid: number): boolean {
     return this.#done.has(0, aid);

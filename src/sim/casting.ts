@@ -61,10 +61,10 @@ export function drawCompany(scenario: Scenario, random: Random): Company {
 }
 
 /** Of all groups, where there are several. */
-export function configOf(scenario: Scenario, company: Company): Config {
+export function configOf(scenario: Scenario, company: Company, more: readonly string[]): Config {
   const { learners, replicas, voters, groups, mergers } = company;
   const shape = { ...company, learners: learners + mergers, replicas: replicas + voters };
-  const lines = groups > 1 ? [`groups ${groups}`, "merge yes"] : [];
+  const lines = groups > 1 ? [...more, `groups ${groups}`, "merge yes"] : more;
   return simConfig(shape, [...scenario.settings, ...lines]);
 }
 

@@ -16,6 +16,7 @@ import { clusterIdOf } from "../node/identity.ts";
 import { type Cores, type Extra, Roles } from "../node/roles.ts";
 import { Node } from "../node/turn.ts";
 import { SessionClient } from "../protocol/client/session_client.ts";
+import type { WindowSize } from "../protocol/proposer/proposer_window.ts";
 import type { Receiver } from "../protocol/receiver.ts";
 import type { Peer } from "../protocol/types.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -82,6 +83,7 @@ export interface ClusterOptions {
   readonly log: Log;
   /** Uniform in 0…1, for the cores. */
   readonly random: () => number;
+  readonly proposerWindow?: WindowSize | undefined;
   readonly around: Surroundings;
 }
 
@@ -154,7 +156,7 @@ export class SimCluster {
   start(seat: Seat, build: (context: CoreContext) => Parts): Host {
     const { native, nowUs } = this;
     const config = this.#configs[seat.group ?? 0]!;
-    const { link: linkOptions, around, log, random } = this.#options;
+    const { link: linkOptions, around, log, random, proposerWindow } = this.#options;
     const { id, listens, owns, name } = seat;
     const link = this.network.open({
       ...linkOptions,
@@ -187,6 +189,7 @@ export class SimCluster {
       peers,
       storage,
       random,
+      proposerWindow,
       outbox: (role) => {
         const outbox = around.outbox(seat, role, wire.outbox(role, id));
         claims.push({ role, outbox });

@@ -27,6 +27,8 @@ export const FAULTS = {
   cutSnapshot: "a process that died while it wrote a snapshot",
   restored: "a learner that went on with a snapshot",
   unknown: "a learner that went on without one, and did not know the sessions",
+  crowded: "a phase 1 that was told more than its proposer had room for",
+  cleared: "a proposer that had what its window held chosen again before it led",
   stranded: "a leader that was deposed while its successor knew nothing of what it had proposed",
   begunAnew: "an instance at which all sessions began anew",
 } as const;

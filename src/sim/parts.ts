@@ -246,8 +246,9 @@ export function macOf(kind: number, number: number): Uint32Array {
 /** A configuration of such a cluster. Windows are small, so that they are reached. */
 export function simConfig(shape: Shape, settings: readonly string[]): Config {
   const { acceptors, proposers, learners, replicas = 0, sharedHosts = false } = shape;
-  const lines = ["learner-window-instances 256", "learner-window-bytes 262144", "client-timeout 200ms"];
+  const lines = ["learner-window-bytes 262144", "client-timeout 200ms"];
   for (const line of [
+    "learner-window-instances 256",
     "acceptor-window-instances 4096",
     "acceptor-window-bytes 2097152",
     "session-limit 1024",

@@ -25,7 +25,7 @@ export const PLANTS: readonly Plant[] = [
   { ...BUGS.forgottenProposals, scenario: "failover", seeds: 20 },
   { ...BUGS.overlooksRecords, scenario: "deposed", seeds: 20, property: "liveness" },
   { ...BUGS.overlooksRequests, scenario: "deposed", seeds: 20, property: "liveness" },
-  { ...BUGS.missedHeads, scenario: "sessions", seeds: 150, from: 600 },
+  { ...BUGS.missedHeads, scenario: "sessions", seeds: 150, from: 200 },
   { ...BUGS.reusedBallot, scenario: "quarrels", seeds: 100 },
   { ...BUGS.votesAtOnce, scenario: "memory", seeds: 20 },
   { ...BUGS.goesOnOutlived, scenario: "twins", seeds: 20 },

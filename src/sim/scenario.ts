@@ -76,6 +76,8 @@ export interface Scenario {
   readonly network: Faults;
   /** Mean time between two of a kind, in ms. */
   readonly mishaps: Readonly<Partial<Record<Mishap, number>>>;
+  /** Proposers have little room in all runs, not in some (`room.ts`). */
+  readonly isCrowded?: true;
   /** In the end a leader loses its place when it has proposed values (`deposed.ts`). */
   readonly deposes?: true;
   /** Values that all clients together send in a second, about. */
@@ -257,6 +259,17 @@ export const SCENARIOS: readonly Scenario[] = [
     settings: ["acceptor-window-instances 64", "trim-every 8"],
     mishaps: { stall: 1_500, crash: 3_000, isolate: 4_000 },
     network: { ...LAN, loss: 0.03 },
+  },
+  {
+    ...CALM,
+    name: "crowded",
+    summary:
+      "proposers that have room for a few instances or values only, and all processes die at once, again and again",
+    isCrowded: true,
+    network: { ...LAN, loss: 0.03 },
+    mishaps: { powerCut: 1_500, isolate: 1_500, partial: 3_000, crash: 2_500 },
+    valuesPerSecond: 400,
+    mostSize: 1_300,
   },
   {
     ...CALM,

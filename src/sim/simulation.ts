@@ -21,6 +21,7 @@ import { drawLeftDead } from "./left_dead.ts";
 import { MergingProcess } from "./merging.ts";
 import type { Plant } from "./plants.ts";
 import { Random } from "./random.ts";
+import { drawRoom } from "./room.ts";
 import type { Scenario } from "./scenario.ts";
 import type { Kind, Station } from "./station.ts";
 import type { Trace } from "./trace.ts";
@@ -88,13 +89,14 @@ export class Simulation implements Stage {
     this.#load = stream("load");
     const [draws, lives] = [stream("draws"), stream("lives")];
     const company = drawCompany(scenario, draws);
+    const room = drawRoom(scenario, stream("room"));
     this.keyring = new Keyring(stream("keys"), (scenario.strangers ?? 0) > 0);
     this.network = new MemoryNetwork(stream("network").next, scenario.network);
     const { trace, plant } = options;
     this.cluster = new SimCluster({
-      config: configOf(scenario, company),
+      ...room.cluster,
+      config: configOf(scenario, company, room.settings),
       network: this.network,
-      link: { rxSlots: 32, txSlots: 128, maxPayload: 600, queueFrames: 512 },
       log: createLog("quiet", ""),
       random: stream("cores").next,
       around: new Backstage(this, lives, plant, trace !== undefined),
@@ -405,22 +407,20 @@ export class Simulation implements Stage {
   }
 
   /** What the present process comes to, when it is gone, or the run is over. */
-  #count({ host, application, isStranger }: Station): void {
+  #count(station: Station): void {
+    const { host, application, isStranger } = station;
     if (host === undefined) return;
-    const { txFrames, rxFrames, rxDropped, rxBadChecksum, rxBadMac } = host.link.counters();
+    const { txFrames, rxFrames } = host.link.counters();
     this.#frames += txFrames;
     this.#delivered += application?.delivered ?? 0;
-    addTo(this.faults, "overflowed", rxDropped);
-    if (!isStranger) addTo(this.faults, "refused", rxBadChecksum + rxBadMac);
-    else if (rxFrames > 0)
+    station.countProcess(host, this.faults);
+    if (isStranger && rxFrames > 0)
       throw new Violation(
         "authentication",
         `${host.name} is none of the cluster, and heard ${rxFrames} frames`,
       );
     addTo(this.#checks, "strangers", Number(isStranger));
     addTo(this.#checks, "deliveries", application?.delivered ?? 0);
-    addTo(this.faults, "restored", application?.restored ?? 0);
-    addTo(this.faults, "unknown", application?.unknown ?? 0);
   }
 
   #gone(station: Station): void {

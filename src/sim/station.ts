@@ -5,6 +5,7 @@
 import type { Snapshots } from "../delivery/snapshots.ts";
 import type { CoreContext } from "../node/context.ts";
 import type { SessionFilter } from "../protocol/learner/session_filter.ts";
+import { RangeLeadership } from "../protocol/proposer/range_leadership.ts";
 import { Role } from "../protocol/types.ts";
 import { HostClock } from "./clock.ts";
 import type { Host, Parts, Seat } from "./cluster.ts";
@@ -137,6 +138,20 @@ export class Station {
     addTo(faults, "slowCommit", disk?.counters.slow ?? 0);
     addTo(faults, "snapshots", snapshots?.counters.written ?? 0);
     addTo(faults, "cutSnapshot", snapshots?.counters.cut ?? 0);
+  }
+
+  /** What came of mishaps to the process that is here, or was until now. */
+  countProcess({ link, cores }: Host, faults: Counts): void {
+    const { application, isStranger } = this;
+    const { rxDropped, rxBadChecksum, rxBadMac } = link.counters();
+    addTo(faults, "overflowed", rxDropped);
+    if (!isStranger) addTo(faults, "refused", rxBadChecksum + rxBadMac);
+    addTo(faults, "restored", application?.restored ?? 0);
+    addTo(faults, "unknown", application?.unknown ?? 0);
+    const leadership = cores.proposer?.leadership;
+    if (!(leadership instanceof RangeLeadership)) return;
+    addTo(faults, "crowded", leadership.range.cuts);
+    addTo(faults, "cleared", leadership.clearing.times);
   }
 
   /** The stations of its process: mostly it is one. */

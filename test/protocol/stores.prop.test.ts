@@ -94,6 +94,39 @@ test("Arena: blocks never overlap, keep their bytes, and come back; one that fit
   );
 });
 
+test("Arena: what it holds fits in any order, and no more than its capacity", () => {
+  const lengths = fc.array(length, { minLength: 1, maxLength: 60, size: "max" });
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 4 }), lengths, (pages, all) => {
+      const arena = new Arena(pages * PAGE_BYTES);
+      const blocks: Block[] = [];
+      const sizes = all.map((size) => Math.ceil(size / 32) * 32);
+      let held = 0;
+      all.forEach((size, at) => {
+        const isHeld = held + sizes[at]! <= arena.capacity;
+        expect(arena.holds(size)).toBe(isHeld);
+        let offset = arena.alloc(size);
+        if (!isHeld) expect(offset).toBe(-1);
+        if (offset < 0 && isHeld) {
+          arena.widen();
+          offset = arena.alloc(size);
+          expect(offset).toBeGreaterThanOrEqual(0);
+        }
+        if (offset < 0) return;
+        held += sizes[at]!;
+        arena.bytes.fill(at, offset, offset + size);
+        blocks.push({ offset, length: size, mark: at });
+      });
+      expect(arena.used).toBe(held);
+      for (const { offset, length: size, mark } of blocks) {
+        expect(arena.bytes.subarray(offset, offset + size).every((byte) => byte === mark)).toBe(true);
+        arena.free(offset, size);
+      }
+      expect(arena.used).toBe(0);
+    }),
+  );
+});
+
 /** Units of 32 bytes, each taken or not: a block is granted where any page has room for it in one piece. */
 class PlainArena {
   readonly #pages: Uint8Array[];

@@ -25,7 +25,7 @@ const COLD: Readonly<Record<string, readonly string[]>> = {
   "src/node/run.ts": ["run", "stop"],
   "src/net/peers.ts": [],
   "src/net/system_link.ts": ["commonOptions", "openHandle", "counters", "close"],
-  "src/protocol/arena.ts": ["#begin"],
+  "src/protocol/arena.ts": ["widen", "#begin", "lengthened"],
   "src/protocol/batch.ts": ["#changeBuffer"],
   "src/protocol/bytes.ts": [],
   "src/protocol/number_index.ts": ["#begin"],

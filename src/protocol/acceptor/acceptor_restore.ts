@@ -43,9 +43,13 @@ export class AcceptorRestore implements Journal {
     const { log } = this.#acceptor;
     if (!this.#covers(iid)) return;
     const promised = log.promisedAt(iid);
-    if (!log.accept(iid, ballot, life, flags, bytes, offset, length)) {
-      this.lacks = "bytes";
-      return;
+    while (!log.accept(iid, ballot, life, flags, bytes, offset, length)) {
+      // It fitted once, and it is told in another order than it came.
+      if (log.arena.holds(length)) log.arena.widen();
+      else {
+        this.lacks = "bytes";
+        return;
+      }
     }
     // Accepting at a ballot promises it; an instance that was promised higher since stays so.
     if (promised > ballot) log.promise(iid, promised);

@@ -11,6 +11,8 @@ import type { RangePhase } from "./range_phase.ts";
 export class Clearing {
   /** It is proposed again: nothing else is, and what promises tell has no part in it. */
   isOpen = false;
+  /** How often that was so. */
+  times = 0;
   /** What there is to be proposed again. */
   first = 1;
   last = 0;
@@ -22,6 +24,11 @@ export class Clearing {
   begin(low: number, nowUs: number): void {
     this.isOpen = false;
     this.#stands(low, nowUs);
+  }
+
+  open(): void {
+    this.isOpen = true;
+    this.times++;
   }
 
   /** The window has not moved for so long, and is in the way of more. */

@@ -4,7 +4,7 @@
  */
 import type { Outbox } from "../outbox.ts";
 import { quorumOf } from "../quorum.ts";
-import { type Ballot, NO_BALLOT } from "../types.ts";
+import { type Ballot, MAX_IID, NO_BALLOT } from "../types.ts";
 import { type ProposerWindow, Status } from "./proposer_window.ts";
 
 export class InstancePhase {
@@ -62,9 +62,11 @@ export class InstancePhase {
   ): void {
     const window = this.#window;
     if (!this.#awaits(iid, ballot)) return;
-    // Without room for the value the promise does not count: it will be asked for again.
-    const isTold = valueBallot !== NO_BALLOT;
-    if (isTold && !window.adopt(iid, valueBallot, bytes, offset, length, ballot)) return;
+    if (valueBallot !== NO_BALLOT) {
+      // Values of higher instances make room: there promises are asked for again. Without room for it so is this one.
+      while (!window.adopt(iid, valueBallot, bytes, offset, length, ballot))
+        if (window.giveUpAdopted(iid + 1, MAX_IID, ballot) === 0) return;
+    }
     this.#count(aid, iid);
   }
 

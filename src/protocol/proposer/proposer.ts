@@ -18,7 +18,7 @@ import { InstanceLeadership } from "./instance_leadership.ts";
 import { InstancePhase } from "./instance_phase.ts";
 import type { Leadership, LeadershipOptions, Stage } from "./leadership.ts";
 import { PhaseTwo, type PhaseTwoOptions, ROOM_RESERVE } from "./phase_two.ts";
-import { ProposerWindow, Status } from "./proposer_window.ts";
+import { ProposerWindow, Status, type WindowSize } from "./proposer_window.ts";
 import { QueueAge } from "./queue_age.ts";
 import { RangeLeadership } from "./range_leadership.ts";
 import { SessionReset } from "./session_reset.ts";
@@ -33,6 +33,8 @@ const LEADER_BUSY_US = 10_000;
 
 export interface ProposerOptions extends LeadershipOptions, PhaseTwoOptions {
   readonly queueBytes: number;
+  /** At least twice `preexecWindow`, and two of the largest blocks; unless given as large as that asks for. */
+  readonly window?: WindowSize | undefined;
 }
 
 export class Proposer implements ChosenObserver {
@@ -85,12 +87,10 @@ export class Proposer implements ChosenObserver {
     this.#outbox = outbox;
     this.#learner = learner;
     this.reset = new SessionReset(options.leaderTimeoutMs * 1000);
-    const instances = Math.max(4096, options.preexecWindow * 2);
-    this.window = new ProposerWindow(
-      instances,
-      Math.max(4 << 20, options.preexecWindow * 8192),
-      options.acceptors,
-    );
+    const { preexecWindow: inFlight } = options;
+    const usual = { instances: Math.max(4096, inFlight * 2), bytes: Math.max(4 << 20, inFlight * 8192) };
+    const { instances, bytes } = options.window ?? usual;
+    this.window = new ProposerWindow(instances, bytes, options.acceptors);
     this.queue = new ValueQueue(options.queueBytes);
     const { queueDelayMs = 0 } = options;
     this.#mostAgeUs = queueDelayMs > 0 ? LATE * 1000 * queueDelayMs : Number.POSITIVE_INFINITY;

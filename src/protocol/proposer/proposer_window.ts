@@ -3,6 +3,7 @@
  * and one bounded store for values; the queue of own values that lost their instance and want another.
  */
 import { Arena } from "../arena.ts";
+import { assert } from "../assert.ts";
 import { sameBytes } from "../bytes.ts";
 import { AcceptorSets } from "../quorum.ts";
 import { isReset } from "../reset_entry.ts";
@@ -12,6 +13,12 @@ export const Status = { empty: 0, preparing: 1, prepared: 2, accepting: 3, close
 export type Status = (typeof Status)[keyof typeof Status];
 
 const NO_VALUE = -1;
+
+/** How many instances a proposer's window holds, and how many bytes of values. */
+export interface WindowSize {
+  readonly instances: number;
+  readonly bytes: number;
+}
 
 export class ProposerWindow {
   readonly instances: number;
@@ -119,9 +126,13 @@ export class ProposerWindow {
     present: Ballot,
   ): boolean {
     const slot = this.#take(iid);
-    if (this.#adoptedLength[slot] !== NO_VALUE && this.#adoptedBallot[slot]! >= ballot) return true;
+    const former = this.#adoptedLength[slot]!;
+    if (former !== NO_VALUE && this.#adoptedBallot[slot]! >= ballot) return true;
+    // What was told before and may be chosen is given back only where the next one surely finds room.
+    if (former >= length) this.#freeAdopted(slot);
     let stored = this.arena.store(bytes, offset, length);
     while (stored < 0 && this.#giveUp(present)) stored = this.arena.store(bytes, offset, length);
+    assert(stored >= 0 || former < length, "a value fits where a longer one was");
     if (stored < 0) return false;
     this.#freeAdopted(slot);
     this.#adoptedBallot[slot] = ballot;
@@ -129,6 +140,23 @@ export class ProposerWindow {
     this.#adoptedLength[slot] = length;
     if (iid > this.valuedIid) this.valuedIid = iid;
     return true;
+  }
+
+  /**
+   * Gives back the adopted value that is highest in first…last, and not proposed at the `present` ballot; returns its instance, of which
+   * nothing counts as promised any more (Kernel_Paxos wire), or 0: there is none. Own values have made room before (`adopt`).
+   */
+  giveUpAdopted(first: number, last: number, present: Ballot): number {
+    const highest = Math.min(last, this.valuedIid, this.low + this.instances - 1);
+    for (let iid = highest; iid >= Math.max(first, this.low); iid--) {
+      const slot = iid & this.#mask;
+      if (!this.hasAdopted(iid) || this.#isProposed(slot, present)) continue;
+      this.#freeAdopted(slot);
+      this.promises.clear(slot);
+      if (this.#status[slot] === Status.prepared) this.#status[slot] = Status.preparing;
+      return iid;
+    }
+    return 0;
   }
 
   /** Gives the instance a value of our clients: `offset` is a block of this window's arena. */
@@ -246,14 +274,17 @@ export class ProposerWindow {
     }
     for (let iid = Math.min(this.valuedIid, this.low + this.instances - 1); iid >= this.low; iid--) {
       const slot = iid & this.#mask;
-      const isProposed = this.#status[slot] === Status.accepting && this.#ballot[slot] === present;
-      if (!this.hasOwn(iid) || isProposed) continue;
+      if (!this.hasOwn(iid) || this.#isProposed(slot, present)) continue;
       this.arena.free(this.#ownOffset[slot]!, this.#ownLength[slot]!);
       this.#ownLength[slot] = NO_VALUE;
       this.dropped++;
       return true;
     }
     return false;
+  }
+
+  #isProposed(slot: number, present: Ballot): boolean {
+    return this.#status[slot] === Status.accepting && this.#ballot[slot] === present;
   }
 
   #take(iid: number): number {

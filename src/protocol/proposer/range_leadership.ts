@@ -34,7 +34,7 @@ export class RangeLeadership extends Leadership {
   readonly heartbeats: Heartbeats;
   readonly reads: ReadPoint;
   readonly clearing = new Clearing();
-  readonly #range: RangePhase;
+  readonly range: RangePhase;
   readonly #isAlone: boolean;
   readonly #heartbeatUs: number;
   readonly #prepareRetryUs: number;
@@ -61,7 +61,7 @@ export class RangeLeadership extends Leadership {
     this.election = new Election(options);
     this.heartbeats = new Heartbeats(options.acceptors);
     this.reads = new ReadPoint(parts.outbox, this.heartbeats, options.leaseMs);
-    this.#range = new RangePhase(parts.window, parts.outbox, options.acceptors);
+    this.range = new RangePhase(parts.window, parts.outbox, options.acceptors);
     this.#isAlone = options.proposers === 1;
     this.#heartbeatUs = Math.min(timeoutUs / HEARTBEATS_PER_TIMEOUT, leaseUs / HEARTBEATS_PER_LEASE);
     this.#prepareRetryUs = Math.min(PREPARE_RETRY_US, timeoutUs / HEARTBEATS_PER_TIMEOUT);
@@ -84,18 +84,18 @@ export class RangeLeadership extends Leadership {
     const waits = this.stage === "preparing" && !this.clearing.isOpen;
     this.#reading = waits && ballot === this.ballot && life === this.options.life;
     if (!this.#reading) return;
-    this.#reading = this.#range.onBegin(aid, asked, first, last, trimIid, bytes, offset, length);
+    this.#reading = this.range.onBegin(aid, asked, first, last, trimIid, bytes, offset, length);
     if (this.#reading) this.#jump();
   }
 
   onPromiseRecord(iid: number, ballot: Ballot, bytes: Uint8Array, offset: number, length: number): void {
-    if (this.#reading) this.#range.onRecord(iid, ballot, bytes, offset, length);
+    if (this.#reading) this.range.onRecord(iid, ballot, bytes, offset, length);
   }
 
   onPromiseEnd(aid: number, more: boolean): void {
     if (!this.#reading) return;
     this.#reading = false;
-    if (this.#range.onEnd(aid, more) && this.#isInReach() && this.#isCounted()) return this.#lead();
+    if (this.range.onEnd(aid, more) && this.#isInReach() && this.#isCounted()) return this.#lead();
     // Long promises come frame by frame: while they come the next lost one is asked for soon, not after a grown pause.
     this.#promisedUs = this.nowUs;
     this.#prepareDueUs = this.nowUs + this.#prepareRetryUs;
@@ -149,9 +149,8 @@ export class RangeLeadership extends Leadership {
   onEcho(aid: number, iid: number, ballot: Ballot, life: Life, round: number): void {
     if (ballot !== this.ballot || life !== this.options.life) return this.onLeader(iid, ballot, life, round);
     const competes = this.stage === "leading" || this.stage === "preparing";
-    if (competes && this.heartbeats.onEcho(aid, round, this.nowUs)) {
+    if (competes && this.heartbeats.onEcho(aid, round, this.nowUs))
       this.election.roundTripUs = this.heartbeats.roundTripUs;
-    }
   }
 
   onPreVoted(aid: number, round: number, ballot: Ballot, granted: boolean): void {
@@ -184,7 +183,7 @@ export class RangeLeadership extends Leadership {
 
   /** Everything up to here is chosen: acceptors vouched for it, or we have learned it. */
   get chosenIid(): number {
-    return Math.max(this.parts.window.low, this.#range.start) - 1;
+    return Math.max(this.parts.window.low, this.range.start) - 1;
   }
 
   /** The life of the leader that takes values, ourselves or another; 0: none does, as far as we know. */
@@ -203,8 +202,8 @@ export class RangeLeadership extends Leadership {
   // ── reads ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   onReadAsk(from: Peer, nonce: number): void {
-    if (this.stage === "leading") this.reads.ask(from, nonce, this.parts.phaseTwo.highestIid);
-    else this.reads.refuse(from, nonce);
+    if (this.stage !== "leading") return this.reads.refuse(from, nonce);
+    this.reads.ask(from, nonce, this.parts.phaseTwo.highestIid);
   }
 
   /** Leads, and a quorum has echoed it lately. */
@@ -247,7 +246,7 @@ export class RangeLeadership extends Leadership {
     const { nowUs, election } = this;
     this.reads.tick();
     const { logId } = this.parts.learner;
-    const former = this.#range.logId;
+    const former = this.range.logId;
     if (logId !== 0 && former !== 0 && logId !== former) this.#takeUp(logId);
     switch (this.stage) {
       case "waiting":
@@ -271,9 +270,6 @@ export class RangeLeadership extends Leadership {
         break;
       case "leading":
         this.#actAsLeader();
-        break;
-      case "exhausted":
-        break;
     }
   }
 
@@ -319,15 +315,19 @@ export class RangeLeadership extends Leadership {
     if (this.clearing.isOpen)
       return this.parts.phaseTwo.isIdle ? this.#campaign(this.reason) : this.#goOnProposing();
     this.parts.counters.retries++;
-    if (this.#range.isComplete() && this.#isInReach() && this.#isCounted()) return this.#lead();
+    if (this.range.isComplete() && this.#isInReach() && this.#isCounted()) return this.#lead();
     if (this.#clears()) return;
-    if (this.#range.isPromised && !this.#range.isStartDoubted && !this.#isInReach()) this.#isCounted();
+    const { isPromised, isStartDoubted } = this.range;
+    const waits = isPromised && !this.#isInReach();
+    if (waits && !isStartDoubted) this.#isCounted();
     const silenceUs = this.nowUs - this.#promisedUs;
-    if (silenceUs > this.election.timeoutUs) {
+    // What it waits for is of a former log, if who told of it does not count any more: that never comes.
+    const isInVain = waits && isStartDoubted && this.nowUs - this.stageSinceUs > this.election.timeoutUs;
+    if (isInVain || silenceUs > this.election.timeoutUs) {
       if (!this.#isAlone) return this.#stepBack({ what: "unpromised" });
-      if (this.#isDoubted) return this.#campaign({ what: "preempted", owner: this.options.id });
+      if (isInVain || this.#isDoubted) return this.#campaign({ what: "preempted", owner: this.options.id });
     }
-    this.#range.retry();
+    this.range.retry();
     this.#prepareDueUs = this.nowUs + this.#prepareRetryUs * Math.min(8, 1 + silenceUs / 100_000);
   }
 
@@ -351,7 +351,7 @@ export class RangeLeadership extends Leadership {
     const { logId } = this.parts.learner;
     this.#names(UNNAMED, logId);
     this.clearing.begin(this.parts.window.low, this.nowUs);
-    this.#range.begin(this.parts.window.low, this.ballot, logId);
+    this.range.begin(this.parts.window.low, this.ballot, logId);
     this.#promisedUs = this.nowUs;
     this.#prepareDueUs = this.nowUs + this.#prepareRetryUs;
   }
@@ -361,22 +361,22 @@ export class RangeLeadership extends Leadership {
     const { learner, window } = this.parts;
     // Who cannot read on would lead without ever learning what is chosen, or what it knows is of a former log.
     if (learner.waitsForSnapshot || learner.isDoubted) return false;
-    return this.#range.start <= Math.max(1, learner.next) + window.instances / 2;
+    return this.range.start <= Math.max(1, learner.next) + window.instances / 2;
   }
 
   /** Leaves out what acceptors vouch is chosen, where it is too far above us to be learned first. */
   #jump(): void {
     if (!this.options.mayJump || this.parts.learner.isDoubted || this.#isInReach()) return;
-    this.parts.learner.startAt(this.#range.start);
-    this.parts.window.advance(this.#range.start);
+    this.parts.learner.startAt(this.range.start);
+    this.parts.window.advance(this.range.start);
   }
 
   /** A quorum has promised everything from `start` on: propose again what may be chosen, fill the gaps, then serve. */
   #lead(): void {
     const { window, learner } = this.parts;
-    const start = Math.max(this.#range.start, window.low);
+    const start = Math.max(this.range.start, window.low);
     if (learner.next === 0) learner.startAt(start);
-    let end = Math.max(this.#range.highestIid, start - 1);
+    let end = Math.max(this.range.highestIid, start - 1);
     for (let iid = end + 1; iid < window.low + window.instances; iid++) if (window.hasOwn(iid)) end = iid;
     this.enter("leading", this.reason);
     this.recover(start, end);
@@ -390,17 +390,17 @@ export class RangeLeadership extends Leadership {
    */
   #isCounted(): boolean {
     if (this.parts.learner.waitsForSnapshot || this.parts.learner.isDoubted) return false;
-    const named = nameGenerations(this.#range.generations);
+    const named = nameGenerations(this.range.generations);
     const isSame = this.#named === UNNAMED || this.#named === named;
-    isSame ? this.#names(named, this.#range.logId) : this.#campaign(this.reason);
+    isSame ? this.#names(named, this.range.logId) : this.#campaign(this.reason);
     return isSame;
   }
 
   /** Begins to clear the window, where that is all that helps (`clearing.ts`). */
   #clears(): boolean {
-    const isDue = this.clearing.isDue(this.parts.window, this.#range, this.nowUs, this.election.timeoutUs);
+    const isDue = this.clearing.isDue(this.parts.window, this.range, this.nowUs, this.election.timeoutUs);
     if (!isDue || !this.#isInReach() || !this.#isCounted()) return false;
-    this.clearing.isOpen = true;
+    this.clearing.open();
     this.recover(this.clearing.first, this.clearing.last);
     return true;
   }
@@ -437,7 +437,7 @@ export class RangeLeadership extends Leadership {
    */
   #takeUp(logId: number): void {
     const { learner, window, phaseTwo } = this.parts;
-    this.#range.isOf(logId);
+    this.range.isOf(logId);
     window.restart(Math.max(1, learner.next));
     phaseTwo.restart();
     if (this.stage === "leading" || this.stage === "preparing") this.#campaign();

@@ -18,6 +18,8 @@ export class RangePhase {
   highestIid = 0;
   /** Something that was reported lies beyond the window, or found no room in it: it is asked for again once the window has moved. */
   isCut = false;
+  /** How often phase 1 met that. */
+  cuts = 0;
   /**
    * Who had `start` put where it is may not count any more, or be of another log than the others: no log is known here by which to
    * tell. Nobody is to be told that what lies before is chosen.
@@ -96,13 +98,39 @@ export class RangePhase {
     if (!this.#reading || iid < this.start || iid > this.#last) return;
     // Learned to be chosen since the prepare was sent.
     if (iid < this.#window.low) return;
-    const window = this.#window;
-    if (window.covers(iid) && window.adopt(iid, ballot, bytes, offset, length, this.#ballot)) {
+    if (this.#window.covers(iid) && this.#adopt(iid, ballot, bytes, offset, length)) {
       if (iid > this.highestIid) this.highestIid = iid;
       return;
     }
-    this.isCut = true;
+    this.#cut();
     this.#last = iid - 1;
+  }
+
+  /**
+   * Where there is no room, values of higher instances make it, whoever has told them: he will be asked again. So of the lowest instances a
+   * quorum can tell all that it accepted, whatever the order in which it is told, and these can be cleared (`clearing.ts`).
+   */
+  #adopt(iid: number, ballot: Ballot, bytes: Uint8Array, offset: number, length: number): boolean {
+    while (!this.#window.adopt(iid, ballot, bytes, offset, length, this.#ballot))
+      if (!this.#givesUp(iid)) return false;
+    return true;
+  }
+
+  /** Gives back a value for one of instance `iid`; false: there is none that may go before. */
+  #givesUp(iid: number): boolean {
+    const window = this.#window;
+    // Of what is chosen nobody has to be asked.
+    if (window.giveUpAdopted(window.low, this.start - 1, this.#ballot) > 0) return true;
+    const gone = window.giveUpAdopted(iid + 1, MAX_IID, this.#ballot);
+    if (gone === 0) return false;
+    for (let aid = 0; aid < this.#acceptors; aid++) {
+      if (this.#coveredTo[aid]! < gone) continue;
+      this.#coveredTo[aid] = gone - 1;
+      this.#quorum.reopen(aid);
+    }
+    this.#last = Math.min(this.#last, gone - 1);
+    this.#cut();
+    return true;
   }
 
   /** `more`: another frame of the same answer follows. True when a quorum of acceptors has promised, each to the end. */
@@ -149,6 +177,11 @@ export class RangePhase {
   /** The log that this phase 1 was of; 0: not known. */
   get logId(): number {
     return this.#knownLog !== 0 ? this.#knownLog : this.#quorum.logId;
+  }
+
+  #cut(): void {
+    if (!this.isCut) this.cuts++;
+    this.isCut = true;
   }
 
   /** How many of those that count have told so far. */
