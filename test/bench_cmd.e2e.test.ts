@@ -178,6 +178,9 @@ describeNetns("raw Ethernet", () => {
           const closed = halves.cells[0]!.floor!.valuesPerSecond;
           expect(floor!.rate).toBe(Number((closed / 2).toPrecision(3)));
         }
+        // Without a maximum of its own it has no half of it.
+        const large = await bench(user, "--floor", "--half", "--windows", "40000", "--acceptors", "1");
+        expect(large.cells.map(({ floor }) => floor)).toEqual(large.cells.map(() => undefined));
       }),
     TIMEOUT_MS,
   );

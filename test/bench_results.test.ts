@@ -11,6 +11,7 @@ import { readTold } from "../src/bench/commit_when_told.ts";
 import { compare, roundsNeeded } from "../src/bench/compare.ts";
 import { comparisonLines } from "../src/bench/comparison_text.ts";
 import { lacksFloor } from "../src/bench/floor.ts";
+import { inTurns } from "../src/bench/pairs.ts";
 import { QuorumRounds } from "../src/bench/quorum_rounds.ts";
 import { type Round, readResult } from "../src/bench/result.ts";
 import { leastChance, median, rankTest } from "../src/bench/statistics.ts";
@@ -366,7 +367,7 @@ describe("a result", () => {
     expect(titles!.filter((title) => title.includes("floor"))).toEqual(["p50 ÷ floor", "p99 ÷ floor"]);
     expect(floorRowsOf(benchResult([open]), () => "it")).toEqual([
       ["load", "rate", "values/s", "p50 µs", "p90", "p99", "p99.9", "max", "lost"],
-      ["it", "3,000", "3,000", "50", "50", "50", "50", "50", "7"],
+      ["it", "3,000", "3,000", "50", "50", "50", "50", "50", "0"],
     ]);
     expect(floorRowsOf(benchResult([cellResult([roundOf(1)])]), () => "it")).toEqual([]);
     // Numbered as the loads are, also where some have none.
@@ -374,6 +375,33 @@ describe("a result", () => {
     const lines = tableOf(benchResult([cellResult([roundOf(1)]), closed]));
     expect(lines[lines.indexOf("the floor beside them:") + 2]).toMatch(/^ +2\. +closed/);
     expect(tableOf(benchResult([cellResult([roundOf(1)])])).join("")).not.toContain("floor");
+  });
+
+  test("has no ratio to a floor that lost something: nothing behind it was delivered there", () => {
+    const stalled = besideFloor(cellResult([roundOf(8000, 200), roundOf(2000)]), null, 50, 7);
+    expect(summaryOf(stalled)).toMatchObject({ floorRate: null, floorP50: null, floorP99: null });
+    const [first, second] = stalled.rounds;
+    const once = { ...stalled, rounds: [first!, { ...second!, floor: { ...second!.floor!, lost: 0 } }] };
+    expect(summaryOf(once)).toMatchObject({ floorRate: 0.5, floorP50: 2, floorP99: 2 });
+    expect(ratiosText(once, rateToFloor)).toBe("rounds' ratios 0.50 to 0.50");
+    expect(floorRowsOf(benchResult([stalled]), () => "it")[1]!.at(-1)).toBe("14");
+  });
+
+  test("is of pairs with the floor whose order changes from round to round", async () => {
+    for (const [round, order] of [
+      [1, ["floor", "ours"]],
+      [2, ["ours", "floor"]],
+      [3, ["floor", "ours"]],
+    ] as const) {
+      const done: string[] = [];
+      const one = (name: string) => async (): Promise<string> => {
+        await Bun.sleep(0);
+        done.push(name);
+        return name;
+      };
+      expect(await inTurns(round, one("floor"), one("ours"))).toEqual({ floor: "floor", ours: "ours" });
+      expect(done).toEqual([...order]);
+    }
   });
 
   test("frames are counted from /proc/net/dev", () => {

@@ -8,6 +8,7 @@ import {
   type CellResult,
   cpuUsOf,
   type FloorFigures,
+  isSound,
   type ProcessUse,
   type Round,
 } from "./result.ts";
@@ -27,7 +28,7 @@ export interface Summary {
   readonly residentBytes: number;
   /** Of all rounds together: what one of them lost is not lost again in a median. */
   readonly unanswered: number;
-  /** Medians of the rounds' ratios to the floor: values per second of a closed loop (more is better), latencies (less is better). */
+  /** Medians of the rounds' ratios to the floor, where that lost nothing: values per second of a closed loop (more is better), latencies (less is better). */
   readonly floorRate: number | null;
   readonly floorP50: number | null;
   readonly floorP99: number | null;
@@ -38,7 +39,9 @@ export const rateToFloor: RatioToFloor = (ours, floor) => ours.valuesPerSecond /
 export const p50ToFloor: RatioToFloor = ({ sentLatencyUs }, floor) => sentLatencyUs.p50 / floor.p50;
 
 function ratiosToFloor(rounds: readonly Round[], ratioOf: RatioToFloor): number[] {
-  return rounds.flatMap((round) => (round.floor === undefined ? [] : [ratioOf(round, round.floor)]));
+  return rounds.flatMap((round) =>
+    round.floor === undefined || !isSound(round.floor) ? [] : [ratioOf(round, round.floor)],
+  );
 }
 
 /** How far the rounds' ratios lie apart, as text: a median alone does not tell. */

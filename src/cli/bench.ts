@@ -61,8 +61,8 @@ export const benchCommand = defineKpaxosCommand({
       "Latency is without coordinated omission. In an open loop it counts from when a value was to be sent. In a closed loop it " +
         "counts from its sending, and is corrected for the values that were not sent while others were waited for (as if each " +
         "place of the window sent at its mean pace); `sentLatencyUs` in the JSON is without that correction.",
-      "--floor: the floor has the same load right before each round: the window, or the rate of an open loop; with --half it has " +
-        "half of its own maximum. It has the scheduling of the cluster, and its latencies are taken and corrected as ours are.",
+      "--floor: the floor has the same load as each round: the window, or the rate of an open loop; with --half it has " +
+        "half of its own maximum. It goes right before odd rounds and right behind even ones, so that a machine that becomes slower favours neither. It has the scheduling of the cluster, and its latencies are taken and corrected as ours are.",
       `A cluster that bench starts is loaded for ${FIRST_WARM_UP} s (or as long as --warm-up says) before its first round, with the ` +
         "heaviest of its loads: its runtimes compile then. What that brings is thrown away.",
       "Exit code 1: some load could not be measured to the end; the others were.",
