@@ -355,4 +355,7 @@ test("two results that differ: exit code 1", () =>
     const json = await user.run("bench", "--json", "--compare", ...paths.toReversed());
     expect(json.code).toBe(1);
     expect(JSON.parse(json.out).cells[0].differences[0]).toMatchObject({ verdict: "worse" });
+    const twice = await user.run("bench", "--compare", paths.join(","), paths[0]!);
+    expect(twice).toMatchObject({ code: 2, out: "" });
+    expect(twice.err).toContain("are one run");
   }));

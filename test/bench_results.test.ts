@@ -5,16 +5,13 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import fc from "fast-check";
 import { cellsOf, groupsOf, halfOf, keyOf, type Sweep } from "../src/bench/cells.ts";
 import { readTold } from "../src/bench/commit_when_told.ts";
-import { compare, roundsNeeded } from "../src/bench/compare.ts";
-import { comparisonLines } from "../src/bench/comparison_text.ts";
 import { lacksFloor } from "../src/bench/floor.ts";
 import { inTurns } from "../src/bench/pairs.ts";
 import { QuorumRounds } from "../src/bench/quorum_rounds.ts";
 import { type Round, readResult } from "../src/bench/result.ts";
-import { leastChance, median, rankTest } from "../src/bench/statistics.ts";
+import { median } from "../src/bench/statistics.ts";
 import {
   floorRowsOf,
   p50ToFloor,
@@ -174,127 +171,9 @@ describe("commits of a quorum", () => {
     expect(readTold("12 1795374006907.25")).toEqual({ records: 12, atMs: 1_795_374_006_907.25 }));
 });
 
-describe("the rank test", () => {
-  /** By trying every way to split the ranks. */
-  function dumb(a: readonly number[], b: readonly number[]): number {
-    const n = a.length + b.length;
-    const greater = (mine: readonly number[], others: readonly number[]): number =>
-      mine.reduce((sum, x) => sum + others.filter((y) => x > y).length, 0);
-    const wanted = Math.min(greater(a, b), greater(b, a));
-    let extreme = 0;
-    let all = 0;
-    for (let bits = 0; bits < 2 ** n; bits++) {
-      const ranks = Array.from({ length: n }, (_, i) => i);
-      const mine = ranks.filter((i) => (bits >> i) & 1);
-      if (mine.length !== a.length) continue;
-      const others = ranks.filter((i) => !((bits >> i) & 1));
-      all++;
-      if (Math.min(greater(mine, others), greater(others, mine)) <= wanted) extreme++;
-    }
-    return Math.min(1, extreme / all);
-  }
-
-  test("is that of all ways to split the ranks", () => {
-    const distinct = fc.uniqueArray(fc.integer({ min: 0, max: 1000 }), { minLength: 2, maxLength: 9 });
-    fc.assert(
-      fc.property(distinct, fc.nat(), (values, cut) => {
-        const at = 1 + (cut % (values.length - 1));
-        const [a, b] = [values.slice(0, at), values.slice(at)];
-        expect(rankTest(a, b)).toBeCloseTo(dumb(a, b), 10);
-      }),
-      { seed: 4, numRuns: 60 },
-    );
-  });
-
-  test("known figures", () => {
-    expect(rankTest([1, 2, 3, 4, 5], [6, 7, 8, 9, 10])).toBeCloseTo(2 / 252, 10);
-    expect(leastChance(5, 5)).toBeCloseTo(2 / 252, 10);
-    expect(rankTest([1, 2, 3], [1, 2, 3])).toBe(1);
-    expect(rankTest([], [1])).toBe(1);
-    expect(rankTest([7, 7, 7, 7, 7], [7, 7, 7, 7, 7])).toBe(1);
-    expect(roundsNeeded()).toBe(5);
-  });
-
-  test("large samples are near what the exact test says", () => {
-    const at = (n: number, shift: number): number[] => Array.from({ length: n }, (_, i) => i + shift);
-    for (const shift of [0.5, 5.5, 9.5]) {
-      const [exact, near] = [rankTest(at(30, 0), at(30, shift)), rankTest(at(31, 0), at(31, shift))];
-      expect(Math.abs(exact - near)).toBeLessThan(0.06);
-    }
-    expect(rankTest(at(1000, 0), at(1000, 100.5))).toBeLessThan(1e-6);
-    expect(rankTest(at(1000, 0), at(1000, 0))).toBeCloseTo(1, 6);
-  });
-
-  test("medians", () => {
-    expect([median([3, 1, 2]), median([4, 1, 2, 3]), median([7])]).toEqual([2, 2.5, 7]);
-    expect(median([])).toBeNaN();
-  });
-});
-
-describe("two results", () => {
-  const slow = [100, 101, 99, 102, 98].map((rate) => roundOf(rate * 1000));
-  const fast = [150, 151, 149, 152, 148].map((rate) => roundOf(rate * 1000));
-  const of = (rounds: typeof slow) => benchResult([cellResult(rounds)]);
-
-  test("that differ beyond noise say in what, and which way", () => {
-    const up = compare(of(slow), of(fast));
-    expect(up.differs).toBe(true);
-    expect(up.cells[0]!.differences[0]).toMatchObject({ what: "values/s", verdict: "better", ratio: 1.5 });
-    expect(compare(of(fast), of(slow)).cells[0]!.differences[0]!.verdict).toBe("worse");
-    // What takes less time is better.
-    const quicker = slow.map(({ valuesPerSecond }) => roundOf(valuesPerSecond, 50));
-    const p50 = compare(of(slow), of(quicker)).cells[0]!.differences.find(
-      ({ what }) => what === "p50 µs as sent",
-    );
-    expect(p50).toMatchObject({ verdict: "better", ratio: 0.5 });
-    expect(comparisonLines(up).join("\n")).toContain("+50.0 %");
-  });
-
-  test("that differ say how often equals would, and that runs differ, too", () => {
-    const told = comparisonLines(compare(of(slow), of(fast))).join("\n");
-    expect(told).toContain(
-      "of 100 comparisons of equals with 4 figures chance alone makes up to 4 say so somewhere",
-    );
-    const many = [...Array(200).keys()].map((window) => cellResult(slow, { window: window + 1 }));
-    const faster = many.map(({ cell }) => cellResult(fast, cell));
-    expect(comparisonLines(compare(benchResult(many), benchResult(faster))).join("\n")).toContain(
-      "up to 100 say",
-    );
-  });
-
-  test("at half of what each reached name the rates where these differ", () => {
-    const half = (rounds: typeof slow, rate: number) =>
-      benchResult([cellResult(rounds, { window: 4096, rate, halfOfWindow: 100 })]);
-    const told = (after: number): string =>
-      comparisonLines(compare(half(slow, 50_000), half(slow, after))).join("\n");
-    expect(told(75_000)).toContain("at 50,000 and 75,000 values/s");
-    expect(told(50_000)).not.toContain("50,000");
-    expect(comparisonLines(compare(of(slow), of(fast))).join("\n")).not.toContain("latencies depend on");
-  });
-
-  test("that do not differ say so", () => {
-    const same = compare(of(slow), of(slow.toReversed()));
-    expect(same.differs).toBe(false);
-    expect(same.cells[0]!.differences.every(({ verdict }) => verdict === "no difference")).toBe(true);
-    expect(comparisonLines(same).at(-1)).toBe("nothing differs beyond noise");
-  });
-
-  test("of too few rounds cannot tell", () => {
-    const few = compare(of(slow.slice(0, 4)), of(fast.slice(0, 4)));
-    expect(few.differs).toBe(false);
-    expect(few.cells[0]!.differences[0]!.verdict).toBe("cannot tell");
-    expect(comparisonLines(few).join("\n")).toContain("--rounds 5");
-  });
-
-  test("with other loads, or of another machine, say that too", () => {
-    const before = benchResult([cellResult(slow), cellResult(slow, { window: 1 })]);
-    const after = benchResult([cellResult(slow), cellResult(slow, { window: 10 })]);
-    const machine = { ...after.machine, cores: 4 };
-    const told = comparisonLines(compare(before, { ...after, machine })).join("\n");
-    expect(told).toContain("only before: native, memory, 3 acceptors, packed, 64 B, 1 × 1, closed");
-    expect(told).toContain("only after: native, memory, 3 acceptors, packed, 64 B, 1 × 10, closed");
-    expect(told).toContain("another machine: cores: 2, then 4");
-  });
+test("medians", () => {
+  expect([median([3, 1, 2]), median([4, 1, 2, 3]), median([7])]).toEqual([2, 2.5, 7]);
+  expect(median([])).toBeNaN();
 });
 
 describe("a result", () => {

@@ -108,15 +108,27 @@ export interface BenchResult {
 
 function isResult(value: unknown): value is BenchResult {
   if (typeof value !== "object" || value === null) return false;
-  const { format, version, cells } = value as Partial<Record<keyof BenchResult, unknown>>;
+  const { format, version, startedAt, machine, cells } = value as Partial<Record<keyof BenchResult, unknown>>;
   return (
     format === FORMAT &&
     version === FORMAT_VERSION &&
+    typeof startedAt === "string" &&
+    isObject(machine) &&
     Array.isArray(cells) &&
     cells.every(
-      (one: Partial<CellResult> | null) => typeof one?.cell === "object" && Array.isArray(one.rounds),
+      (one: Partial<CellResult> | null) =>
+        isObject(one?.cell) && Array.isArray(one?.rounds) && one.rounds.every(isRound),
     )
   );
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
+
+function isRound(value: Partial<Round> | null): boolean {
+  const { valuesPerSecond, sentLatencyUs, processes } = value ?? {};
+  return typeof valuesPerSecond === "number" && isObject(sentLatencyUs) && Array.isArray(processes);
 }
 
 const WRITES = "kpaxos bench --json > FILE";
@@ -131,7 +143,7 @@ export function readResult(path: string): BenchResult {
       exitCode: exitCodeOf(cause, ExitCode.usage),
       hint: isDenied(cause)
         ? "let this user read it, or run this as its owner"
-        : `--compare takes two files that were written by: ${WRITES}`,
+        : `--compare takes files that were written by: ${WRITES}`,
       cause,
     });
   }

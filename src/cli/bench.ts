@@ -52,6 +52,10 @@ export const benchCommand = defineKpaxosCommand({
       },
       { command: "kpaxos bench -f paxos.conf", what: "a cluster that runs" },
       { command: "kpaxos bench --compare before.json after.json", what: "did it change?" },
+      {
+        command: "kpaxos bench --compare before1.json,before2.json after1.json,after2.json",
+        what: "the same by several runs, which were measured in turns",
+      },
       { command: "kpaxos bench link", what: "the bare link, without Paxos" },
       { command: "kpaxos bench commit", what: "the bare disk, without Paxos" },
     ],
@@ -66,9 +70,11 @@ export const benchCommand = defineKpaxosCommand({
       `A cluster that bench starts is loaded for ${FIRST_WARM_UP} s (or as long as --warm-up says) before its first round, with the ` +
         "heaviest of its loads: its runtimes compile then. What that brings is thrown away.",
       "Exit code 1: some load could not be measured to the end; the others were.",
-      "--compare: exit code 0: nothing differs beyond noise; 1: something does. Rounds are the samples of a rank test at 1 %: " +
-        "with fewer than five on both sides it cannot tell, and says so. It knows the noise between rounds, not that between runs: what " +
-        "the machine did differently in the two counts as a difference, so measure both again, in turns, before you believe one.",
+      "--compare: exit code 0: nothing differs beyond noise, or there is no telling; 1: something does; 2: no such files, or nothing in common. " +
+        "Each side is a file, or several with commas between them: runs of the same, best measured in turns (before, after, before, after). " +
+        "Of several the runs are the samples: a difference is beyond the noise between runs. Of one on each side the rounds are: what " +
+        "the machine did differently in the two runs counts as a difference then. All figures are tested together (Student's t test, Holm's correction): " +
+        'of 100 comparisons of equals fewer than 5 find a difference anywhere. "seen from" says how small a one could have been found.',
       "--preset targets: exit code 0 whatever is measured; it takes --rounds, --seconds, --warm-up, --udp, --settings, --storage-path and --json. " +
         "On disk the goal at window 1 is about one commit with nobody else on the disk; the row beneath it is about those of a quorum " +
         "at once, because all acceptors have one disk here.",
@@ -179,13 +185,17 @@ async function printResult(result: BenchResult, json: boolean): Promise<void> {
 
 async function compareFiles(before: string, after: string | undefined, json: boolean): Promise<ExitCode> {
   if (after === undefined)
-    throw usageError("--compare needs two results", "write --compare BEFORE.json AFTER.json");
-  const { readResult } = await import("../bench/result.ts");
+    throw usageError(
+      "--compare needs two results",
+      "write --compare BEFORE.json AFTER.json, or several runs on a side: A1.json,A2.json B1.json,B2.json",
+    );
+  const { readSides } = await import("../bench/sides.ts");
   const { compare } = await import("../bench/compare.ts");
   const { comparisonLines } = await import("../bench/comparison_text.ts");
-  const comparison = compare(readResult(before), readResult(after));
+  const sides = readSides(before, after);
+  const comparison = compare(sides.before, sides.after);
   if (comparison.cells.length === 0) {
-    throw new CliError("the two results have no load in common", {
+    throw new CliError("the results of both sides have no load in common", {
       exitCode: ExitCode.usage,
       hint: "measure both with the same flags",
     });
