@@ -5,8 +5,8 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Target } from "../src/bench/goals.ts";
 import type { BenchResult } from "../src/bench/result.ts";
-import type { Target } from "../src/bench/targets.ts";
 import { ownerOf } from "../src/ops/lab_names.ts";
 import { listNamespaces } from "../src/ops/lab_sweep.ts";
 import { benchResult, cellResult, roundOf } from "./support/bench_result.ts";
@@ -203,8 +203,10 @@ describeNetns("raw Ethernet", () => {
         ];
         const { targets } = JSON.parse(await user.ok(...words)) as { targets: Target[] };
         expect(targets.length).toBeGreaterThanOrEqual(20);
-        for (const { what, goal, measured } of targets) {
+        const verdicts = ["reached", "missed", "too close to tell", null];
+        for (const { what, goal, measured, verdict } of targets) {
           expect([what, goal, measured]).not.toContain("");
+          expect(verdicts).toContain(verdict);
           expect(measured).not.toMatch(/NaN|undefined|Infinity/);
         }
         const halves = targets.filter(({ what, ratio }) => what.includes("half of that") && ratio !== null);

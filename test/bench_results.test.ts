@@ -12,15 +12,7 @@ import { inTurns } from "../src/bench/pairs.ts";
 import { QuorumRounds } from "../src/bench/quorum_rounds.ts";
 import { type Round, readResult } from "../src/bench/result.ts";
 import { median } from "../src/bench/statistics.ts";
-import {
-  floorRowsOf,
-  p50ToFloor,
-  rateToFloor,
-  ratiosText,
-  rowsOf,
-  summaryOf,
-  tableOf,
-} from "../src/bench/table.ts";
+import { floorRowsOf, rateToFloor, ratiosToFloor, rowsOf, summaryOf, tableOf } from "../src/bench/table.ts";
 import { framesBetween, type Sample, sentFrames } from "../src/bench/usage.ts";
 import { heaviest, warmUpOf, warmUpsOf } from "../src/bench/warm_up.ts";
 import { benchResult, besideFloor, CELL, cellResult, roundOf } from "./support/bench_result.ts";
@@ -182,7 +174,11 @@ describe("a result", () => {
     const result = benchResult([cellResult([roundOf(1000)])]);
     writeFileSync(path, JSON.stringify(result));
     expect(readResult(path)).toEqual(result);
-    for (const text of ["", "{}", "[]", "null", '{"format":"kpaxos-bench","version":99,"cells":[]}']) {
+    const torn = [{ startedAt: 1 }, { machine: null }, { cells: [{ cell: CELL, rounds: [{}] }] }].map(
+      (part) => JSON.stringify({ ...result, ...part }),
+    );
+    const none = ["", "{}", "[]", "null", '{"format":"kpaxos-bench","version":99,"cells":[]}'];
+    for (const text of [...none, ...torn]) {
       writeFileSync(path, text);
       expect(() => readResult(path)).toThrow(path);
     }
@@ -228,17 +224,6 @@ describe("a result", () => {
     expect(tableOf(benchResult([lossy])).join("\n")).toContain("7 values did not come back in time");
   });
 
-  test("tells how far the rounds' ratios to the floor lie apart", () => {
-    const floor = { valuesPerSecond: 4000, p50: 50, p90: 60, p99: 70, lost: 0 };
-    const rounds = [roundOf(5000, 60), roundOf(3000, 45), roundOf(4000, 50)].map((one) => ({
-      ...one,
-      floor,
-    }));
-    const one = cellResult([...rounds, roundOf(1)]);
-    expect(ratiosText(one, rateToFloor)).toBe("rounds' ratios 0.75 to 1.25");
-    expect(ratiosText(one, p50ToFloor)).toBe("rounds' ratios 0.90 to 1.20");
-  });
-
   test("of an open loop has no ratio of throughputs, but those of latencies, and the floor's own figures", () => {
     const open = besideFloor(cellResult([roundOf(2000, 200)], { rate: 2000 }), 3000, 50);
     expect(summaryOf(open)).toMatchObject({ floorRate: null, floorP50: 4, floorP99: 4 });
@@ -262,7 +247,7 @@ describe("a result", () => {
     const [first, second] = stalled.rounds;
     const once = { ...stalled, rounds: [first!, { ...second!, floor: { ...second!.floor!, lost: 0 } }] };
     expect(summaryOf(once)).toMatchObject({ floorRate: 0.5, floorP50: 2, floorP99: 2 });
-    expect(ratiosText(once, rateToFloor)).toBe("rounds' ratios 0.50 to 0.50");
+    expect(ratiosToFloor(once.rounds, rateToFloor)).toEqual([0.5]);
     expect(floorRowsOf(benchResult([stalled]), () => "it")[1]!.at(-1)).toBe("14");
   });
 

@@ -38,16 +38,11 @@ type RatioToFloor = (ours: Round, floor: FloorFigures) => number;
 export const rateToFloor: RatioToFloor = (ours, floor) => ours.valuesPerSecond / floor.valuesPerSecond;
 export const p50ToFloor: RatioToFloor = ({ sentLatencyUs }, floor) => sentLatencyUs.p50 / floor.p50;
 
-function ratiosToFloor(rounds: readonly Round[], ratioOf: RatioToFloor): number[] {
+/** Of the rounds beside which the floor lost nothing. */
+export function ratiosToFloor(rounds: readonly Round[], ratioOf: RatioToFloor): number[] {
   return rounds.flatMap((round) =>
     round.floor === undefined || !isSound(round.floor) ? [] : [ratioOf(round, round.floor)],
   );
-}
-
-/** How far the rounds' ratios lie apart, as text: a median alone does not tell. */
-export function ratiosText({ rounds }: CellResult, ratioOf: RatioToFloor): string {
-  const ratios = ratiosToFloor(rounds, ratioOf);
-  return `rounds' ratios ${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}`;
 }
 
 export function summaryOf({ cell, rounds }: CellResult): Summary {

@@ -75,7 +75,8 @@ export const benchCommand = defineKpaxosCommand({
         "Of several the runs are the samples: a difference is beyond the noise between runs. Of one on each side the rounds are: what " +
         "the machine did differently in the two runs counts as a difference then. All figures are tested together (Student's t test, Holm's correction): " +
         'of 100 comparisons of equals fewer than 5 find a difference anywhere. "seen from" says how small a one could have been found.',
-      "--preset targets: exit code 0 whatever is measured; it takes --rounds, --seconds, --warm-up, --udp, --settings, --storage-path and --json. " +
+      "--preset targets: a goal is reached or missed when all rounds say so, and too close to tell when they lie on both sides of it " +
+        "(a single round, and what is measured once, have one side). Exit code 0 whatever is measured; it takes --rounds, --seconds, --warm-up, --udp, --settings, --storage-path and --json. " +
         "On disk the goal at window 1 is about one commit with nobody else on the disk; the row beneath it is about those of a quorum " +
         "at once, because all acceptors have one disk here.",
     ],
