@@ -12,7 +12,15 @@ import { inTurns } from "../src/bench/pairs.ts";
 import { QuorumRounds } from "../src/bench/quorum_rounds.ts";
 import { type Round, readResult } from "../src/bench/result.ts";
 import { median } from "../src/bench/statistics.ts";
-import { floorRowsOf, rateToFloor, ratiosToFloor, rowsOf, summaryOf, tableOf } from "../src/bench/table.ts";
+import {
+  floorRowsOf,
+  rateToFloor,
+  ratiosToFloor,
+  roundsText,
+  rowsOf,
+  summaryOf,
+  tableOf,
+} from "../src/bench/table.ts";
 import { framesBetween, type Sample, sentFrames } from "../src/bench/usage.ts";
 import { heaviest, warmUpOf, warmUpsOf } from "../src/bench/warm_up.ts";
 import { benchResult, besideFloor, CELL, cellResult, roundOf } from "./support/bench_result.ts";
@@ -249,6 +257,23 @@ describe("a result", () => {
     expect(summaryOf(once)).toMatchObject({ floorRate: 0.5, floorP50: 2, floorP99: 2 });
     expect(ratiosToFloor(once.rounds, rateToFloor)).toEqual([0.5]);
     expect(floorRowsOf(benchResult([stalled]), () => "it")[1]!.at(-1)).toBe("14");
+    // Nor to one that did nothing at all.
+    const idle = {
+      ...once,
+      rounds: [{ ...first!, floor: { ...first!.floor!, lost: 0, valuesPerSecond: 0 } }],
+    };
+    expect(summaryOf(idle)).toMatchObject({ floorRate: null, floorP50: null, floorP99: null });
+  });
+
+  test("tells how many rounds its figures are of, also where a load failed early", () => {
+    const of = (...counts: readonly number[]): string =>
+      roundsText(
+        benchResult(counts.map((count) => cellResult(Array.from({ length: count }, () => roundOf(1000))))),
+      );
+    expect(of(1)).toStartWith("One round of 1.0 s");
+    expect(of(5, 5)).toStartWith("Medians of 5 rounds");
+    expect(of(5, 2)).toStartWith("Medians of 2 to 5 rounds");
+    expect(of(1, 5)).toStartWith("Medians of 1 to 5 rounds");
   });
 
   test("is of pairs with the floor whose order changes from round to round", async () => {

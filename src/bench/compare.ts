@@ -26,7 +26,7 @@ export interface Difference {
   readonly ratio: number;
   /** Of so great a difference between equals, corrected for all figures; null: there is no telling. */
   readonly chance: number | null;
-  /** A difference of less than this part of the figure would not have been seen; null: there is no telling. */
+  /** A lone difference of less than this part of the figure would not have been seen; null: there is no telling. */
   readonly seenFrom: number | null;
   readonly verdict: Verdict;
 }

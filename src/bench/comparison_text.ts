@@ -48,7 +48,7 @@ function meaning({ samples, inTurns, cells }: Comparison, known: number): string
   const limit = `${100 * SIGNIFICANCE}`;
   const tested =
     `p is of Student's t test on logarithms, corrected (Holm) for all ${known} figures: of 100 comparisons of equals fewer than ${limit} ` +
-    'find a difference anywhere; a smaller one than in "seen from" could not be found';
+    'find a difference anywhere; a lone one smaller than in "seen from" could not be found';
   if (samples === "rounds")
     return [
       tested,

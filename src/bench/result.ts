@@ -30,8 +30,8 @@ export interface FloorFigures {
 }
 
 /** What it lost it never sends again, and nothing behind it is delivered: a figure with a loss in it is no floor. */
-export function isSound({ lost }: FloorFigures): boolean {
-  return lost === 0;
+export function isSound({ lost, valuesPerSecond }: FloorFigures): boolean {
+  return lost === 0 && valuesPerSecond > 0;
 }
 
 /** Over all rounds of a cell. */

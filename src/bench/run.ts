@@ -177,8 +177,7 @@ class Bench {
     if (bed instanceof OwnBed) await this.#warmUp(bed, heaviest(cells));
     const closed = cells.map((cell) => new CellRun(cell, cell));
     await this.#rounds(bed, closed, floor);
-    const { half: isWanted, seconds } = this.#options;
-    const halves = closed.map((run) => (isWanted ? run.half(seconds) : undefined));
+    const halves = closed.map((run) => this.#halfOf(run));
     await this.#rounds(
       bed,
       halves.filter((run) => run !== undefined),
@@ -188,6 +187,17 @@ class Bench {
       .flatMap((run, i) => [run, halves[i]])
       .filter((run) => run !== undefined && run.rounds.length > 0)
       .map((run) => run!.result());
+  }
+
+  #halfOf(run: CellRun): CellRun | undefined {
+    const { half: isWanted, seconds } = this.#options;
+    if (!isWanted || run.rounds.length === 0) return undefined;
+    const half = run.half(seconds);
+    if (half === undefined)
+      this.#listener.note(`${keyOf(run.cell)}: no half of it, too little came back in ${seconds} s`);
+    else if (half.besides === undefined && this.#options.floor && this.noFloor === null)
+      this.#listener.note(`${keyOf(half.cell)}: no floor, that has no maximum to be halved`);
+    return half;
   }
 
   /** What it measures is thrown away. A load that fails says so again when its turn comes. */

@@ -180,9 +180,11 @@ export function commonLine(result: BenchResult): string {
 
 /** Of which rounds figures are. */
 export function roundsText({ cells }: BenchResult): string {
-  const { rounds } = cells[0]!;
-  const many = rounds.length === 1 ? "One round" : `Medians of ${rounds.length} rounds`;
-  return `${many} of ${rounds[0]!.seconds.toFixed(1)} s; latency without coordinated omission, over all rounds`;
+  const counts = cells.map(({ rounds }) => rounds.length);
+  const [least, most] = [Math.min(...counts), Math.max(...counts)];
+  const many = least === most ? `${most}` : `${least} to ${most}`;
+  const what = most === 1 ? "One round" : `Medians of ${many} rounds`;
+  return `${what} of ${cells[0]!.rounds[0]!.seconds.toFixed(1)} s; latency without coordinated omission, over all rounds`;
 }
 
 export function tableOf(result: BenchResult): string[] {

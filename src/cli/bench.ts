@@ -93,6 +93,7 @@ export const benchCommand = defineKpaxosCommand({
     },
   },
   run: async ({ args, rawArgs }) => {
+    if (args.compare !== undefined) checkRunsNothing(args);
     if (args.compare !== undefined) return await compareFiles(args.compare, args.other, args.json === true);
     if (args.other !== undefined) {
       throw usageError(
@@ -182,6 +183,16 @@ async function printResult(result: BenchResult, json: boolean): Promise<void> {
   }
   const { tableOf } = await import("../bench/table.ts");
   for (const line of tableOf(result)) print(line);
+}
+
+/** Not refused beside it: what belongs to it, and flags with a default, of which nobody knows here whether they were given. */
+const COMPARED = ["compare", "other", "json", "rounds", "seconds"];
+
+function checkRunsNothing(args: BenchArgs): void {
+  const flags = Object.keys(benchArgs) as (keyof BenchArgs)[];
+  const given = flags.find((flag) => args[flag] !== undefined && !COMPARED.includes(flag));
+  if (given !== undefined)
+    throw usageError(`--compare runs nothing, and --${given} is about a run`, "leave one of them out");
 }
 
 async function compareFiles(before: string, after: string | undefined, json: boolean): Promise<ExitCode> {
