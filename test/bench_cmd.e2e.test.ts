@@ -5,8 +5,8 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Target } from "../src/bench/goals.ts";
 import type { BenchResult } from "../src/bench/result.ts";
-import type { Target } from "../src/bench/targets.ts";
 import { ownerOf } from "../src/ops/lab_names.ts";
 import { listNamespaces } from "../src/ops/lab_sweep.ts";
 import { benchResult, cellResult, roundOf } from "./support/bench_result.ts";
@@ -178,6 +178,9 @@ describeNetns("raw Ethernet", () => {
           const closed = halves.cells[0]!.floor!.valuesPerSecond;
           expect(floor!.rate).toBe(Number((closed / 2).toPrecision(3)));
         }
+        // Without a maximum of its own it has no half of it.
+        const large = await bench(user, "--floor", "--half", "--windows", "40000", "--acceptors", "1");
+        expect(large.cells.map(({ floor }) => floor)).toEqual(large.cells.map(() => undefined));
       }),
     TIMEOUT_MS,
   );
@@ -200,8 +203,10 @@ describeNetns("raw Ethernet", () => {
         ];
         const { targets } = JSON.parse(await user.ok(...words)) as { targets: Target[] };
         expect(targets.length).toBeGreaterThanOrEqual(20);
-        for (const { what, goal, measured } of targets) {
+        const verdicts = ["reached", "missed", "too close to tell", null];
+        for (const { what, goal, measured, verdict } of targets) {
           expect([what, goal, measured]).not.toContain("");
+          expect(verdicts).toContain(verdict);
           expect(measured).not.toMatch(/NaN|undefined|Infinity/);
         }
         const halves = targets.filter(({ what, ratio }) => what.includes("half of that") && ratio !== null);
@@ -297,6 +302,8 @@ describe("what is wrong is said before anything runs", () => {
     [["--preset", "goals"], "targets"],
     [["--compare", "a.json"], "--compare needs two results"],
     [["--compare", "/none/a.json", "/none/b.json"], "cannot read /none/a.json"],
+    [["--compare", "a.json", "b.json", "--floor"], "--compare runs nothing, and --floor is about a run"],
+    [["--compare", "a.json", "b.json", "--windows", "1"], "and --windows is about a run"],
     [["lnk"], 'unexpected "lnk"'],
     [["--report", "/dev/null/x"], "cannot write a report there: "],
     [["--storage-path", "/none"], "/none"],
@@ -305,6 +312,10 @@ describe("what is wrong is said before anything runs", () => {
     [["link", "--peer", "02:00:00:00:00:01"], "a MAC needs --interface NAME"],
     [["link", "--interface", "eth0"], "--interface needs --listen, or --peer MAC"],
     [["link", "--sizes", "5"], "from 28 to"],
+    [
+      ["link", "--udp", "--interface", "eth0", "--peer", "02:00:00:00:00:01"],
+      "--udp is about a link of this",
+    ],
     [["link", "--address", "127.0.0.1:9"], "--address goes with --listen"],
     [["commit", "--storage", "memory"], "--storage expects a list of sqlite, log"],
     [["commit", "--storage-path", "/none"], "no place for databases: "],
@@ -352,4 +363,7 @@ test("two results that differ: exit code 1", () =>
     const json = await user.run("bench", "--json", "--compare", ...paths.toReversed());
     expect(json.code).toBe(1);
     expect(JSON.parse(json.out).cells[0].differences[0]).toMatchObject({ verdict: "worse" });
+    const twice = await user.run("bench", "--compare", paths.join(","), paths[0]!);
+    expect(twice).toMatchObject({ code: 2, out: "" });
+    expect(twice.err).toContain("are one run");
   }));

@@ -5,20 +5,18 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import fc from "fast-check";
 import { cellsOf, groupsOf, halfOf, keyOf, type Sweep } from "../src/bench/cells.ts";
 import { readTold } from "../src/bench/commit_when_told.ts";
-import { compare, roundsNeeded } from "../src/bench/compare.ts";
-import { comparisonLines } from "../src/bench/comparison_text.ts";
 import { lacksFloor } from "../src/bench/floor.ts";
+import { inTurns } from "../src/bench/pairs.ts";
 import { QuorumRounds } from "../src/bench/quorum_rounds.ts";
 import { type Round, readResult } from "../src/bench/result.ts";
-import { leastChance, median, rankTest } from "../src/bench/statistics.ts";
+import { median } from "../src/bench/statistics.ts";
 import {
   floorRowsOf,
-  p50ToFloor,
   rateToFloor,
-  ratiosText,
+  ratiosToFloor,
+  roundsText,
   rowsOf,
   summaryOf,
   tableOf,
@@ -173,127 +171,9 @@ describe("commits of a quorum", () => {
     expect(readTold("12 1795374006907.25")).toEqual({ records: 12, atMs: 1_795_374_006_907.25 }));
 });
 
-describe("the rank test", () => {
-  /** By trying every way to split the ranks. */
-  function dumb(a: readonly number[], b: readonly number[]): number {
-    const n = a.length + b.length;
-    const greater = (mine: readonly number[], others: readonly number[]): number =>
-      mine.reduce((sum, x) => sum + others.filter((y) => x > y).length, 0);
-    const wanted = Math.min(greater(a, b), greater(b, a));
-    let extreme = 0;
-    let all = 0;
-    for (let bits = 0; bits < 2 ** n; bits++) {
-      const ranks = Array.from({ length: n }, (_, i) => i);
-      const mine = ranks.filter((i) => (bits >> i) & 1);
-      if (mine.length !== a.length) continue;
-      const others = ranks.filter((i) => !((bits >> i) & 1));
-      all++;
-      if (Math.min(greater(mine, others), greater(others, mine)) <= wanted) extreme++;
-    }
-    return Math.min(1, extreme / all);
-  }
-
-  test("is that of all ways to split the ranks", () => {
-    const distinct = fc.uniqueArray(fc.integer({ min: 0, max: 1000 }), { minLength: 2, maxLength: 9 });
-    fc.assert(
-      fc.property(distinct, fc.nat(), (values, cut) => {
-        const at = 1 + (cut % (values.length - 1));
-        const [a, b] = [values.slice(0, at), values.slice(at)];
-        expect(rankTest(a, b)).toBeCloseTo(dumb(a, b), 10);
-      }),
-      { seed: 4, numRuns: 60 },
-    );
-  });
-
-  test("known figures", () => {
-    expect(rankTest([1, 2, 3, 4, 5], [6, 7, 8, 9, 10])).toBeCloseTo(2 / 252, 10);
-    expect(leastChance(5, 5)).toBeCloseTo(2 / 252, 10);
-    expect(rankTest([1, 2, 3], [1, 2, 3])).toBe(1);
-    expect(rankTest([], [1])).toBe(1);
-    expect(rankTest([7, 7, 7, 7, 7], [7, 7, 7, 7, 7])).toBe(1);
-    expect(roundsNeeded()).toBe(5);
-  });
-
-  test("large samples are near what the exact test says", () => {
-    const at = (n: number, shift: number): number[] => Array.from({ length: n }, (_, i) => i + shift);
-    for (const shift of [0.5, 5.5, 9.5]) {
-      const [exact, near] = [rankTest(at(30, 0), at(30, shift)), rankTest(at(31, 0), at(31, shift))];
-      expect(Math.abs(exact - near)).toBeLessThan(0.06);
-    }
-    expect(rankTest(at(1000, 0), at(1000, 100.5))).toBeLessThan(1e-6);
-    expect(rankTest(at(1000, 0), at(1000, 0))).toBeCloseTo(1, 6);
-  });
-
-  test("medians", () => {
-    expect([median([3, 1, 2]), median([4, 1, 2, 3]), median([7])]).toEqual([2, 2.5, 7]);
-    expect(median([])).toBeNaN();
-  });
-});
-
-describe("two results", () => {
-  const slow = [100, 101, 99, 102, 98].map((rate) => roundOf(rate * 1000));
-  const fast = [150, 151, 149, 152, 148].map((rate) => roundOf(rate * 1000));
-  const of = (rounds: typeof slow) => benchResult([cellResult(rounds)]);
-
-  test("that differ beyond noise say in what, and which way", () => {
-    const up = compare(of(slow), of(fast));
-    expect(up.differs).toBe(true);
-    expect(up.cells[0]!.differences[0]).toMatchObject({ what: "values/s", verdict: "better", ratio: 1.5 });
-    expect(compare(of(fast), of(slow)).cells[0]!.differences[0]!.verdict).toBe("worse");
-    // What takes less time is better.
-    const quicker = slow.map(({ valuesPerSecond }) => roundOf(valuesPerSecond, 50));
-    const p50 = compare(of(slow), of(quicker)).cells[0]!.differences.find(
-      ({ what }) => what === "p50 µs as sent",
-    );
-    expect(p50).toMatchObject({ verdict: "better", ratio: 0.5 });
-    expect(comparisonLines(up).join("\n")).toContain("+50.0 %");
-  });
-
-  test("that differ say how often equals would, and that runs differ, too", () => {
-    const told = comparisonLines(compare(of(slow), of(fast))).join("\n");
-    expect(told).toContain(
-      "of 100 comparisons of equals with 4 figures chance alone makes up to 4 say so somewhere",
-    );
-    const many = [...Array(200).keys()].map((window) => cellResult(slow, { window: window + 1 }));
-    const faster = many.map(({ cell }) => cellResult(fast, cell));
-    expect(comparisonLines(compare(benchResult(many), benchResult(faster))).join("\n")).toContain(
-      "up to 100 say",
-    );
-  });
-
-  test("at half of what each reached name the rates where these differ", () => {
-    const half = (rounds: typeof slow, rate: number) =>
-      benchResult([cellResult(rounds, { window: 4096, rate, halfOfWindow: 100 })]);
-    const told = (after: number): string =>
-      comparisonLines(compare(half(slow, 50_000), half(slow, after))).join("\n");
-    expect(told(75_000)).toContain("at 50,000 and 75,000 values/s");
-    expect(told(50_000)).not.toContain("50,000");
-    expect(comparisonLines(compare(of(slow), of(fast))).join("\n")).not.toContain("latencies depend on");
-  });
-
-  test("that do not differ say so", () => {
-    const same = compare(of(slow), of(slow.toReversed()));
-    expect(same.differs).toBe(false);
-    expect(same.cells[0]!.differences.every(({ verdict }) => verdict === "no difference")).toBe(true);
-    expect(comparisonLines(same).at(-1)).toBe("nothing differs beyond noise");
-  });
-
-  test("of too few rounds cannot tell", () => {
-    const few = compare(of(slow.slice(0, 4)), of(fast.slice(0, 4)));
-    expect(few.differs).toBe(false);
-    expect(few.cells[0]!.differences[0]!.verdict).toBe("cannot tell");
-    expect(comparisonLines(few).join("\n")).toContain("--rounds 5");
-  });
-
-  test("with other loads, or of another machine, say that too", () => {
-    const before = benchResult([cellResult(slow), cellResult(slow, { window: 1 })]);
-    const after = benchResult([cellResult(slow), cellResult(slow, { window: 10 })]);
-    const machine = { ...after.machine, cores: 4 };
-    const told = comparisonLines(compare(before, { ...after, machine })).join("\n");
-    expect(told).toContain("only before: native, memory, 3 acceptors, packed, 64 B, 1 × 1, closed");
-    expect(told).toContain("only after: native, memory, 3 acceptors, packed, 64 B, 1 × 10, closed");
-    expect(told).toContain("another machine: cores: 2, then 4");
-  });
+test("medians", () => {
+  expect([median([3, 1, 2]), median([4, 1, 2, 3]), median([7])]).toEqual([2, 2.5, 7]);
+  expect(median([])).toBeNaN();
 });
 
 describe("a result", () => {
@@ -302,7 +182,11 @@ describe("a result", () => {
     const result = benchResult([cellResult([roundOf(1000)])]);
     writeFileSync(path, JSON.stringify(result));
     expect(readResult(path)).toEqual(result);
-    for (const text of ["", "{}", "[]", "null", '{"format":"kpaxos-bench","version":99,"cells":[]}']) {
+    const torn = [{ startedAt: 1 }, { machine: null }, { cells: [{ cell: CELL, rounds: [{}] }] }].map(
+      (part) => JSON.stringify({ ...result, ...part }),
+    );
+    const none = ["", "{}", "[]", "null", '{"format":"kpaxos-bench","version":99,"cells":[]}'];
+    for (const text of [...none, ...torn]) {
       writeFileSync(path, text);
       expect(() => readResult(path)).toThrow(path);
     }
@@ -348,17 +232,6 @@ describe("a result", () => {
     expect(tableOf(benchResult([lossy])).join("\n")).toContain("7 values did not come back in time");
   });
 
-  test("tells how far the rounds' ratios to the floor lie apart", () => {
-    const floor = { valuesPerSecond: 4000, p50: 50, p90: 60, p99: 70, lost: 0 };
-    const rounds = [roundOf(5000, 60), roundOf(3000, 45), roundOf(4000, 50)].map((one) => ({
-      ...one,
-      floor,
-    }));
-    const one = cellResult([...rounds, roundOf(1)]);
-    expect(ratiosText(one, rateToFloor)).toBe("rounds' ratios 0.75 to 1.25");
-    expect(ratiosText(one, p50ToFloor)).toBe("rounds' ratios 0.90 to 1.20");
-  });
-
   test("of an open loop has no ratio of throughputs, but those of latencies, and the floor's own figures", () => {
     const open = besideFloor(cellResult([roundOf(2000, 200)], { rate: 2000 }), 3000, 50);
     expect(summaryOf(open)).toMatchObject({ floorRate: null, floorP50: 4, floorP99: 4 });
@@ -366,7 +239,7 @@ describe("a result", () => {
     expect(titles!.filter((title) => title.includes("floor"))).toEqual(["p50 ÷ floor", "p99 ÷ floor"]);
     expect(floorRowsOf(benchResult([open]), () => "it")).toEqual([
       ["load", "rate", "values/s", "p50 µs", "p90", "p99", "p99.9", "max", "lost"],
-      ["it", "3,000", "3,000", "50", "50", "50", "50", "50", "7"],
+      ["it", "3,000", "3,000", "50", "50", "50", "50", "50", "0"],
     ]);
     expect(floorRowsOf(benchResult([cellResult([roundOf(1)])]), () => "it")).toEqual([]);
     // Numbered as the loads are, also where some have none.
@@ -374,6 +247,50 @@ describe("a result", () => {
     const lines = tableOf(benchResult([cellResult([roundOf(1)]), closed]));
     expect(lines[lines.indexOf("the floor beside them:") + 2]).toMatch(/^ +2\. +closed/);
     expect(tableOf(benchResult([cellResult([roundOf(1)])])).join("")).not.toContain("floor");
+  });
+
+  test("has no ratio to a floor that lost something: nothing behind it was delivered there", () => {
+    const stalled = besideFloor(cellResult([roundOf(8000, 200), roundOf(2000)]), null, 50, 7);
+    expect(summaryOf(stalled)).toMatchObject({ floorRate: null, floorP50: null, floorP99: null });
+    const [first, second] = stalled.rounds;
+    const once = { ...stalled, rounds: [first!, { ...second!, floor: { ...second!.floor!, lost: 0 } }] };
+    expect(summaryOf(once)).toMatchObject({ floorRate: 0.5, floorP50: 2, floorP99: 2 });
+    expect(ratiosToFloor(once.rounds, rateToFloor)).toEqual([0.5]);
+    expect(floorRowsOf(benchResult([stalled]), () => "it")[1]!.at(-1)).toBe("14");
+    // Nor to one that did nothing at all.
+    const idle = {
+      ...once,
+      rounds: [{ ...first!, floor: { ...first!.floor!, lost: 0, valuesPerSecond: 0 } }],
+    };
+    expect(summaryOf(idle)).toMatchObject({ floorRate: null, floorP50: null, floorP99: null });
+  });
+
+  test("tells how many rounds its figures are of, also where a load failed early", () => {
+    const of = (...counts: readonly number[]): string =>
+      roundsText(
+        benchResult(counts.map((count) => cellResult(Array.from({ length: count }, () => roundOf(1000))))),
+      );
+    expect(of(1)).toStartWith("One round of 1.0 s");
+    expect(of(5, 5)).toStartWith("Medians of 5 rounds");
+    expect(of(5, 2)).toStartWith("Medians of 2 to 5 rounds");
+    expect(of(1, 5)).toStartWith("Medians of 1 to 5 rounds");
+  });
+
+  test("is of pairs with the floor whose order changes from round to round", async () => {
+    for (const [round, order] of [
+      [1, ["floor", "ours"]],
+      [2, ["ours", "floor"]],
+      [3, ["floor", "ours"]],
+    ] as const) {
+      const done: string[] = [];
+      const one = (name: string) => async (): Promise<string> => {
+        await Bun.sleep(0);
+        done.push(name);
+        return name;
+      };
+      expect(await inTurns(round, one("floor"), one("ours"))).toEqual({ floor: "floor", ours: "ours" });
+      expect(done).toEqual([...order]);
+    }
   });
 
   test("frames are counted from /proc/net/dev", () => {

@@ -3,9 +3,7 @@
  * as the window allows; its learner counts votes and delivers in order. A value's latency counts from its sending; in an open
  * loop from its turn in the schedule, sent or not: what never comes back counts with the time it was waited for.
  */
-#include <err.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "floor.h"
@@ -198,12 +196,15 @@ static void report(const struct client *client) {
 }
 
 void run_client(const struct settings *settings, struct link *link) {
+  struct instance *instances = memory(INSTANCES, sizeof(struct instance));
+  uint32_t *latencies = memory(LATENCY_US + 1, sizeof(uint32_t));
+  say_ready();
   double now = now_seconds();
   struct client client = {
       .settings = settings,
       .link = link,
-      .instances = calloc(INSTANCES, sizeof(struct instance)),
-      .latencies = calloc(LATENCY_US + 1, sizeof(uint32_t)),
+      .instances = instances,
+      .latencies = latencies,
       .next = 1,
       .quorum = settings->acceptors / 2 + 1,
       .limit = settings->rate > 0 ? 0 : UINT64_MAX,
@@ -212,7 +213,6 @@ void run_client(const struct settings *settings, struct link *link) {
       .from = now + WARM_UP_SECONDS,
       .until = now + WARM_UP_SECONDS + settings->seconds,
   };
-  if (client.instances == NULL || client.latencies == NULL) err(1, "memory");
   while (client.now < client.until) {
     release(&client);
     send_values(&client);

@@ -65,5 +65,9 @@ void run_client(const struct settings *settings, struct link *link);
 
 extern const uint8_t EVERYONE[6];
 double now_seconds(void);
+/* Zeroed, and there: the first to touch a page does not wait for it while it is measured. */
+void *memory(size_t count, size_t bytes);
+/* Whoever started it knows by this that frames are heard, and answered at once, from now on. */
+void say_ready(void);
 
 #endif

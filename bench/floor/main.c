@@ -8,8 +8,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "floor.h"
+
+void *memory(size_t count, size_t bytes) {
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE;
+  void *all = mmap(NULL, count * bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (all == MAP_FAILED) err(1, "memory");
+  return all;
+}
+
+void say_ready(void) {
+  fprintf(stderr, "ready\n");
+}
 
 static void read_mac(const char *text, uint8_t mac[6]) {
   unsigned bytes[6];
@@ -82,8 +94,6 @@ static struct settings read_settings(int count, char **words) {
 int main(int count, char **words) {
   struct settings settings = read_settings(count, words);
   struct link *link = link_open(settings.interface, settings.spins);
-  /* Whoever started it knows by this line that frames are heard from now on. */
-  fprintf(stderr, "ready\n");
   if (strcmp(settings.role, "acceptor") == 0) run_acceptor(&settings, link);
   else if (strcmp(settings.role, "proposer") == 0) run_proposer(&settings, link);
   else if (strcmp(settings.role, "client") == 0) run_client(&settings, link);

@@ -1,6 +1,4 @@
 /* The proposer gives numbers, acceptors keep values and say so; in replicas all of them learn, too. */
-#include <err.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "floor.h"
@@ -33,11 +31,8 @@ struct proposer {
 };
 
 static struct acceptor new_acceptor(const struct settings *settings, struct link *link) {
-  struct acceptor acceptor = {.settings = settings, .link = link, .kept = calloc(INSTANCES, FRAME_BYTES)};
-  if (acceptor.kept == NULL) err(1, "memory");
-  if (!settings->learns) return acceptor;
-  acceptor.learner = (struct learner){.instances = calloc(INSTANCES, sizeof(struct votes)), .next = 1};
-  if (acceptor.learner.instances == NULL) err(1, "memory");
+  struct acceptor acceptor = {.settings = settings, .link = link, .kept = memory(INSTANCES, FRAME_BYTES)};
+  if (settings->learns) acceptor.learner = (struct learner){.instances = memory(INSTANCES, sizeof(struct votes)), .next = 1};
   return acceptor;
 }
 
@@ -104,6 +99,7 @@ static void finish(struct acceptor *acceptor) {
 
 void run_acceptor(const struct settings *settings, struct link *link) {
   struct acceptor acceptor = new_acceptor(settings, link);
+  say_ready();
   for (;;) {
     (void)link_receive(link, LONG_SECONDS, hear_accept, &acceptor);
     finish(&acceptor);
@@ -128,6 +124,7 @@ static void hear_submit(void *self, const struct message_header *header, const u
 
 void run_proposer(const struct settings *settings, struct link *link) {
   struct proposer proposer = {.acceptor = new_acceptor(settings, link), .next = 1};
+  say_ready();
   for (;;) {
     (void)link_receive(link, LONG_SECONDS, hear_submit, &proposer);
     finish(&proposer.acceptor);

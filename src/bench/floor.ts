@@ -1,6 +1,6 @@
 /**
  * The floor beside a cell: phase 2 of Multi-Paxos in plain C and nothing else (`bench/floor`), on the hosts of the same
- * cluster, right before each round. Its sources travel inside this program and are compiled where they are needed.
+ * cluster, right before or right behind each round. Its sources travel inside this program and are compiled where they are needed.
  */
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

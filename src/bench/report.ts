@@ -264,7 +264,7 @@ function floorSection(result: BenchResult, nameOf: (one: CellResult) => string):
   const rows = floorRowsOf(result, nameOf);
   if (rows.length === 0) return "";
   return `<h2>The floor</h2>
-<p>Phase 2 in plain C and nothing else, right before each round on the same hosts, with the same load; beside half of a load half of its own
+<p>Phase 2 in plain C and nothing else, right before odd rounds and right behind even ones, on the same hosts, with the same load; beside half of a load half of its own
 maximum. A latency that it misses, too, is the machine's.</p>
 ${table(withUnits(rows))}`;
 }

@@ -18,7 +18,7 @@ export interface ProcessUse {
   readonly residentBytes: number;
 }
 
-/** Of one round, right before ours; latencies are of the values that were really sent. */
+/** Of one round, right before or right behind ours; latencies are of the values that were really sent. */
 export interface FloorFigures {
   readonly valuesPerSecond: number;
   /** Of an open loop; absent: a closed one. */
@@ -29,11 +29,16 @@ export interface FloorFigures {
   readonly lost: number;
 }
 
+/** What it lost it never sends again, and nothing behind it is delivered: a figure with a loss in it is no floor. */
+export function isSound({ lost, valuesPerSecond }: FloorFigures): boolean {
+  return lost === 0 && valuesPerSecond > 0;
+}
+
 /** Over all rounds of a cell. */
 export interface FloorResult {
   /** Values per second of its open loop: that of the cell, or half of its own maximum where the cell has half of ours. */
   readonly rate: number | null;
-  /** Median of the rounds. */
+  /** Median of the sound rounds; of all where none is. */
   readonly valuesPerSecond: number;
   /** As the cell's: without coordinated omission. */
   readonly latencyUs: LatencyFigures;
@@ -53,7 +58,7 @@ export interface Round {
   readonly processes: readonly ProcessUse[];
   /** Of all hosts; null: not known. */
   readonly framesPerValue: number | null;
-  /** The floor, right before. */
+  /** The floor, right before (in odd rounds, counted from 1) or right behind (in even ones). */
   readonly floor?: FloorFigures;
 }
 
@@ -103,15 +108,27 @@ export interface BenchResult {
 
 function isResult(value: unknown): value is BenchResult {
   if (typeof value !== "object" || value === null) return false;
-  const { format, version, cells } = value as Partial<Record<keyof BenchResult, unknown>>;
+  const { format, version, startedAt, machine, cells } = value as Partial<Record<keyof BenchResult, unknown>>;
   return (
     format === FORMAT &&
     version === FORMAT_VERSION &&
+    typeof startedAt === "string" &&
+    isObject(machine) &&
     Array.isArray(cells) &&
     cells.every(
-      (one: Partial<CellResult> | null) => typeof one?.cell === "object" && Array.isArray(one.rounds),
+      (one: Partial<CellResult> | null) =>
+        isObject(one?.cell) && Array.isArray(one?.rounds) && one.rounds.every(isRound),
     )
   );
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
+
+function isRound(value: Partial<Round> | null): boolean {
+  const { valuesPerSecond, sentLatencyUs, processes } = value ?? {};
+  return typeof valuesPerSecond === "number" && isObject(sentLatencyUs) && Array.isArray(processes);
 }
 
 const WRITES = "kpaxos bench --json > FILE";
@@ -126,7 +143,7 @@ export function readResult(path: string): BenchResult {
       exitCode: exitCodeOf(cause, ExitCode.usage),
       hint: isDenied(cause)
         ? "let this user read it, or run this as its owner"
-        : `--compare takes two files that were written by: ${WRITES}`,
+        : `--compare takes files that were written by: ${WRITES}`,
       cause,
     });
   }

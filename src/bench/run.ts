@@ -7,12 +7,21 @@ import { DEFAULT_SETTINGS } from "../config/schema.ts";
 import { CliError } from "../error.ts";
 import { LatencyHistogram } from "../node/latency_histogram.ts";
 import { choosePlace, describePlace } from "../ops/cluster_place.ts";
+import { grouped } from "../text/grouped.ts";
 import { type Bed, GivenBed, OwnBed } from "./bed.ts";
 import { type Cell, cellsOf, type Group, groupsOf, halfOf, keyOf, type Sweep } from "./cells.ts";
 import { compileFloor, type Floor, lacksFloor, type MeasuredFloor, measureFloor } from "./floor.ts";
 import { load, machineFacts } from "./machine.ts";
 import { type Measured, measureRound, type Timing } from "./measure.ts";
-import { type BenchResult, type CellResult, type FloorResult, FORMAT, FORMAT_VERSION } from "./result.ts";
+import { inTurns } from "./pairs.ts";
+import {
+  type BenchResult,
+  type CellResult,
+  type FloorResult,
+  FORMAT,
+  FORMAT_VERSION,
+  isSound,
+} from "./result.ts";
 import { median } from "./statistics.ts";
 import { orStopped } from "./stopping.ts";
 import { heaviest, type WarmUps, warmUpOf } from "./warm_up.ts";
@@ -56,6 +65,10 @@ function withoutOmission(sent: LatencyHistogram, rate: number | null): LatencyHi
   return rate === null ? sent.corrected(sent.mean) : sent;
 }
 
+function throughputOf(floors: readonly MeasuredFloor[]): number {
+  return median(floors.map(({ figures }) => figures.valuesPerSecond));
+}
+
 class CellRun {
   readonly cell: Cell;
   /** The load of the floor beside it; undefined: it has none. */
@@ -63,7 +76,7 @@ class CellRun {
   readonly rounds: { readonly measured: Measured; readonly floor: MeasuredFloor | undefined }[] = [];
   hasFailed = false;
 
-  constructor(cell: Cell, besides: Cell | undefined = cell) {
+  constructor(cell: Cell, besides: Cell | undefined) {
     this.cell = cell;
     this.besides = besides;
   }
@@ -76,8 +89,9 @@ class CellRun {
     return median(this.rounds.map(({ measured }) => measured.round.valuesPerSecond));
   }
 
+  /** NaN: it lost something in each round. */
   get #floorThroughput(): number {
-    return median(this.#floors.map(({ figures }) => figures.valuesPerSecond));
+    return throughputOf(this.#floors.filter(({ figures }) => isSound(figures)));
   }
 
   /** Half of what it reached, and beside it half of what the floor reached; undefined: that is too little. */
@@ -108,10 +122,11 @@ class CellRun {
     const floors = this.#floors;
     if (floors.length === 0) return undefined;
     const rate = this.besides?.rate ?? null;
+    const sound = this.#floorThroughput;
     const all = withoutOmission(sumOf(floors.map(({ histogram }) => histogram)), rate);
     return {
       rate,
-      valuesPerSecond: this.#floorThroughput,
+      valuesPerSecond: Number.isNaN(sound) ? throughputOf(floors) : sound,
       latencyUs: all.figures(),
       histogram: all.toJSON(),
       lost: floors.reduce((sum, { figures }) => sum + figures.lost, 0),
@@ -160,10 +175,9 @@ class Bench {
 
   async #measureAll(bed: Bed, cells: readonly Cell[], floor: Floor | undefined): Promise<CellResult[]> {
     if (bed instanceof OwnBed) await this.#warmUp(bed, heaviest(cells));
-    const closed = cells.map((cell) => new CellRun(cell));
+    const closed = cells.map((cell) => new CellRun(cell, cell));
     await this.#rounds(bed, closed, floor);
-    const { half: isWanted, seconds } = this.#options;
-    const halves = closed.map((run) => (isWanted ? run.half(seconds) : undefined));
+    const halves = closed.map((run) => this.#halfOf(run));
     await this.#rounds(
       bed,
       halves.filter((run) => run !== undefined),
@@ -173,6 +187,17 @@ class Bench {
       .flatMap((run, i) => [run, halves[i]])
       .filter((run) => run !== undefined && run.rounds.length > 0)
       .map((run) => run!.result());
+  }
+
+  #halfOf(run: CellRun): CellRun | undefined {
+    const { half: isWanted, seconds } = this.#options;
+    if (!isWanted || run.rounds.length === 0) return undefined;
+    const half = run.half(seconds);
+    if (half === undefined)
+      this.#listener.note(`${keyOf(run.cell)}: no half of it, too little came back in ${seconds} s`);
+    else if (half.besides === undefined && this.#options.floor && this.noFloor === null)
+      this.#listener.note(`${keyOf(half.cell)}: no floor, that has no maximum to be halved`);
+    return half;
   }
 
   /** What it measures is thrown away. A load that fails says so again when its turn comes. */
@@ -203,12 +228,18 @@ class Bench {
     stop.throwIfAborted();
     const cell = keyOf(run.cell);
     const warmUp = warmUpOf(run.cell, this.#options);
-    const what = `${cell}, round ${run.rounds.length + 1}`;
+    const round = run.rounds.length + 1;
+    const what = `${cell}, round ${round}`;
     this.#listener.begins(what, this.#done, this.#all);
     try {
-      const beside = await this.#floorOf(bed, run.besides, floor);
-      const measured = await measureRound(bed, run.cell, { seconds, warmUp });
+      const { ours: measured, floor: beside } = await inTurns(
+        round,
+        () => this.#floorOf(bed, run.besides, floor),
+        () => measureRound(bed, run.cell, { seconds, warmUp }),
+      );
       run.rounds.push({ measured, floor: beside });
+      if (beside !== undefined && !isSound(beside.figures))
+        this.#listener.note(`${what}: no ratio, the floor lost ${grouped(beside.figures.lost)} values`);
       this.#listener.measured(what, measured.round.valuesPerSecond, measured.round.sentLatencyUs.p50);
     } catch (error) {
       if (stop.aborted || !(error instanceof CliError) || !bed.stands) throw error;

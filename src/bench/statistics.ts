@@ -1,6 +1,6 @@
 /**
- * Medians, and whether two samples differ: the exact rank test of Mann, Whitney and Wilcoxon, two-sided. Rounds are the samples,
- * so they are few, and no assumption is made about how they are distributed. Pure.
+ * Medians, and whether two samples differ: Student's two-sided t test of samples with one variance, and Holm's correction where
+ * many are tested at once. Pure.
  */
 
 export function median(numbers: readonly number[]): number {
@@ -10,65 +10,74 @@ export function median(numbers: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
 }
 
-/** Beyond so many pairs the normal distribution is near enough. */
-const MOST_EXACT = 900;
-
-/** How many pairs (one of `a`, one of `b`) have the greater in `a`; ties count half. */
-function pairsGreater(a: readonly number[], b: readonly number[]): number {
-  let pairs = 0;
-  for (const x of a) for (const y of b) pairs += x > y ? 1 : x === y ? 0.5 : 0;
-  return pairs;
-}
-
-/** In how many of all orders of m and n samples so many pairs have the greater in the first, for each number of pairs. */
-function orders(m: number, n: number): number[] {
-  // Orders of i and j samples end with one of the first, which is greater than all j, or with one of the second.
-  let table: number[][] = Array.from({ length: n + 1 }, () => [1]);
-  for (let i = 1; i <= m; i++) {
-    const next: number[][] = [[1]];
-    for (let j = 1; j <= n; j++) {
-      const counts = new Array<number>(i * j + 1).fill(0);
-      table[j]!.forEach((count, pairs) => {
-        counts[pairs + j] = counts[pairs + j]! + count;
-      });
-      next[j - 1]!.forEach((count, pairs) => {
-        counts[pairs] = counts[pairs]! + count;
-      });
-      next.push(counts);
-    }
-    table = next;
+/** The chance of a t this far from 0, or farther, on either side (Abramowitz and Stegun 26.7.3 and 26.7.4). */
+export function studentTails(t: number, freedom: number): number {
+  const angle = Math.atan(Math.abs(t) / Math.sqrt(freedom));
+  const cosine = Math.cos(angle);
+  const isOdd = freedom % 2 === 1;
+  let term = isOdd ? cosine : 1;
+  let sum = 0;
+  for (let power = isOdd ? 1 : 0; power <= freedom - 2; power += 2) {
+    sum += term;
+    term *= (cosine * cosine * (power + 1)) / (power + 2);
   }
-  return table[n]!;
+  const inner = isOdd ? (2 / Math.PI) * (angle + Math.sin(angle) * sum) : Math.sin(angle) * sum;
+  return Math.min(1, Math.max(0, 1 - inner));
 }
 
-/** The upper tail of the normal distribution (Abramowitz and Stegun 26.2.17, off by less than 1e-7). */
-function normalTail(z: number): number {
-  const t = 1 / (1 + 0.2316419 * z);
-  const series = [0.31938153, -0.356563782, 1.781477937, -1.821255978, 1.330274429];
-  const sum = series.reduceRight((rest, factor) => (rest + factor) * t, 0);
-  return (Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI)) * sum;
-}
-
-/** The chance of a difference of ranks at least this great, were both samples of one distribution. */
-export function rankTest(a: readonly number[], b: readonly number[]): number {
-  const [m, n] = [a.length, b.length];
-  if (m === 0 || n === 0) return 1;
-  const pairs = pairsGreater(a, b);
-  const extreme = Math.min(pairs, m * n - pairs);
-  if (m * n > MOST_EXACT) {
-    const z = ((m * n) / 2 - extreme - 0.5) / Math.sqrt((m * n * (m + n + 1)) / 12);
-    return Math.min(1, 2 * normalTail(Math.max(0, z)));
+/** The t whose `studentTails` are this chance. */
+export function studentOf(chance: number, freedom: number): number {
+  let [low, high] = [0, 1];
+  while (studentTails(high, freedom) > chance) [low, high] = [high, 2 * high];
+  for (let i = 0; i < 60; i++) {
+    const middle = (low + high) / 2;
+    if (studentTails(middle, freedom) > chance) low = middle;
+    else high = middle;
   }
-  const counts = orders(m, n);
-  const all = counts.reduce((sum, count) => sum + count, 0);
-  // A half pair counts as a whole one: ties never make a difference look surer.
-  const tail = counts.slice(0, Math.ceil(extreme) + 1).reduce((sum, count) => sum + count, 0);
-  return Math.min(1, (2 * tail) / all);
+  return high;
 }
 
-/** The least chance that samples of these numbers can show at all: one order of all, or its reverse. */
-export function leastChance(m: number, n: number): number {
-  let orders = 1;
-  for (let i = 1; i <= m; i++) orders *= (n + i) / i;
-  return Math.min(1, 2 / orders);
+export interface TTest {
+  /** Of a difference at least this great, were both samples of one normal distribution. */
+  readonly chance: number;
+  /** The least difference whose chance is `chance`. */
+  leastSeen(chance: number): number;
+}
+
+/** `leastNoise`: a standard deviation below that is not believed. Undefined: samples so few say nothing about noise. */
+export function tTest(a: readonly number[], b: readonly number[], leastNoise: number): TTest | undefined {
+  const freedom = a.length + b.length - 2;
+  if (a.length === 0 || b.length === 0 || freedom < 1) return undefined;
+  const [meanA, meanB] = [mean(a), mean(b)];
+  const squares = squaresAround(a, meanA) + squaresAround(b, meanB);
+  const noise = Math.max(leastNoise, Math.sqrt(squares / freedom));
+  const error = noise * Math.sqrt(1 / a.length + 1 / b.length);
+  const difference = Math.abs(meanA - meanB);
+  return {
+    chance: difference === 0 ? 1 : studentTails(difference / error, freedom),
+    leastSeen: (chance) => studentOf(chance, freedom) * error,
+  };
+}
+
+function mean(numbers: readonly number[]): number {
+  return numbers.reduce((sum, one) => sum + one, 0) / numbers.length;
+}
+
+function squaresAround(numbers: readonly number[], centre: number): number {
+  return numbers.reduce((sum, one) => sum + (one - centre) ** 2, 0);
+}
+
+/**
+ * Each chance, corrected for all of them: of true hypotheses one or more fall below a limit no oftener than the limit says, however
+ * they depend on each other (Holm).
+ */
+export function corrected(chances: readonly number[]): number[] {
+  const order = chances.map((_, i) => i).sort((i, j) => chances[i]! - chances[j]!);
+  const all = new Array<number>(chances.length).fill(1);
+  let most = 0;
+  order.forEach((which, rank) => {
+    most = Math.max(most, Math.min(1, chances[which]! * (chances.length - rank)));
+    all[which] = most;
+  });
+  return all;
 }

@@ -8,6 +8,7 @@ import {
   type CellResult,
   cpuUsOf,
   type FloorFigures,
+  isSound,
   type ProcessUse,
   type Round,
 } from "./result.ts";
@@ -27,7 +28,7 @@ export interface Summary {
   readonly residentBytes: number;
   /** Of all rounds together: what one of them lost is not lost again in a median. */
   readonly unanswered: number;
-  /** Medians of the rounds' ratios to the floor: values per second of a closed loop (more is better), latencies (less is better). */
+  /** Medians of the rounds' ratios to the floor, where that lost nothing: values per second of a closed loop (more is better), latencies (less is better). */
   readonly floorRate: number | null;
   readonly floorP50: number | null;
   readonly floorP99: number | null;
@@ -37,14 +38,11 @@ type RatioToFloor = (ours: Round, floor: FloorFigures) => number;
 export const rateToFloor: RatioToFloor = (ours, floor) => ours.valuesPerSecond / floor.valuesPerSecond;
 export const p50ToFloor: RatioToFloor = ({ sentLatencyUs }, floor) => sentLatencyUs.p50 / floor.p50;
 
-function ratiosToFloor(rounds: readonly Round[], ratioOf: RatioToFloor): number[] {
-  return rounds.flatMap((round) => (round.floor === undefined ? [] : [ratioOf(round, round.floor)]));
-}
-
-/** How far the rounds' ratios lie apart, as text: a median alone does not tell. */
-export function ratiosText({ rounds }: CellResult, ratioOf: RatioToFloor): string {
-  const ratios = ratiosToFloor(rounds, ratioOf);
-  return `rounds' ratios ${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}`;
+/** Of the rounds beside which the floor lost nothing. */
+export function ratiosToFloor(rounds: readonly Round[], ratioOf: RatioToFloor): number[] {
+  return rounds.flatMap((round) =>
+    round.floor === undefined || !isSound(round.floor) ? [] : [ratioOf(round, round.floor)],
+  );
 }
 
 export function summaryOf({ cell, rounds }: CellResult): Summary {
@@ -182,9 +180,11 @@ export function commonLine(result: BenchResult): string {
 
 /** Of which rounds figures are. */
 export function roundsText({ cells }: BenchResult): string {
-  const { rounds } = cells[0]!;
-  const many = rounds.length === 1 ? "One round" : `Medians of ${rounds.length} rounds`;
-  return `${many} of ${rounds[0]!.seconds.toFixed(1)} s; latency without coordinated omission, over all rounds`;
+  const counts = cells.map(({ rounds }) => rounds.length);
+  const [least, most] = [Math.min(...counts), Math.max(...counts)];
+  const many = least === most ? `${most}` : `${least} to ${most}`;
+  const what = most === 1 ? "One round" : `Medians of ${many} rounds`;
+  return `${what} of ${cells[0]!.rounds[0]!.seconds.toFixed(1)} s; latency without coordinated omission, over all rounds`;
 }
 
 export function tableOf(result: BenchResult): string[] {

@@ -52,6 +52,10 @@ export const benchCommand = defineKpaxosCommand({
       },
       { command: "kpaxos bench -f paxos.conf", what: "a cluster that runs" },
       { command: "kpaxos bench --compare before.json after.json", what: "did it change?" },
+      {
+        command: "kpaxos bench --compare before1.json,before2.json after1.json,after2.json",
+        what: "the same by several runs, which were measured in turns",
+      },
       { command: "kpaxos bench link", what: "the bare link, without Paxos" },
       { command: "kpaxos bench commit", what: "the bare disk, without Paxos" },
     ],
@@ -61,15 +65,18 @@ export const benchCommand = defineKpaxosCommand({
       "Latency is without coordinated omission. In an open loop it counts from when a value was to be sent. In a closed loop it " +
         "counts from its sending, and is corrected for the values that were not sent while others were waited for (as if each " +
         "place of the window sent at its mean pace); `sentLatencyUs` in the JSON is without that correction.",
-      "--floor: the floor has the same load right before each round: the window, or the rate of an open loop; with --half it has " +
-        "half of its own maximum. It has the scheduling of the cluster, and its latencies are taken and corrected as ours are.",
+      "--floor: the floor has the same load as each round: the window, or the rate of an open loop; with --half it has " +
+        "half of its own maximum. It goes right before odd rounds and right behind even ones, so that a machine that becomes slower favours neither. It has the scheduling of the cluster, and its latencies are taken and corrected as ours are.",
       `A cluster that bench starts is loaded for ${FIRST_WARM_UP} s (or as long as --warm-up says) before its first round, with the ` +
         "heaviest of its loads: its runtimes compile then. What that brings is thrown away.",
       "Exit code 1: some load could not be measured to the end; the others were.",
-      "--compare: exit code 0: nothing differs beyond noise; 1: something does. Rounds are the samples of a rank test at 1 %: " +
-        "with fewer than five on both sides it cannot tell, and says so. It knows the noise between rounds, not that between runs: what " +
-        "the machine did differently in the two counts as a difference, so measure both again, in turns, before you believe one.",
-      "--preset targets: exit code 0 whatever is measured; it takes --rounds, --seconds, --warm-up, --udp, --settings, --storage-path and --json. " +
+      "--compare: exit code 0: nothing differs beyond noise, or there is no telling; 1: something does; 2: no such files, or nothing in common. " +
+        "Each side is a file, or several with commas between them: runs of the same, best measured in turns (before, after, before, after). " +
+        "Of several the runs are the samples: a difference is beyond the noise between runs. Of one on each side the rounds are: what " +
+        "the machine did differently in the two runs counts as a difference then. All figures are tested together (Student's t test, Holm's correction): " +
+        'of 100 comparisons of equals fewer than 5 find a difference anywhere. "seen from" says how small a one could have been found.',
+      "--preset targets: a goal is reached or missed when all rounds say so, and too close to tell when they lie on both sides of it " +
+        "(a single round, and what is measured once, have one side). Exit code 0 whatever is measured; it takes --rounds, --seconds, --warm-up, --udp, --settings, --storage-path and --json. " +
         "On disk the goal at window 1 is about one commit with nobody else on the disk; the row beneath it is about those of a quorum " +
         "at once, because all acceptors have one disk here.",
     ],
@@ -86,6 +93,7 @@ export const benchCommand = defineKpaxosCommand({
     },
   },
   run: async ({ args, rawArgs }) => {
+    if (args.compare !== undefined) checkRunsNothing(args);
     if (args.compare !== undefined) return await compareFiles(args.compare, args.other, args.json === true);
     if (args.other !== undefined) {
       throw usageError(
@@ -177,15 +185,29 @@ async function printResult(result: BenchResult, json: boolean): Promise<void> {
   for (const line of tableOf(result)) print(line);
 }
 
+/** Not refused beside it: what belongs to it, and flags with a default, of which nobody knows here whether they were given. */
+const COMPARED = ["compare", "other", "json", "rounds", "seconds"];
+
+function checkRunsNothing(args: BenchArgs): void {
+  const flags = Object.keys(benchArgs) as (keyof BenchArgs)[];
+  const given = flags.find((flag) => args[flag] !== undefined && !COMPARED.includes(flag));
+  if (given !== undefined)
+    throw usageError(`--compare runs nothing, and --${given} is about a run`, "leave one of them out");
+}
+
 async function compareFiles(before: string, after: string | undefined, json: boolean): Promise<ExitCode> {
   if (after === undefined)
-    throw usageError("--compare needs two results", "write --compare BEFORE.json AFTER.json");
-  const { readResult } = await import("../bench/result.ts");
+    throw usageError(
+      "--compare needs two results",
+      "write --compare BEFORE.json AFTER.json, or several runs on a side: A1.json,A2.json B1.json,B2.json",
+    );
+  const { readSides } = await import("../bench/sides.ts");
   const { compare } = await import("../bench/compare.ts");
   const { comparisonLines } = await import("../bench/comparison_text.ts");
-  const comparison = compare(readResult(before), readResult(after));
+  const sides = readSides(before, after);
+  const comparison = compare(sides.before, sides.after);
   if (comparison.cells.length === 0) {
-    throw new CliError("the two results have no load in common", {
+    throw new CliError("the results of both sides have no load in common", {
       exitCode: ExitCode.usage,
       hint: "measure both with the same flags",
     });

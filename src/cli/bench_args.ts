@@ -125,7 +125,8 @@ export const benchArgs = {
   compare: {
     type: "string",
     valueHint: "A.json B.json",
-    description: "tell whether two results of --json differ beyond noise; nothing is run",
+    description:
+      "tell whether results of --json differ beyond noise, one or several (A1,A2) on a side; nothing is run",
   },
   report: {
     type: "string",
@@ -137,7 +138,7 @@ export const benchArgs = {
     type: "positional",
     required: false,
     valueHint: "B.json",
-    description: "with --compare: the later result",
+    description: "with --compare: the later result, or results",
   },
 } as const satisfies ArgsDef;
 export type BenchArgs = ArgValues<typeof benchArgs>;

@@ -78,6 +78,14 @@ export const linkCommand = defineKpaxosCommand({
   args: linkArgs,
   run: async ({ args }) => {
     const sizes = numbers("--sizes", args.sizes, LEAST_BYTES, MOST_BYTES);
+    if (
+      args.udp === true &&
+      (args.listen === true || args.peer !== undefined || args.interface !== undefined)
+    )
+      throw usageError(
+        "--udp is about a link of this machine alone",
+        "leave it out: over UDP one end has --listen --address IP:PORT, the other --peer IP:PORT",
+      );
     if (args.listen === true) return await listen(args);
     if (args.address !== undefined) throw usageError("--address goes with --listen");
     if (args.peer === undefined) {

@@ -1,7 +1,7 @@
 /**
  * `kpaxos bench --preset targets`: each goal of this version beside what is measured here.
  */
-import type { Target } from "../bench/targets.ts";
+import type { Target } from "../bench/goals.ts";
 import { warmUpsOf } from "../bench/warm_up.ts";
 import type { Flags } from "../config/parse.ts";
 import { parseBoolean } from "../config/values.ts";
@@ -31,13 +31,17 @@ const CHOSEN = [
   ...["file", "floor", "report"],
 ] as readonly (keyof BenchArgs)[];
 
-const verdict = ({ met }: Target): string => (met === null ? "?" : met ? "yes" : "no");
+const verdictText = ({ verdict }: Target): string => verdict ?? "no verdict";
 
 function lines(targets: readonly Target[]): string[] {
   const rows = targets.map((one) => [
-    ...[one.what, one.goal, one.measured, one.ratio === null ? "" : one.ratio.toFixed(2), verdict(one)],
+    ...[one.what, one.goal, one.measured, one.ratio === null ? "" : one.ratio.toFixed(2), verdictText(one)],
   ]);
-  const cells = [["load", "goal", "measured", "ratio", "met"], ["---", "---", "---", "---:", "---"], ...rows];
+  const cells = [
+    ["load", "goal", "measured", "ratio", "verdict"],
+    ["---", "---", "---", "---:", "---"],
+    ...rows,
+  ];
   return cells.map((row) => `| ${row.join(" | ")} |`);
 }
 
@@ -69,7 +73,7 @@ export async function runTargets(args: BenchArgs): Promise<ExitCode> {
   const listener = listenerOf();
   const found = (target: Target): void => {
     targets.push(target);
-    listener.note(`${target.what}: ${target.measured}; ${target.goal}: ${verdict(target)}`);
+    listener.note(`${target.what}: ${target.measured}; ${target.goal}: ${verdictText(target)}`);
   };
   const options = {
     rounds: args.rounds,

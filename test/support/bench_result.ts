@@ -57,14 +57,14 @@ export function cellResult(rounds: readonly Round[], cell: Partial<Cell> = {}): 
   };
 }
 
-/** With a floor whose latencies are all `us`; `rate` null: in a closed loop. */
-export function besideFloor(one: CellResult, rate: number | null, us: number): CellResult {
+/** With a floor whose latencies are all `us`; `rate` null: in a closed loop. `lost`: values of each round. */
+export function besideFloor(one: CellResult, rate: number | null, us: number, lost = 0): CellResult {
   const histogram = new LatencyHistogram();
   histogram.record(us, 100);
   const figures = {
     valuesPerSecond: rate ?? 4000,
     ...(rate === null ? {} : { rate }),
-    ...{ p50: us, p90: 2 * us, p99: 4 * us, lost: 7 },
+    ...{ p50: us, p90: 2 * us, p99: 4 * us, lost },
   };
   return {
     ...one,
@@ -74,7 +74,7 @@ export function besideFloor(one: CellResult, rate: number | null, us: number): C
       valuesPerSecond: figures.valuesPerSecond,
       latencyUs: histogram.figures(),
       histogram: histogram.toJSON(),
-      lost: 7,
+      lost: lost * one.rounds.length,
     },
   };
 }
