@@ -56,6 +56,11 @@ export interface Area {
   readonly bytes: Uint8Array;
   /** The same memory as 32-bit words. */
   readonly words: Uint32Array;
+  /**
+   * The same with signs: addresses are read so. Code that reads unsigned words is compiled for what was read last, of an address 0, and is left,
+   * and thrown away, at each word of 2³¹ or more (`test/recompiled.test.ts`).
+   */
+  readonly signed: Int32Array;
 }
 
 export interface LinkCounters {

@@ -311,7 +311,11 @@ export class MemoryLink implements Link {
     const slotBytes = (Math.max(this.maxPayload, LEAST_PAYLOAD) + 3) & ~3;
     const head = slots * DESCRIPTOR_WORDS * 4;
     const buffer = new ArrayBuffer(head + slots * slotBytes);
-    this.area = { bytes: new Uint8Array(buffer), words: new Uint32Array(buffer) };
+    this.area = {
+      bytes: new Uint8Array(buffer),
+      words: new Uint32Array(buffer),
+      signed: new Int32Array(buffer),
+    };
     for (let i = 0; i < slots; i++) this.area.words[i * DESCRIPTOR_WORDS + OFFSET] = head + i * slotBytes;
     this.#queue = parked ?? new FrameQueue(options.queueFrames ?? 1024, slotBytes);
     assert(this.#queue.slotBytes === slotBytes, "links of one place have slots of one size");

@@ -9,6 +9,9 @@ import { assert } from "../protocol/assert.ts";
 import type { Peer } from "../protocol/types.ts";
 import { ADDRESS_WORDS } from "./link.ts";
 
+/** Six words from a position on; received ones are read with signs (`Area.signed`). */
+type AddressWords = Int32Array | Uint32Array;
+
 const DEFAULT_PEERS = 4096;
 /** Who speaks again after so long begins anew to be alone. */
 const PAUSE_US = 3_000_000;
@@ -31,6 +34,9 @@ export class Peers {
   readonly #aloneSinceUs: Float64Array;
   readonly #aloneUs: Float64Array;
   readonly addresses: Uint32Array;
+  readonly #signed: Int32Array;
+  /** An address from elsewhere, with signs. */
+  readonly #words = new Int32Array(ADDRESS_WORDS);
   readonly #next: Int32Array;
   readonly #buckets: Int32Array;
 
@@ -45,6 +51,7 @@ export class Peers {
     this.#aloneSinceUs = new Float64Array(capacity).fill(Number.NEGATIVE_INFINITY);
     this.#aloneUs = new Float64Array(capacity).fill(Number.NEGATIVE_INFINITY);
     this.addresses = new Uint32Array(capacity * ADDRESS_WORDS);
+    this.#signed = new Int32Array(this.addresses.buffer);
     this.#next = new Int32Array(capacity).fill(-1);
     let buckets = 16;
     while (buckets < capacity) buckets *= 2;
@@ -52,14 +59,14 @@ export class Peers {
   }
 
   /** The peer of this role, id and address (6 words at `at`), or −1. */
-  find(role: number, id: number, words: Uint32Array, at: number): Peer {
+  find(role: number, id: number, words: AddressWords, at: number): Peer {
     let peer = this.#buckets[this.#bucket(role, id, words, at)]!;
     while (peer >= 0 && !this.#is(peer, role, id, words, at)) peer = this.#next[peer]!;
     return peer as Peer;
   }
 
   /** Finds or adds; `ports` are added to the peer's. −1: the table is full of pinned peers. */
-  intern(role: number, id: number, words: Uint32Array, at: number, ports: number, nowUs: number): Peer {
+  intern(role: number, id: number, words: AddressWords, at: number, ports: number, nowUs: number): Peer {
     let peer: number = this.find(role, id, words, at);
     if (peer < 0) {
       peer = this.#place();
@@ -80,7 +87,8 @@ export class Peers {
 
   /** Adds a member of the configuration, which is never evicted and has not been heard yet. */
   pin(role: number, id: number, words: Uint32Array, ports: number): Peer {
-    const peer = this.intern(role, id, words, 0, ports, Number.NEGATIVE_INFINITY);
+    this.#words.set(words);
+    const peer = this.intern(role, id, this.#words, 0, ports, Number.NEGATIVE_INFINITY);
     assert(peer >= 0, "the peer table has room for the configuration");
     this.pinned[peer] = 1;
     return peer;
@@ -88,8 +96,7 @@ export class Peers {
 
   copyAddress(peer: Peer, into: Uint32Array, at: number): void {
     const from = peer * ADDRESS_WORDS;
-    // As integers, here and below: see `#addressEveryone` (`wire/native_frames.ts`).
-    for (let i = 0; i < ADDRESS_WORDS; i++) into[at + i] = this.addresses[from + i]! | 0;
+    for (let i = 0; i < ADDRESS_WORDS; i++) into[at + i] = this.#signed[from + i]!;
   }
 
   heard(peer: Peer): boolean {
@@ -123,7 +130,7 @@ export class Peers {
   }
 
   #unlink(peer: number): void {
-    const bucket = this.#bucket(this.role[peer]!, this.id[peer]!, this.addresses, peer * ADDRESS_WORDS);
+    const bucket = this.#bucket(this.role[peer]!, this.id[peer]!, this.#signed, peer * ADDRESS_WORDS);
     const next = this.#next[peer]!;
     if (this.#buckets[bucket] === peer) {
       this.#buckets[bucket] = next;
@@ -134,15 +141,23 @@ export class Peers {
     this.#next[before] = next;
   }
 
-  #is(peer: number, role: number, id: number, words: Uint32Array, at: number): boolean {
-    if (this.role[peer] !== role || this.id[peer] !== id) return false;
+  /** Whether the peer's address is these 6 words. */
+  isAt(peer: number, words: AddressWords, at: number): boolean {
     const from = peer * ADDRESS_WORDS;
     for (let i = 0; i < ADDRESS_WORDS; i++)
-      if ((this.addresses[from + i]! ^ words[at + i]!) !== 0) return false;
+      if ((this.#signed[from + i]! ^ words[at + i]!) !== 0) return false;
     return true;
   }
 
-  #bucket(role: number, id: number, words: Uint32Array, at: number): number {
+  haveOneAddress(one: Peer, other: Peer): boolean {
+    return this.isAt(one, this.#signed, other * ADDRESS_WORDS);
+  }
+
+  #is(peer: number, role: number, id: number, words: AddressWords, at: number): boolean {
+    return this.role[peer] === role && this.id[peer] === id && this.isAt(peer, words, at);
+  }
+
+  #bucket(role: number, id: number, words: AddressWords, at: number): number {
     let hash = Math.imul(role * 65599 + id + 1, 0x9e3779b1);
     for (let i = 0; i < ADDRESS_WORDS; i++)
       hash = Math.imul(hash ^ words[at + i]!, 0x85ebca6b) ^ (hash >>> 13);

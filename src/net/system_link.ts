@@ -140,7 +140,11 @@ export class SystemLink implements Link {
     const info = new Float64Array(INFO_COUNT);
     unwrap(this.#native.kpx_link_info(handle, info, INFO_COUNT), "describe a link");
     const memory = mappedMemory(this.#native.kpx_link_area(handle), info[Info.areaBytes]!);
-    this.area = { bytes: new Uint8Array(memory), words: new Uint32Array(memory) };
+    this.area = {
+      bytes: new Uint8Array(memory),
+      words: new Uint32Array(memory),
+      signed: new Int32Array(memory),
+    };
     this.#asleep = new Float64Array(memory, 4 * info[Info.asleep]!, 1);
     this.rxBase = info[Info.rxBase]!;
     this.txBase = info[Info.txBase]!;

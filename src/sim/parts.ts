@@ -239,8 +239,12 @@ export interface Shape {
 
 /** The MAC of a process: what it is, and its number from 0. */
 export function macOf(kind: number, number: number): Uint32Array {
-  const text = `02:4b:50:00:${hex(kind)}:${hex(number + 1)}`;
-  return parseMac(text)!.words;
+  return parseMac(macText(kind, number))!.words;
+}
+
+/** Its words have high bits, as those of half of all cards do. */
+function macText(kind: number, number: number): string {
+  return `02:4b:50:80:${hex(kind)}:${hex(number + 1)}`;
 }
 
 /** A configuration of such a cluster. Windows are small, so that they are reached. */
@@ -255,7 +259,7 @@ export function simConfig(shape: Shape, settings: readonly string[]): Config {
   ])
     if (!settings.some((one) => one.startsWith(line.slice(0, line.indexOf(" ") + 1)))) lines.push(line);
   const add = (role: string, kind: number, count: number): void => {
-    for (let id = 0; id < count; id++) lines.push(`${role} ${id} 02:4b:50:00:${hex(kind)}:${hex(id + 1)}`);
+    for (let id = 0; id < count; id++) lines.push(`${role} ${id} ${macText(kind, id)}`);
   };
   if (replicas > 0) add("replica", 4, replicas);
   else {

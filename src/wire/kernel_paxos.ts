@@ -150,7 +150,7 @@ export class KernelPaxosWire implements Wire {
         this.#fromAcceptor(at, port, receiver, nowUs);
         return;
       case MessageType.acceptorOk:
-        if (!this.#members.includes(this.#members.acceptors, this.#link.area.words, at)) {
+        if (!this.#members.includes(this.#members.acceptors, this.#link.area.signed, at)) {
           this.counters.stranger++;
           return;
         }
@@ -166,7 +166,7 @@ export class KernelPaxosWire implements Wire {
 
   #fromProposer(at: number, port: number, receiver: Receiver, nowUs: number): void {
     const message = this.#message;
-    if (!this.#members.includes(this.#members.proposers, this.#link.area.words, at)) {
+    if (!this.#members.includes(this.#members.proposers, this.#link.area.signed, at)) {
       this.counters.stranger++;
       return;
     }
@@ -199,7 +199,7 @@ export class KernelPaxosWire implements Wire {
       this.counters.badField++;
       return;
     }
-    if (!this.#members.isAt(acceptors[aid]!, this.#link.area.words, at)) {
+    if (!this.#peers.isAt(acceptors[aid]!, this.#link.area.signed, at)) {
       this.counters.stranger++;
       return;
     }
@@ -290,7 +290,7 @@ export class KernelPaxosWire implements Wire {
 
   /** The sender as a peer, once its message has passed every check. −1: the table is full, which it counts. */
   #intern(at: number, port: number, nowUs: number): Peer {
-    const from = this.#peers.intern(0, 0, this.#link.area.words, at, port, nowUs);
+    const from = this.#peers.intern(0, 0, this.#link.area.signed, at, port, nowUs);
     if (from >= 0) this.counters.messagesIn++;
     return from;
   }

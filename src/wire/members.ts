@@ -2,7 +2,7 @@
  * The configured members as peers: where each acceptor and proposer is, and who may speak for them.
  */
 import type { Config, Member } from "../config/config.ts";
-import { ADDRESS_WORDS, type Link, Port } from "../net/link.ts";
+import { type Link, Port } from "../net/link.ts";
 import type { Peers } from "../net/peers.ts";
 import { NO_PEER, type Peer, Role } from "../protocol/types.ts";
 
@@ -29,8 +29,8 @@ export class Members {
   }
 
   /** Whether the address (6 words at `at`) is that of one of `members`. */
-  includes(members: readonly Peer[], words: Uint32Array, at: number): boolean {
-    for (let i = 0; i < members.length; i++) if (this.isAt(members[i]!, words, at)) return true;
+  includes(members: readonly Peer[], words: Int32Array, at: number): boolean {
+    for (let i = 0; i < members.length; i++) if (this.#peers.isAt(members[i]!, words, at)) return true;
     return false;
   }
 
@@ -39,15 +39,7 @@ export class Members {
     const acceptor = this.acceptors[id];
     const proposer = this.proposers[id];
     if (acceptor === undefined || proposer === undefined) return NO_PEER;
-    return this.isAt(acceptor, this.#peers.addresses, proposer * ADDRESS_WORDS) ? acceptor : NO_PEER;
-  }
-
-  /** Whether the peer's address is these 6 words. */
-  isAt(peer: Peer, words: Uint32Array, at: number): boolean {
-    const from = peer * ADDRESS_WORDS;
-    for (let i = 0; i < ADDRESS_WORDS; i++)
-      if (this.#peers.addresses[from + i] !== words[at + i]) return false;
-    return true;
+    return this.#peers.haveOneAddress(acceptor, proposer) ? acceptor : NO_PEER;
   }
 }
 

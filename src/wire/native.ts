@@ -66,6 +66,7 @@ export class NativeWire implements Wire {
   readonly #tx: TxFrames;
   readonly #frames: NativeFrames;
   readonly #words: Uint32Array;
+  readonly #address: Int32Array;
   readonly #multicast: Uint32Array | null;
   /** IP multicast may fail where single datagrams pass. */
   readonly #hearsBoth: boolean;
@@ -79,6 +80,7 @@ export class NativeWire implements Wire {
     this.#peers = options.peers;
     this.#members = options.members;
     this.#words = options.link.area.words;
+    this.#address = new Int32Array(options.link.address);
     this.#multicast =
       options.link.kind === "udp"
         ? (options.multicast ?? null)
@@ -197,7 +199,7 @@ export class NativeWire implements Wire {
 
   /** Who sent the frame; −1 when it is not who it says, or there is no place for one more peer. */
   #sender(descriptor: number, port: number, role: number, id: number, life: Life, nowUs: number): Peer {
-    const words = port === Port.self ? this.#link.address : this.#words;
+    const words = port === Port.self ? this.#address : this.#link.area.signed;
     const at = port === Port.self ? 0 : descriptor + ADDRESS;
     const members =
       role === Role.acceptor
@@ -206,7 +208,7 @@ export class NativeWire implements Wire {
           ? this.#members.proposers
           : null;
     if (members !== null) {
-      if (id >= members.length || !(this.#onLoopback || this.#members.isAt(members[id]!, words, at))) {
+      if (id >= members.length || !(this.#onLoopback || this.#peers.isAt(members[id]!, words, at))) {
         this.counters.stranger++;
         return BAD as Peer;
       }

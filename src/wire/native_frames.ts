@@ -76,6 +76,8 @@ export class NativeFrames {
   /** How many frames were closed: a message can be completed only while this stays the same. */
   closed = 0;
   readonly #options: NativeFramesOptions;
+  /** Where multicasts go; with signs, as `Area.signed` has it. */
+  readonly #multicast: Int32Array | null;
   readonly #tx: TxFrames;
   readonly #peers: Peers;
   readonly #words: Uint32Array;
@@ -115,6 +117,7 @@ export class NativeFrames {
   constructor(options: NativeFramesOptions) {
     const { group, clusterId, life } = options;
     this.#options = options;
+    this.#multicast = options.multicast && new Int32Array(options.multicast);
     this.#tx = options.tx;
     this.#peers = options.peers;
     this.#first = (NATIVE_MAGIC | (NATIVE_VERSION << 8) | (group << 24)) >>> 0;
@@ -361,11 +364,11 @@ export class NativeFrames {
   }
 
   #addressEveryone(descriptor: number, target: number): void {
-    const { multicast, roles } = this.#options;
+    const { roles } = this.#options;
+    const multicast = this.#multicast;
     const words = this.#words;
     assert(multicast !== null, "only a link with multicast sends to everyone");
-    // `| 0`: as integers. Compiled for small ones, because the last of them is 0, it would be thrown away at the first large one, each time.
-    for (let i = 0; i < ADDRESS_WORDS; i++) words[descriptor + ADDRESS + i] = multicast[i]! | 0;
+    for (let i = 0; i < ADDRESS_WORDS; i++) words[descriptor + ADDRESS + i] = multicast[i]!;
     if (this.#isUdp) {
       const at = descriptor + ADDRESS + LAST_OF_HOST;
       words[at] = (words[at]! | ((target & (MULTICAST_GROUPS - 1)) << 24)) >>> 0;

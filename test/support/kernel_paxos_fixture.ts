@@ -97,7 +97,7 @@ export function memoryLink(kind: Link["kind"], own: Uint32Array, txSlots = 8, sl
   for (let i = 0; i < slots; i++) words[i * DESCRIPTOR_WORDS + OFFSET] = head + i * slotBytes;
   return {
     kind,
-    area: { bytes: new Uint8Array(buffer), words },
+    area: { bytes: new Uint8Array(buffer), words, signed: new Int32Array(buffer) },
     rxBase: 0,
     txBase: rxSlots * DESCRIPTOR_WORDS,
     rxSlots,
