@@ -4,7 +4,7 @@
  * before.
  */
 import { afterAll, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describeUnless } from "./support/skip.ts";
@@ -38,6 +38,18 @@ describeUnless(whyNoStrace(), "before something is kept", () => {
     },
   );
 
+  test.each(["snapshot", "ballot", "log", "sqlite"])(
+    "the names of directories that a former process has made, and then was killed, are synced: %s",
+    (what) => {
+      const top = join(ROOT, `killed-${what}`);
+      mkdirSync(join(top, "a/b"), { recursive: true });
+      symlinkSync("a", join(top, "link"));
+      const synced = syncedBy(what, join(top, "link/b"));
+      for (const directory of [ROOT, top, join(top, "a"), join(top, "a/b")])
+        expect(synced).toContain(directory);
+    },
+  );
+
   test.each([
     ["snapshot", "snapshot that is there"],
     ["log", "log"],
@@ -58,10 +70,13 @@ test("directories above those that are made need not be readable", async () => {
   chmodSync(closed, 0o711);
   const conf = join(own, "paxos.conf");
   await Bun.write(conf, "acceptor 0 192.0.2.1 4001\nproposer 0 192.0.2.1 4002\n");
-  const storage = ["--storage-backend", "log", "--storage-path", join(own, "new/log")];
   const { command } = unprivileged();
-  const words = [...command, "run", "acceptor", "-f", conf, "--id", "0", ...storage];
-  const { stderr } = Bun.spawnSync(words, { timeout: 20_000, stdout: "ignore" });
-  expect(stderr.toString()).not.toContain("cannot make the directory");
-  expect(existsSync(join(own, "new/log/acceptor-0.kplog"))).toBe(true);
+  // The second is there already, right below one that cannot be read.
+  for (const directory of [join(own, "new/log"), own]) {
+    const storage = ["--storage-backend", "log", "--storage-path", directory];
+    const words = [...command, "run", "acceptor", "-f", conf, "--id", "0", ...storage];
+    const { stderr } = Bun.spawnSync(words, { timeout: 20_000, stdout: "ignore" });
+    expect(stderr.toString()).not.toContain("cannot make the directory");
+    expect(existsSync(join(directory, "acceptor-0.kplog"))).toBe(true);
+  }
 });

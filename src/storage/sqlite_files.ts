@@ -121,14 +121,11 @@ function textOf(error: unknown): string {
 /** Makes the directory, so that it is there after a power cut too. */
 export function makeDirectory(directory: string): void {
   try {
-    if (existsSync(directory)) {
-      if (!statSync(directory).isDirectory()) {
-        throw new CliError(`storage-path ${directory} is no directory`, {
-          exitCode: ExitCode.config,
-          hint: "name the directory: each acceptor has a file acceptor-ID.db in it",
-        });
-      }
-      return;
+    if (existsSync(directory) && !statSync(directory).isDirectory()) {
+      throw new CliError(`storage-path ${directory} is no directory`, {
+        exitCode: ExitCode.config,
+        hint: "name the directory: each acceptor has a file acceptor-ID.db in it",
+      });
     }
     makeDirectoryDurably(directory, 0o755);
   } catch (error) {

@@ -142,7 +142,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
 const LOOSE: Readonly<Record<string, readonly string[]>> = {
   "main.ts": ["cli/", "error.ts", "streams.ts"],
   "log.ts": ["config/config.ts", "streams.ts", "consola", "node:"],
-  "durable.ts": ["node:"],
+  "durable.ts": ["error.ts", "node:"],
   "error.ts": [],
   "streams.ts": [],
 };
