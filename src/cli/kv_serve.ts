@@ -146,7 +146,8 @@ function hintOf(error: unknown): string {
   const code = codeOf(error);
   if (code === "EADDRNOTAVAIL")
     return "`ip address` lists the addresses of this host; 0.0.0.0 is all of them";
-  if (code === "EINVAL")
+  // The latter where no resolver answers.
+  if (code === "EINVAL" || code === "ENOENT")
     return "HOST is an IP address of this host: `ip address` lists them; 0.0.0.0 is all of them";
   if (code === "EACCES") return "ports below 1024 need root or CAP_NET_BIND_SERVICE; take a higher one";
   return "is the port taken? `ss -ltnp` lists who listens";
