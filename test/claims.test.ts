@@ -7,6 +7,7 @@ import { Claims } from "../src/node/claims.ts";
 import { Acceptor } from "../src/protocol/acceptor/acceptor.ts";
 import { Role } from "../src/protocol/types.ts";
 import { macOf } from "../src/sim/parts.ts";
+import { acceptorOptions } from "./support/acceptor_options.ts";
 import { Recorder } from "./support/recorder.ts";
 
 const SECOND_US = 1_000_000;
@@ -22,20 +23,7 @@ class Place {
   readonly #claims: Claims;
 
   constructor(generation: number) {
-    const options = {
-      aid: 2,
-      acceptors: 3,
-      life: 50,
-      fresh: false,
-      durable: false,
-      random: () => 0.5,
-      maxLeaseMs: 0,
-      perInstance: false,
-      leaderTimeoutMs: 500,
-      instances: 16,
-      bytes: 1 << 16,
-      trimRule: null,
-    };
+    const options = acceptorOptions({ aid: 2, life: 50 });
     this.acceptor = new Acceptor(options, this.recorder.journal, this.recorder);
     if (generation > 0) {
       this.acceptor.restoreStanding(Float64Array.of(1, 1, generation), Float64Array.of(1, 2, 50));

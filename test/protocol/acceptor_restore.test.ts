@@ -5,6 +5,7 @@ import { expect, test } from "bun:test";
 import { Acceptor } from "../../src/protocol/acceptor/acceptor.ts";
 import { AcceptorRestore } from "../../src/protocol/acceptor/acceptor_restore.ts";
 import type { Ballot } from "../../src/protocol/types.ts";
+import { acceptorOptions } from "../support/acceptor_options.ts";
 import { Recorder } from "../support/recorder.ts";
 
 const BALLOT = 1 as Ballot;
@@ -16,20 +17,7 @@ const AS_THEY_CAME = [3, 1, 4, 2];
 
 function acceptor(): Acceptor {
   const recorder = new Recorder();
-  const options = {
-    aid: 0,
-    acceptors: 3,
-    life: LIFE,
-    fresh: false,
-    durable: true,
-    random: () => 0.5,
-    maxLeaseMs: 0,
-    perInstance: false,
-    leaderTimeoutMs: 500,
-    instances: 16,
-    bytes: BYTES,
-    trimRule: null,
-  };
+  const options = acceptorOptions({ aid: 0, life: LIFE, durable: true, bytes: BYTES });
   return new Acceptor(options, recorder.journal, recorder);
 }
 

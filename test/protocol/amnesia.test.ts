@@ -16,6 +16,7 @@ import {
   KeepsOldAnswers,
   TrustsTheForgetful,
 } from "../../src/sim/amnesiac_roles.ts";
+import { acceptorOptions } from "../support/acceptor_options.ts";
 import { peerOf, Recorder } from "../support/recorder.ts";
 import { ACCEPTING, ALL, P0, P1, Scene } from "../support/scene.ts";
 import type { Flight } from "../support/walk_network.ts";
@@ -231,20 +232,7 @@ test("a recovery goes on with an acceptor that restarted with its storage: its b
   /** What the one that restarted says to the life that asks, with this promise kept. */
   const answers = (kept: Ballot, life: number): string[] => {
     const recorder = new Recorder();
-    const options = {
-      aid: 1,
-      acceptors: 3,
-      life: 300,
-      fresh: false,
-      durable: true,
-      random: () => 0.5,
-      maxLeaseMs: 0,
-      perInstance: false,
-      leaderTimeoutMs: 500,
-      instances: 16,
-      bytes: 1 << 16,
-      trimRule: null,
-    };
+    const options = acceptorOptions({ aid: 1, life: 300, durable: true });
     const acceptor = new Acceptor(options, recorder.journal, recorder);
     const restore = new AcceptorRestore(acceptor);
     restore.promised(kept, 202);

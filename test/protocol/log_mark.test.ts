@@ -9,6 +9,7 @@ import { UNNAMED } from "../../src/protocol/generations.ts";
 import { type Application, Learner } from "../../src/protocol/learner/learner.ts";
 import { isOtherMark, markOfLog, NO_MARK } from "../../src/protocol/log_mark.ts";
 import type { Ballot, Life } from "../../src/protocol/types.ts";
+import { acceptorOptions } from "../support/acceptor_options.ts";
 import { LEARNER_OF_STATE } from "../support/learner_of_state.ts";
 import { peerOf, Recorder } from "../support/recorder.ts";
 
@@ -38,10 +39,7 @@ test("a mark has seven bits, none only where the log is not known", () => {
 /** Acceptor 1 of three, which votes in the log of this id. */
 function voter(logId: number): { acceptor: Acceptor; recorder: Recorder } {
   const recorder = new Recorder();
-  const options = {
-    ...{ aid: 1, acceptors: 3, life: 11, fresh: false, durable: true, random: () => 0.5, maxLeaseMs: 500 },
-    ...{ perInstance: false, leaderTimeoutMs: 100, instances: 64, bytes: 1 << 16, trimRule: null },
-  };
+  const options = acceptorOptions({ aid: 1, life: 11, durable: true, maxLeaseMs: 500, leaderTimeoutMs: 100 });
   const acceptor = new Acceptor(options, recorder.journal, recorder);
   acceptor.restoreStanding(Float64Array.of(logId === 0 ? 0 : 1, 1, 1), Float64Array.of(logId, 11, 12));
   acceptor.tick(1_000_000);
@@ -85,10 +83,7 @@ describe("an acceptor", () => {
 
   test("does not take what is chosen while it does not vote: it may be of a former log", () => {
     const recorder = new Recorder();
-    const options = {
-      ...{ aid: 1, acceptors: 3, life: 11, fresh: false, durable: false, random: () => 0.5, maxLeaseMs: 0 },
-      ...{ perInstance: false, leaderTimeoutMs: 100, instances: 64, bytes: 1 << 16, trimRule: null },
-    };
+    const options = acceptorOptions({ aid: 1, life: 11, leaderTimeoutMs: 100 });
     const acceptor = new Acceptor(options, recorder.journal, recorder);
     acceptor.tick(1_000_000);
     acceptor.onGenerations(0x010101, markOfLog(OTHER));
